@@ -1,0 +1,54 @@
+# LogBatcher's commands. `make help` lists them.
+
+GO      ?= go
+TOOL    := $(GO) tool -modfile=tools/go.mod
+export CGO_ENABLED ?= 0
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/logbatcher (static) and bin/logbatcher-engine (hosts the embedded ClickHouse)
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: setup
+setup: build ## Install what the demo and the tests need: redis-server (apt, as root), the ClickHouse engine (npm)
+	@tools/setup.sh
+
+.PHONY: demo
+demo: setup ## Run the whole job on real logs: gRPC in, ClickHouse and dead letters out; ends by itself
+	bin/logbatcher demo
+
+.PHONY: dev
+dev: setup ## Start LogBatcher with an embedded ClickHouse and Redis, and leave it running
+	bin/logbatcher dev
+
+.PHONY: test
+test: setup lint ## Lint, then run the tests with the race detector (ten minutes at most)
+	tools/test.sh -short
+
+.PHONY: test-all
+test-all: setup lint ## Run the long tests too: outages, kills, thousands of streams
+	tools/test.sh
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, buf lint and breaking, generated code and go.mod up to date
+	tools/lint.sh
+
+.PHONY: generate
+generate: ## Generate the code of api/ anew
+	$(TOOL) buf generate
+
+.PHONY: bench
+bench: setup ## Measure the gateway against direct insertion, from end to end
+	$(GO) run ./bench
+
+.PHONY: gobench
+gobench: ## Run the Go benchmarks beside the code
+	$(GO) test -run '^$$' -bench . -benchmem ./schema/... ./sink/... ./shard/... ./server/...
+
+.PHONY: clean
+clean: ## Remove what build, dev and demo made
+	rm -rf bin .logbatcher

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# gofmt, go vet, staticcheck, buf lint, buf breaking; generated code and go.mod up to date. Prints what is wrong; exits 1 if anything is.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+tool() { go tool -modfile=tools/go.mod "$@"; }
+failed=0
+check() { # NAME COMMAND…: runs the command, tells its name where it fails
+	local name=$1
+	shift
+	if ! "$@"; then
+		echo "lint: $name failed" >&2
+		failed=1
+	fi
+}
+
+formatted() {
+	local files
+	files=$(gofmt -l $(git ls-files --cached --others --exclude-standard '*.go'))
+	[ -z "$files" ] || { echo "not formatted: $files"; return 1; }
+}
+
+# The protocol may only grow: api/baseline.binpb is what has been promised so far.
+breaking() { tool buf breaking --against api/baseline.binpb; }
+
+generated() {
+	local fresh
+	fresh=$(mktemp -d)
+	tool buf generate -o "$fresh" && diff -r --exclude='*.proto' --exclude='*.binpb' "$fresh/api" api
+	local status=$?
+	rm -rf "$fresh"
+	[ $status -eq 0 ] || echo "generated code is not up to date: run 'make generate'"
+	return $status
+}
+
+tidy() { go mod tidy -diff && (cd tools && go mod tidy -diff); }
+
+check gofmt formatted
+check "go vet" go vet ./...
+check staticcheck tool staticcheck ./...
+check "buf lint" tool buf lint
+check "buf breaking" breaking
+check "generated code" generated
+check "go mod tidy" tidy
+[ $failed -eq 0 ] && echo "lint: clean"
+exit $failed

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs the Go tests, with the race detector where a C compiler is there, and says in its last lines what could not be
+# had and was therefore skipped. Arguments go to go test.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+race=()
+if command -v "${CC:-gcc}" >/dev/null 2>&1; then
+	race=(-race)
+	export CGO_ENABLED=1 # the race detector needs it; the binaries do not
+else
+	missing+=("gcc: the tests ran without the race detector")
+fi
+command -v redis-server >/dev/null 2>&1 || missing+=("redis-server: tests of the dead-letter queue's durability were skipped (apt-get install redis-server)")
+[ -n "${LOGBATCHER_TEST_CLICKHOUSE:-}" ] || bin/logbatcher engine path >/dev/null 2>&1 ||
+	missing+=("the ClickHouse engine: tests against ClickHouse were skipped (npm, and access to its registry)")
+
+go test "${race[@]}" -timeout 20m "$@" ./...
+status=$?
+for part in "${missing[@]}"; do
+	echo "not here: $part"
+done
+exit $status
