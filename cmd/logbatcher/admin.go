@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// admin answers the admin service from the router and the delivery.
+type admin struct{ g *gateway }
+
+// ListShards implements server.Admin.
+func (a *admin) ListShards(ctx context.Context) ([]schema.ShardState, error) {
+	return a.g.router.Shards(ctx)
+}
+
+// ListRoutes implements server.Admin.
+func (a *admin) ListRoutes(context.Context) ([]schema.RouteState, int, error) {
+	states, unmatched := a.g.router.Routes()
+	for i := range states {
+		s := &states[i]
+		t := a.g.delivery.TableState(s.Table)
+		s.InsertsInFlight, s.InsertLimit = t.InFlight, t.Limit
+		if t.Held {
+			s.HeldReason = t.HeldReason
+		}
+		if f := t.LastFailure; f != nil {
+			s.LastFailedBatch = &schema.FailedBatch{
+				ID: f.Batch, Rows: f.Rows, Time: f.Time, Attempt: f.Attempt, Class: f.Class.String(), Code: f.Code, Message: f.Message,
+			}
+		}
+	}
+	return states, int(unmatched), nil
+}
+
+// Flush implements server.Admin.
+func (a *admin) Flush(ctx context.Context, table string) (batches, rows int, err error) {
+	return a.g.router.Flush(ctx, table)
+}
+
+// Explain implements server.Admin.
+func (a *admin) Explain(_ context.Context, e *schema.Entry) (*schema.Explanation, error) {
+	explanation := a.g.router.Explain(e)
+	return &explanation, nil
+}

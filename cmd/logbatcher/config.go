@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+)
+
+// newConfigCommand returns the command config with its two parts, check and show.
+func newConfigCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "config",
+		Short: "Check and show the configuration",
+		Args:  cobra.NoArgs,
+	}
+	command.AddCommand(newConfigCheckCommand(), newConfigShowCommand())
+	return command
+}
+
+// newConfigCheckCommand returns the command that says everything that is wrong with a configuration.
+func newConfigCheckCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Say everything that is wrong with a configuration",
+		Long: "Check reads a configuration as the service would, with environment variables and flags over it, and says " +
+			"everything that is wrong with it: the place, the setting, and what would be right. It connects to nothing.",
+		Args:         cobra.ExactArgs(1),
+		SilenceUsage: true,
+		RunE: func(command *cobra.Command, arguments []string) error {
+			c, err := loadConfig(command, arguments[0])
+			if err != nil {
+				return err
+			}
+			routes, _ := c.Routes()
+			fmt.Fprintf(command.OutOrStdout(), "%s: no problem; %d routes\n", arguments[0], len(routes))
+			return nil
+		},
+	}
+	config.AddFlags(command.Flags())
+	return command
+}
+
+// newConfigShowCommand returns the command that prints the values in force.
+func newConfigShowCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "show [FILE]",
+		Short: "Print the values in force, and where each came from",
+		Long: "Show prints the values that the service would use, defaults included, with where each came from. Secrets are " +
+			"hidden. Without a file it prints the defaults with environment variables and flags over them.",
+		Args:         cobra.MaximumNArgs(1),
+		SilenceUsage: true,
+		RunE: func(command *cobra.Command, arguments []string) error {
+			path := ""
+			if len(arguments) > 0 {
+				path = arguments[0]
+			}
+			c, err := loadConfig(command, path)
+			if err != nil {
+				return err
+			}
+			return c.Print(command.OutOrStdout())
+		},
+	}
+	config.AddFlags(command.Flags())
+	return command
+}
+
+// loadConfig loads a configuration for a command and prints its warnings.
+func loadConfig(command *cobra.Command, path string) (*config.Config, error) {
+	c, err := config.Load(path, os.Environ(), command.Flags())
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range c.Warnings {
+		fmt.Fprintln(command.ErrOrStderr(), "warning: "+warning)
+	}
+	return c, nil
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// runConfig runs the command config and returns what it printed.
+func runConfig(t *testing.T, arguments ...string) (string, error) {
+	t.Helper()
+	var out strings.Builder
+	command := newConfigCommand()
+	command.SetOut(&out)
+	command.SetErr(&out)
+	command.SetArgs(arguments)
+	command.SilenceErrors = true
+	err := command.Execute()
+	return out.String(), err
+}
+
+func TestConfigCommands(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte("colo: AMS\nredis: {password: sesame}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("LOGBATCHER_SHARDS_LINGRE", "5s")
+	out, err := runConfig(t, "check", file)
+	want := "warning: unknown environment variable LOGBATCHER_SHARDS_LINGRE; did you mean LOGBATCHER_SHARDS_LINGER?\n" +
+		file + ": no problem; 1 routes\n"
+	if err != nil || out != want {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if _, err = runConfig(t, "check", file, "--shards.linger=5"); err == nil || !strings.HasPrefix(err.Error(), "flag --shards.linger: shards.linger: a duration") {
+		t.Errorf("got %v", err)
+	}
+	out, err = runConfig(t, "show", file, "--shards.linger", "2s")
+	if err != nil || !strings.Contains(out, "colo: AMS # "+file+":1:7\n") || !strings.Contains(out, "linger: 2s # flag --shards.linger\n") ||
+		strings.Contains(out, "sesame") {
+		t.Errorf("got %s, %v", out, err)
+	}
+	if _, err = runConfig(t, "check"); err == nil {
+		t.Error("check without a file")
+	}
+}

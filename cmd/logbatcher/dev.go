@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+)
+
+// devDirectory is where dev and demo keep their data.
+const devDirectory = ".logbatcher"
+
+// devClickHouse is where dev's ClickHouse listens: where tools look for a ClickHouse by default.
+const devClickHouse = "127.0.0.1:8123"
+
+func newDevCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "dev",
+		Short: "Serve with a ClickHouse and a Redis of its own; nothing needs to be installed or configured",
+		Long: `Dev starts ClickHouse in a child process (the engine is installed once a machine, by npm) and Redis (redis-server
+where it is installed, otherwise one in this process that keeps nothing), with their data under ./.logbatcher, and
+serves. A configuration file may say everything but where these two are.`,
+		Args: cobra.NoArgs,
+	}
+	load := addConfigFlags(command)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		ctx, log := command.Context(), slog.New(slog.NewTextHandler(command.ErrOrStderr(), nil))
+		own, err := startStack(ctx, devDirectory, devClickHouse, log)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err := own.stop(ctx); err != nil {
+				log.Warn("stop the embedded servers", "error", err)
+			}
+		}()
+		loadOwn := func() (*config.Config, error) {
+			cfg, err := load()
+			if err != nil {
+				return nil, err
+			}
+			return cfg, own.configure(cfg)
+		}
+		reload, stop := hangups()
+		defer stop()
+		return serve(ctx, loadOwn, reload, command.ErrOrStderr(), func(g *gateway) {
+			greet(command.OutOrStdout(), g, own)
+		})
+	}
+	return command
+}
+
+// greet prints where everything is and what to try.
+func greet(out io.Writer, g *gateway, s *stack) {
+	grpc, http := g.grpcListener.Addr().String(), address(g.httpListener)
+	fmt.Fprintf(out, `
+LogBatcher is ready.
+
+  gRPC        %s
+  HTTP        http://%s/readyz  http://%s/metrics
+  ClickHouse  %s
+  Redis       %s
+
+Try, in another terminal:
+
+  bin/logbatcher send /var/log/*.log
+  bin/logbatcher query "SELECT ServiceName, count() FROM otel_logs GROUP BY ServiceName"
+  grpcurl -plaintext -d '{"entries":[{"body":"hello","service":"me"}]}' %s logbatcher.v1.IngestService/Ingest
+
+Ctrl-C ends it.
+`, grpc, http, http, s.clickhouse.Address(), s.redis.Address(), grpc)
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logbatcher/logbatcher/embedded"
+)
+
+// newEngineCommand looks after the embedded ClickHouse of `logbatcher dev` and of the tests.
+func newEngineCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "engine",
+		Short: "Install or find the embedded ClickHouse engine, for dev, demo and tests",
+	}
+	command.AddCommand(
+		&cobra.Command{
+			Use:   "install",
+			Short: "Install the engine into the user's cache folder, once a machine (needs npm)",
+			Args:  cobra.NoArgs,
+			RunE: func(command *cobra.Command, _ []string) error {
+				log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), nil))
+				path, err := embedded.Library(command.Context(), log)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(command.OutOrStdout(), "ClickHouse engine:", path)
+				return nil
+			},
+		},
+		&cobra.Command{
+			Use:   "path",
+			Short: "Print where the engine's library is; it is installed first if need be",
+			Args:  cobra.NoArgs,
+			RunE: func(command *cobra.Command, _ []string) error {
+				path, err := embedded.Library(command.Context(), slog.New(slog.DiscardHandler))
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(command.OutOrStdout(), path)
+				return nil
+			},
+		},
+	)
+	return command
+}

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/lease"
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/server"
+	"github.com/logbatcher/logbatcher/shard"
+	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/clickhouse"
+	"github.com/logbatcher/logbatcher/sink/deadletter"
+)
+
+// firstContactPause is the time between two tries to reach ClickHouse at the start.
+const firstContactPause = time.Second
+
+// gateway is the service: its parts, from the far end to the near one.
+type gateway struct {
+	config   *config.Config
+	log      *slog.Logger
+	instance string
+	registry *prometheus.Registry
+	status   *status
+
+	redis      redis.UniversalClient
+	letters    *deadletter.Queue
+	locker     *lease.Locker
+	clickhouse *clickhouse.Sink
+	migrations *migrations
+	delivery   *sink.Delivery
+	budget     *shard.Budget
+	router     *shard.Router
+	server     *server.Server
+	http       *server.HTTP
+
+	grpcListener, httpListener net.Listener
+	zone                       *time.Location
+}
+
+// newGateway makes the parts that need nobody else to be there. It starts nothing.
+func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
+	instance, err := instanceID(cfg)
+	if err != nil {
+		return nil, err
+	}
+	g := &gateway{config: cfg, log: log, instance: instance, registry: prometheus.NewRegistry(), status: newStatus()}
+	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	classes, err := errorClasses(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if g.redis, err = redisClient(&cfg.Redis); err != nil {
+		return nil, err
+	}
+	letters := deadletter.DefaultConfig()
+	letters.Stream, letters.MaxBytes, letters.WhenFull = cfg.DeadLetters.Stream, int64(cfg.DeadLetters.MaxBytes), deadletter.Policy(cfg.DeadLetters.WhenFull)
+	if g.letters, err = deadletter.New(g.redis, letters, g.registry, log); err != nil {
+		return nil, err
+	}
+	g.locker = lease.New(g.redis, "logbatcher:lease:", instance, log)
+	if g.clickhouse, err = openClickHouse(&cfg.ClickHouse, classes, log); err != nil {
+		return nil, err
+	}
+	g.migrations = newMigrations(newMigrator(cfg, g.clickhouse, g.locker, instance, log), g.clickhouse, log)
+
+	delivery := sink.DefaultDeliveryConfig()
+	delivery.Sink, delivery.DeadLetters, delivery.Classes, delivery.Migrator = g.clickhouse, g.letters, classes, g.migrations
+	delivery.Log, delivery.Registerer = log, g.registry
+	delivery.MaxInsertsPerTable, delivery.AttemptTimeout = cfg.ClickHouse.InsertsPerTable, cfg.ClickHouse.AttemptTimeout
+	delivery.Backoff = sink.Backoff{Min: cfg.ClickHouse.Retry.Min, Max: cfg.ClickHouse.Retry.Max}
+	delivery.HoldBackoff = sink.Backoff{Min: min(time.Second, cfg.ClickHouse.HoldBackoff), Max: cfg.ClickHouse.HoldBackoff}
+	if g.delivery, err = sink.NewDelivery(delivery); err != nil {
+		return nil, err
+	}
+	g.budget = shard.NewBudget(int(cfg.Memory.Budget))
+	g.status.degradations = append(g.status.degradations, g.delivery.Degraded, g.migrations.degraded)
+	return g, nil
+}
+
+// run starts the gateway from the far end, runs it until ctx ends or a part fails, and stops it in flow order.
+// It returns what ended it, joined with what could not be stopped in order.
+func (g *gateway) run(ctx context.Context, load func() (*config.Config, error), reload <-chan os.Signal, started func(*gateway)) error {
+	defer g.close()
+	if err := g.listen(); err != nil {
+		return err
+	}
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	tasks, failed := errgroup.WithContext(background)
+	defer func() {
+		stopBackground()
+		_ = tasks.Wait() // what ended it is told already
+	}()
+	g.http = server.NewHTTP(g.registry, g.status)
+	if g.httpListener != nil {
+		tasks.Go(func() error { return g.http.Serve(g.httpListener) })
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			_ = g.http.Shutdown(ctx) // nothing hangs on the last scrape
+		}()
+	}
+	routes, err := g.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	tasks.Go(func() error { return g.letters.Run(background) })
+	tasks.Go(func() error { return g.migrations.run(background) })
+	retention := newRetention(g, routes)
+	tasks.Go(func() error { return retention.run(background) })
+
+	routed := make(chan error, 1)
+	go func() { routed <- g.router.Run(background) }()
+	tasks.Go(func() error { return g.server.Serve(g.grpcListener) })
+	g.status.started()
+	g.log.Info("serving", "instance", g.instance, "grpc", g.grpcListener.Addr().String(), "http", address(g.httpListener))
+	started(g)
+
+	for {
+		select {
+		case <-reload:
+			g.reload(ctx, load, retention)
+			continue
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-failed.Done():
+			err = context.Cause(failed)
+		}
+		return errors.Join(err, g.stop(ctx, routed))
+	}
+}
+
+// listen opens the ports, so that a taken one is told before anything else is tried.
+func (g *gateway) listen() (err error) {
+	if g.grpcListener, err = net.Listen("tcp", g.config.Listen.GRPC); err != nil {
+		return fmt.Errorf("listen.grpc: %w", err)
+	}
+	if g.config.Listen.HTTP == "" {
+		return nil
+	}
+	if g.httpListener, err = net.Listen("tcp", g.config.Listen.HTTP); err != nil {
+		return errors.Join(fmt.Errorf("listen.http: %w", err), g.grpcListener.Close())
+	}
+	return nil
+}
+
+// prepare reaches ClickHouse, makes the tables fit, and makes the parts that need to know the server.
+func (g *gateway) prepare(ctx context.Context) ([]*schema.Route, error) {
+	g.checkLetters(ctx)
+	if err := g.firstContact(ctx); err != nil {
+		return nil, err
+	}
+	routes, problems := g.config.Routes()
+	if len(problems) > 0 {
+		return nil, problems[0] // the configuration has checked them
+	}
+	g.status.starting("the tables' schema is not seen yet")
+	g.migrations.migrateAll(ctx, routes)
+
+	var err error
+	if g.router, err = shard.NewRouter(g.routerConfig(), g.budget, g.delivery, routes, g.zone); err != nil {
+		return nil, err
+	}
+	configuration, err := g.serverConfig()
+	if err != nil {
+		return nil, err
+	}
+	g.server, err = server.New(configuration, g.router, g.budget, &admin{g}, g.status)
+	return routes, err
+}
+
+// firstContact waits for a ClickHouse that answers. One that is refused for what it is ends the start.
+func (g *gateway) firstContact(ctx context.Context) error {
+	for {
+		found, err := g.clickhouse.Check(ctx)
+		var refused *clickhouse.RefusedError
+		switch {
+		case err == nil:
+			g.zone = found.Zone
+			g.log.Info("ClickHouse", "version", found.Version, "zone", found.Zone.String())
+			return nil
+		case errors.As(err, &refused):
+			return err
+		}
+		g.status.starting("ClickHouse does not answer: " + err.Error())
+		g.log.Warn("ClickHouse does not answer, trying again", "error", err)
+		select {
+		case <-time.After(firstContactPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// checkLetters says at the start what makes dead letters less than safe.
+func (g *gateway) checkLetters(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	warnings, err := g.letters.Check(ctx)
+	if err != nil {
+		g.log.Warn("the dead-letter queue does not answer: batches with bad rows will wait", "error", err)
+	}
+	for _, warning := range warnings {
+		g.log.Warn("dead-letter queue", "warning", warning)
+	}
+}
+
+func (g *gateway) routerConfig() shard.Config {
+	c, capacity := g.config, g.config.Capacity()
+	return shard.Config{
+		Instance: g.instance, Shards: capacity.Shards, Bucket: c.Shards.Bucket, Linger: c.Shards.Linger,
+		MaxBatchRows: c.Shards.MaxBatchRows, MaxBatchBytes: int(c.Shards.MaxBatchBytes), MaxOpenBatches: capacity.MaxOpenBatches,
+		MaxTableBytes: int(float64(c.Memory.Budget) * c.Memory.TableShare), KeepUnmatched: c.Unmatched == config.UnmatchedDeadLetter,
+		Log: g.log, Registerer: g.registry,
+	}
+}
+
+func (g *gateway) serverConfig() (server.Config, error) {
+	c := &g.config.Server
+	s := server.DefaultConfig()
+	s.Instance, s.Colo, s.Log, s.Registerer = g.instance, g.config.Colo, g.log, g.registry
+	s.MaxRequestBytes, s.MaxRequestEntries, s.MaxEntryBytes = int(c.Limits.MaxRequestBytes), c.Limits.MaxRequestEntries, int(c.Limits.MaxEntryBytes)
+	s.MaxStreams, s.MaxConnectionStreams = g.config.Capacity().MaxStreams, c.Limits.MaxStreamsPerConnection
+	s.StreamWindowBytes, s.ConnectionWindowBytes = int(c.Windows.Stream), int(c.Windows.Connection)
+	s.StreamAge, s.StreamDrain, s.MaxConnectionAge = c.StreamAge, c.DrainTimeout, c.ConnectionAge
+	s.KeepaliveTime, s.KeepaliveTimeout, s.KeepaliveMinTime = c.Keepalive.Interval, c.Keepalive.Timeout, c.Keepalive.MinClientInterval
+	if c.TLS.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+		if err != nil {
+			return s, fmt.Errorf("server.tls: %w", err)
+		}
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	return s, nil
+}
+
+// stop shuts down in flow order: streams, then what they left in batches. It ends at shutdown.timeout.
+func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
+	limit := g.config.Shutdown.Timeout
+	g.log.Info("shutting down", "timeout", limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	serverErr := g.server.Shutdown(ctx)
+	g.router.Shutdown(ctx)
+	routerErr := <-routed
+	if routerErr == nil {
+		// Streams that did not see their last watermark are their producers' to resume: nothing of them is left here.
+		if serverErr != nil {
+			g.log.Warn("streams ended before their producers", "error", serverErr)
+		}
+		g.log.Info("everything that was received is settled")
+		return nil
+	}
+	return errors.Join(serverErr, routerErr)
+}
+
+func (g *gateway) close() {
+	if err := errors.Join(g.clickhouse.Close(), g.redis.Close()); err != nil {
+		g.log.Warn("close", "error", err)
+	}
+}
+
+func openClickHouse(c *config.ClickHouse, classes *sink.Classes, log *slog.Logger) (*clickhouse.Sink, error) {
+	configuration := clickhouse.DefaultConfig()
+	configuration.Addresses, configuration.Failover = c.Addresses, clickhouse.Failover(c.Failover)
+	configuration.User, configuration.Compression = c.User, clickhouse.Compression(c.Compression)
+	configuration.AttemptTimeout, configuration.Classes, configuration.Log = c.AttemptTimeout, classes, log
+	var err error
+	if configuration.Password, err = secret(c.Password, c.PasswordFile); err != nil {
+		return nil, err
+	}
+	if configuration.TLS, err = clientTLS(&c.TLS); err != nil {
+		return nil, err
+	}
+	return clickhouse.New(configuration)
+}
+
+func redisClient(c *config.Redis) (redis.UniversalClient, error) {
+	password, err := secret(c.Password, c.PasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := clientTLS(&c.TLS)
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs: c.Addresses, MasterName: c.MasterName, Username: c.User, Password: password, DB: c.DB, TLSConfig: transport,
+		ContextTimeoutEnabled: true,
+	}), nil
+}
+
+// errorClasses returns the table of error codes with the configuration's own over it.
+func errorClasses(c *config.Config) (*sink.Classes, error) {
+	var overrides []sink.Rule
+	for _, o := range c.ClickHouse.ErrorClasses {
+		class, err := sink.ParseClass(o.Class)
+		if err != nil {
+			return nil, fmt.Errorf("clickhouse.error_classes: %w", err)
+		}
+		overrides = append(overrides, sink.Rule{Code: o.Code, Class: class, Reason: o.Reason})
+	}
+	return sink.NewClasses(overrides)
+}
+
+// uniqueSuffix makes an instance's id unique for ever: the second of the start, and chance.
+func uniqueSuffix() string {
+	return fmt.Sprintf("%x-%s", time.Now().Unix(), strings.ToLower(rand.Text()[:6]))
+}
+
+func address(l net.Listener) string {
+	if l == nil {
+		return "none"
+	}
+	return l.Addr().String()
+}

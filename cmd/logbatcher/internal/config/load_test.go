@@ -1,0 +1,237 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// newFlags parses arguments with the flags of the settings.
+func newFlags(t *testing.T, arguments ...string) *pflag.FlagSet {
+	t.Helper()
+	set := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	AddFlags(set)
+	if err := set.Parse(arguments); err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func TestLoadNothing(t *testing.T) {
+	c, err := Load("", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes, problems := c.Routes()
+	if len(problems) > 0 || !reflect.DeepEqual(routes, []*schema.Route{schema.DefaultRoute("default")}) {
+		t.Errorf("got %v, %v, want the firehose", routes, problems)
+	}
+	for _, text := range []string{"", "# nothing\n", "---\n"} {
+		if _, err := parse("f", []byte(text), nil, nil); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestLoadPrecedence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte("colo: AMS\nshards: {linger: 2s, count: 3}\nclickhouse:\n  fsync: false\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file, []string{
+		"LOGBATCHER_SHARDS_LINGER=3s", "LOGBATCHER_COLO=FRA", "LOGBATCHER_CLICKHOUSE_ADDRESSES=a:1, b:2", "HOME=/",
+		"LOGBATCHER_SERVER_LIMITS_MAX_REQUEST_BYTES=8MiB", "LOGBATCHER_MEMORY_LIMIT=4GiB",
+	}, newFlags(t, "--colo", "EWR", "--redis.tls.enabled", "--memory.table_share=0.5"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Colo != "EWR" || c.Shards.Linger != 3*time.Second || c.Shards.Count != 3 || c.ClickHouse.Fsync || !c.Redis.TLS.Enabled ||
+		c.Memory.TableShare != 0.5 || c.Server.Limits.MaxRequestBytes != 8*MiB || !reflect.DeepEqual(c.ClickHouse.Addresses, []string{"a:1", "b:2"}) {
+		t.Errorf("got %+v", c)
+	}
+	var out strings.Builder
+	if err := c.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"colo: EWR # flag --colo\n", "  linger: 3s # environment variable LOGBATCHER_SHARDS_LINGER\n", "  count: 3 # " + file + ":2:29\n",
+		"  addresses: [\"a:1\", \"b:2\"] # environment variable", "  max_batch_rows: 100000\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	c, err := Load("", []string{
+		"LOGBATCHER_COLOO=x", "LOGBATCHER_TEST_X=1", "LOGBATCHER_CHDB_LIBRARY=/x", "LOGBATCHER_ENGINE=x", "LOGBATCHER_ENGINE_LOG=x",
+		"LOGBATCHER_CONFIG=y", "LOGBATCHER_SOMETHING_OF_OTHERS=1",
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"unknown environment variable LOGBATCHER_COLOO; did you mean LOGBATCHER_COLO?",
+		"unknown environment variable LOGBATCHER_SOMETHING_OF_OTHERS",
+	}
+	if !reflect.DeepEqual(c.Warnings, want) {
+		t.Errorf("got %q", c.Warnings)
+	}
+}
+
+func TestSettingNames(t *testing.T) {
+	variables := map[string]string{}
+	for _, s := range settings(Default()) {
+		if before, taken := variables[s.variable()]; taken {
+			t.Errorf("%s and %s have one variable, %s", before, s.path, s.variable())
+		}
+		variables[s.variable()] = s.path
+		if isForeign(s.variable()) {
+			t.Errorf("%s is never read", s.variable())
+		}
+		// Every default can be written, and is read as itself.
+		before := reflect.ValueOf(s.target.Interface())
+		if err := s.setText(s.target, flagDefault(s.target)); err != nil || !reflect.DeepEqual(before.Interface(), s.target.Interface()) {
+			t.Errorf("%s: the default %s is read as %v, %v", s.path, flagDefault(before), s.target, err)
+		}
+		for _, bound := range []string{s.min, s.max} {
+			if bound != "" {
+				if err := s.setText(s.target, bound); err != nil {
+					t.Errorf("%s: its own bound %s: %v", s.path, bound, err)
+				}
+			}
+		}
+	}
+}
+
+func TestPasswords(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("sesame\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := "clickhouse: {password_file: " + file + "}\nredis: {password: other}\n"
+	c, err := parse("f", []byte(text), nil, nil)
+	if err != nil || c.ClickHouse.Password != "sesame" || c.Redis.Password != "other" {
+		t.Fatalf("got %v, %v", c, err)
+	}
+	var out strings.Builder
+	if err := c.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "sesame") || strings.Contains(out.String(), "other\n") || strings.Count(out.String(), `"***"`) != 2 {
+		t.Errorf("got\n%s", out.String())
+	}
+	c, err = parse("f", []byte(text), []string{"LOGBATCHER_CLICKHOUSE_PASSWORD=nearer"}, nil)
+	if err != nil || c.ClickHouse.Password != "nearer" {
+		t.Errorf("a variable does not win over the file of a password: %v", err)
+	}
+	_, err = parse("f", []byte("redis:\n  password: a\n  password_file: b\nclickhouse:\n  password_file: /nowhere\n"), nil, nil)
+	want := "f:3:18: redis.password_file: password is set too; leave one of the two out\n" +
+		"f:5:18: clickhouse.password_file: open /nowhere: no such file or directory"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLoadMissingFile(t *testing.T) {
+	_, err := Load("/nowhere/c.yaml", nil, nil)
+	if err == nil || err.Error() != "configuration: open /nowhere/c.yaml: no such file or directory" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestPrintIsRead checks that what Print writes is the same configuration.
+func TestPrintIsRead(t *testing.T) {
+	text := `
+columns:
+  - {name: ts, type: DateTime64(3), source: time, codec: "Delta, ZSTD(1)", comment: "it's #1: 'a'"}
+  - {name: status, type: UInt16, source: 'attributes["http.status"]', default: 0, on_error: dead_letter}
+  - {name: kind, type: String, default: "yes"}
+routes:
+  - name: errors
+    table: logs.errors
+    filter: {any: [{severity_number: {greaterThan: 16}}, {'attributes["a b"]': {in: [1.0, 2.5]}}]}
+    columns: [ts, status]
+    order_by: (ts)
+    partition_by: ""
+    indexes: [{name: i, expression: status, type: minmax}]
+    settings: {index_granularity: 1024}
+  - {name: rest, table: rest, order_by: ts, indexes: none, retention: {max_age: 0}, hold_for: 1d12h}
+clickhouse:
+  error_classes: [{code: 469, class: hold, reason: "a: b"}]
+`
+	first, err := parse("f", []byte(text), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := first.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	second, err := parse("printed", []byte(out.String()), nil, nil)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	one, _ := first.Routes()
+	two, _ := second.Routes()
+	for i := range one {
+		if one[i].Filter.String() != two[i].Filter.String() || !reflect.DeepEqual(one[i].Table, two[i].Table) || one[i].Retention != two[i].Retention {
+			t.Errorf("got %+v %+v, want %+v %+v", two[i], two[i].Table, one[i], one[i].Table)
+		}
+	}
+	first.origins, second.origins = nil, nil
+	first.RouteList[0].Filter, second.RouteList[0].Filter = nil, nil
+	if !reflect.DeepEqual(first, second) {
+		t.Errorf("got\n%+v\nwant\n%+v", second, first)
+	}
+}
+
+func TestAnchors(t *testing.T) {
+	c, err := parse("f", []byte(`
+clickhouse:
+  tls: &tls {enabled: true, ca_file: ca.pem}
+redis:
+  tls: {<<: *tls, server_name: r}
+  addresses: &a [x:1]
+`), nil, nil)
+	if err != nil || c.Redis.TLS != (ClientTLS{Enabled: true, CAFile: "ca.pem", ServerName: "r"}) {
+		t.Errorf("got %v", err)
+	}
+	bomb := "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+	for _, name := range "bcdefgh" {
+		alias := "*" + string(name-1)
+		bomb += string(name) + ": &" + string(name) + " [" + strings.Repeat(alias+",", 9) + alias + "]\n"
+	}
+	if _, err = parse("f", []byte(bomb), nil, nil); err == nil || !strings.Contains(err.Error(), "its aliases repeat too much") {
+		t.Errorf("got %.300v", err)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	data, err := os.ReadFile(referenceFile)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(data[:len(data)/2]))
+	f.Add("columns: [{name: a, type: Int8, source: attributes.a}]\nroutes: [{name: r, table: a.b, order_by: a, filter: {not: {a: 1}}}]")
+	f.Add("a: &a [*a]\n<<: *a\n? x : y\n--- |\n z")
+	f.Add("shards: {linger: 1e3, count: 0x1}\nmemory: {budget: .inf, limit: -1}\ncolo: !!str 5\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parse("f", []byte(text), nil, nil)
+		if err == nil {
+			if err := c.Print(&strings.Builder{}); err != nil {
+				t.Fatal(err)
+			}
+		} else if len(err.(*Errors).Problems) == 0 {
+			t.Fatal("an error without a problem")
+		}
+	})
+}

@@ -1,0 +1,70 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestCapacity(t *testing.T) {
+	tests := []struct {
+		limit                    Size
+		cores                    int
+		shards, streams, batches int
+	}{
+		{256 * MiB, 2, 2, 11, 1},
+		{512 * MiB, 2, 2, 46, 2},
+		{GiB, 4, 4, 116, 2},
+		{8 * GiB, 16, 4, 814, 25},
+		{1024 * GiB, 16, 4, 10000, 64},
+		{0, 1, 1, 1, 1},
+	}
+	for _, test := range tests {
+		c := Default()
+		p := c.capacity(test.limit, "test", test.cores)
+		if p.Shards != test.shards || p.MaxStreams != test.streams || p.MaxOpenBatches != test.batches {
+			t.Errorf("%v: got %+v", test.limit, p)
+		}
+		if fits := len(c.checkMemory(p)) == 0; fits != (test.limit > 0) {
+			t.Errorf("%v: fits: %v", test.limit, fits)
+		}
+	}
+}
+
+func TestSystemLimit(t *testing.T) {
+	write := func(root, name, text string) {
+		t.Helper()
+		name = filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const machine = "MemTotal:       8388608 kB\nMemFree: 1 kB\n"
+	tests := []struct {
+		files map[string]string
+		limit Size
+		from  string
+	}{
+		{map[string]string{}, GiB, "the machine"},
+		{map[string]string{"proc/meminfo": machine}, 8 * GiB, "the machine"},
+		{map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "max\n",
+			"sys/fs/cgroup/a/memory.max": "536870912\n"}, 512 * MiB, "the cgroup"},
+		{map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "268435456\n"}, 256 * MiB, "the cgroup"},
+		{map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "5:cpu:/x\n4:memory:/x\n",
+			"sys/fs/cgroup/memory/x/memory.limit_in_bytes": "1073741824\n"}, GiB, "the cgroup"},
+		{map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "4:memory:/\n",
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 8 * GiB, "the machine"},
+	}
+	for i, test := range tests {
+		root := t.TempDir()
+		for name, text := range test.files {
+			write(root, name, text)
+		}
+		if limit, from := systemLimit(root); limit != test.limit || from != test.from {
+			t.Errorf("%d: got %v from %s", i, limit, from)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package logfile
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestJSONLines(t *testing.T) {
+	const at = "2026-03-01T10:15:00.5Z"
+	for _, test := range []struct {
+		name, line string
+		time       string
+		severity   int32
+		text       string
+		body       string
+		service    string
+		attributes string
+	}{
+		{"slog", `{"time":"2026-03-01T11:15:00.5+01:00","level":"WARN","msg":"slow","took":1.5,"n":3}`,
+			at, 13, "WARN", "slow", "", `took=1.5 n=3`},
+		{"slog with an offset", `{"level":"ERROR+2","msg":"x"}`, "", 17, "ERROR+2", "x", "", ``},
+		{"zap", `{"level":"error","ts":1772360100.5,"logger":"shop","caller":"a.go:7","msg":"x","stacktrace":"a\n\tb"}`,
+			at, 17, "error", "x", "shop", `caller="a.go:7" stacktrace="a\n\tb"`},
+		{"pino", `{"level":30,"time":1772360100500,"pid":7,"hostname":"web1","name":"shop","msg":"x"}`,
+			at, 9, "INFO", "x", "shop", `pid=7 hostname="web1"`},
+		{"a name that is none", `{"level":"info","name":"Ann","msg":"x"}`, "", 9, "info", "x", "", `name="Ann"`},
+		{"zerolog", `{"level":"debug","time":1772360100,"message":"x","ok":true,"none":null}`,
+			"2026-03-01T10:15:00Z", 5, "debug", "x", "", `ok=true`},
+		{"logback", `{"@timestamp":"2026-03-01T10:15:00.500Z","@version":"1","message":"x","logger_name":"a.B","level":"TRACE","level_value":5000}`,
+			at, 1, "TRACE", "x", "a.B", `@version="1" level_value=5000`},
+		{"ECS", `{"@timestamp":"2026-03-01T10:15:00.5Z","log.level":"fatal","message":"x","service.name":"shop","log.logger":"a.B"}`,
+			at, 21, "fatal", "x", "shop", `log.logger="a.B"`},
+		{"structlog", `{"event":"x","timestamp":"2026-03-01T10:15:00.5Z","level":"critical"}`, at, 18, "critical", "x", "", ``},
+		{"event beside a message", `{"event":"login","message":"x"}`, "", 0, "", "x", "", `event="login"`},
+		{"Serilog", `{"@t":"2026-03-01T10:15:00.5Z","@mt":"x {n}","@l":"Warning","n":7}`, at, 13, "Warning", "x {n}", "", `n=7`},
+		{"MongoDB", `{"t":{"$date":"2026-03-01T11:15:00.500+01:00"},"s":"E","c":"NETWORK","id":22943,"msg":"x","attr":{"a":1}}`,
+			at, 17, "E", "x", "", `c="NETWORK" id=22943 attr=json:{"a":1}`},
+		{"journald", `{"__REALTIME_TIMESTAMP":"1772360100500000","PRIORITY":"3","MESSAGE":"x","SYSLOG_IDENTIFIER":"sshd","_HOSTNAME":"web1","_PID":"7"}`,
+			at, 17, "ERROR", "x", "sshd", `host.name="web1" process.pid=7`},
+		{"GELF", `{"version":"1.1","host":"web1","short_message":"x","timestamp":1772360100.5,"level":5}`,
+			at, 10, "INFO", "x", "", `version="1.1" host="web1"`},
+		{"GCP", `{"severity":"NOTICE","timestamp":"2026-03-01T10:15:00.5Z","message":"x"}`, at, 10, "NOTICE", "x", "", ``},
+		{"Docker", `{"log":"WARN: x\r\n","stream":"stderr","time":"2026-03-01T10:15:00.5Z"}`, at, 13, "WARN", "WARN: x", "", `stream="stderr"`},
+		{"no message", `{"level":"info","n":1}`, "", 9, "info", `{"level":"info","n":1}`, "", `n=1`},
+		{"empty message", `{"msg":"","n":1}`, "", 0, "", "", "", `n=1`},
+		{"message of another kind", `{"msg":{"a":1},"message":"x"}`, "", 0, "", "x", "", `msg=json:{"a":1}`},
+		{"time of no format", `{"time":"yesterday","msg":"x"}`, "", 0, "", "x", "", `time="yesterday"`},
+		{"two times", `{"ts":1772360100,"time":"2026-03-01T10:15:00.5Z","msg":"x"}`, at, 0, "", "x", "", `ts=1772360100`},
+		{"unknown level", `{"level":"loud","msg":"x"}`, "", 0, "loud", "x", "", ``},
+		{"a level that is none", `{"severity":"ERROR","level":9,"priority":"high","msg":"x"}`, "", 17, "ERROR", "x", "", `level=9 priority="high"`},
+		{"upper-case keys", `{"Timestamp":"2026-03-01T10:15:00.5Z","Level":"Information","Message":"x"}`, at, 9, "Information", "x", "", ``},
+		{"integers", `{"msg":"x","a":9223372036854775807,"b":-9223372036854775808,"c":9223372036854775808,"d":-0}`,
+			"", 0, "", "x", "", `a=9223372036854775807 b=-9223372036854775808 c="9223372036854775808" d=0`},
+		{"numbers", `{"msg":"x","a":1.0,"b":1e3,"c":-2.5E-1,"d":1e400}`, "", 0, "", "x", "", `a=1 b=1000 c=-0.25 d="1e400"`},
+		{"nested", `{"msg":"x","a":[1, {"b":null}],"c":{},"e":[]}`, "", 0, "", "x", "", `a=json:[1, {"b":null}] c=json:{} e=json:[]`},
+		{"escapes", `{"msg":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud83dx\u0000","k\u0061":"v"}`,
+			"", 0, "", "\"\\/\b\f\n\r\té\U0001F600\ufffdx\x00", "", `ka="v"`},
+		{"repeated keys", `{"msg":"x","a":1,"a":2}`, "", 0, "", "x", "", `a=1 a=2`},
+		{"white space", "{ \"msg\" : \"x\" , \"a\" : 1 } ", "", 0, "", "x", "", `a=1`},
+		{"empty object", `{}`, "", 0, "", `{}`, "", ``},
+		{"broken", `{"msg":"x"`, "", 0, "", `{"msg":"x"`, "", ``},
+		{"something behind it", `{"msg":"x"} y`, "", 0, "", `{"msg":"x"} y`, "", ``},
+		{"broken, with a level", `{"level":"error","msg":"x`, "", 17, "error", `{"level":"error","msg":"x`, "", ``},
+	} {
+		records, _ := readAll(t, test.line+"\n", Options{})
+		if len(records) != 1 {
+			t.Errorf("%s: %d records", test.name, len(records))
+			continue
+		}
+		r := records[0]
+		stamp := ""
+		if !r.Time.IsZero() {
+			stamp = r.Time.Format(time.RFC3339Nano)
+		}
+		if stamp != test.time || r.SeverityNumber != test.severity || r.SeverityText != test.text || r.Body != test.body ||
+			r.Service != test.service || attributesText(r) != test.attributes {
+			t.Errorf("%s: %s %d %q %q %q\n%s, want\n%s", test.name, stamp, r.SeverityNumber, r.SeverityText, r.Body, r.Service,
+				attributesText(r), test.attributes)
+		}
+	}
+}
+
+func TestJSONTraceContext(t *testing.T) {
+	for _, test := range []struct{ line, trace, span, attributes string }{
+		{`{"trace_id":"4BF92F3577B34DA6A3CE929D0E0E4736","span_id":"00f067aa0ba902b7"}`,
+			"4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", ``},
+		{`{"traceId":"4bf92f3577b34da6a3ce929d0e0e4736","spanId":"00f067aa0ba902b7"}`,
+			"4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", ``},
+		{`{"trace_id":"4bf92f3577b34da6","span_id":"x"}`, "", "", `trace_id="4bf92f3577b34da6" span_id="x"`},
+		{`{"trace_id":"4bf92f3577b34da6a3ce929d0e0e473g","span_id":7}`, "", "", `trace_id="4bf92f3577b34da6a3ce929d0e0e473g" span_id=7`},
+		{`{"trace_id":"00000000000000000000000000000000"}`, "", "", `trace_id="00000000000000000000000000000000"`},
+	} {
+		records, _ := readAll(t, test.line, Options{})
+		if r := records[0]; r.TraceID != test.trace || r.SpanID != test.span || attributesText(r) != test.attributes {
+			t.Errorf("%s: %q %q %s", test.line, r.TraceID, r.SpanID, attributesText(r))
+		}
+	}
+}
+
+// Docker cuts long lines, and a container's stack trace comes as a line each.
+func TestDockerFold(t *testing.T) {
+	line := func(log, stream string) string {
+		b, _ := json.Marshal(log)
+		return `{"log":` + string(b) + `,"stream":"` + stream + `","time":"2026-03-01T10:15:00Z"}` + "\n"
+	}
+	input := line("first half, ", "stdout") + line("second half\n", "stdout") +
+		line("failed\n", "stdout") + line("\tat a.B\n", "stdout") + line("\n", "stdout") + line("\tat a.C\n", "stdout") +
+		line("\tother stream\n", "stderr") + line("next\n", "stdout")
+	records, stats := readAll(t, input, Options{})
+	want := []string{"first half, second half", "failed\n\tat a.B\n\n\tat a.C", "\tother stream", "next"}
+	if got := bodies(records); !reflect.DeepEqual(got, want) || stats.BlankLines != 1 || stats.FoldedLines != 3 {
+		t.Errorf("%q %+v", got, stats)
+	}
+}
+
+func FuzzJSONLine(f *testing.F) {
+	for _, s := range []string{
+		`{}`, `{"a":1,"b":[1,{"c":"\u00e9\n"}],"d":-1.5e+3,"e":null,"f":true,"g":false}`, `{"a":01}`, `{"a":1,}`, `{"a":"\x"}`,
+		`{"a":"\ud800\u0041"}`, `{"a":[[[[]]]]}`, `{"a" : 1 }` + "\t", `{"":""}`, `{"a":1e400,"b":123456789012345678901234567890}`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		s = strings.ToValidUTF8(s, "\ufffd")
+		if s == "" || s[0] != '{' || strings.Count(s, "[")+strings.Count(s, "{") > maxJSONDepth {
+			return
+		}
+		scanner := jsonScanner{s: s}
+		members, ok := scanner.object(nil)
+		if valid := json.Valid([]byte(s)); ok != valid {
+			t.Fatalf("%q: %v, encoding/json says %v", s, ok, valid)
+		}
+		if !ok {
+			return
+		}
+		want := map[string]any{}
+		decoder := json.NewDecoder(strings.NewReader(s))
+		decoder.UseNumber()
+		if err := decoder.Decode(&want); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]Attribute{}
+		for _, m := range members {
+			got[m.Key] = m
+		}
+		for key, value := range want {
+			if value == nil {
+				continue // may hide an earlier member of the same key
+			}
+			m, ok := got[key]
+			switch v := value.(type) {
+			case string:
+				ok = ok && m.Kind == String && m.Str == v
+			case bool:
+				ok = ok && m.Kind == Bool && m.Bool == v
+			case json.Number:
+				if n, err := v.Int64(); err == nil {
+					ok = ok && m.Kind == Int && m.Int == n
+				} else if x, err := v.Float64(); err == nil && strings.ContainsAny(v.String(), ".eE") {
+					ok = ok && m.Kind == Double && m.Double == x
+				} else {
+					ok = ok && m.Kind == String && m.Str == v.String()
+				}
+			default:
+				ok = ok && m.Kind == JSON && json.Valid([]byte(m.Str))
+			}
+			if !ok && strings.Count(s, `"`) <= 4*len(want) {
+				t.Fatalf("%q: %q is %+v, want %v", s, key, m, value)
+			}
+		}
+	})
+}
+
+func TestJSONDepth(t *testing.T) {
+	for _, test := range []struct {
+		depth int
+		want  bool
+	}{{maxJSONDepth - 1, true}, {maxJSONDepth + 1, false}, {100_000, false}} {
+		s := `{"a":` + strings.Repeat("[", test.depth) + strings.Repeat("]", test.depth) + `}`
+		scanner := jsonScanner{s: s}
+		if _, ok := scanner.object(nil); ok != test.want {
+			t.Errorf("depth %d: %v", test.depth, ok)
+		}
+	}
+}

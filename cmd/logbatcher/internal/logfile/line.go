@@ -1,0 +1,173 @@
+package logfile
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"unicode/utf8"
+)
+
+// line is one line of the input, without its end.
+type line struct {
+	text string
+	cut  int64 // bytes of the input's line that text does not hold
+	end  int64 // offset of the byte after the line's end
+}
+
+const byteOrderMark = "\xef\xbb\xbf"
+
+// lineReader cuts the input into lines and holds at most max bytes of one. Its
+// lines are valid UTF-8. NUL bytes at the start of a line are skipped: a file that was
+// truncated while its writer kept its place has a hole there.
+type lineReader struct {
+	src    *bufio.Reader
+	max    int
+	offset int64
+	stats  *Stats
+	err    error // ends the input, once the last line is given out
+
+	// The line being read, when it comes in more than one piece.
+	held    []byte
+	dropped int64 // its bytes behind held
+	last    byte  // its last byte so far
+}
+
+// slack is what is held of a line beyond max, so that neither a byte order mark nor the
+// rune across the cut changes what is kept.
+const slack = 8
+
+func newLineReader(src io.Reader, maxBytes int, stats *Stats) *lineReader {
+	return &lineReader{src: bufio.NewReaderSize(src, 64<<10), max: maxBytes, stats: stats}
+}
+
+// next returns the next line. It returns the last one, which may lack a line feed, and
+// one that a failed read cut off, before the error. After errQuiet it goes on.
+func (r *lineReader) next() (line, error) {
+	for r.err == nil {
+		piece, err := r.src.ReadSlice('\n')
+		r.offset += int64(len(piece))
+		if err == nil && len(r.held) == 0 && r.dropped == 0 {
+			piece = bytes.TrimSuffix(piece[:len(piece)-1], []byte("\r"))
+			return r.finish(r.skipNUL(piece), 0), nil
+		}
+		r.hold(bytes.TrimSuffix(piece, []byte("\n")))
+		switch {
+		case err == nil:
+			return r.finishHeld(), nil
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, errQuiet):
+			return line{}, errQuiet
+		default:
+			r.err = err
+			if len(r.held) > 0 {
+				return r.finishHeld(), nil
+			}
+		}
+	}
+	return line{}, r.err
+}
+
+// hold appends piece to the line being read, as far as there is room.
+func (r *lineReader) hold(piece []byte) {
+	if len(r.held) == 0 {
+		piece = r.skipNUL(piece)
+	}
+	if len(piece) == 0 {
+		return
+	}
+	room := min(max(r.max+slack-len(r.held), 0), len(piece))
+	r.held = append(r.held, piece[:room]...)
+	r.dropped += int64(len(piece) - room)
+	r.last = piece[len(piece)-1]
+}
+
+func (r *lineReader) finishHeld() line {
+	held, dropped := r.held, r.dropped
+	switch {
+	case r.last != '\r':
+	case dropped > 0:
+		dropped--
+	default:
+		held = held[:len(held)-1]
+	}
+	l := r.finish(held, dropped)
+	r.held, r.dropped, r.last = r.held[:0], 0, 0
+	if cap(r.held) > 64<<10 {
+		r.held = nil
+	}
+	return l
+}
+
+func (r *lineReader) skipNUL(b []byte) []byte {
+	if len(b) == 0 || b[0] != 0 {
+		return b
+	}
+	rest := bytes.TrimLeft(b, "\x00")
+	r.stats.SkippedNULBytes += int64(len(b) - len(rest))
+	return rest
+}
+
+// finish makes a line of b, which has no line end and lacks dropped bytes at its end.
+func (r *lineReader) finish(b []byte, dropped int64) line {
+	if r.stats.Lines == 0 {
+		b = bytes.TrimPrefix(b, []byte(byteOrderMark))
+	}
+	r.stats.Lines++
+	l := line{cut: dropped, end: r.offset}
+	keep := fit(b, r.max)
+	l.cut += int64(len(b) - keep)
+	b = b[:keep]
+	if !utf8.Valid(b) {
+		var replaced int64
+		valid, used := toValid(b, r.max, &replaced)
+		r.stats.InvalidUTF8 += replaced
+		l.cut += int64(len(b) - used)
+		b = valid
+	}
+	l.text = string(b)
+	if l.cut > 0 {
+		r.stats.TruncatedLines++
+		r.stats.TruncatedBytes += l.cut
+	}
+	return l
+}
+
+// fit returns how much of b to keep so that it has at most n bytes and no rune is cut.
+func fit(b []byte, n int) int {
+	if len(b) <= n {
+		return len(b)
+	}
+	for back := 0; back < utf8.UTFMax && back < n; back++ {
+		if utf8.RuneStart(b[n-back]) {
+			return n - back
+		}
+	}
+	return n
+}
+
+// toValid copies b with each run of invalid bytes replaced by U+FFFD, which it counts. It
+// stops before the copy has more than limit bytes, and returns how much of b it used.
+func toValid(b []byte, limit int, replaced *int64) (valid []byte, used int) {
+	valid = make([]byte, 0, min(len(b)+64, limit))
+	for used < len(b) {
+		r, size := utf8.DecodeRune(b[used:])
+		bad := r == utf8.RuneError && size == 1
+		for bad && used+size < len(b) {
+			r, n := utf8.DecodeRune(b[used+size:])
+			if r != utf8.RuneError || n != 1 {
+				break
+			}
+			size++
+		}
+		if len(valid)+utf8.RuneLen(r) > limit {
+			return valid, used
+		}
+		if bad {
+			*replaced++
+		}
+		valid = utf8.AppendRune(valid, r)
+		used += size
+	}
+	return valid, used
+}

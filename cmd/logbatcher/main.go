@@ -1,0 +1,114 @@
+// Command logbatcher is the service and its tools in one static binary.
+//
+// `logbatcher serve` takes log entries over gRPC and lands them in ClickHouse; `logbatcher dev` does the same with a
+// ClickHouse and a Redis of its own. The other commands send files, query, and look after
+// schema, retention and configuration. This package only wires: it reads flags,
+// environment and signals, builds the parts, starts them from the far end and stops them in flow order.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit statuses.
+const (
+	exitOK           = 0
+	exitError        = 1
+	exitNotAllStored = 3
+	exitInterrupted  = 130
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run runs one command. The first SIGINT or SIGTERM ends it in order, a second one at once.
+func run(arguments []string, in io.Reader, out, errors io.Writer) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		first := true
+		for s := range signals {
+			if !first {
+				fmt.Fprintf(errors, "logbatcher: second %v, stopping at once\n", s)
+				os.Exit(exitInterrupted)
+			}
+			first = false
+			cancel(&signalError{signal: s})
+		}
+	}()
+	defer close(signals)
+
+	root := newRootCommand()
+	root.SetArgs(arguments)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errors)
+	return exitStatus(root.ExecuteContext(ctx), errors)
+}
+
+// signalError is why a command was ended by a signal.
+type signalError struct{ signal os.Signal }
+
+// Error names the signal.
+func (e *signalError) Error() string { return e.signal.String() }
+
+func exitStatus(err error, out io.Writer) int {
+	var interrupted *signalError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errNotAllStored):
+		fmt.Fprintln(out, "logbatcher:", err)
+		return exitNotAllStored
+	case errors.As(err, &interrupted):
+		fmt.Fprintln(out, "logbatcher: stopped:", err)
+		return exitInterrupted
+	}
+	fmt.Fprintln(out, "logbatcher:", err)
+	return exitError
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "logbatcher",
+		Short:         "Stream log entries over gRPC into ClickHouse: in few large batches, each entry once",
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(
+		newServeCommand(), newDevCommand(), newDemoCommand(), newSendCommand(), newQueryCommand(),
+		newSchemaCommand(), newRetentionCommand(), newConfigCommand(), newEngineCommand(),
+	)
+	return root
+}
+
+// version returns the module's version, or the commit that it was built from.
+func version() string {
+	info, known := debug.ReadBuildInfo()
+	if !known {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && len(setting.Value) >= 12 {
+			return "devel-" + setting.Value[:12]
+		}
+	}
+	return "devel"
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+)
+
+// reload reads the configuration again and routes by it from then on. A bad one is refused whole and the old one stays. What
+// was routed before ends as it began, so no entry is lost.
+func (g *gateway) reload(ctx context.Context, load func() (*config.Config, error), retention *retention) {
+	cfg, err := load()
+	if err != nil {
+		g.log.Error("configuration refused, the old one stays", "error", err)
+		return
+	}
+	routes, problems := cfg.Routes()
+	if len(problems) > 0 {
+		g.log.Error("configuration refused, the old one stays", "error", problems[0])
+		return
+	}
+	for _, section := range fixedSections(g.config, cfg) {
+		g.log.Warn("changed in the configuration, in force only after a restart", "section", section)
+	}
+	g.migrations.migrateAll(ctx, routes)
+	if err := g.router.Reload(routes, g.zone); err != nil {
+		g.log.Error("configuration refused, the old one stays", "error", err)
+		return
+	}
+	retention.replace(routes)
+	g.log.Info("configuration loaded again", "routes", len(routes))
+}
+
+// fixedSections names the sections that differ and can't change while the service runs: all but columns and routes.
+func fixedSections(old, new *config.Config) []string {
+	var changed []string
+	a, b := reflect.ValueOf(*old), reflect.ValueOf(*new)
+	for i := range a.NumField() {
+		field := a.Type().Field(i)
+		name := field.Tag.Get("yaml")
+		if !field.IsExported() || name == "-" || name == "columns" || name == "routes" {
+			continue
+		}
+		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			changed = append(changed, name)
+		}
+	}
+	return changed
+}

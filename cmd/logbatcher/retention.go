@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// retention runs the scheduler of the routes in force; a reload puts another in its place.
+type retention struct {
+	enabled  bool
+	retainer *schema.Retainer
+	routes   chan []*schema.Route // of replace
+	first    []*schema.Route
+}
+
+func newRetention(g *gateway, routes []*schema.Route) *retention {
+	return &retention{
+		enabled: g.config.Retention.Enabled, first: routes, routes: make(chan []*schema.Route),
+		retainer: schema.NewRetainer(schema.RetainerConfig{
+			Conn: g.clickhouse.Conn(), Locker: g.locker, Instance: g.instance, Log: g.log, Registerer: g.registry, History: history(g.config),
+		}),
+	}
+}
+
+// run runs until ctx ends.
+func (r *retention) run(ctx context.Context) error {
+	routes := r.first
+	for {
+		round, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		if r.enabled {
+			scheduler := schema.NewScheduler(r.retainer, routes)
+			go func() { ended <- scheduler.Run(round) }()
+		} else {
+			ended <- nil
+		}
+		more := true
+		select {
+		case routes = <-r.routes:
+		case <-ctx.Done():
+			more = false
+		}
+		stop()
+		err := <-ended
+		if !more || err != nil {
+			return err
+		}
+	}
+}
+
+// replace runs by other routes from now on.
+func (r *retention) replace(routes []*schema.Route) { r.routes <- routes }
+
+func newRetentionCommand() *cobra.Command {
+	command := &cobra.Command{Use: "retention", Short: "Remove what has expired"}
+	var table string
+	var dryRun bool
+	run := &cobra.Command{
+		Use:   "run",
+		Short: "Remove what has expired now, or say what would go",
+		Args:  cobra.NoArgs,
+	}
+	load := addConfigFlags(run)
+	run.Flags().StringVar(&table, "table", "", "only this table (database.table, or a table's name alone)")
+	run.Flags().BoolVar(&dryRun, "dry-run", false, "say what would go, and change nothing")
+	run.RunE = func(command *cobra.Command, _ []string) error {
+		t, err := openTools(command.Context(), load, command.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		defer t.close()
+		retainer := schema.NewRetainer(schema.RetainerConfig{
+			Conn: t.clickhouse.Conn(), Locker: t.locker, Instance: t.instance, Log: slog.New(slog.DiscardHandler),
+			Registerer: prometheus.NewRegistry(), History: history(t.config),
+		})
+		var problems []error
+		found := false
+		for _, route := range t.routes {
+			if table != "" && table != route.Table.Name && table != route.Table.FullName() {
+				continue
+			}
+			found = true
+			if err := retain(command, retainer, route, dryRun); err != nil {
+				problems = append(problems, err)
+			}
+		}
+		if !found {
+			return fmt.Errorf("--table %s: no route has this table", table)
+		}
+		return errors.Join(problems...)
+	}
+	command.AddCommand(run)
+	return command
+}
+
+// retain makes one route's run, or its rehearsal, and prints it.
+func retain(command *cobra.Command, retainer *schema.Retainer, route *schema.Route, dryRun bool) error {
+	if dryRun {
+		plan, err := retainer.Plan(command.Context(), route)
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(command.OutOrStdout(), plan)
+		return nil
+	}
+	result, err := retainer.Run(command.Context(), route)
+	if result != nil {
+		fmt.Fprint(command.OutOrStdout(), result)
+	}
+	return err
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/lease"
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink/clickhouse"
+)
+
+// tools is what the commands that work on the tables need.
+type tools struct {
+	config     *config.Config
+	routes     []*schema.Route
+	instance   string
+	clickhouse *clickhouse.Sink
+	redis      redis.UniversalClient
+	locker     *lease.Locker
+}
+
+// openTools loads the configuration and reaches ClickHouse.
+func openTools(ctx context.Context, load func() (*config.Config, error), out io.Writer) (*tools, error) {
+	cfg, err := load()
+	if err != nil {
+		return nil, err
+	}
+	t := &tools{config: cfg}
+	if t.routes, err = routesOf(cfg); err != nil {
+		return nil, err
+	}
+	if t.instance, err = instanceID(cfg); err != nil {
+		return nil, err
+	}
+	classes, err := errorClasses(cfg)
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if t.clickhouse, err = openClickHouse(&cfg.ClickHouse, classes, log); err != nil {
+		return nil, err
+	}
+	if t.redis, err = redisClient(&cfg.Redis); err != nil {
+		return nil, errors.Join(err, t.clickhouse.Close())
+	}
+	t.locker = lease.New(t.redis, "logbatcher:lease:", t.instance, log)
+	if _, err := t.clickhouse.Check(ctx); err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *tools) close() { _ = errors.Join(t.clickhouse.Close(), t.redis.Close()) }
+
+func routesOf(cfg *config.Config) ([]*schema.Route, error) {
+	routes, problems := cfg.Routes()
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	return routes, nil
+}
+
+func newSchemaCommand() *cobra.Command {
+	command := &cobra.Command{Use: "schema", Short: "Plan and apply the DDL that makes the tables fit their routes"}
+	plan := &cobra.Command{
+		Use:   "plan",
+		Short: "Print the DDL that apply would run, and change nothing",
+		Args:  cobra.NoArgs,
+	}
+	loadPlan := addConfigFlags(plan)
+	plan.RunE = func(command *cobra.Command, _ []string) error {
+		return printPlans(command, loadPlan)
+	}
+	apply := &cobra.Command{
+		Use:   "apply",
+		Short: "Make the tables fit their routes",
+		Long: `Apply creates and alters tables, one at a time, under a lease. What would lose data is refused, with the
+statement that a person would have to run, unless it is asked for by name with --allow.`,
+		Args: cobra.NoArgs,
+	}
+	loadApply := addConfigFlags(apply)
+	allow := apply.Flags().StringArray("allow", nil, "name of a refused change that is to be made all the same, as plan prints it")
+	apply.RunE = func(command *cobra.Command, _ []string) error {
+		return applyPlans(command, loadApply, *allow)
+	}
+	command.AddCommand(plan, apply)
+	return command
+}
+
+func printPlans(command *cobra.Command, load func() (*config.Config, error)) error {
+	t, err := openTools(command.Context(), load, command.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	migrator := newMigrator(t.config, t.clickhouse, t.locker, t.instance, slog.New(slog.DiscardHandler))
+	var tables []*schema.Table
+	for _, r := range t.routes {
+		tables = append(tables, r.Table)
+	}
+	plans, err := migrator.Plan(command.Context(), tables...)
+	for _, p := range plans {
+		fmt.Fprint(command.OutOrStdout(), p)
+	}
+	return err
+}
+
+func applyPlans(command *cobra.Command, load func() (*config.Config, error), allow []string) error {
+	t, err := openTools(command.Context(), load, command.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	migrator := newMigrator(t.config, t.clickhouse, t.locker, t.instance, slog.New(slog.DiscardHandler))
+	var problems []error
+	for _, r := range t.routes {
+		plan, err := migrator.Apply(command.Context(), r.Table, allow...)
+		if plan != nil {
+			fmt.Fprint(command.OutOrStdout(), plan)
+		}
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}

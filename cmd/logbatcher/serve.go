@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+)
+
+// defaultGRPCAddress is where the tools look for the service: the default of listen.grpc.
+const defaultGRPCAddress = "127.0.0.1:4320"
+
+func newServeCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Take log entries over gRPC and land them in ClickHouse",
+		Long: `Serve is the service. It needs a ClickHouse and a Redis; ` + "`logbatcher dev`" + ` brings its own.
+
+SIGTERM drains the streams, flushes what was received and ends with status 0, or, when shutdown.timeout
+passes first, says what is left and ends with another. A second signal ends at once. SIGHUP reads the
+configuration again: routes, columns and their schema; a bad one is refused whole.`,
+		Args: cobra.NoArgs,
+	}
+	load := addConfigFlags(command)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		reload, stop := hangups()
+		defer stop()
+		return serve(command.Context(), load, reload, command.ErrOrStderr(), func(*gateway) {})
+	}
+	return command
+}
+
+// addConfigFlags adds --config and the flags of all settings, and returns what loads the configuration that they make.
+func addConfigFlags(command *cobra.Command) func() (*config.Config, error) {
+	path := command.Flags().StringP("config", "c", os.Getenv("LOGBATCHER_CONFIG"), "configuration file (YAML); none: the defaults")
+	config.AddFlags(command.Flags())
+	return func() (*config.Config, error) { return loadConfig(command, *path) }
+}
+
+// hangups returns a channel that gets something for each SIGHUP.
+func hangups() (<-chan os.Signal, func()) {
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	return reload, func() { signal.Stop(reload) }
+}
+
+// serve runs the service until ctx ends, and then shuts it down in order. started is called once it takes entries.
+func serve(ctx context.Context, load func() (*config.Config, error), reload <-chan os.Signal, out io.Writer, started func(*gateway)) error {
+	cfg, err := load()
+	if err != nil {
+		return err
+	}
+	log := newLog(&cfg.Log, out)
+	for _, warning := range cfg.Warnings {
+		log.Warn("configuration", "warning", warning)
+	}
+	g, err := newGateway(cfg, log)
+	if err != nil {
+		return err
+	}
+	err = g.run(ctx, load, reload, started)
+	var interrupted *signalError
+	if errors.As(err, &interrupted) {
+		return nil // that is how a service ends
+	}
+	return err
+}
+
+// newLog returns the service's log.
+func newLog(c *config.Log, out io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // the configuration has checked it
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(out, options))
+	}
+	return slog.New(slog.NewTextHandler(out, options))
+}
+
+// instanceID returns the id of this start of the process: its name, and what makes it unique for ever.
+func instanceID(c *config.Config) (string, error) {
+	name := c.Instance.ID
+	if name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return "", fmt.Errorf("instance.id is empty and the host has no name: %w", err)
+		}
+		name = host
+	}
+	return name + "-" + uniqueSuffix(), nil
+}

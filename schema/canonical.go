@@ -1,0 +1,210 @@
+package schema
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ClickHouse does not give back what it was given: it spells intervals as functions, adds the
+// arguments of codecs, drops parentheses. The functions here bring both spellings to one, so that a table that fits
+// is not altered again at each start.
+
+// keywords are written in capitals by ClickHouse wherever they stand in an expression.
+var keywords = map[string]string{
+	"and": "AND", "or": "OR", "not": "NOT", "is": "IS", "null": "NULL", "in": "IN", "like": "LIKE",
+	"ilike": "ILIKE", "between": "BETWEEN", "case": "CASE", "when": "WHEN", "then": "THEN", "else": "ELSE",
+	"end": "END", "as": "AS", "desc": "DESC", "asc": "ASC", "delete": "DELETE", "where": "WHERE",
+	"to": "TO", "disk": "DISK", "volume": "VOLUME", "recompress": "RECOMPRESS", "codec": "CODEC",
+	"true": "true", "false": "false",
+}
+
+// canonicalExpression returns an expression, or a list of them, without what
+// does not change its meaning: white space, comments, needless quotes, the
+// parentheses or tuple() around the whole, and INTERVAL in place of a function.
+func canonicalExpression(expression string) string {
+	list := dropDelete(tokens(expression))
+	for {
+		if wrapped(list) {
+			list = list[1 : len(list)-1]
+			continue
+		}
+		if len(list) > 1 && list[0].is("tuple") && wrapped(list[1:]) {
+			list = list[2 : len(list)-1]
+			continue
+		}
+		break
+	}
+	return canonicalTokens(list)
+}
+
+// dropDelete leaves the word out where a TTL says DELETE, which is what it does anyway.
+func dropDelete(list []token) []token {
+	return slices.DeleteFunc(list, func(t token) bool { return t.kind == wordToken && t.is("delete") })
+}
+
+func canonicalTokens(list []token) string {
+	var b strings.Builder
+	var last tokenKind
+	for i := 0; i < len(list); i++ {
+		if text, used := canonicalInterval(list[i:]); used > 0 {
+			writeToken(&b, &last, wordToken, text)
+			last = symbolToken // it ends in a parenthesis
+			i += used - 1
+			continue
+		}
+		t := list[i]
+		switch t.kind {
+		case stringToken:
+			writeToken(&b, &last, stringToken, QuoteString(t.text))
+		case nameToken:
+			text := t.text
+			if !isBareWord(text) {
+				text = QuoteIdentifier(text)
+			}
+			writeToken(&b, &last, wordToken, text)
+		case wordToken:
+			text := t.text
+			if keyword, ok := keywords[strings.ToLower(text)]; ok {
+				text = keyword
+			}
+			writeToken(&b, &last, wordToken, text)
+		default:
+			writeToken(&b, &last, symbolToken, t.text)
+		}
+	}
+	return b.String()
+}
+
+// writeToken separates two words by a space and puts none anywhere else.
+func writeToken(b *strings.Builder, last *tokenKind, kind tokenKind, text string) {
+	if *last == wordToken && kind == wordToken {
+		b.WriteByte(' ')
+	}
+	b.WriteString(text)
+	*last = kind
+}
+
+var intervalUnits = map[string]string{
+	"nanosecond": "Nanosecond", "microsecond": "Microsecond", "millisecond": "Millisecond",
+	"second": "Second", "minute": "Minute", "hour": "Hour", "day": "Day", "week": "Week",
+	"month": "Month", "quarter": "Quarter", "year": "Year",
+}
+
+// canonicalInterval turns INTERVAL 7 DAY and INTERVAL '7 day' into toIntervalDay(7), and tells how many
+// tokens that took; 0: the list begins with no such interval.
+func canonicalInterval(list []token) (text string, used int) {
+	if len(list) < 2 || !list[0].is("interval") {
+		return "", 0
+	}
+	number, unit, used := list[1].text, "", 3
+	if list[1].kind == stringToken {
+		if n, u, ok := strings.Cut(strings.TrimSpace(list[1].text), " "); ok {
+			number, unit, used = n, u, 2
+		}
+	}
+	if unit == "" {
+		if len(list) < 3 || list[2].kind != wordToken {
+			return "", 0
+		}
+		unit = list[2].text
+	}
+	if _, err := strconv.ParseInt(number, 10, 64); err != nil {
+		return "", 0
+	}
+	name, ok := intervalUnits[strings.TrimSuffix(strings.ToLower(strings.TrimSpace(unit)), "s")]
+	if !ok {
+		return "", 0
+	}
+	return "toInterval" + name + "(" + number + ")", used
+}
+
+// canonicalCodec returns a codec list as ClickHouse writes it back for a column of the type, with the arguments
+// that it adds. The CODEC(…) around it may be there or not.
+func canonicalCodec(codec string, t Type) string {
+	list := tokens(codec)
+	if len(list) > 1 && list[0].is("codec") && wrapped(list[1:]) {
+		list = list[2 : len(list)-1]
+	}
+	var out []string
+	for _, part := range topLevelParts(list) {
+		if len(part) == 0 {
+			continue
+		}
+		name, arguments := part[0].text, ""
+		if len(part) > 1 {
+			arguments = canonicalTokens(part[1:])
+		}
+		out = append(out, canonicalCodecName(name)+codecArguments(name, arguments, t))
+	}
+	if len(out) == 1 && strings.EqualFold(out[0], "Default") {
+		return "" // what a column without a codec has
+	}
+	return strings.Join(out, ", ")
+}
+
+var codecNames = []string{"NONE", "LZ4", "LZ4HC", "ZSTD", "Delta", "DoubleDelta", "Gorilla", "T64", "FPC", "GCD", "Default"}
+
+func canonicalCodecName(name string) string {
+	i := slices.IndexFunc(codecNames, func(n string) bool { return strings.EqualFold(n, name) })
+	if i < 0 {
+		return name
+	}
+	return codecNames[i]
+}
+
+// codecArguments adds the arguments that ClickHouse fills in itself.
+func codecArguments(name, arguments string, t Type) string {
+	if arguments != "" && arguments != "()" {
+		return strings.ReplaceAll(arguments, ",", ", ")
+	}
+	switch canonicalCodecName(name) {
+	case "ZSTD":
+		return "(1)"
+	case "Delta", "Gorilla":
+		if size := valueSize(t); size > 0 {
+			return "(" + strconv.Itoa(size) + ")"
+		}
+	}
+	return ""
+}
+
+// sameCodec compares two canonical codec lists. Which arguments ClickHouse adds to the rarer codecs
+// depends on its version, so that one without arguments is the same as one with any.
+func sameCodec(a, b string) bool {
+	left, right := topLevelParts(tokens(a)), topLevelParts(tokens(b))
+	if len(left) != len(right) {
+		return false
+	}
+	for i := range left {
+		if len(left[i]) == 0 || len(right[i]) == 0 {
+			return a == b // not a codec list
+		}
+		if !left[i][0].is(right[i][0].text) {
+			return false
+		}
+		if len(left[i]) > 1 && len(right[i]) > 1 && canonicalTokens(left[i]) != canonicalTokens(right[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// valueSize is the number of bytes of a value of the type, 0 where they differ or where no
+// such codec makes sense.
+func valueSize(t Type) int {
+	switch t.Kind {
+	case KindInt8, KindUInt8, KindBool, KindEnum8:
+		return 1
+	case KindInt16, KindUInt16, KindDate, KindEnum16:
+		return 2
+	case KindInt32, KindUInt32, KindFloat32, KindDateTime, KindIPv4:
+		return 4
+	case KindInt64, KindUInt64, KindFloat64, KindDateTime64:
+		return 8
+	}
+	return 0
+}
+
+// canonicalIndexType returns the type of an index with its arguments, as ClickHouse writes it.
+func canonicalIndexType(t string) string { return canonicalTokens(tokens(t)) }

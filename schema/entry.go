@@ -1,0 +1,147 @@
+package schema
+
+import "math"
+
+// Entry is one log record as the router and the batches see it. It is a view: its strings
+// and its attributes alias the buffer that the request was received in, and are
+// valid until the request is released. Whoever keeps one longer copies it.
+type Entry struct {
+	// Time is when the event happened, in nanoseconds since the Unix epoch. The server
+	// has filled in the time of receipt where the producer sent none.
+	Time int64
+	// ObservedTime is when a collector saw the event, in nanoseconds since the
+	// Unix epoch. Filled in like Time.
+	ObservedTime int64
+	// Body is the message. It need not be valid UTF-8.
+	Body string
+	// SeverityText is the severity as the source wrote it.
+	SeverityText string
+	// Service is the name of the service that wrote the entry.
+	Service string
+	// TraceID is 32 hexadecimal digits, or empty.
+	TraceID string
+	// SpanID is 16 hexadecimal digits, or empty.
+	SpanID string
+	// EventName names the kind of event.
+	EventName string
+	// Colo is where the entry comes from. The server has filled in the stream's, or its own.
+	Colo string
+	// Attributes are the entry's own attributes. A key may be there twice; the last one counts.
+	Attributes []Attribute
+	// Stream is what all entries of the stream have in common. It is never nil.
+	Stream *Stream
+	// ScopeName, ScopeVersion, ScopeSchemaURL and ResourceSchemaURL are the entry's own or
+	// the stream's.
+	ScopeName, ScopeVersion, ScopeSchemaURL, ResourceSchemaURL string
+	// SeverityNumber is OpenTelemetry's, 0 (not known) to 24.
+	SeverityNumber uint8
+	// TraceFlags are W3C's trace flags.
+	TraceFlags uint8
+}
+
+// Stream is what holds for all entries of a stream. It is immutable and its strings
+// are its own, so that it may be kept, and compared by its address.
+type Stream struct {
+	// ResourceAttributes describe what wrote the entries.
+	ResourceAttributes []Attribute
+	// ScopeAttributes describe the instrumentation scope.
+	ScopeAttributes []Attribute
+}
+
+// AttributeType is the type of an attribute's value.
+type AttributeType uint8
+
+// The types of an attribute's value.
+const (
+	String AttributeType = iota
+	Int
+	Double
+	Bool
+	Bytes
+	JSON
+)
+
+// String returns the type's name as the configuration and the documentation write it.
+func (t AttributeType) String() string {
+	switch t {
+	case String:
+		return "string"
+	case Int:
+		return "int"
+	case Double:
+		return "double"
+	case Bool:
+		return "bool"
+	case Bytes:
+		return "bytes"
+	case JSON:
+		return "json"
+	}
+	return "unknown"
+}
+
+// Attribute is a key with one typed value.
+type Attribute struct {
+	// Key is the attribute's name. It is never empty.
+	Key string
+	// Text is the value of types String, Bytes and JSON (its text).
+	Text string
+	// Bits is the value of types Int, Double and Bool; see AsInt, AsDouble, AsBool.
+	Bits uint64
+	// Type says which of the two holds the value, and how to read it.
+	Type AttributeType
+}
+
+// AsInt returns the value of an attribute of type Int.
+func (a *Attribute) AsInt() int64 { return int64(a.Bits) }
+
+// AsDouble returns the value of an attribute of type Double.
+func (a *Attribute) AsDouble() float64 { return math.Float64frombits(a.Bits) }
+
+// AsBool returns the value of an attribute of type Bool.
+func (a *Attribute) AsBool() bool { return a.Bits != 0 }
+
+// StringAttribute returns an attribute of type String.
+func StringAttribute(key, value string) Attribute {
+	return Attribute{Key: key, Text: value, Type: String}
+}
+
+// IntAttribute returns an attribute of type Int.
+func IntAttribute(key string, value int64) Attribute {
+	return Attribute{Key: key, Bits: uint64(value), Type: Int}
+}
+
+// DoubleAttribute returns an attribute of type Double.
+func DoubleAttribute(key string, value float64) Attribute {
+	return Attribute{Key: key, Bits: math.Float64bits(value), Type: Double}
+}
+
+// BoolAttribute returns an attribute of type Bool.
+func BoolAttribute(key string, value bool) Attribute {
+	a := Attribute{Key: key, Type: Bool}
+	if value {
+		a.Bits = 1
+	}
+	return a
+}
+
+// BytesAttribute returns an attribute of type Bytes.
+func BytesAttribute(key, value string) Attribute {
+	return Attribute{Key: key, Text: value, Type: Bytes}
+}
+
+// JSONAttribute returns an attribute of type JSON; text is the value's JSON text.
+func JSONAttribute(key, text string) Attribute {
+	return Attribute{Key: key, Text: text, Type: JSON}
+}
+
+// Lookup returns the attribute with the key, the last one where there are several,
+// or nil.
+func Lookup(attributes []Attribute, key string) *Attribute {
+	for i := len(attributes) - 1; i >= 0; i-- {
+		if attributes[i].Key == key {
+			return &attributes[i]
+		}
+	}
+	return nil
+}

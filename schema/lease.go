@@ -1,0 +1,36 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrLeaseHeld is returned by Locker.TryAcquire where another instance holds the lease.
+var ErrLeaseHeld = errors.New("lease is held by another instance")
+
+// errLeaseLost is the cause of a context that ended because its lease did.
+var errLeaseLost = errors.New("lease lost")
+
+// releaseTimeout bounds giving a lease up after the work, whose own context may have ended.
+const releaseTimeout = 5 * time.Second
+
+// underLease runs do with a context that ends with ctx or with the lease, and gives the lease up.
+func underLease(ctx context.Context, lease Lease, do func(context.Context) error) (err error) {
+	held, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(lease.Context(), func() { cancel(errLeaseLost) })
+	defer func() {
+		stop()
+		release, done := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		defer done()
+		// A lease that could not be given up runs out by itself: not worth failing for.
+		_ = lease.Release(release)
+	}()
+	err = do(held)
+	if err != nil && context.Cause(held) == errLeaseLost {
+		return fmt.Errorf("%w: %w", errLeaseLost, err)
+	}
+	return err
+}

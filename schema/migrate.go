@@ -1,0 +1,300 @@
+package schema
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+)
+
+// MigratorConfig says how tables are made to fit.
+type MigratorConfig struct {
+	// Conn runs the statements.
+	Conn Conn
+	// Locker makes one instance of several migrate. Nil: no lease is taken. Every statement that is run
+	// without being asked for by name may be run twice, so a lease saves work and confusion, not data.
+	Locker Locker
+	// Instance names this LogBatcher in the history.
+	Instance string
+	// Log is told what is changed. Nil: nobody is.
+	Log *slog.Logger
+	// History says where migrations are written down.
+	History HistoryConfig
+	// LeaseTTL is when a dead instance's lease runs out. 0: 30 s.
+	LeaseTTL time.Duration
+	// LeaseWait is how long to wait for an instance that migrates the same table. 0: one minute.
+	LeaseWait time.Duration
+	// VisibleWithin is how long a change may take to show on the server that is asked. 0: 30 s.
+	VisibleWithin time.Duration
+}
+
+// Migrator makes tables fit their routes. It starts no goroutine, keeps no state, and may be used by several goroutines at once.
+type Migrator struct {
+	config  MigratorConfig
+	log     *slog.Logger
+	history *history
+}
+
+// RefusedError tells that a table does not fit and that making it fit is left to a person. Nothing was changed.
+type RefusedError struct {
+	// Table is the table, as database.table.
+	Table string
+	// Steps are what was refused, with the statements that would do it.
+	Steps []RefusedStep
+}
+
+// Error returns what was refused and what a person would run.
+func (e *RefusedError) Error() string {
+	var b strings.Builder
+	b.WriteString("migrate " + e.Table + ": refused:")
+	for _, s := range e.Steps {
+		b.WriteString("\n" + s.Change)
+		if s.Statement != "" {
+			b.WriteString("; it would take: " + s.Statement)
+		}
+	}
+	return b.String()
+}
+
+// errNotVisible: the statements went through, and the table still does not fit.
+var errNotVisible = errors.New("the change does not show")
+
+// alterAttempts and alterPause bound the tries of an ALTER that a replica is not ready for: seven
+// tries, sixteen seconds.
+const (
+	alterAttempts = 7
+	alterPause    = 250 * time.Millisecond
+)
+
+// NewMigrator returns a migrator.
+func NewMigrator(config MigratorConfig) *Migrator {
+	config.LeaseTTL = cmp.Or(config.LeaseTTL, 30*time.Second)
+	config.LeaseWait = cmp.Or(config.LeaseWait, time.Minute)
+	config.VisibleWithin = cmp.Or(config.VisibleWithin, 30*time.Second)
+	return &Migrator{
+		config:  config,
+		log:     orDiscard(config.Log),
+		history: newHistory(config.History, config.Conn, config.Instance),
+	}
+}
+
+func newHistory(config HistoryConfig, conn Conn, instance string) *history {
+	host, err := os.Hostname()
+	if err != nil {
+		host = ""
+	}
+	return &history{config: config, conn: conn, instance: instance, host: host}
+}
+
+func orDiscard(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}
+
+// Plan tells what it would take to make the tables fit. It changes nothing.
+func (m *Migrator) Plan(ctx context.Context, tables ...*Table) ([]*Plan, error) {
+	plans := make([]*Plan, 0, len(tables))
+	for _, t := range tables {
+		plan, err := m.plan(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, plan)
+	}
+	return plans, nil
+}
+
+// Migrate makes the table fit, and returns once every change is seen. It does nothing where the table fits, and
+// returns a *RefusedError, with nothing changed, where a person has to decide.
+func (m *Migrator) Migrate(ctx context.Context, t *Table) error {
+	_, err := m.Apply(ctx, t)
+	return err
+}
+
+// Apply is Migrate with changes that are otherwise refused, asked for by their names (see RefusedStep). It returns
+// what was done.
+func (m *Migrator) Apply(ctx context.Context, t *Table, allow ...string) (*Plan, error) {
+	if err := m.checkNames(ctx, t, allow); err != nil {
+		return nil, err
+	}
+	plan, err := m.permitted(ctx, t, allow)
+	if err != nil || plan.Empty() {
+		return plan, err
+	}
+	m.reportForeignChange(ctx, t)
+	lease, err := m.acquire(ctx, t, len(allow) > 0)
+	if err != nil {
+		return nil, err
+	}
+	if lease == nil {
+		return plan, m.run(ctx, t, plan)
+	}
+	err = underLease(ctx, lease, func(ctx context.Context) error {
+		// Another instance may have migrated while this one waited.
+		if plan, err = m.permitted(ctx, t, allow); err != nil || plan.Empty() {
+			return err
+		}
+		return m.run(ctx, t, plan)
+	})
+	return plan, err
+}
+
+// History returns the newest migrations of the table, newest first.
+func (m *Migrator) History(ctx context.Context, t *Table, limit int) ([]Migration, error) {
+	return m.history.migrations(ctx, t.Database, t.Name, limit)
+}
+
+func (m *Migrator) plan(ctx context.Context, t *Table) (*Plan, error) {
+	existing, err := readExisting(ctx, m.config.Conn, t.Database, t.Name)
+	if err != nil {
+		return nil, fmt.Errorf("plan %s: %w", t.FullName(), err)
+	}
+	if !existing.Table {
+		return NewPlan(t, existing), nil
+	}
+	spelled, err := respell(ctx, m.config.Conn, t)
+	if err != nil {
+		return nil, fmt.Errorf("plan %s: %w", t.FullName(), err)
+	}
+	return NewPlan(spelled, existing), nil
+}
+
+// checkNames reports names that allow nothing: who mistypes one should not read that all is well.
+func (m *Migrator) checkNames(ctx context.Context, t *Table, allow []string) error {
+	if len(allow) == 0 {
+		return nil
+	}
+	plan, err := m.plan(ctx, t)
+	if err != nil {
+		return err
+	}
+	if unknown := plan.Allow(allow...); len(unknown) > 0 {
+		return fmt.Errorf("migrate %s: nothing is refused by the name %q", t.FullName(), unknown)
+	}
+	return nil
+}
+
+// permitted returns a plan that may be run.
+func (m *Migrator) permitted(ctx context.Context, t *Table, allow []string) (*Plan, error) {
+	plan, err := m.plan(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	plan.Allow(allow...) // names were checked; another instance may have made the change since
+	if len(plan.Refused) > 0 {
+		return nil, &RefusedError{Table: t.FullName(), Steps: plan.Refused}
+	}
+	return plan, nil
+}
+
+// reportForeignChange tells that a table which fitted was changed by somebody else.
+func (m *Migrator) reportForeignChange(ctx context.Context, t *Table) {
+	last, err := m.history.migrations(ctx, t.Database, t.Name, 1)
+	if err != nil {
+		m.log.WarnContext(ctx, "schema history unreadable", "table", t.FullName(), "error", err)
+		return
+	}
+	if len(last) == 1 && last[0].Outcome == outcomeApplied && last[0].Hash == t.Hash() {
+		m.log.WarnContext(ctx, "table was changed from outside", "table", t.FullName(), "migrated", last[0].Time)
+	}
+}
+
+// acquire returns a lease, or nil where the migration goes on without one: there is no Locker, or the lease can't be
+// had. Waiting for a lease that Redis can't give would hold a route for the sake of
+// statements that may be run twice. What was asked for by name is run under a lease or, where there is a
+// Locker, not at all.
+func (m *Migrator) acquire(ctx context.Context, t *Table, strict bool) (Lease, error) {
+	if m.config.Locker == nil {
+		m.log.InfoContext(ctx, "migrating without a lease", "table", t.FullName())
+		return nil, nil
+	}
+	wait, cancel := context.WithTimeout(ctx, m.config.LeaseWait)
+	defer cancel()
+	lease, err := m.config.Locker.Acquire(wait, "schema/"+t.FullName(), m.config.LeaseTTL)
+	switch {
+	case err == nil:
+		return lease, nil
+	case ctx.Err() != nil || strict:
+		return nil, fmt.Errorf("migrate %s: acquire lease: %w", t.FullName(), err)
+	}
+	m.log.WarnContext(ctx, "migrating without a lease", "table", t.FullName(), "error", err)
+	return nil, nil
+}
+
+// run executes the plan's steps and waits until the table fits.
+func (m *Migrator) run(ctx context.Context, t *Table, plan *Plan) error {
+	for _, step := range plan.Steps {
+		m.log.InfoContext(ctx, "migrating", "table", t.FullName(), "changes", step.Changes)
+		start := time.Now()
+		err := m.execute(ctx, step.Statement)
+		record := Migration{
+			Database: t.Database, Table: t.Name, Hash: t.Hash(), Statement: step.Statement,
+			Duration: time.Since(start), Outcome: outcomeApplied,
+		}
+		if err != nil {
+			record.Outcome, record.Message = outcomeFailed, err.Error()
+		}
+		// Without its row in the history a migration is still a migration.
+		if writeErr := m.history.writeMigration(ctx, record); writeErr != nil {
+			m.log.WarnContext(ctx, "schema history not written", "table", t.FullName(), "error", writeErr)
+		}
+		if err != nil {
+			return fmt.Errorf("migrate %s: %w", t.FullName(), err)
+		}
+	}
+	return m.verify(ctx, t)
+}
+
+// execute runs a statement, again where a replica has not applied the one before yet.
+func (m *Migrator) execute(ctx context.Context, statement string) error {
+	pause := alterPause
+	for attempt := 1; ; attempt++ {
+		err := m.config.Conn.Exec(ctx, statement)
+		if errorCode(err) != codeCannotAssignAlter || attempt == alterAttempts {
+			return err
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		pause *= 2
+	}
+}
+
+// verify waits until the server that is asked has the changes: it may be another replica than
+// the one that made them.
+func (m *Migrator) verify(ctx context.Context, t *Table) error {
+	wait, cancel := context.WithTimeoutCause(ctx, m.config.VisibleWithin, errNotVisible)
+	defer cancel()
+	left := ""
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		plan, err := m.plan(wait, t)
+		if err == nil && plan.Empty() {
+			return nil
+		}
+		if err == nil {
+			left = plan.String()
+		} else if wait.Err() == nil {
+			m.log.WarnContext(ctx, "migration not verified yet", "table", t.FullName(), "error", err)
+		}
+		if sleep(wait, pause) != nil {
+			return fmt.Errorf("migrate %s: %w; left to do: %s", t.FullName(), context.Cause(wait), cmp.Or(strings.TrimSpace(left), "not known"))
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

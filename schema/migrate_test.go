@@ -1,0 +1,417 @@
+package schema_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+func mustType(t testing.TB, text string) schema.Type {
+	t.Helper()
+	parsed, err := schema.ParseType(text)
+	if err != nil {
+		t.Fatalf("type %s: %v", text, err)
+	}
+	return parsed
+}
+
+// columns reads "name Type", "name Type | codec" and "name Type | codec | comment".
+func columns(t testing.TB, lines ...string) []schema.Column {
+	t.Helper()
+	var list []schema.Column
+	for _, line := range lines {
+		parts := strings.Split(line, " | ")
+		name, typeText, _ := strings.Cut(parts[0], " ")
+		c := schema.Column{Name: name, Type: mustType(t, typeText)}
+		if len(parts) > 1 {
+			c.Codec = parts[1]
+		}
+		if len(parts) > 2 {
+			c.Comment = parts[2]
+		}
+		list = append(list, c)
+	}
+	return append(list, schema.BatchColumn())
+}
+
+func newMigrator(conn schema.Conn, change ...func(*schema.MigratorConfig)) *schema.Migrator {
+	config := schema.MigratorConfig{Conn: conn, Instance: "test", VisibleWithin: 5 * time.Second}
+	for _, c := range change {
+		c(&config)
+	}
+	return schema.NewMigrator(config)
+}
+
+// expectFits plans again and fails where there is anything left to do.
+func expectFits(t *testing.T, m *schema.Migrator, table *schema.Table) {
+	t.Helper()
+	plans, err := m.Plan(t.Context(), table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !plans[0].Empty() {
+		t.Fatalf("not empty after the migration:\n%s", plans[0])
+	}
+}
+
+// engineTables are tables that exercise what ClickHouse spells differently.
+func engineTables(t *testing.T, database string) map[string]*schema.Table {
+	firehose := schema.DefaultRoute(database).Table
+	text, err := schema.IndexSet("text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := schema.DefaultRoute(database).Table
+	full.Name, full.Indexes = "full_text", text
+	every := []string{
+		"i8 Int8", "i16 Int16 | Delta, LZ4", "i32 Int32 | DoubleDelta", "i64 Int64 | delta(8),zstd", "u8 UInt8 | T64", "u16 UInt16 | LZ4HC",
+		"u32 UInt32 | T64('bit'), ZSTD(9)", "u64 UInt64 | GCD, LZ4", "f32 Float32 | Gorilla, ZSTD", "f64 Float64 | FPC", "b Bool",
+		"s String | ZSTD(3) | it's a `comment` with \\ and \n a line", "fs FixedString(4)", "d Date", "dt DateTime('Europe/Vienna')", "dt6 DateTime64(6, 'UTC') | Delta, ZSTD(1)",
+		"id UUID", "ip4 IPv4", "ip6 IPv6", "e8 Enum8('it''s' = -1, 'b' = 2)", "e16 Enum16('x' = 1000)", "a Array(String)",
+		"m Map(String, String)", "ml Map(LowCardinality(String), String)", "n Nullable(String)", "ln LowCardinality(Nullable(String))", "we`ird\"name String | NONE",
+	}
+	return map[string]*schema.Table{
+		"firehose":  firehose,
+		"full_text": full,
+		"every type": {
+			Database: database, Name: "every_type", Columns: columns(t, every...), OrderBy: "i8, (i16)",
+			TTL: "dt + INTERVAL 30 DAY DELETE WHERE u8 = 3, dt + interval '1 year'", PartitionBy: "(toDate(dt), u8)",
+			Indexes: []schema.Index{
+				{Name: "two", Expression: "i8,  ( i16+1 ) * 2", Type: "minmax", Granularity: 3},
+				{Name: "set", Expression: "lower(s)", Type: "set( 100 )"},
+			},
+		},
+		"no keys":      {Database: database, Name: "no_keys", Columns: columns(t, "a String")},
+		"odd name":     {Database: database, Name: "od'd` \\na\nme", Columns: columns(t, "a String"), OrderBy: "tuple()"},
+		"quoted names": {Database: database, Name: "order", Columns: columns(t, "select String", "from DateTime"), OrderBy: "(`select`, \"from\")", PartitionBy: "toYYYYMM(`from`)"},
+		"no fsync":     {Database: database, Name: "no_fsync", Columns: columns(t, "a String"), OrderBy: "a", Settings: map[string]string{"min_bytes_for_wide_part": "0"}},
+		"fsync":        {Database: database, Name: "fsync", Columns: columns(t, "a String"), OrderBy: "a", Fsync: true},
+	}
+}
+
+func TestMigrateCreatesAndThenFits(t *testing.T) {
+	conn := openEngine(t)
+	m := newMigrator(conn)
+	for name, table := range engineTables(t, conn.server.Database) {
+		t.Run(name, func(t *testing.T) {
+			if err := m.Migrate(t.Context(), table); err != nil {
+				t.Fatal(err)
+			}
+			expectFits(t, m, table)
+			done := len(conn.statements(""))
+			if err := m.Migrate(t.Context(), table); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(conn.statements("")); n != done {
+				t.Errorf("a second migration ran %q", conn.statements("")[done:])
+			}
+		})
+	}
+}
+
+func TestMigrateCreatesDatabase(t *testing.T) {
+	conn := openEngine(t)
+	database := conn.server.Database + "_other's"
+	t.Cleanup(func() {
+		_ = conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+schema.QuoteIdentifier(database))
+	})
+	m := newMigrator(conn)
+	table := schema.DefaultRoute(database).Table
+	if err := m.Migrate(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	expectFits(t, m, table)
+	history, err := m.History(t.Context(), table, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(history) != 2 || history[1].Statement != schema.CreateDatabase(table) || history[0].Statement != schema.CreateTable(table) {
+		t.Errorf("history: %+v", history)
+	}
+	if h := history[0]; h.Hash != table.Hash() || h.Outcome != "applied" || h.Instance != "test" || h.Host == "" || h.User == "" || time.Since(h.Time).Abs() > time.Minute {
+		t.Errorf("history: %+v", h)
+	}
+}
+
+// TestMigrateVersions takes a table with rows through five versions of its route's schema.
+func TestMigrateVersions(t *testing.T) {
+	conn := openEngine(t)
+	m := newMigrator(conn)
+	base := func(lines ...string) *schema.Table {
+		return &schema.Table{Database: conn.server.Database, Name: "events", Columns: columns(t, lines...), OrderBy: "(service, time)", PartitionBy: "toDate(time)"}
+	}
+	name := schema.QuoteIdentifier(conn.server.Database) + ".events"
+	versions := []*schema.Table{
+		base("time DateTime", "service String", "code UInt8", "kind Enum8('a' = 1)", "body String"),
+		base("time DateTime", "service LowCardinality(String)", "colo LowCardinality(String) | ZSTD(1) | where it comes from", "code UInt16", "kind Enum8('a' = 1, 'b' = 2)", "body String | ZSTD(3)"),
+		base("time DateTime", "service LowCardinality(String)", "colo LowCardinality(String) | ZSTD(1) | where it is from", "code Nullable(UInt32)", "kind Enum16('a' = 1, 'b' = 2, 'c' = 300)", "body LowCardinality(String) | ZSTD(3)", "attributes Map(String, String)"),
+		base("time DateTime", "service LowCardinality(String)", "code Nullable(UInt32)", "kind Enum16('a' = 1, 'b' = 2, 'c' = 300)", "body String | ZSTD(3)", "attributes Map(LowCardinality(String), String)"),
+		base("first String", "time DateTime", "service LowCardinality(String)", "code Nullable(UInt64)", "kind Enum16('a' = 1, 'b' = 2, 'c' = 300)", "body String | ZSTD(3)", "attributes Map(LowCardinality(String), String)"),
+	}
+	versions[2].Indexes = []schema.Index{{Name: "body", Expression: "body", Type: "bloom_filter(0.01)"}}
+	versions[2].Fsync = true
+	versions[2].TTL = "time + INTERVAL 30 DAY"
+	versions[3].TTL = "time + INTERVAL 40 DAY"
+	versions[4].TTL = versions[3].TTL
+	for i, table := range versions {
+		plans, err := m.Plan(t.Context(), table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(plans[0].Steps) != 1 {
+			t.Fatalf("version %d: not one statement:\n%s", i+1, plans[0])
+		}
+		if err := m.Migrate(t.Context(), table); err != nil {
+			t.Fatalf("version %d: %v", i+1, err)
+		}
+		expectFits(t, m, table)
+		conn.exec(t, fmt.Sprintf("INSERT INTO %s (time, service, code, kind, body) SELECT now(), 'service %d', %d, 'a', 'body %d' FROM numbers(10)", name, i+1, i+1, i+1))
+		for v := range i + 1 {
+			got := conn.query(t, fmt.Sprintf("SELECT count(), groupUniqArray(toString(code)), groupUniqArray(toString(body)), groupUniqArray(toString(kind)) FROM %s WHERE service = 'service %d'", name, v+1))
+			if want := fmt.Sprintf("10\t['%d']\t['body %d']\t['a']", v+1, v+1); got != want {
+				t.Errorf("at version %d the rows of version %d are %s, not %s", i+1, v+1, got, want)
+			}
+		}
+	}
+	if history, err := m.History(t.Context(), versions[4], 10); err != nil || len(history) != 5 {
+		t.Errorf("history has %d migrations: %v", len(history), err)
+	}
+}
+
+func TestMigrateRefuses(t *testing.T) {
+	conn := openEngine(t)
+	database := conn.server.Database
+	m := newMigrator(conn)
+	conn.exec(t,
+		"CREATE TABLE "+schema.QuoteIdentifier(database)+".t (a UInt64, k UInt8, s String, n Nullable(String), al String ALIAS s, own UInt8) ENGINE = MergeTree PARTITION BY k ORDER BY k TTL toDate(a) + INTERVAL 100 YEAR",
+		"INSERT INTO "+schema.QuoteIdentifier(database)+".t (a, k, s) VALUES (300, 1, 'x')",
+	)
+	table := &schema.Table{
+		Database: database, Name: "t", OrderBy: "(k, a)", PartitionBy: "k",
+		Columns: columns(t, "a UInt8", "k UInt16", "s UInt32", "n String", "al String", "new String"),
+	}
+	before := conn.query(t, "SHOW CREATE TABLE "+schema.QuoteIdentifier(database)+".t")
+	err := m.Migrate(t.Context(), table)
+	refused, ok := errors.AsType[*schema.RefusedError](err)
+	if !ok {
+		t.Fatalf("error %v", err)
+	}
+	var names []string
+	for _, step := range refused.Steps {
+		names = append(names, step.Name)
+		if step.Statement == "" || step.Change == "" {
+			t.Errorf("step %+v", step)
+		}
+	}
+	if got, want := strings.Join(names, ","), "column a,column s,column n,column al,"; got != want {
+		t.Errorf("refused %s, want %s", got, want)
+	}
+	if after := conn.query(t, "SHOW CREATE TABLE "+schema.QuoteIdentifier(database)+".t"); after != before {
+		t.Errorf("changed to %s", after)
+	}
+
+	// What a person asks for by name is done.
+	table.OrderBy = "k"
+	table.Columns = columns(t, "a UInt64", "k UInt8", "s String", "n String", "new String")
+	if err := m.Migrate(t.Context(), table); err == nil {
+		t.Fatal("Nullable was taken off")
+	}
+	if _, err := m.Apply(t.Context(), table, "column nn"); err == nil || !strings.Contains(err.Error(), "column nn") {
+		t.Fatalf("error %v", err)
+	}
+	plan, err := m.Apply(t.Context(), table, "column n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Notes) != 3 {
+		t.Errorf("notes %q", plan.Notes)
+	}
+	expectFits(t, m, table)
+	if got := conn.query(t, "SELECT a, k, s, n, new FROM "+schema.QuoteIdentifier(database)+".t"); got != "300\t1\tx\t\t" {
+		t.Errorf("the row is %s", got)
+	}
+}
+
+// TestRebuildStatements runs what a refused plan tells a person to run.
+func TestRebuildStatements(t *testing.T) {
+	conn := openEngine(t)
+	m := newMigrator(conn)
+	table := &schema.Table{Database: conn.server.Database, Name: "r", OrderBy: "a", Columns: columns(t, "a UInt64", "b String")}
+	if err := m.Migrate(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	conn.exec(t, "INSERT INTO "+schema.QuoteIdentifier(table.Database)+".r (a, b) SELECT number, 'x' FROM numbers(100)")
+	table.OrderBy, table.PartitionBy = "(b, a)", "b"
+	refused, ok := errors.AsType[*schema.RefusedError](m.Migrate(t.Context(), table))
+	if !ok || len(refused.Steps) != 1 {
+		t.Fatalf("not refused: %v", refused)
+	}
+	conn.exec(t, strings.Split(refused.Steps[0].Statement, ";\n")...)
+	expectFits(t, m, table)
+	if got := conn.query(t, "SELECT count(), sum(a) FROM "+schema.QuoteIdentifier(table.Database)+".r"); got != "100\t4950" {
+		t.Errorf("rows are %s", got)
+	}
+}
+
+func TestMigrateOnceOfTwo(t *testing.T) {
+	conn := openEngine(t)
+	locker := &memoryLocker{}
+	table := schema.DefaultRoute(conn.server.Database).Table
+	var wait sync.WaitGroup
+	for i := range 4 {
+		wait.Go(func() {
+			m := newMigrator(conn, func(c *schema.MigratorConfig) { c.Locker, c.Instance = locker, fmt.Sprint(i) })
+			if err := m.Migrate(context.Background(), table); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	want := schema.CreateTable(table)
+	n := 0
+	for _, s := range conn.statements("CREATE TABLE") {
+		if s == want {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("the table was created %d times", n)
+	}
+	if len(locker.held) != 0 {
+		t.Errorf("leases still held: %v", locker.held)
+	}
+}
+
+func TestMigrateWithoutLease(t *testing.T) {
+	conn := openEngine(t)
+	table := schema.DefaultRoute(conn.server.Database).Table
+	m := newMigrator(conn, func(c *schema.MigratorConfig) { c.Locker = &memoryLocker{err: errors.New("redis is away")} })
+	if err := m.Migrate(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	expectFits(t, m, table)
+}
+
+func TestMigrateRetriesReplicaBehind(t *testing.T) {
+	conn := openEngine(t)
+	table := schema.DefaultRoute(conn.server.Database).Table
+	left := 2
+	conn.refuse = func(statement string) error {
+		if strings.HasPrefix(statement, "CREATE TABLE") && left > 0 {
+			left--
+			return errors.New("Code: 517. DB::Exception: Metadata on replica is not up to date. (CANNOT_ASSIGN_ALTER)")
+		}
+		return nil
+	}
+	if err := newMigrator(conn).Migrate(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMigrateFailureIsWrittenDown(t *testing.T) {
+	conn := openEngine(t)
+	table := schema.DefaultRoute(conn.server.Database).Table
+	m := newMigrator(conn)
+	if err := m.Migrate(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	table.Indexes = append(table.Indexes, schema.Index{Name: "bad", Expression: "noSuchFunction(Body)", Type: "minmax"})
+	err := m.Migrate(t.Context(), table)
+	if err == nil || !strings.Contains(err.Error(), "noSuchFunction") {
+		t.Fatalf("error %v", err)
+	}
+	history, err := m.History(t.Context(), table, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(history) != 1 || history[0].Outcome != "failed" || !strings.Contains(history[0].Message, "noSuchFunction") {
+		t.Errorf("history %+v", history)
+	}
+}
+
+func TestMigrateSeesWhatDoesNotShow(t *testing.T) {
+	conn := openEngine(t)
+	table := schema.DefaultRoute(conn.server.Database).Table
+	m := newMigrator(conn)
+	if err := m.Migrate(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	table.Columns = append(table.Columns, schema.Column{Name: "more", Type: mustType(t, "String")})
+	lost := lostStatements{conn}
+	m = newMigrator(lost, func(c *schema.MigratorConfig) { c.VisibleWithin = time.Second })
+	if err := m.Migrate(t.Context(), table); err == nil || !strings.Contains(err.Error(), "does not show") || !strings.Contains(err.Error(), "ADD COLUMN IF NOT EXISTS `more`") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+// lostStatements says that it executed an ALTER and does not.
+type lostStatements struct{ *engineConn }
+
+func (l lostStatements) Exec(ctx context.Context, statement string) error {
+	if strings.HasPrefix(statement, "ALTER") {
+		return nil
+	}
+	return l.engineConn.Exec(ctx, statement)
+}
+
+// TestClusterStatementsParse: the embedded engine has no cluster, but it reads the statements.
+func TestClusterStatementsParse(t *testing.T) {
+	conn := openEngine(t)
+	for _, engine := range []string{"ReplicatedMergeTree", "ReplicatedMergeTree('/clickhouse/tables/{shard}/logs', '{replica}')"} {
+		table := schema.DefaultRoute("logs").Table
+		table.Cluster, table.Engine, table.TTL = "{cluster}", engine, "TimestampTime + INTERVAL 90 DAY"
+		narrow := schema.Existing{Database: true, Table: true, Engine: "ReplicatedMergeTree", PartitionBy: "toDate(TimestampTime)", OrderBy: table.OrderBy, PrimaryKey: table.PrimaryKey}
+		for _, existing := range []*schema.Existing{{}, &narrow, {Database: true, Table: true, Engine: "Distributed"}, {Database: true, Table: true, Engine: "Log"}} {
+			plan := schema.NewPlan(table, existing)
+			var statements []string
+			for _, step := range plan.Steps {
+				statements = append(statements, step.Statement)
+			}
+			for _, refused := range plan.Refused {
+				statements = append(statements, strings.Split(refused.Statement, ";\n")...)
+			}
+			for _, statement := range statements {
+				if statement == "" {
+					continue
+				}
+				if !strings.Contains(statement, "ON CLUSTER `{cluster}`") && !strings.HasPrefix(statement, "INSERT") {
+					t.Errorf("not on the cluster: %s", statement)
+				}
+				conn.query(t, "EXPLAIN AST "+statement)
+			}
+		}
+	}
+}
+
+func TestDefaultsOfOldRows(t *testing.T) {
+	conn := openEngine(t)
+	m := newMigrator(conn)
+	table := &schema.Table{Database: conn.server.Database, Name: "defaults", OrderBy: "a", Columns: columns(t, "a UInt64")}
+	if err := m.Migrate(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	name := schema.QuoteIdentifier(table.Database) + ".defaults"
+	conn.exec(t, "INSERT INTO "+name+" (a) VALUES (1)")
+	for _, c := range []struct{ name, columnType, value string }{
+		{"s", "String", "it's \\ `x`"}, {"l", "LowCardinality(Nullable(String))", "l"}, {"i", "Int32", "-3"}, {"f", "Float64", "1.5"}, {"b", "Bool", "true"},
+		{"d", "DateTime64(3, 'UTC')", "2020-01-02 03:04:05.006"}, {"e", "Enum8('x' = 1, 'y' = 2)", "y"}, {"u", "UUID", "61f0c404-5cb3-11e7-907b-a6006ad3dba0"},
+		{"ar", "Array(String)", "['1','2']"}, {"ip", "IPv4", "1.2.3.4"}, {"m", "Map(String, String)", "{}"},
+	} {
+		table.Columns = append(table.Columns, schema.Column{Name: c.name, Type: mustType(t, c.columnType), Default: c.value, HasDefault: true})
+	}
+	if err := m.Migrate(t.Context(), table); err != nil {
+		t.Fatal(err)
+	}
+	expectFits(t, m, table)
+	got := conn.query(t, "SELECT s, l, i, f, b, d, e, u, ar, ip, m FROM "+name)
+	want := "it\\'s \\\\ `x`\tl\t-3\t1.5\ttrue\t2020-01-02 03:04:05.006\ty\t61f0c404-5cb3-11e7-907b-a6006ad3dba0\t['1','2']\t1.2.3.4\t{}"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -1,0 +1,211 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// PartitionFunction is what a partition key does to its column.
+type PartitionFunction uint8
+
+// The functions. PartitionValue is the column itself.
+const (
+	PartitionValue PartitionFunction = iota
+	PartitionToDate
+	PartitionToYYYYMM
+	PartitionToMonday
+	PartitionToStartOfDay
+	PartitionToStartOfHour
+)
+
+var partitionFunctions = [...]string{
+	PartitionValue: "", PartitionToDate: "toDate", PartitionToYYYYMM: "toYYYYMM", PartitionToMonday: "toMonday",
+	PartitionToStartOfDay: "toStartOfDay", PartitionToStartOfHour: "toStartOfHour",
+}
+
+// String returns the function's name in ClickHouse; PartitionValue has none.
+func (f PartitionFunction) String() string {
+	if int(f) < len(partitionFunctions) {
+		return partitionFunctions[f]
+	}
+	return "unknown"
+}
+
+// PartitionKey is one element of a partition key.
+type PartitionKey struct {
+	// Function is what is done to the column.
+	Function PartitionFunction
+	// Column is the column's place in the list of columns.
+	Column int
+	// Name is the column's name.
+	Name string
+}
+
+// String returns the key as a ClickHouse expression.
+func (k PartitionKey) String() string {
+	if k.Function == PartitionValue {
+		return QuoteIdentifier(k.Name)
+	}
+	return k.Function.String() + "(" + QuoteIdentifier(k.Name) + ")"
+}
+
+// PartitionBy is a PARTITION BY expression that the gateway can compute. Without keys the
+// table has one partition.
+type PartitionBy struct {
+	// Keys are in the order of the tuple.
+	Keys []PartitionKey
+}
+
+// String returns the expression as ClickHouse reads it. Empty: one partition.
+func (p PartitionBy) String() string {
+	switch len(p.Keys) {
+	case 0:
+		return ""
+	case 1:
+		return p.Keys[0].String()
+	}
+	keys := make([]string, len(p.Keys))
+	for i, k := range p.Keys {
+		keys[i] = k.String()
+	}
+	return "(" + strings.Join(keys, ", ") + ")"
+}
+
+// supportedPartitions is what errors about a PARTITION BY expression offer instead.
+const supportedPartitions = "the gateway has to know each row's partition: it can compute none, a column, toDate, toYYYYMM, " +
+	"toMonday, toStartOfDay and toStartOfHour of a column, and tuples of these"
+
+// ParsePartitionBy reads a PARTITION BY expression over columns. Any other than those that the gateway can
+// compute is an error which lists them.
+func ParsePartitionBy(expression string, columns []Column) (PartitionBy, error) {
+	p := partitionParser{scanner: scanner{text: expression}, columns: columns}
+	by, err := p.parse()
+	if err != nil {
+		return PartitionBy{}, fmt.Errorf("partition by %q: %w; %s", expression, err, supportedPartitions)
+	}
+	return by, nil
+}
+
+type partitionParser struct {
+	scanner
+	columns []Column
+}
+
+func (p *partitionParser) parse() (PartitionBy, error) {
+	var by PartitionBy
+	if p.atEnd() {
+		return by, nil
+	}
+	start := p.at
+	if p.word() == "tuple" && p.follows("(") {
+		p.skipSpace()
+	} else {
+		p.at = start
+	}
+	if !p.accept("(") {
+		key, err := p.key()
+		if err != nil {
+			return by, err
+		}
+		by.Keys = append(by.Keys, key)
+	} else if !p.accept(")") {
+		for {
+			key, err := p.key()
+			if err != nil {
+				return by, err
+			}
+			by.Keys = append(by.Keys, key)
+			if !p.accept(",") {
+				break
+			}
+		}
+		if err := p.expect(")"); err != nil {
+			return by, err
+		}
+	}
+	if !p.atEnd() {
+		return by, p.unexpected("the end")
+	}
+	return by, nil
+}
+
+func (p *partitionParser) key() (PartitionKey, error) {
+	quoted := p.follows("`") || p.follows(`"`)
+	name, err := p.identifier()
+	if err != nil {
+		return PartitionKey{}, err
+	}
+	if quoted || !p.accept("(") {
+		return p.checked(PartitionValue, name)
+	}
+	function := PartitionValue
+	for f, known := range partitionFunctions {
+		if known == name {
+			function = PartitionFunction(f)
+		}
+	}
+	if function == PartitionValue {
+		return PartitionKey{}, fmt.Errorf("function %s is not supported", name)
+	}
+	column, err := p.identifier()
+	if err != nil {
+		return PartitionKey{}, err
+	}
+	if p.follows(",") {
+		return PartitionKey{}, fmt.Errorf("%s takes the column alone; its zone is part of the column's type", name)
+	}
+	if err := p.expect(")"); err != nil {
+		return PartitionKey{}, err
+	}
+	return p.checked(function, column)
+}
+
+// identifier takes a name, bare or in backticks or double quotes.
+func (p *partitionParser) identifier() (string, error) {
+	for _, quote := range []string{"`", `"`} {
+		if p.follows(quote) {
+			return p.quoted(quote[0])
+		}
+	}
+	name := p.word()
+	if name == "" {
+		return "", p.unexpected("a column or a function")
+	}
+	return name, nil
+}
+
+// checked returns the key where its column is there and has a type that the function takes.
+func (p *partitionParser) checked(function PartitionFunction, name string) (PartitionKey, error) {
+	for i := range p.columns {
+		if p.columns[i].Name != name {
+			continue
+		}
+		key := PartitionKey{Function: function, Column: i, Name: name}
+		return key, key.check(p.columns[i].Type)
+	}
+	return PartitionKey{}, fmt.Errorf("there is no column %q", name)
+}
+
+func (k PartitionKey) check(t Type) error {
+	if t.Nullable {
+		return fmt.Errorf("column %q is Nullable, which a partition key can't be", k.Name)
+	}
+	if k.Function == PartitionValue {
+		switch t.Kind {
+		case KindFloat32, KindFloat64, KindDateTime64, KindArray, KindMap:
+			return fmt.Errorf("column %q has type %s, by whose value a table can't be partitioned", k.Name, t)
+		}
+		return nil
+	}
+	switch t.Kind {
+	case KindDateTime, KindDateTime64:
+		return nil
+	case KindDate:
+		if k.Function == PartitionToStartOfDay || k.Function == PartitionToStartOfHour {
+			return fmt.Errorf("%s of a Date is not computed; use the column itself", k.Function)
+		}
+		return nil
+	}
+	return errors.New(k.Function.String() + " needs a Date, DateTime or DateTime64, but column " + QuoteIdentifier(k.Name) + " has type " + t.String())
+}

@@ -1,0 +1,297 @@
+package schema
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// RetainerConfig says how retention is seen to.
+type RetainerConfig struct {
+	// Conn runs the statements.
+	Conn Conn
+	// Locker lets one instance of several run at a time. Nil: there is only one. Where it fails nothing is
+	// deleted: that can wait.
+	Locker Locker
+	// Instance names this LogBatcher in the history.
+	Instance string
+	// Log is told what goes. Nil: nobody is.
+	Log *slog.Logger
+	// Registerer takes the metrics. Nil: nobody does.
+	Registerer prometheus.Registerer
+	// History says where runs are written down.
+	History HistoryConfig
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+	// LeaseTTL is when a dead instance's lease runs out. 0: 30 s.
+	LeaseTTL time.Duration
+	// MutationTimeout is how long a run waits for its mutation. Then the mutation goes on and a later run takes it up. 0: one hour.
+	MutationTimeout time.Duration
+	// PollInterval is the time between two looks at the mutation. 0: half a second.
+	PollInterval time.Duration
+}
+
+// Retainer removes what is older than its route keeps it. It starts no goroutine and may be used by several at once.
+type Retainer struct {
+	config  RetainerConfig
+	log     *slog.Logger
+	history *history
+	metrics *retentionMetrics
+}
+
+// RetentionResult is what a retention run did.
+type RetentionResult struct {
+	// Route, Table and Cutoff are the plan's.
+	Route, Table string
+	Cutoff       time.Time
+	// Dropped are the ids of the partitions that were dropped, with these rows, parts and bytes on disk.
+	Dropped                                 []string
+	DroppedRows, DroppedParts, DroppedBytes uint64
+	// DeletedRows is how many rows the mutation was to delete, and did.
+	DeletedRows uint64
+	// Oldest is the time of the oldest row afterwards. Zero: the table is empty.
+	Oldest time.Time
+	// Unfinished is how many mutations of the table are not done, anybody's.
+	Unfinished int
+	// Ended and Duration say when the run ended and how long it took.
+	Ended    time.Time
+	Duration time.Duration
+	// Notes say what is left, and why.
+	Notes []string
+
+	// checked tells that Oldest and Unfinished were asked for.
+	checked bool
+}
+
+// NewRetainer returns a retainer. It registers its metrics.
+func NewRetainer(config RetainerConfig) *Retainer {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	config.LeaseTTL = cmp.Or(config.LeaseTTL, 30*time.Second)
+	config.MutationTimeout = cmp.Or(config.MutationTimeout, time.Hour)
+	config.PollInterval = cmp.Or(config.PollInterval, 500*time.Millisecond)
+	return &Retainer{
+		config:  config,
+		log:     orDiscard(config.Log),
+		history: newHistory(config.History, config.Conn, config.Instance),
+		metrics: newRetentionMetrics(config.Registerer),
+	}
+}
+
+// Plan tells what a run would do. It changes nothing.
+func (r *Retainer) Plan(ctx context.Context, route *Route) (*RetentionPlan, error) {
+	p, err := r.plan(ctx, route)
+	if err != nil {
+		return nil, fmt.Errorf("retention of %s: %w", route.Table.FullName(), err)
+	}
+	return p, nil
+}
+
+func (r *Retainer) plan(ctx context.Context, route *Route) (*RetentionPlan, error) {
+	t := route.Table
+	p := &RetentionPlan{Route: route.Name, Table: t.FullName()}
+	if route.Retention.MaxAge <= 0 {
+		p.note("the route keeps its rows for ever")
+		return p, nil
+	}
+	column, err := retentionColumn(route)
+	if err != nil {
+		return nil, err
+	}
+	e := newExpiry(column, r.config.Now().Add(-route.Retention.MaxAge))
+	p.Column, p.Cutoff, p.ours = column.Name, e.cutoff, e.compared()
+	by, exists, err := r.partitionBy(ctx, t)
+	if err != nil || !exists {
+		p.note("the table is not there")
+		return p, err
+	}
+	partitions, err := readPartitions(ctx, r.config.Conn, t, by, e)
+	if err != nil {
+		return nil, err
+	}
+	cut := p.sortPartitions(route, e, partitions)
+	if err := p.deleteRows(ctx, r.config.Conn, t, e, cut); err != nil {
+		return nil, err
+	}
+	mutations, err := readMutations(ctx, r.config.Conn, t)
+	p.Unfinished = unfinished(mutations)
+	return p, err
+}
+
+// partitionBy returns the partition key that the table has, which may not be the one that its route wants. One that
+// the gateway can't compute counts as none: then nothing is dropped, and expired rows are deleted.
+func (r *Retainer) partitionBy(ctx context.Context, t *Table) (by PartitionBy, exists bool, err error) {
+	rows, err := r.config.Conn.Query(ctx, "SELECT name, partition_key FROM system.tables WHERE database = "+
+		QuoteString(t.Database)+" AND name = "+QuoteString(t.Name))
+	if err != nil {
+		return PartitionBy{}, false, fmt.Errorf("read table: %w", err)
+	}
+	if len(rows) == 0 {
+		return PartitionBy{}, false, nil
+	}
+	by, err = ParsePartitionBy(rows[0][1], t.Columns)
+	if err != nil {
+		return PartitionBy{}, true, nil
+	}
+	return by, true, nil
+}
+
+// Run removes what has expired. It returns ErrLeaseHeld where another instance is at it, an error that is
+// ErrMutationUnfinished where rows wait for a mutation, and *MutationFailedError where the mutation failed and was killed. The
+// result tells what was done also where there is an error; it is nil only where nothing was begun.
+func (r *Retainer) Run(ctx context.Context, route *Route) (*RetentionResult, error) {
+	var result *RetentionResult
+	err := r.alone(ctx, route, func(ctx context.Context) (err error) {
+		result, err = r.runAlone(ctx, route)
+		return err
+	})
+	return result, err
+}
+
+// RunDue is Run, if no instance has made a run within the route's interval. It returns nil where one has.
+func (r *Retainer) RunDue(ctx context.Context, route *Route) (*RetentionResult, error) {
+	var result *RetentionResult
+	err := r.alone(ctx, route, func(ctx context.Context) error {
+		last, err := r.history.lastRetention(ctx, route)
+		if err != nil {
+			return fmt.Errorf("retention of %s: %w", route.Table.FullName(), err)
+		}
+		// A tenth less, or the jitter of two instances would make every other run drop out.
+		if r.config.Now().Sub(last) < route.Retention.Interval*9/10 {
+			return nil
+		}
+		result, err = r.runAlone(ctx, route)
+		return err
+	})
+	return result, err
+}
+
+// alone runs do while this instance holds the table's lease.
+func (r *Retainer) alone(ctx context.Context, route *Route, do func(context.Context) error) error {
+	if r.config.Locker == nil {
+		return do(ctx)
+	}
+	lease, err := r.config.Locker.TryAcquire(ctx, "retention/"+route.Table.FullName(), r.config.LeaseTTL)
+	if err != nil {
+		return fmt.Errorf("retention of %s: %w", route.Table.FullName(), err)
+	}
+	return underLease(ctx, lease, do)
+}
+
+func (r *Retainer) runAlone(ctx context.Context, route *Route) (*RetentionResult, error) {
+	start := r.config.Now()
+	result := &RetentionResult{Route: route.Name, Table: route.Table.FullName()}
+	plan, err := r.plan(ctx, route)
+	if err == nil {
+		result.Cutoff, result.Notes = plan.Cutoff, plan.Notes
+		err = r.apply(ctx, route, plan, result)
+	}
+	if plan != nil && plan.Column != "" {
+		err = errors.Join(err, r.check(ctx, route, plan, result))
+	}
+	result.Ended = r.config.Now()
+	result.Duration = result.Ended.Sub(start)
+	r.metrics.observe(result, err)
+	if err != nil {
+		err = fmt.Errorf("retention of %s: %w", result.Table, err)
+	}
+	// The row is also written when the run was cut short, by a context that is not its own.
+	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), historyTimeout)
+	defer cancel()
+	if writeErr := r.history.writeRetention(write, route, result, err); writeErr != nil {
+		r.log.WarnContext(ctx, "retention history not written", "table", result.Table, "error", writeErr)
+	}
+	return result, err
+}
+
+// historyTimeout bounds writing down a run.
+const historyTimeout = 10 * time.Second
+
+func (r *Retainer) apply(ctx context.Context, route *Route, plan *RetentionPlan, result *RetentionResult) error {
+	for _, p := range plan.Drops {
+		r.log.InfoContext(ctx, "dropping partition", "table", plan.Table, "partition", p.Value, "rows", p.Rows, "newest", p.Max)
+		if err := r.config.Conn.Exec(ctx, p.Statement); err != nil {
+			return fmt.Errorf("drop partition %s: %w", p.ID, err)
+		}
+		result.Dropped = append(result.Dropped, p.ID)
+		result.DroppedRows += p.Rows
+		result.DroppedParts += p.Parts
+		result.DroppedBytes += p.Bytes
+	}
+	if plan.Delete == nil {
+		return nil
+	}
+	wait, cancel := context.WithTimeoutCause(ctx, r.config.MutationTimeout, ErrMutationUnfinished)
+	defer cancel()
+	if err := r.takeUp(wait, route.Table, plan); err != nil {
+		return err
+	}
+	r.log.InfoContext(ctx, "deleting rows", "table", plan.Table, "rows", plan.Delete.Rows, "statement", plan.Delete.Statement)
+	id, err := startMutation(wait, r.config.Conn, route.Table, plan.Delete.Statement, plan.ours)
+	if err != nil {
+		return fmt.Errorf("delete rows: %w", err)
+	}
+	if err := watchMutation(wait, r.config.Conn, route.Table, id, r.config.PollInterval); err != nil {
+		return fmt.Errorf("delete rows: %w", causeOf(wait, err))
+	}
+	result.DeletedRows = plan.Delete.Rows
+	return nil
+}
+
+// takeUp waits for the mutation that an earlier run left, and stops at one that is not ours: a table has one unfinished
+// mutation at most.
+func (r *Retainer) takeUp(ctx context.Context, t *Table, plan *RetentionPlan) error {
+	for _, m := range plan.Unfinished {
+		if !m.startsWithComparison(plan.ours) {
+			return fmt.Errorf("%w: %s %s", ErrMutationUnfinished, m.ID, m.Command)
+		}
+		if err := watchMutation(ctx, r.config.Conn, t, m.ID, r.config.PollInterval); err != nil {
+			return fmt.Errorf("mutation of an earlier run: %w", causeOf(ctx, err))
+		}
+	}
+	return nil
+}
+
+// causeOf adds why the context ended, where that is the reason for the error.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
+}
+
+// check asks for the oldest row, so that what is exported is what is there and not what should be.
+func (r *Retainer) check(ctx context.Context, route *Route, plan *RetentionPlan, result *RetentionResult) error {
+	column := QuoteIdentifier(plan.Column)
+	rows, err := r.config.Conn.Query(ctx, "SELECT count("+column+"), toUnixTimestamp64Milli(toDateTime64(assumeNotNull(min("+column+")), 3, 'UTC')) FROM "+
+		quotedName(route.Table.Database, route.Table.Name))
+	if errorCode(err) == codeUnknownTable || errorCode(err) == codeUnknownDatabase {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read oldest row: %w", err)
+	}
+	numbers, err := integers(rows[0])
+	if err != nil {
+		return fmt.Errorf("read oldest row: %w", err)
+	}
+	if numbers[0] > 0 {
+		result.Oldest = time.UnixMilli(numbers[1]).UTC()
+	}
+	mutations, err := readMutations(ctx, r.config.Conn, route.Table)
+	if err != nil {
+		return err
+	}
+	result.Unfinished = len(unfinished(mutations))
+	result.checked = true
+	if plan.Delete != nil && result.DeletedRows > 0 && !result.Oldest.IsZero() && result.Oldest.Before(plan.Cutoff.Add(-24*time.Hour)) {
+		r.log.WarnContext(ctx, "rows older than the cutoff are left", "table", plan.Table, "oldest", result.Oldest, "cutoff", plan.Cutoff)
+	}
+	return nil
+}

@@ -1,0 +1,361 @@
+package schema_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// retentionNow is when the runs of these tests happen: noon, so that the cutoff lies in the middle of a day.
+var retentionNow = time.Date(2026, 6, 30, 12, 0, 0, 0, time.UTC)
+
+type retentionSuite struct {
+	conn  *engineConn
+	route *schema.Route
+	name  string
+}
+
+// newRetentionSuite makes a table with 24 rows a day, one an hour, on the 40 days before retentionNow. The route keeps ten days.
+func newRetentionSuite(t *testing.T, change func(*schema.Route)) *retentionSuite {
+	t.Helper()
+	conn := openEngine(t)
+	route := &schema.Route{
+		Name:      "events",
+		Table:     &schema.Table{Database: conn.server.Database, Name: "events", OrderBy: "time", PartitionBy: "toDate(time)", Columns: columns(t, "time DateTime('UTC')", "colo String")},
+		MaxAge:    24 * time.Hour,
+		Retention: schema.Retention{MaxAge: 10 * 24 * time.Hour, Interval: time.Hour, Precise: true},
+	}
+	route.Table.Columns[0].Source.Field = schema.FieldTime
+	if change != nil {
+		change(route)
+	}
+	if err := newMigrator(conn).Migrate(t.Context(), route.Table); err != nil {
+		t.Fatal(err)
+	}
+	s := &retentionSuite{conn: conn, route: route, name: schema.QuoteIdentifier(conn.server.Database) + ".events"}
+	conn.exec(t, fmt.Sprintf("INSERT INTO %s (time, colo) SELECT toDateTime(%d) - (number + 1) * 3600, ['EWR', 'VIE'][number %% 2 + 1] FROM numbers(960) SETTINGS max_partitions_per_insert_block = 0", s.name, retentionNow.Unix()))
+	return s
+}
+
+func (s *retentionSuite) retainer(change ...func(*schema.RetainerConfig)) *schema.Retainer {
+	config := schema.RetainerConfig{Conn: s.conn, Instance: "test", Now: func() time.Time { return retentionNow }, PollInterval: 20 * time.Millisecond, MutationTimeout: 20 * time.Second}
+	for _, c := range change {
+		c(&config)
+	}
+	return schema.NewRetainer(config)
+}
+
+func (s *retentionSuite) rows(t *testing.T) string {
+	t.Helper()
+	return s.conn.query(t, "SELECT count(), min(time) FROM "+s.name)
+}
+
+func TestRetentionPrecise(t *testing.T) {
+	s := newRetentionSuite(t, nil)
+	registry := prometheus.NewRegistry()
+	r := s.retainer(func(c *schema.RetainerConfig) { c.Registerer, c.Locker = registry, &memoryLocker{} })
+	before, executed := s.rows(t), len(s.conn.statements(""))
+	plan, err := r.Plan(t.Context(), s.route)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Drops) != 30 || plan.Delete == nil || plan.Delete.Rows != 12 || plan.Drops[1].Rows != 24 || plan.Drops[1].Bytes == 0 {
+		t.Fatalf("plan:\n%s", plan)
+	}
+	if s.rows(t) != before || len(s.conn.statements("")) != executed {
+		t.Fatal("the rehearsal changed something")
+	}
+	result, err := r.Run(t.Context(), s.route)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.rows(t); got != "240\t2026-06-20 12:00:00" {
+		t.Errorf("left: %s", got)
+	}
+	if result.DroppedRows != 708 || result.DeletedRows != 12 || !result.Oldest.Equal(retentionNow.AddDate(0, 0, -10)) || result.Unfinished != 0 {
+		t.Errorf("result: %s %+v", result, result)
+	}
+	for name, want := range map[string]float64{
+		"logbatcher_retention_runs_total": 1, "logbatcher_retention_deleted_rows_total": 720, "logbatcher_retention_dropped_parts_total": 30,
+		"logbatcher_retention_oldest_row_timestamp_seconds": float64(result.Oldest.Unix()), "logbatcher_retention_unfinished_mutations": 0,
+		"logbatcher_retention_last_success_timestamp_seconds": float64(retentionNow.Unix()),
+	} {
+		if got := metricValue(t, registry, name); got != want {
+			t.Errorf("%s is %g, want %g", name, got, want)
+		}
+	}
+	if result, err = r.Run(t.Context(), s.route); err != nil || result.DroppedRows+result.DeletedRows != 0 {
+		t.Errorf("second run: %v %v", result, err)
+	}
+	history := s.conn.query(t, "SELECT dropped_rows, deleted_rows, outcome, length(dropped), instance FROM "+schema.QuoteIdentifier(s.conn.server.Database)+"._logbatcher_retention ORDER BY time")
+	if want := "708\t12\tapplied\t30\ttest\n0\t0\tapplied\t0\ttest"; history != want {
+		t.Errorf("history:\n%s", history)
+	}
+}
+
+// metricValue returns the value of the one counter or gauge with that name.
+func metricValue(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			metric := family.GetMetric()[0]
+			return metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+func TestRetentionNotPrecise(t *testing.T) {
+	s := newRetentionSuite(t, func(r *schema.Route) { r.Retention.Precise = false })
+	result, err := s.retainer().Run(t.Context(), s.route)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.rows(t); got != "252\t2026-06-20 00:00:00" {
+		t.Errorf("left: %s", got)
+	}
+	if len(result.Notes) != 1 || len(s.conn.statements("ALTER TABLE")) != 30 {
+		t.Errorf("notes %q, %d statements", result.Notes, len(s.conn.statements("ALTER TABLE")))
+	}
+}
+
+// TestRetentionPartitions goes through keys and columns; 240 rows are the last ten days.
+func TestRetentionPartitions(t *testing.T) {
+	for name, test := range map[string]struct {
+		partitionBy, column string
+		precise             bool
+		drops, deletes      int
+		left                string
+	}{
+		"none":               {"", "time DateTime('UTC')", true, 0, 1, "240"},
+		"none, not precise":  {"", "time DateTime('UTC')", false, 0, 1, "240"},
+		"colo":               {"colo", "time DateTime('UTC')", true, 0, 1, "240"},
+		"day and colo":       {"(toDate(time), colo)", "time DateTime64(3, 'UTC')", true, 4, 1, "912"},
+		"hour":               {"toStartOfHour(time)", "time DateTime64(9, 'UTC')", true, 24, 0, "936"},
+		"week":               {"toMonday(time)", "time DateTime('UTC')", true, 4, 1, "240"},
+		"month":              {"toYYYYMM(time)", "time DateTime('UTC')", true, 1, 1, "240"},
+		"month, not precise": {"toYYYYMM(time)", "time DateTime('UTC')", false, 1, 0, "708"},
+		"zone":               {"toDate(time)", "time DateTime('Asia/Tokyo')", true, 30, 1, "240"},
+		"start of day":       {"toStartOfDay(time)", "time DateTime('America/New_York')", true, 30, 1, "240"},
+		"nullable":           {"colo", "time Nullable(DateTime('UTC'))", true, 0, 1, "240"},
+		"days":               {"time", "time Date", true, 30, 0, "252"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newRetentionSuite(t, func(r *schema.Route) {
+				r.Table.PartitionBy, r.Retention.Precise = test.partitionBy, test.precise
+				r.Table.Columns[0].Type = columns(t, test.column)[0].Type
+				r.Table.OrderBy = "colo"
+				// The finer the partitions, the fewer days go, to save time.
+				if days := map[string]time.Duration{"hour": 39, "day and colo": 38}[name]; days > 0 {
+					r.Retention.MaxAge = days * 24 * time.Hour
+				}
+			})
+			plan, err := s.retainer().Plan(t.Context(), s.route)
+			if err != nil {
+				t.Fatal(err)
+			}
+			deletes := 0
+			if plan.Delete != nil {
+				deletes = 1
+			}
+			if len(plan.Drops) != test.drops || deletes != test.deletes {
+				t.Errorf("%d drops, %d deletes:\n%s", len(plan.Drops), deletes, plan)
+			}
+			result, err := s.retainer().Run(t.Context(), s.route)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.conn.query(t, "SELECT count() FROM "+s.name); got != test.left {
+				t.Errorf("%s rows left, want %s: %s", got, test.left, result)
+			}
+			if again, err := s.retainer().Plan(t.Context(), s.route); err != nil || !again.Empty() {
+				t.Errorf("not empty after the run: %v\n%s", err, again)
+			}
+		})
+	}
+}
+
+// TestRetentionKeepsOpenPartition: all rows of this month have expired, but more may come.
+func TestRetentionKeepsOpenPartition(t *testing.T) {
+	s := newRetentionSuite(t, func(r *schema.Route) { r.Table.PartitionBy = "toYYYYMM(time)" })
+	s.conn.exec(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time) VALUES ('2026-06-02 00:00:00')")
+	plan, err := s.retainer().Plan(t.Context(), s.route)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Drops) != 0 || plan.Delete == nil {
+		t.Errorf("plan:\n%s", plan)
+	}
+}
+
+func TestRetentionKeepsRowsWithoutTime(t *testing.T) {
+	s := newRetentionSuite(t, func(r *schema.Route) {
+		r.Table.PartitionBy, r.Table.OrderBy = "", "colo"
+		r.Table.Columns[0].Type = columns(t, "time Nullable(DateTime('UTC'))")[0].Type
+	})
+	s.conn.exec(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time) VALUES (NULL)")
+	result, err := s.retainer().Run(t.Context(), s.route)
+	if err != nil || result.DeletedRows != 0 {
+		t.Fatal(result, err)
+	}
+	if got := s.conn.query(t, "SELECT count() FROM "+s.name); got != "1" {
+		t.Errorf("%s rows left", got)
+	}
+}
+
+func TestRetentionOfNothing(t *testing.T) {
+	s := newRetentionSuite(t, nil)
+	absent := *s.route
+	table := *s.route.Table
+	table.Name = "absent"
+	absent.Table = &table
+	result, err := s.retainer().Run(t.Context(), &absent)
+	if err != nil || len(result.Notes) != 1 {
+		t.Errorf("%v %v", result, err)
+	}
+	forever := *s.route
+	forever.Retention.MaxAge = 0
+	if result, err := s.retainer().Run(t.Context(), &forever); err != nil || len(result.Notes) != 1 {
+		t.Errorf("%v %v", result, err)
+	}
+}
+
+// changedStatements replaces a part of what is executed.
+type changedStatements struct {
+	*engineConn
+	old, new string
+}
+
+func (c changedStatements) Exec(ctx context.Context, statement string) error {
+	return c.engineConn.Exec(ctx, strings.Replace(statement, c.old, c.new, 1))
+}
+
+func TestRetentionKillsFailingMutation(t *testing.T) {
+	s := newRetentionSuite(t, nil)
+	const cutoff = "toDateTime('2026-06-20 12:00:00', 'UTC')"
+	r := s.retainer(func(c *schema.RetainerConfig) {
+		c.Conn = changedStatements{s.conn, cutoff, "toDateTime(1781956800 + throwIf(colo != '', 'as planned'), 'UTC')"}
+	})
+	result, err := r.Run(t.Context(), s.route)
+	failed, ok := errors.AsType[*schema.MutationFailedError](err)
+	if !ok || !strings.Contains(failed.Mutation.FailReason, "as planned") {
+		t.Fatalf("error %v", err)
+	}
+	if result.DroppedRows != 708 || result.DeletedRows != 0 {
+		t.Errorf("result %s", result)
+	}
+	if n := s.conn.query(t, "SELECT count() FROM system.mutations WHERE NOT is_done AND NOT is_killed AND database = "+schema.QuoteString(s.conn.server.Database)); n != "0" {
+		t.Errorf("%s mutations are left", n)
+	}
+	if got := s.conn.query(t, "SELECT outcome FROM "+schema.QuoteIdentifier(s.conn.server.Database)+"._logbatcher_retention"); got != "mutation_killed" {
+		t.Errorf("history says %s", got)
+	}
+	// The table is not blocked.
+	if result, err := s.retainer().Run(t.Context(), s.route); err != nil || result.DeletedRows != 12 {
+		t.Errorf("next run: %v %v", result, err)
+	}
+}
+
+func TestRetentionLeavesForeignMutation(t *testing.T) {
+	s := newRetentionSuite(t, nil)
+	s.conn.exec(t, "ALTER TABLE "+s.name+" DELETE WHERE throwIf(colo = 'VIE') SETTINGS mutations_sync = 0")
+	plan, err := s.retainer().Plan(t.Context(), s.route)
+	if err != nil || len(plan.Unfinished) != 1 {
+		t.Fatalf("%v\n%s", err, plan)
+	}
+	result, err := s.retainer().Run(t.Context(), s.route)
+	if !errors.Is(err, schema.ErrMutationUnfinished) {
+		t.Fatalf("error %v", err)
+	}
+	if result.DroppedRows != 708 || result.DeletedRows != 0 || result.Unfinished != 1 {
+		t.Errorf("result %s", result)
+	}
+	if got := s.rows(t); got != "252\t2026-06-20 00:00:00" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+// TestRetentionTakesUpMutation: an earlier run was cut off while its mutation was failing.
+func TestRetentionTakesUpMutation(t *testing.T) {
+	s := newRetentionSuite(t, nil)
+	s.conn.exec(t, "ALTER TABLE "+s.name+" DELETE WHERE `time` < toDateTime(1781956800 + throwIf(colo != ''), 'UTC') SETTINGS mutations_sync = 0")
+	r := s.retainer(func(c *schema.RetainerConfig) { c.PollInterval = 200 * time.Millisecond })
+	_, err := r.Run(t.Context(), s.route)
+	if _, ok := errors.AsType[*schema.MutationFailedError](err); !ok && err != nil {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := r.Run(t.Context(), s.route); err != nil {
+		t.Fatalf("next run: %v", err)
+	}
+	if got := s.rows(t); got != "240\t2026-06-20 12:00:00" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func TestRetentionTimesOut(t *testing.T) {
+	s := newRetentionSuite(t, nil)
+	s.conn.exec(t, "SYSTEM STOP MERGES "+s.name)
+	r := s.retainer(func(c *schema.RetainerConfig) { c.MutationTimeout = 300 * time.Millisecond })
+	result, err := r.Run(t.Context(), s.route)
+	if !errors.Is(err, schema.ErrMutationUnfinished) || result.Unfinished != 1 {
+		t.Fatalf("%v, error %v", result, err)
+	}
+	s.conn.exec(t, "SYSTEM START MERGES "+s.name)
+	if _, err := s.retainer().Run(t.Context(), s.route); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.rows(t); got != "240\t2026-06-20 12:00:00" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func TestRetentionOneAtATime(t *testing.T) {
+	s := newRetentionSuite(t, nil)
+	locker := &memoryLocker{}
+	r := s.retainer(func(c *schema.RetainerConfig) { c.Locker, c.Now = locker, nil })
+	lease, err := locker.TryAcquire(t.Context(), "retention/"+s.route.Table.FullName(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Run(t.Context(), s.route); !errors.Is(err, schema.ErrLeaseHeld) {
+		t.Fatalf("error %v", err)
+	}
+	_ = lease.Release(t.Context())
+	if result, err := r.RunDue(t.Context(), s.route); err != nil || result == nil {
+		t.Fatalf("%v %v", result, err)
+	}
+	if result, err := r.RunDue(t.Context(), s.route); err != nil || result != nil {
+		t.Fatalf("ran again within the interval: %v %v", result, err)
+	}
+	locker.err = errors.New("redis is away")
+	if _, err := r.Run(t.Context(), s.route); !errors.Is(err, locker.err) {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestRetentionClusterStatementsParse(t *testing.T) {
+	s := newRetentionSuite(t, nil)
+	s.route.Table.Cluster = "c"
+	plan, err := s.retainer().Plan(t.Context(), s.route)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{plan.Drops[0].Statement, plan.Delete.Statement} {
+		if !strings.Contains(statement, "ON CLUSTER `c`") {
+			t.Errorf("not on the cluster: %s", statement)
+		}
+		s.conn.query(t, "EXPLAIN AST "+statement)
+	}
+}

@@ -1,0 +1,48 @@
+package schema
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestScheduler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		route := func(name string, age, interval time.Duration) *Route {
+			return &Route{Name: name, Table: &Table{Database: "d", Name: name}, Retention: Retention{MaxAge: age, Interval: interval}}
+		}
+		s := NewScheduler(NewRetainer(RetainerConfig{}), []*Route{
+			route("hourly", time.Hour, time.Hour), route("failing", time.Hour, time.Hour), route("held", time.Hour, time.Hour),
+			route("kept for ever", 0, time.Hour), route("by hand", time.Hour, 0),
+		})
+		runs := make(chan string, 1000)
+		s.log = slog.New(slog.DiscardHandler)
+		s.jitter = func(d time.Duration) time.Duration { return d / 2 }
+		s.run = func(_ context.Context, route *Route) (*RetentionResult, error) {
+			runs <- route.Name
+			switch route.Name {
+			case "failing":
+				return nil, errors.New("no")
+			case "held":
+				return nil, ErrLeaseHeld
+			}
+			return &RetentionResult{}, nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Hour+30*time.Minute)
+		defer cancel()
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		close(runs)
+		count := make(map[string]int)
+		for name := range runs {
+			count[name]++
+		}
+		if count["hourly"] != 6 || count["failing"] != 33 || count["held"] != 33 || len(count) != 3 {
+			t.Errorf("runs: %v", count)
+		}
+	})
+}

@@ -1,0 +1,185 @@
+package schema
+
+import "time"
+
+// OnError is what happens to a row when a value can't be turned into its column's type.
+type OnError uint8
+
+// The choices. The zero value refuses.
+const (
+	// Refuse tells the producer and leaves the row out; other routes keep theirs.
+	Refuse OnError = iota
+	// UseDefault puts the column's default in the value's place.
+	UseDefault
+	// DeadLetter keeps the entry in the dead-letter queue, with the reason.
+	DeadLetter
+)
+
+// String returns the choice as the configuration writes it.
+func (o OnError) String() string {
+	switch o {
+	case UseDefault:
+		return "default"
+	case DeadLetter:
+		return "dead_letter"
+	}
+	return "refuse"
+}
+
+// Source is where a column's value comes from.
+type Source struct {
+	// Field is what of the entry is read.
+	Field Field
+	// Key is the attribute's key where Field is one of the three that name a single attribute.
+	Key string
+}
+
+// Field is a part of the entry that a column or a filter can read.
+type Field uint8
+
+// The fields. Their names in the configuration stand in fieldNames.
+const (
+	// NoField: the column takes its default.
+	NoField Field = iota
+	FieldTime
+	FieldObservedTime
+	FieldSeverityNumber
+	FieldSeverityText
+	FieldBody
+	FieldService
+	FieldTraceID
+	FieldSpanID
+	FieldTraceFlags
+	FieldEventName
+	FieldScopeName
+	FieldScopeVersion
+	FieldScopeSchemaURL
+	FieldResourceSchemaURL
+	FieldColo
+	// FieldAttribute, FieldResourceAttribute and FieldScopeAttribute are one attribute, by key.
+	FieldAttribute
+	FieldResourceAttribute
+	FieldScopeAttribute
+	// FieldAttributes is the map of those attributes that have no column of their own in the table.
+	FieldAttributes
+	// FieldResourceAttributes and FieldScopeAttributes are likewise maps.
+	FieldResourceAttributes
+	FieldScopeAttributes
+	// FieldReceivedTime is when the server received the request.
+	FieldReceivedTime
+	// FieldProducer, FieldSequence and FieldBatchID are the row's lineage.
+	FieldProducer
+	FieldSequence
+	FieldBatchID
+	// FieldShardID is the shard id that the entry had.
+	FieldShardID
+)
+
+// Column is one column of the list that routes choose from.
+type Column struct {
+	// Name is the column's name in ClickHouse.
+	Name string
+	// Type is ClickHouse's type, as system.columns writes it.
+	Type Type
+	// Codec is what stands inside CODEC(…). Empty: the server's default.
+	Codec string
+	// Comment is the column's comment. Empty: none.
+	Comment string
+	// Source is where the value comes from.
+	Source Source
+	// Default is the value for an absent source, and for one that can't be coerced where
+	// OnError says so: the text of a value of Type. Empty with HasDefault: the type's zero value.
+	Default string
+	// HasDefault says that an absent source takes Default. Without it an absent source
+	// takes NULL where the type is Nullable, else the type's zero value.
+	HasDefault bool
+	// Required refuses a row whose source is absent, by OnError.
+	Required bool
+	// OnError is what happens when the value can't be coerced, or is missing though required.
+	OnError OnError
+}
+
+// BatchIDColumn is the name of the column that every table has: the id of the batch that
+// the row came with, by which an insert of unknown fate can be asked for.
+const BatchIDColumn = "_batch_id"
+
+// Index is a data skipping index.
+type Index struct {
+	// Name is the index's name.
+	Name string
+	// Expression is what is indexed, for instance "mapKeys(LogAttributes)".
+	Expression string
+	// Type is the index's type with its arguments, for instance "bloom_filter(0.01)".
+	Type string
+	// Granularity is in granules of the table; 0 means 1.
+	Granularity int
+}
+
+// Table is a ClickHouse table as a route wants it.
+type Table struct {
+	// Database and Name are the table's name.
+	Database, Name string
+	// Cluster is the ON CLUSTER name. Empty: none.
+	Cluster string
+	// Engine is the engine with its arguments. Empty: MergeTree.
+	Engine string
+	// Columns are in the order of the table; the one named BatchIDColumn is among them.
+	Columns []Column
+	// Indexes are the data skipping indexes.
+	Indexes []Index
+	// PartitionBy, OrderBy, PrimaryKey are ClickHouse expressions without the keyword. Empty PartitionBy: one partition.
+	PartitionBy, OrderBy, PrimaryKey string
+	// TTL is a ClickHouse TTL expression. Empty: none.
+	TTL string
+	// Settings are the table's settings beside those that the gateway itself needs.
+	Settings map[string]string
+	// Fsync sets fsync_after_insert and fsync_part_directory, against loss of power.
+	Fsync bool
+}
+
+// FullName returns the table's name as "database.table", for people and labels. It is not quoted.
+func (t *Table) FullName() string { return t.Database + "." + t.Name }
+
+// Route is a filter, and the table that entries matching it go to.
+type Route struct {
+	// Name identifies the route in metrics, refusals and dead letters.
+	Name string
+	// Filter says which entries. Nil: all.
+	Filter *Filter
+	// Table is where they go. A table belongs to one route.
+	Table *Table
+	// MaxAge is how far an entry's time may lie in the past, MaxAhead how far in the future,
+	// seen from its receipt.
+	MaxAge, MaxAhead time.Duration
+	// OnTimeOutOfRange is Refuse or DeadLetter.
+	OnTimeOutOfRange OnError
+	// Retention is how long rows are kept.
+	Retention Retention
+	// HoldFor is how long a batch is held when ClickHouse refuses it for a reason that is not
+	// the data's (rights, an unknown database). 0: for ever. Afterwards it is dead-lettered.
+	HoldFor time.Duration
+}
+
+// Retention is how long a route's rows are kept and how that is seen to.
+type Retention struct {
+	// MaxAge is the age at which rows go. 0: never.
+	MaxAge time.Duration
+	// Interval is the time between two runs.
+	Interval time.Duration
+	// Column is the time column by which age is measured. Empty: the column whose source is the entry's time.
+	Column string
+	// Precise deletes what is expired in the partition that the cutoff cuts too. Without it that partition stays
+	// until all of it has expired, and nothing is rewritten.
+	Precise bool
+}
+
+// Problem is something wrong in the configuration.
+type Problem struct {
+	// Path is the setting that it is about, for instance "routes[2].filter.all[0].body.matches".
+	Path string
+	// Message says what is wrong and what would be right.
+	Message string
+}
+
+// Error returns path and message.
+func (p Problem) Error() string { return p.Path + ": " + p.Message }

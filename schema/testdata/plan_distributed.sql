@@ -1,0 +1,3 @@
+-- logs.otel_logs
+-- REFUSED: engine Distributed is not MergeTree: it acknowledges rows before they are stored; name the table behind it
+-- Nothing is run while anything is refused.

@@ -1,0 +1,220 @@
+package schema
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is a ClickHouse type without its arguments and wrappers.
+type Kind uint8
+
+// The kinds that columns can have.
+const (
+	KindString Kind = iota + 1
+	KindFixedString
+	KindInt8
+	KindInt16
+	KindInt32
+	KindInt64
+	KindUInt8
+	KindUInt16
+	KindUInt32
+	KindUInt64
+	KindFloat32
+	KindFloat64
+	KindBool
+	KindDate
+	KindDateTime
+	KindDateTime64
+	KindUUID
+	KindIPv4
+	KindIPv6
+	KindEnum8
+	KindEnum16
+	KindArray
+	KindMap
+)
+
+var kindNames = [...]string{
+	KindString: "String", KindFixedString: "FixedString",
+	KindInt8: "Int8", KindInt16: "Int16", KindInt32: "Int32", KindInt64: "Int64",
+	KindUInt8: "UInt8", KindUInt16: "UInt16", KindUInt32: "UInt32", KindUInt64: "UInt64",
+	KindFloat32: "Float32", KindFloat64: "Float64", KindBool: "Bool",
+	KindDate: "Date", KindDateTime: "DateTime", KindDateTime64: "DateTime64",
+	KindUUID: "UUID", KindIPv4: "IPv4", KindIPv6: "IPv6",
+	KindEnum8: "Enum8", KindEnum16: "Enum16", KindArray: "Array", KindMap: "Map",
+}
+
+// String returns the kind as ClickHouse writes it.
+func (k Kind) String() string {
+	if k > 0 && int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return "unknown"
+}
+
+// EnumValue is one element of an Enum8 or Enum16.
+type EnumValue struct {
+	Name  string
+	Value int16
+}
+
+// Type is a ClickHouse type, parsed.
+type Type struct {
+	// Kind is the type inside LowCardinality and Nullable.
+	Kind Kind
+	// LowCardinality and Nullable say which wrappers it has: LowCardinality(Nullable(String)) has both.
+	LowCardinality, Nullable bool
+	// Length is FixedString's, in bytes.
+	Length int
+	// Precision is DateTime64's, in decimal digits of a second, 0 to 9.
+	Precision int
+	// Zone is DateTime's and DateTime64's. Empty: the server's.
+	Zone string
+	// Enum has the elements of Enum8 and Enum16, by value.
+	Enum []EnumValue
+	// Element is Array's element. Key and Value are Map's.
+	Element, Key, Value *Type
+}
+
+// supportedTypes is what errors about a type offer instead.
+const supportedTypes = "supported are String, FixedString(N), Int8 to Int64, UInt8 to UInt64, Float32, Float64, " +
+	"Bool, Date, DateTime, DateTime64(0 to 9), UUID, IPv4, IPv6, Enum8, Enum16, Nullable of these, " +
+	"LowCardinality(String), LowCardinality(Nullable(String)), Array(String), " +
+	"Map(String, String) and Map(LowCardinality(String), String)"
+
+// maxFixedString is the greatest length that a FixedString may have. ClickHouse allows more, but
+// every row pays for all of it.
+const maxFixedString = 64 << 10
+
+// String returns the type as system.columns writes it.
+func (t Type) String() string {
+	text := t.bare()
+	if t.Nullable {
+		text = "Nullable(" + text + ")"
+	}
+	if t.LowCardinality {
+		text = "LowCardinality(" + text + ")"
+	}
+	return text
+}
+
+// bare returns the type without LowCardinality and Nullable.
+func (t Type) bare() string {
+	name := t.Kind.String()
+	switch t.Kind {
+	case KindFixedString:
+		return name + "(" + strconv.Itoa(t.Length) + ")"
+	case KindDateTime:
+		if t.Zone != "" {
+			return name + "(" + QuoteString(t.Zone) + ")"
+		}
+	case KindDateTime64:
+		if t.Zone != "" {
+			return name + "(" + strconv.Itoa(t.Precision) + ", " + QuoteString(t.Zone) + ")"
+		}
+		return name + "(" + strconv.Itoa(t.Precision) + ")"
+	case KindEnum8, KindEnum16:
+		elements := make([]string, len(t.Enum))
+		for i, e := range t.Enum {
+			elements[i] = QuoteString(e.Name) + " = " + strconv.Itoa(int(e.Value))
+		}
+		return name + "(" + strings.Join(elements, ", ") + ")"
+	case KindArray:
+		return name + "(" + nested(t.Element) + ")"
+	case KindMap:
+		return name + "(" + nested(t.Key) + ", " + nested(t.Value) + ")"
+	}
+	return name
+}
+
+func nested(t *Type) string {
+	if t == nil {
+		return ""
+	}
+	return t.String()
+}
+
+// Validate returns what makes the type one that a column can't have, or nil. A type
+// that ParseType returned is valid.
+func (t Type) Validate() error {
+	if err := t.validateWrappers(); err != nil {
+		return err
+	}
+	switch t.Kind {
+	case KindFixedString:
+		if t.Length < 1 || t.Length > maxFixedString {
+			return fmt.Errorf("FixedString's length is %d; it has to be 1 to %d", t.Length, maxFixedString)
+		}
+	case KindDateTime64:
+		if t.Precision < 0 || t.Precision > 9 {
+			return fmt.Errorf("DateTime64's precision is %d; it has to be 0 to 9", t.Precision)
+		}
+		return validateZone(t.Zone)
+	case KindDateTime:
+		return validateZone(t.Zone)
+	case KindEnum8, KindEnum16:
+		return t.validateEnum()
+	case KindArray:
+		if nested(t.Element) != "String" {
+			return fmt.Errorf("Array(%s) is not supported; %s", nested(t.Element), supportedTypes)
+		}
+	case KindMap:
+		key := nested(t.Key)
+		if key != "String" && key != "LowCardinality(String)" || nested(t.Value) != "String" {
+			return fmt.Errorf("%s is not supported; %s", t.bare(), supportedTypes)
+		}
+	}
+	return nil
+}
+
+func (t Type) validateWrappers() error {
+	switch {
+	case t.Kind < KindString || t.Kind > KindMap:
+		return fmt.Errorf("unknown type; %s", supportedTypes)
+	case t.LowCardinality && t.Kind != KindString:
+		return fmt.Errorf("LowCardinality of %s is not supported; %s", t.Kind, supportedTypes)
+	case t.Nullable && (t.Kind == KindArray || t.Kind == KindMap):
+		return fmt.Errorf("Nullable of %s does not exist; %s", t.Kind, supportedTypes)
+	}
+	return nil
+}
+
+func validateZone(zone string) error {
+	if zone == "" {
+		return nil
+	}
+	// Go gives "Local" a meaning of its own, which depends on the machine.
+	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
+		return fmt.Errorf("unknown time zone %q; a name of the IANA database such as 'UTC' or 'Europe/Berlin' is needed", zone)
+	}
+	return nil
+}
+
+func (t Type) validateEnum() error {
+	low, high := math.MinInt8, math.MaxInt8
+	if t.Kind == KindEnum16 {
+		low, high = math.MinInt16, math.MaxInt16
+	}
+	if len(t.Enum) == 0 {
+		return fmt.Errorf("%s has no elements; write %s('name' = 1, …)", t.Kind, t.Kind)
+	}
+	names := make(map[string]bool, len(t.Enum))
+	for i, e := range t.Enum {
+		switch {
+		case int(e.Value) < low || int(e.Value) > high:
+			return fmt.Errorf("%s's element %q has value %d; values have to be %d to %d", t.Kind, e.Name, e.Value, low, high)
+		case names[e.Name]:
+			return fmt.Errorf("%s has the element %q twice", t.Kind, e.Name)
+		case i > 0 && t.Enum[i-1].Value == e.Value:
+			return fmt.Errorf("%s has the value %d twice", t.Kind, e.Value)
+		case i > 0 && t.Enum[i-1].Value > e.Value:
+			return fmt.Errorf("%s's elements are not in the order of their values", t.Kind)
+		}
+		names[e.Name] = true
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// The limits of the HTTP face: what it serves is small, and so is what is asked.
+const (
+	httpReadTimeout  = 5 * time.Second
+	httpWriteTimeout = 30 * time.Second
+	httpIdleTimeout  = time.Minute
+	httpHeaderBytes  = 16 << 10
+)
+
+// HTTP is the face of an instance towards monitoring: /metrics, /readyz and /livez.
+type HTTP struct {
+	server *http.Server
+}
+
+// NewHTTP returns the HTTP face. It starts nothing. For the readiness, take that of the Server.
+func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness) *HTTP {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if ready, reasons := readiness.Ready(); !ready {
+			answer(w, http.StatusServiceUnavailable, "not ready", reasons...)
+			return
+		}
+		if degraded := readiness.Degraded(); len(degraded) > 0 {
+			answer(w, http.StatusOK, "ready, degraded", degraded...)
+			return
+		}
+		answer(w, http.StatusOK, "ready")
+	})
+	return &HTTP{server: &http.Server{
+		Handler: mux, ReadHeaderTimeout: httpReadTimeout, ReadTimeout: httpReadTimeout, WriteTimeout: httpWriteTimeout,
+		IdleTimeout: httpIdleTimeout, MaxHeaderBytes: httpHeaderBytes,
+	}}
+}
+
+// answer writes a line, and one more for each reason.
+func answer(w http.ResponseWriter, code int, line string, reasons ...string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprintln(w, line)
+	for _, reason := range reasons {
+		_, _ = io.WriteString(w, text(reason)+"\n")
+	}
+}
+
+// Serve takes connections from the listener until Shutdown; then it returns nil.
+func (h *HTTP) Serve(listener net.Listener) error {
+	if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP: %w", err)
+	}
+	return nil
+}
+
+// Shutdown takes no more connections and waits until those that are open are idle, or ctx ends; then it closes them.
+func (h *HTTP) Shutdown(ctx context.Context) error {
+	if err := h.server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("shut HTTP down: %w", err), h.server.Close())
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package server
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+const maxProducerBytes = 128
+
+// maxNumber bounds epochs and sequences that a client may claim, so that counting on never overflows.
+const maxNumber = math.MaxInt64
+
+// opening is an Open that has been checked. Its strings are its own.
+type opening struct {
+	producer  string // empty: anonymous
+	epoch     uint64
+	committed uint64
+	level     pb.Acknowledgement
+	client    string
+	defaults  defaults
+}
+
+// decodeOpening decodes the Open of an encoded request, whose outline is o. Absent: an empty one.
+func (c *Config) decodeOpening(data []byte, o *outline) (*pb.Open, error) {
+	if o.openBytes > c.MaxOpenBytes {
+		return nil, statusTooLarge("max_open_bytes", c.MaxOpenBytes, o.openBytes)
+	}
+	open := &pb.Open{}
+	err := eachField(data, func(number protowire.Number, _ int, value []byte, _ uint64) error {
+		if number != fieldOpen {
+			return nil
+		}
+		return open.UnmarshalVT(value) // several merge into one, as protobuf has it
+	})
+	if err != nil {
+		return nil, statusMalformed()
+	}
+	return open, nil
+}
+
+// checkOpening checks an Open and takes from it what holds for the entries.
+func (c *Config) checkOpening(open *pb.Open) (*opening, error) {
+	var violations []violation
+	bad := func(field, problem string) {
+		violations = append(violations, violation{"open." + field, problem})
+	}
+	if problem := checkProducer(open.Producer); problem != "" {
+		bad("producer", problem)
+	}
+	if open.Epoch > maxNumber {
+		bad("epoch", "it must be below 2^63")
+	}
+	if open.CommittedSequence > maxNumber {
+		bad("committed_sequence", "it must be below 2^63")
+	}
+	if open.CommittedSequence != 0 && open.Epoch == 0 {
+		bad("committed_sequence", "a new epoch has none: it must be 0 where the epoch is 0")
+	}
+	if open.Producer == "" && (open.Epoch != 0 || open.CommittedSequence != 0) {
+		bad("epoch", "an anonymous producer has none: it must be 0 where the producer is empty")
+	}
+	if _, known := pb.Acknowledgement_name[int32(open.Acknowledgement)]; !known {
+		bad("acknowledgement", "it is not one of Acknowledgement")
+	}
+	if problem := checkColo(open.Colo); problem != "" {
+		bad("colo", problem)
+	}
+	for _, list := range []struct {
+		name       string
+		attributes []*pb.Attribute
+	}{{"resource_attributes", open.ResourceAttributes}, {"scope_attributes", open.ScopeAttributes}} {
+		for _, a := range list.attributes {
+			if field, problem := checkAttribute(list.name, a); problem != "" {
+				bad(field, problem)
+				break
+			}
+		}
+	}
+	if violations != nil {
+		return nil, statusInvalidOpening(violations...)
+	}
+	level := open.Acknowledgement
+	switch level {
+	case pb.Acknowledgement_ACKNOWLEDGEMENT_UNSPECIFIED:
+		level = pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED
+	case pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED:
+		return nil, statusNoLog()
+	}
+	return &opening{
+		producer: open.Producer, epoch: open.Epoch, committed: open.CommittedSequence,
+		level: level, client: text(open.Client), defaults: c.defaultsOf(open),
+	}, nil
+}
+
+// defaultsOf returns what an Open says for all entries. The time of receipt is filled in for each request.
+func (c *Config) defaultsOf(open *pb.Open) defaults {
+	stream := &schema.Stream{
+		ResourceAttributes: ownAttributes(open.ResourceAttributes),
+		ScopeAttributes:    ownAttributes(open.ScopeAttributes),
+	}
+	d := defaults{
+		stream:            stream,
+		colo:              textOr(open.Colo, c.Colo),
+		scopeName:         open.ScopeName,
+		scopeVersion:      open.ScopeVersion,
+		scopeSchemaURL:    open.ScopeSchemaUrl,
+		resourceSchemaURL: open.ResourceSchemaUrl,
+	}
+	if a := schema.Lookup(stream.ResourceAttributes, "service.name"); a != nil && a.Type == schema.String {
+		d.service = a.Text
+	}
+	return d
+}
+
+// ownAttributes returns attributes that alias nothing.
+func ownAttributes(attributes []*pb.Attribute) []schema.Attribute {
+	if len(attributes) == 0 {
+		return nil
+	}
+	own := make([]schema.Attribute, len(attributes))
+	for i, a := range attributes {
+		viewAttribute(a, &own[i])
+		own[i].Key, own[i].Text = strings.Clone(own[i].Key), strings.Clone(own[i].Text)
+	}
+	return own
+}
+
+func checkProducer(id string) string {
+	const problem = "it must be at most 128 bytes of printable ASCII without spaces"
+	if len(id) > maxProducerBytes {
+		return problem
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return problem
+		}
+	}
+	return ""
+}
+
+// nextEpoch returns the epoch after last. Because it is no less than the clock, it grows
+// over restarts, which forget the last one.
+func nextEpoch(last uint64, now time.Time) uint64 {
+	return max(last+1, uint64(max(now.UnixMilli(), 1)))
+}

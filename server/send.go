@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+)
+
+// send is the stream's sender. It tells the client what has happened whenever there is something, and ends when
+// finish is closed and all is told, or when the client is gone.
+func (st *stream) send() {
+	st.sent <- st.ingest.guard(st.sendResponses)
+}
+
+func (st *stream) sendResponses() error {
+	pause := time.NewTimer(st.ingest.config.ResponseInterval)
+	defer pause.Stop()
+	for {
+		final := isClosed(st.finish)
+		sent, err := st.sendAll(final)
+		if err != nil || final {
+			return err
+		}
+		if sent {
+			// What happens in the meantime is told together.
+			pause.Reset(st.ingest.config.ResponseInterval)
+			select {
+			case <-pause.C:
+			case <-st.finish:
+			case <-st.ctx.Done():
+				return context.Cause(st.ctx)
+			}
+		}
+		select {
+		case <-st.session.wake:
+		case <-st.finish:
+		case <-st.ctx.Done():
+			return context.Cause(st.ctx)
+		}
+	}
+}
+
+// sendAll sends what there is to tell and says whether it was anything.
+func (st *stream) sendAll(final bool) (sent bool, err error) {
+	for {
+		r := st.session.response(final)
+		if r == nil {
+			return sent, nil
+		}
+		if err := st.grpc.SendMsg(r); err != nil {
+			return sent, err
+		}
+		sent = true
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// response returns what the client should be told next, or nil. The watermarks are in it only when no refusal and no dead letter
+// is left for a later response: they might cover it. The last one tells them even where they would not be worth a response.
+func (s *session) response(final bool) *pb.IngestStreamResponse {
+	p := s.producer
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.session != s {
+		return nil // what there is to tell is the newer session's
+	}
+	r := &pb.IngestStreamResponse{Welcome: s.welcome, Drain: s.drain}
+	worth := s.welcome != nil || s.drain != nil
+	s.welcome, s.drain = nil, nil
+	if s.throttled != s.throttledTold {
+		s.throttledTold = s.throttled
+		r.Throttle = throttleMessage(s.throttled)
+		worth = true
+	}
+	if p.outbox.len() > 0 {
+		p.outbox.take(r)
+		p.changeLocked() // the receiver may be waiting for room
+		worth = true
+	}
+	if p.outbox.len() == 0 {
+		worth = s.watermarksLocked(r, worth, final) || worth
+	}
+	if !worth {
+		return nil
+	}
+	return r
+}
+
+// watermarksLocked sets those watermarks that the client does not know, and says whether they alone are worth a response.
+func (s *session) watermarksLocked(r *pb.IngestStreamResponse, others, final bool) bool {
+	p := s.producer
+	now := watermarks{committed: p.cursor.committed, received: p.cursor.accepted}
+	if p.routing && now.received > now.committed {
+		now.received--
+	}
+	worth := now.committed != s.told.committed || s.repeat ||
+		now.received != s.told.received && (final || s.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED)
+	if !worth && !others {
+		return false
+	}
+	if s.repeat || now.committed != s.told.committed {
+		r.CommittedSequence = now.committed
+	}
+	if s.repeat || now.received != s.told.received {
+		r.ReceivedSequence = now.received
+	}
+	s.told, s.repeat = now, false
+	return worth
+}

@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// All gRPC statuses that this package gives are made here, so that one test can walk them. Each
+// has an ErrorInfo, whose reason a program may compare; UNAVAILABLE always has a RetryInfo as well, and
+// INVALID_ARGUMENT names its fields in a BadRequest.
+
+// errorDomain is the domain of each ErrorInfo.
+const errorDomain = "logbatcher"
+
+// retryDelay is what RetryInfo asks for. A client adds its own jitter.
+const retryDelay = time.Second
+
+type metadata = map[string]string
+
+func statusOf(code codes.Code, reason, message string, data metadata, details ...protoadapt.MessageV1) error {
+	for key, value := range data {
+		data[key] = text(value)
+	}
+	details = append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: errorDomain, Metadata: data}}, details...)
+	st, err := status.New(code, text(message)).WithDetails(details...)
+	if err != nil { // only if a detail could not be encoded, and the text says it all
+		return status.Error(code, text(message))
+	}
+	return st.Err()
+}
+
+// violation is a field of an opening or a request that has a value which it can't have.
+type violation struct{ field, problem string }
+
+// statusInvalid is for a field, or several, of an opening or a request.
+func statusInvalid(reason string, violations ...violation) error {
+	detail := &errdetails.BadRequest{}
+	message := "invalid request"
+	for i, v := range violations {
+		detail.FieldViolations = append(detail.FieldViolations, &errdetails.BadRequest_FieldViolation{
+			Field: text(v.field), Description: text(v.problem),
+		})
+		if i == 0 {
+			message = v.field + ": " + v.problem
+		}
+	}
+	if more := len(violations) - 1; more > 0 {
+		message += " (and " + strconv.Itoa(more) + " more)"
+	}
+	return statusOf(codes.InvalidArgument, reason, message, nil, detail)
+}
+
+func statusInvalidOpening(violations ...violation) error {
+	return statusInvalid("INVALID_OPENING", violations...)
+}
+
+func statusNotOpened() error {
+	return statusInvalid("NOT_OPENED", violation{"open", "the first request of a stream must open it"})
+}
+
+func statusOpenedTwice() error {
+	return statusInvalid("OPENED_TWICE", violation{"open", "only the first request of a stream may open it"})
+}
+
+func statusOpeningNotAlone() error {
+	return statusInvalid("OPENING_NOT_ALONE", violation{"entries", "the opening has no sequence and no entries; send them in the next request"})
+}
+
+func statusZeroSequence() error {
+	return statusInvalid("ZERO_SEQUENCE", violation{"sequence", "it must be 1 for the first request of an epoch and grow by one; only anonymous producers send none"})
+}
+
+func statusAnonymousSequence() error {
+	return statusInvalid("ANONYMOUS_SEQUENCE", violation{"sequence", "the server numbers the requests of an anonymous producer: it must be 0"})
+}
+
+func statusSequenceWithoutEpoch() error {
+	return statusInvalid("SEQUENCE_WITHOUT_EPOCH", violation{"open.epoch", "a call with a sequence needs its epoch; a call with a producer, without epoch, sequence and entries, begins one"})
+}
+
+func statusMalformed() error {
+	return statusInvalid("MALFORMED", violation{"", "the request is not valid protobuf"})
+}
+
+func statusGap(expected, got uint64) error {
+	return statusOf(codes.OutOfRange, "SEQUENCE_GAP",
+		"the sequence after "+decimal(expected-1)+" is "+decimal(expected)+", not "+decimal(got),
+		metadata{"expected": decimal(expected), "got": decimal(got)})
+}
+
+func statusAltered(sequence uint64) error {
+	return statusOf(codes.FailedPrecondition, "SEQUENCE_ALTERED",
+		"sequence "+decimal(sequence)+" was sent before with other entries",
+		metadata{"sequence": decimal(sequence)})
+}
+
+func statusNoLog() error {
+	return statusOf(codes.FailedPrecondition, "NO_LOG",
+		"this instance keeps no write-ahead log, so nothing is ever LOGGED: ask for COMMITTED or RECEIVED", nil)
+}
+
+func statusOldEpoch(epoch, newest uint64) error {
+	return statusOf(codes.Aborted, "OLD_EPOCH",
+		"epoch "+decimal(epoch)+" has been replaced by "+decimal(newest),
+		metadata{"epoch": decimal(epoch), "newest": decimal(newest)})
+}
+
+func statusSuperseded() error {
+	return statusOf(codes.Aborted, "SUPERSEDED", "the producer has opened again", nil)
+}
+
+func statusTooLarge(bound string, limit, got int) error {
+	return statusOf(codes.ResourceExhausted, "TOO_LARGE",
+		bound+" is "+strconv.Itoa(limit)+", this request has "+strconv.Itoa(got),
+		metadata{"bound": bound, "limit": strconv.Itoa(limit), "got": strconv.Itoa(got)})
+}
+
+func statusUnavailable(reason, message string, data metadata) error {
+	return statusOf(codes.Unavailable, reason, message, data, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)})
+}
+
+func statusTooManyStreams(limit int) error {
+	return statusUnavailable("TOO_MANY_STREAMS", "the instance has as many streams as max_streams allows, "+strconv.Itoa(limit),
+		metadata{"bound": "max_streams", "limit": strconv.Itoa(limit)})
+}
+
+func statusTooManyProducers(limit int) error {
+	return statusUnavailable("TOO_MANY_PRODUCERS", "the instance has as many producers in use as max_producers allows, "+strconv.Itoa(limit),
+		metadata{"bound": "max_producers", "limit": strconv.Itoa(limit)})
+}
+
+func statusShuttingDown() error {
+	return statusUnavailable("SHUTTING_DOWN", "the instance is shutting down", nil)
+}
+
+func statusDrained(shutdown bool) error {
+	if shutdown {
+		return statusUnavailable("DRAINED_SHUTDOWN", "the stream was drained because the instance shuts down: open a new one", nil)
+	}
+	return statusUnavailable("DRAINED_AGE", "the stream was drained because of its age: open a new one", nil)
+}
+
+func statusNotFinished(unsettled uint64) error {
+	return statusUnavailable("NOT_FINISHED",
+		decimal(unsettled)+" requests were accepted and are not committed yet; resume from the last watermark to learn of them",
+		metadata{"unsettled": decimal(unsettled)})
+}
+
+// statusResponsesUnread is for a stream whose client did not read the last responses.
+func statusResponsesUnread() error {
+	return statusUnavailable("RESPONSES_UNREAD", "the last responses could not be sent, because the client does not read", nil)
+}
+
+func statusOlderNotFinished() error {
+	return statusUnavailable("OLDER_NOT_FINISHED", "what an older stream of the producer sent is not committed yet", nil)
+}
+
+func statusRouterClosed() error {
+	return statusUnavailable("NOT_ACCEPTING", "the instance takes no requests now", nil)
+}
+
+func statusOpenTimeout(limit time.Duration) error {
+	return statusOf(codes.DeadlineExceeded, "NO_OPENING", "the stream sent no opening within "+limit.String(), nil)
+}
+
+// statusUnaryDeadline says what is known of a call that could not wait any longer.
+func statusUnaryDeadline(known metadata) error {
+	return statusOf(codes.DeadlineExceeded, "NOT_COMMITTED_YET",
+		"the request was "+known["state"]+"; it was not committed in time", known)
+}
+
+// statusUnaryShutdown likewise, where it is the instance that could not wait.
+func statusUnaryShutdown(known metadata) error {
+	return statusUnavailable("SHUTTING_DOWN", "the instance is shutting down; the request was "+known["state"], known)
+}
+
+func statusUnknownTable(table string) error {
+	return statusOf(codes.NotFound, "UNKNOWN_TABLE", "no route has the table "+strconv.QuoteToASCII(table), nil)
+}
+
+// statusInternal has no detail: what went wrong is for the log of the server.
+func statusInternal() error {
+	return statusOf(codes.Internal, "INTERNAL", "internal error", nil)
+}
+
+// statusOfContext is for a call whose context ended: the client went away, or its deadline passed.
+func statusOfContext(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return statusOf(codes.DeadlineExceeded, "DEADLINE", "the deadline of the call has passed", nil)
+	}
+	return statusOf(codes.Canceled, "CANCELED", "the call was canceled", nil)
+}
+
+// statusOfAdmin is for an error of the Admin.
+func statusOfAdmin(err error, table string) error {
+	switch {
+	case errors.Is(err, schema.ErrUnknownTable):
+		return statusUnknownTable(table)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return statusOfContext(err)
+	}
+	return statusUnavailable("ADMIN", err.Error(), nil)
+}
+
+func decimal(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"reflect"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+func (f *fixture) ingest(r *pb.IngestRequest) (*pb.IngestResponse, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return f.client.Ingest(ctx, r)
+}
+
+func TestUnaryAnonymous(t *testing.T) {
+	f := newFixture(t, nil)
+	f.router.outcome = func(r *schema.Request) *schema.Outcome {
+		return &schema.Outcome{
+			Refusals:     []schema.Refusal{{Index: r.Place(0), Route: "r", Reason: schema.OutOfRange}},
+			DeadLettered: []schema.DeadLettered{{Rows: 1, ID: "b"}},
+		}
+	}
+	entries := append([]*pb.Entry{{SeverityNumber: 99}}, entriesOf("a")...)
+	r, err := f.ingest(&pb.IngestRequest{Entries: entries, Open: &pb.Open{Colo: "EWR"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Producer == "" || r.CommittedSequence != 1 || r.Acknowledgement != pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED ||
+		len(r.Refusals) != 2 || len(r.DeadLettered) != 1 {
+		t.Fatalf("got %v", r)
+	}
+	if e := f.router.routed()[0].Entries[0]; e.Body != "a" || e.Colo != "EWR" {
+		t.Fatalf("routed %+v", e)
+	}
+	if r, err := f.ingest(&pb.IngestRequest{}); err != nil || r.CommittedSequence != 1 {
+		t.Fatalf("an empty request: %v, %v", r, err)
+	}
+}
+
+func TestUnaryWithAProducer(t *testing.T) {
+	f := newFixture(t, nil)
+	begun, err := f.ingest(&pb.IngestRequest{Open: &pb.Open{Producer: "p"}})
+	if err != nil || begun.Epoch == 0 || begun.CommittedSequence != 0 {
+		t.Fatalf("begun: %v, %v", begun, err)
+	}
+	send := func(sequence uint64, body string) (*pb.IngestResponse, error) {
+		return f.ingest(&pb.IngestRequest{Sequence: sequence, Entries: entriesOf(body), Open: &pb.Open{Producer: "p", Epoch: begun.Epoch}})
+	}
+	for i := range uint64(3) {
+		if r, err := send(i+1, "a"); err != nil || r.CommittedSequence != i+1 || r.Epoch != begun.Epoch {
+			t.Fatalf("%v, %v", r, err)
+		}
+	}
+	if r, err := send(2, "a"); err != nil || r.CommittedSequence != 3 {
+		t.Fatalf("repeat: %v, %v", r, err)
+	}
+	_, err = send(2, "b")
+	wantStatus(t, err, codes.FailedPrecondition, "SEQUENCE_ALTERED")
+	_, err = send(9, "a")
+	wantStatus(t, err, codes.OutOfRange, "SEQUENCE_GAP")
+	_, err = send(0, "a")
+	wantStatus(t, err, codes.InvalidArgument, "ZERO_SEQUENCE")
+	if got := f.router.sequences(); !reflect.DeepEqual(got, []uint64{1, 2, 3}) {
+		t.Fatalf("routed %v", got)
+	}
+	// A stream takes over, with the same bytes being the same request; and a call ends the stream.
+	s := f.open(&pb.Open{Producer: "p", Epoch: begun.Epoch})
+	s.request(3, "a")
+	s.request(4, "a")
+	s.until(func() bool { return s.committed == 4 })
+	if r, err := send(5, "a"); err != nil || r.CommittedSequence != 5 {
+		t.Fatalf("%v, %v", r, err)
+	}
+	wantStatus(t, s.end(), codes.Aborted, "SUPERSEDED")
+	if _, err = f.ingest(&pb.IngestRequest{Open: &pb.Open{Producer: "p"}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = send(6, "a")
+	wantStatus(t, err, codes.Aborted, "OLD_EPOCH")
+}
+
+func TestUnaryAdoptsAnEpoch(t *testing.T) {
+	f := newFixture(t, nil)
+	r, err := f.ingest(&pb.IngestRequest{Sequence: 8, Entries: entriesOf("a"), Open: &pb.Open{Producer: "p", Epoch: 77, CommittedSequence: 7}})
+	if err != nil || r.CommittedSequence != 8 || r.Epoch != 77 {
+		t.Fatalf("%v, %v", r, err)
+	}
+}
+
+func TestUnaryViolations(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.MaxRequestEntries = 2; c.MaxRequestBytes, c.MaxEntryBytes = 1<<17, 1<<16 })
+	big := string(make([]byte, 1<<17))
+	for _, c := range []struct {
+		request *pb.IngestRequest
+		code    codes.Code
+		reason  string
+	}{
+		{&pb.IngestRequest{Sequence: 1}, codes.InvalidArgument, "ANONYMOUS_SEQUENCE"},
+		{&pb.IngestRequest{Sequence: 1, Open: &pb.Open{Producer: "p"}}, codes.InvalidArgument, "SEQUENCE_WITHOUT_EPOCH"},
+		{&pb.IngestRequest{Entries: entriesOf("a"), Open: &pb.Open{Producer: "p"}}, codes.InvalidArgument, "SEQUENCE_WITHOUT_EPOCH"},
+		{&pb.IngestRequest{Entries: entriesOf("a", "b", "c")}, codes.ResourceExhausted, "TOO_LARGE"},
+		{&pb.IngestRequest{Entries: entriesOf(big)}, codes.ResourceExhausted, "TOO_LARGE"},
+		{&pb.IngestRequest{Open: &pb.Open{Acknowledgement: pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED}}, codes.FailedPrecondition, "NO_LOG"},
+		{&pb.IngestRequest{Open: &pb.Open{Producer: "ä"}}, codes.InvalidArgument, "INVALID_OPENING"},
+	} {
+		_, err := f.ingest(c.request)
+		wantStatus(t, err, c.code, c.reason)
+	}
+}
+
+func TestUnaryDeadlineSaysWhatIsKnown(t *testing.T) {
+	f := newFixture(t, nil)
+	f.router.set(func(r *fakeRouter) { r.hold = true })
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	_, err := f.client.Ingest(ctx, &pb.IngestRequest{Sequence: 4, Entries: entriesOf("a"), Open: &pb.Open{Producer: "p", Epoch: 9, CommittedSequence: 3}})
+	m := wantStatus(t, err, codes.DeadlineExceeded, "NOT_COMMITTED_YET")
+	if m["state"] != "accepted" || m["sequence"] != "4" || m["committed_sequence"] != "3" || m["producer"] != "p" {
+		t.Fatalf("known: %v", m)
+	}
+	f.router.settleHeld(false)
+	f.router.set(func(r *fakeRouter) { r.hold = false })
+	// The repeat of what was accepted is acknowledged, not stored.
+	r, err := f.ingest(&pb.IngestRequest{Sequence: 4, Entries: entriesOf("a"), Open: &pb.Open{Producer: "p", Epoch: 9, CommittedSequence: 3}})
+	if err != nil || r.CommittedSequence != 4 || len(f.router.routed()) != 1 {
+		t.Fatalf("%v, %v", r, err)
+	}
+}
+
+func TestUnaryConcurrentCallsOfOneEpoch(t *testing.T) {
+	f := newFixture(t, nil)
+	f.router.set(func(r *fakeRouter) { r.hold = true })
+	open := &pb.Open{Producer: "p", Epoch: 9}
+	results := make(chan error, 4)
+	for i := range uint64(4) {
+		go func() {
+			_, err := f.ingest(&pb.IngestRequest{Sequence: i + 1, Entries: entriesOf("a"), Open: open})
+			results <- err
+		}()
+		eventually(t, "the request", func() bool { return len(f.router.routed()) == int(i)+1 })
+	}
+	f.router.settleHeld(true)
+	for range 4 {
+		if err := <-results; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestUnaryReceivedLevel(t *testing.T) {
+	f := newFixture(t, nil)
+	f.router.set(func(r *fakeRouter) { r.hold = true })
+	r, err := f.ingest(&pb.IngestRequest{Entries: entriesOf("a"), Open: &pb.Open{Acknowledgement: pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED}})
+	if err != nil || r.CommittedSequence != 0 || r.Acknowledgement != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED {
+		t.Fatalf("%v, %v", r, err)
+	}
+}
+
+func TestUnaryPanic(t *testing.T) {
+	f := newFixture(t, nil)
+	f.router.set(func(r *fakeRouter) {
+		r.script = func(context.Context, *schema.Request, func(schema.WaitCause, string)) error { panic("bug") }
+	})
+	_, err := f.ingest(&pb.IngestRequest{Entries: entriesOf("a")})
+	wantStatus(t, err, codes.Internal, "INTERNAL")
+	if status.Convert(err).Message() != "internal error" {
+		t.Errorf("the panic is told: %v", err)
+	}
+	f.budget.change(func() { f.budget.used = 0 })
+}

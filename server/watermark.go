@@ -1,0 +1,95 @@
+package server
+
+// rememberedSums is for how many sequences back a repeat is compared with what it repeats.
+const rememberedSums = 1024
+
+// sumPlaces is one more, so that a sequence which is taken back has not overwritten one that is still compared.
+const sumPlaces = rememberedSums + 1
+
+// maxUnsettled is how many sequences of a producer may be accepted and not settled. The bytes of requests are bounded
+// by the budget; this bounds what is kept of requests without entries.
+const maxUnsettled = 1 << 16
+
+// verdict is what a sequence is to a cursor.
+type verdict uint8
+
+const (
+	verdictNext    verdict = iota // it is the one that follows
+	verdictRepeat                 // it was accepted before
+	verdictAltered                // it was accepted before, with other bytes
+	verdictGap                    // it is beyond the one that follows
+)
+
+// cursor follows the sequences of one epoch. They are accepted in order and
+// settled in any order; committed is the sequence at and below which all are settled.
+type cursor struct {
+	accepted, committed uint64
+	// settled has a flag for each sequence above committed, at (sequence-1) modulo its length, a power of two.
+	settled []bool
+	// sums has, at (sequence-1-firstSum) modulo sumPlaces, a hash of the request's entries, for the
+	// sequences above firstSum.
+	sums     []uint32
+	firstSum uint64
+}
+
+// newCursor returns the cursor of an epoch of which all at and below start is settled.
+func newCursor(start uint64) cursor {
+	return cursor{accepted: start, committed: start, firstSum: start}
+}
+
+// judge says what a sequence is.
+func (c *cursor) judge(sequence uint64, sum uint32) verdict {
+	switch {
+	case sequence > c.accepted+1:
+		return verdictGap
+	case sequence == c.accepted+1:
+		return verdictNext
+	case sequence > c.firstSum && c.accepted-sequence < rememberedSums && c.sums[(sequence-1-c.firstSum)%sumPlaces] != sum:
+		return verdictAltered
+	}
+	return verdictRepeat
+}
+
+// accept takes the next sequence and returns it.
+func (c *cursor) accept(sum uint32) uint64 {
+	if c.accepted-c.committed == uint64(len(c.settled)) {
+		c.grow()
+	}
+	c.accepted++
+	c.settled[c.place(c.accepted)] = false
+	if at := (c.accepted - 1 - c.firstSum) % sumPlaces; at < uint64(len(c.sums)) {
+		c.sums[at] = sum
+	} else {
+		c.sums = append(c.sums, sum)
+	}
+	return c.accepted
+}
+
+// retract takes the last accepted sequence back, which must not be settled.
+func (c *cursor) retract() { c.accepted-- }
+
+// settle marks a sequence as settled and says whether committed moved. A sequence that is not in flight is ignored.
+func (c *cursor) settle(sequence uint64) bool {
+	if sequence <= c.committed || sequence > c.accepted {
+		return false
+	}
+	c.settled[c.place(sequence)] = true
+	before := c.committed
+	for c.committed < c.accepted && c.settled[c.place(c.committed+1)] {
+		c.committed++
+	}
+	return c.committed != before
+}
+
+// unsettled returns how many sequences are above committed.
+func (c *cursor) unsettled() uint64 { return c.accepted - c.committed }
+
+func (c *cursor) place(sequence uint64) uint64 { return (sequence - 1) & uint64(len(c.settled)-1) }
+
+func (c *cursor) grow() {
+	grown := make([]bool, max(64, 2*len(c.settled)))
+	for s := c.committed + 1; s <= c.accepted; s++ {
+		grown[(s-1)&uint64(len(grown)-1)] = c.settled[c.place(s)]
+	}
+	c.settled = grown
+}

@@ -1,0 +1,106 @@
+package shard
+
+import (
+	"slices"
+	"time"
+
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// accumulator holds the open batches of one shard. It owns no goroutine and reads no
+// clock: rows come in with their time, and it says which batches are full and which are due.
+type accumulator struct {
+	maxRows, maxBytes, maxOpen int
+	linger                     time.Duration
+
+	byPartition map[*sink.Partition]*openBatch
+	// oldest has the same batches, in the order of their first rows.
+	oldest []*openBatch
+	// touched are the batches that the request at hand has added to.
+	touched []*openBatch
+}
+
+// openBatch is a batch that still takes rows, and the requests that it has rows of.
+type openBatch struct {
+	*sink.Batch
+	route    *route
+	first    time.Time // when its first row came in
+	requests []*pending
+	charged  int // bytes of its columns that the budget knows of
+	counted  int // rows that the table's account knows of
+}
+
+func newAccumulator(maxRows, maxBytes, maxOpen int, linger time.Duration) *accumulator {
+	return &accumulator{
+		maxRows: maxRows, maxBytes: maxBytes, maxOpen: maxOpen, linger: linger,
+		byPartition: map[*sink.Partition]*openBatch{},
+	}
+}
+
+// batch returns the open batch of the partition for a row of p, opening one if there is none.
+func (a *accumulator) batch(r *route, partition *sink.Partition, p *pending, now time.Time, id func() string) *openBatch {
+	b := a.byPartition[partition]
+	if b == nil {
+		b = &openBatch{Batch: r.layout.NewBatch(id(), partition), route: r, first: now}
+		a.byPartition[partition] = b
+		a.oldest = append(a.oldest, b)
+	}
+	if len(b.requests) == 0 || b.requests[len(b.requests)-1] != p {
+		b.requests = append(b.requests, p)
+		p.unsettled.Add(1)
+		a.touched = append(a.touched, b)
+	}
+	return b
+}
+
+// full ends a request: it forgets what the request touched and returns the batches to be sealed now, because they are full,
+// or because too many are open. It waits for the end of the request, so that the request's rows for one partition stay together.
+func (a *accumulator) full() []*openBatch {
+	var sealed []*openBatch
+	for _, b := range a.touched {
+		if b.Rows() >= a.maxRows || b.Bytes() >= a.maxBytes {
+			a.remove(b)
+			sealed = append(sealed, b)
+		}
+	}
+	clear(a.touched)
+	a.touched = a.touched[:0]
+	for len(a.oldest) > a.maxOpen {
+		b := a.oldest[0]
+		a.remove(b)
+		sealed = append(sealed, b)
+	}
+	return sealed
+}
+
+// due returns the batches whose first row has waited for the linger.
+func (a *accumulator) due(now time.Time) []*openBatch {
+	return a.take(func(b *openBatch) bool { return now.Sub(b.first) >= a.linger })
+}
+
+// take removes and returns the batches that match.
+func (a *accumulator) take(match func(*openBatch) bool) []*openBatch {
+	var sealed []*openBatch
+	for _, b := range slices.Clone(a.oldest) {
+		if match(b) {
+			a.remove(b)
+			sealed = append(sealed, b)
+		}
+	}
+	return sealed
+}
+
+// next returns when the next batch is due, and false when none is open.
+func (a *accumulator) next() (time.Time, bool) {
+	if len(a.oldest) == 0 {
+		return time.Time{}, false
+	}
+	return a.oldest[0].first.Add(a.linger), true
+}
+
+func (a *accumulator) remove(b *openBatch) {
+	delete(a.byPartition, b.Partition())
+	if i := slices.Index(a.oldest, b); i >= 0 {
+		a.oldest = slices.Delete(a.oldest, i, i+1)
+	}
+}

@@ -1,0 +1,71 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestBudgetGrantsInTheOrderOfAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		if err := b.Acquire(t.Context(), 80); err != nil {
+			t.Fatal(err)
+		}
+		var granted []int
+		for _, bytes := range []int{50, 10} { // the small one would fit, and must not pass the large one
+			go func() {
+				if err := b.Acquire(t.Context(), bytes); err == nil {
+					granted = append(granted, bytes)
+				}
+			}()
+			synctest.Wait()
+		}
+		if len(granted) != 0 {
+			t.Fatalf("granted %v while 80 of 100 are in use and 50 wait first", granted)
+		}
+		b.Release(80)
+		synctest.Wait()
+		if len(granted) != 2 || b.Used() != 60 {
+			t.Errorf("granted %v, used %d", granted, b.Used())
+		}
+	})
+}
+
+func TestBudgetTakesNothingWhenTheContextEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		b.Charge(150) // rows take their place even beyond the limit
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := b.Acquire(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Acquire beyond the limit returned %v", err)
+		}
+		if b.Used() != 150 {
+			t.Errorf("used %d, want the 150 charged", b.Used())
+		}
+		b.Release(150)
+		if err := b.Acquire(t.Context(), 1000); err != nil {
+			t.Errorf("a request larger than an idle budget was not let in: %v", err)
+		}
+	})
+}
+
+func TestBudgetPassesOnWhatAGivenUpWaiterHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100)
+		b.Charge(60)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = b.Acquire(ctx, 90) }()
+		synctest.Wait()
+		second := make(chan error, 1)
+		go func() { second <- b.Acquire(t.Context(), 30) }()
+		synctest.Wait()
+		cancel()
+		if err := <-second; err != nil || b.Used() != 90 {
+			t.Errorf("second waiter: %v, used %d, want 90", err, b.Used())
+		}
+	})
+}

@@ -1,0 +1,282 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// queueLength is how many requests may wait for one worker. The budget bounds their bytes; this bounds
+// how long a request waits behind others that Route already let in.
+const queueLength = 64
+
+// ErrClosed is returned by Route and Flush after Shutdown has begun.
+var ErrClosed = errors.New("the router is shutting down")
+
+// Delivery sees batches settled. It is implemented by sink.Delivery.
+type Delivery interface {
+	// Deliver returns when every row of b is settled, or with an error when ctx ends first. After drain is
+	// closed it waits no longer than it must.
+	Deliver(ctx context.Context, b *sink.Batch, holdFor time.Duration, drain <-chan struct{}) (sink.Outcome, error)
+	// DeadLetter returns when the letter is in the queue, or with an error when ctx ends first.
+	DeadLetter(ctx context.Context, letter *sink.DeadLetter) error
+}
+
+// Config says how entries become batches.
+type Config struct {
+	// Instance is the id of this instance, new with each start: batch ids begin with it.
+	Instance string
+	// Shards is the number of workers, at least 1.
+	Shards int
+	// Bucket is the length of the time bucket in a shard id.
+	Bucket time.Duration
+	// Linger is the longest time that the first row of a batch waits for company.
+	Linger time.Duration
+	// MaxBatchRows and MaxBatchBytes seal a batch. A batch exceeds them by less than one request, whose rows stay together.
+	MaxBatchRows, MaxBatchBytes int
+	// MaxOpenBatches bounds the open batches of a shard; above it the oldest is sealed.
+	MaxOpenBatches int
+	// MaxTableBytes is what one table may hold of the budget.
+	MaxTableBytes int
+	// KeepUnmatched sends entries that match no route to the dead-letter queue. Otherwise they are refused.
+	KeepUnmatched bool
+	// Log takes what an operator should know.
+	Log *slog.Logger
+	// Registerer takes the metrics.
+	Registerer prometheus.Registerer
+}
+
+// Validate returns all that is wrong with the configuration.
+func (c *Config) Validate() error {
+	var problems []error
+	positive := func(name string, value int64) {
+		if value <= 0 {
+			problems = append(problems, fmt.Errorf("%s is %d, it must be above 0", name, value))
+		}
+	}
+	positive("Shards", int64(c.Shards))
+	positive("Bucket", c.Bucket.Milliseconds())
+	positive("Linger", int64(c.Linger))
+	positive("MaxBatchRows", int64(c.MaxBatchRows))
+	positive("MaxBatchBytes", int64(c.MaxBatchBytes))
+	positive("MaxOpenBatches", int64(c.MaxOpenBatches))
+	positive("MaxTableBytes", int64(c.MaxTableBytes))
+	if c.Instance == "" {
+		problems = append(problems, errors.New("Instance is empty"))
+	}
+	if c.Log == nil || c.Registerer == nil {
+		problems = append(problems, errors.New("Log and Registerer are needed"))
+	}
+	return errors.Join(problems...)
+}
+
+// Router matches requests to routes and hands them to shards.
+type Router struct {
+	config   Config
+	budget   *Budget
+	delivery Delivery
+	metrics  *metrics
+
+	routing   atomic.Pointer[routing]
+	workers   []*worker
+	batches   atomic.Uint64 // batch ids given out
+	unmatched atomic.Uint64
+
+	// draining is closed when Shutdown begins.
+	draining chan struct{}
+	// deliveries is the context of all deliveries; abandon ends those that are not settled by then.
+	deliveries context.Context
+	abandon    context.CancelCauseFunc
+
+	entrance sync.RWMutex // held for reading by Route and Flush while they send to queues
+	closed   bool         // guarded by entrance
+
+	reloading sync.Mutex
+	tables    *tables // guarded by reloading
+
+	leftover leftover
+}
+
+// NewRouter returns a router for the routes. zone is the ClickHouse server's. It takes no requests before Run is called.
+func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schema.Route, zone *time.Location) (*Router, error) {
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("router configuration: %w", err)
+	}
+	r := &Router{
+		config: config, budget: budget, delivery: delivery,
+		draining: make(chan struct{}),
+		tables:   newTables(config.MaxTableBytes),
+	}
+	r.deliveries, r.abandon = context.WithCancelCause(context.Background())
+	if err := r.Reload(routes, zone); err != nil {
+		return nil, err
+	}
+	for number := range config.Shards {
+		r.workers = append(r.workers, newWorker(r, number))
+	}
+	r.metrics = newMetrics(config.Registerer, r)
+	return r, nil
+}
+
+// Reload routes all requests from now on by other routes. What was routed before ends as it began. On an error nothing changes.
+func (r *Router) Reload(routes []*schema.Route, zone *time.Location) error {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	compiled, err := r.tables.compile(routes, zone)
+	if err != nil {
+		return err
+	}
+	r.routing.Store(compiled)
+	return nil
+}
+
+// Run works until Shutdown is called and everything is settled or given up. When ctx ends, deliveries are
+// given up at once. It returns a *LeftoverError where rows are left.
+func (r *Router) Run(ctx context.Context) error {
+	defer r.abandon(nil)
+	stop := context.AfterFunc(ctx, func() {
+		r.abandon(context.Cause(ctx))
+		r.close()
+	})
+	defer stop()
+
+	var workers sync.WaitGroup
+	for _, w := range r.workers {
+		workers.Go(func() { w.run(r.deliveries) })
+	}
+	workers.Wait()
+	return r.leftover.err()
+}
+
+// Shutdown takes no more requests, seals what is open, and lets Run end once everything is settled,
+// or once ctx ends: what is not settled by then is left. It does not wait for Run.
+func (r *Router) Shutdown(ctx context.Context) {
+	r.close()
+	context.AfterFunc(ctx, func() { r.abandon(context.Cause(ctx)) })
+}
+
+func (r *Router) close() {
+	r.entrance.Lock()
+	defer r.entrance.Unlock()
+	if r.closed {
+		return
+	}
+	r.closed = true
+	close(r.draining)
+	for _, w := range r.workers {
+		close(w.queue)
+	}
+}
+
+// Route takes the request. The caller has charged its Bytes to the budget; its Release gives them back. Route
+// blocks while a table that the request has entries for holds too much, and says so to waiting. On an error it has neither
+// released nor settled the request, and it never will.
+func (r *Router) Route(ctx context.Context, request *schema.Request, waiting func(cause schema.WaitCause, table string)) error {
+	p := r.match(request)
+	for _, t := range r.touchedTables(p) {
+		if err := r.admit(ctx, p, t, waiting); err != nil {
+			for _, reserved := range p.reserved {
+				reserved.account.add(-reserved.bytes, 0)
+			}
+			return err
+		}
+	}
+	r.entrance.RLock()
+	defer r.entrance.RUnlock()
+	if r.closed {
+		for _, reserved := range p.reserved {
+			reserved.account.add(-reserved.bytes, 0)
+		}
+		return ErrClosed
+	}
+	// Workers never wait for what a caller holds, so sending to their queues needs no way out:
+	// a request is with all of its shards or with none.
+	targets := r.targets(p)
+	p.copying.Store(int32(len(targets)))
+	p.unsettled.Store(int32(len(targets)))
+	for _, w := range targets {
+		w.queue <- job{request: p}
+	}
+	return nil
+}
+
+// targets returns the workers of the request's shard ids; a request without entries goes to the first, to be settled in turn.
+func (r *Router) targets(p *pending) []*worker {
+	if len(p.shards) <= 1 {
+		number := 0
+		if len(p.shards) == 1 {
+			number = p.shards[0].worker
+		}
+		return r.workers[number : number+1]
+	}
+	wanted := make([]bool, len(r.workers))
+	for _, id := range p.shards {
+		wanted[id.worker] = true
+	}
+	var targets []*worker
+	for number, w := range r.workers {
+		if wanted[number] {
+			targets = append(targets, w)
+		}
+	}
+	return targets
+}
+
+// tableShare is a table that a request has entries for, and how many.
+type tableShare struct {
+	route   *route
+	entries int
+}
+
+// touchedTables counts the request's entries for each route.
+func (r *Router) touchedTables(p *pending) []tableShare {
+	words := p.routing.matcher.Words()
+	var shares []tableShare
+	for n, route := range p.routing.routes {
+		entries := 0
+		for at := n / 64; at < len(p.sets); at += words {
+			entries += int(p.sets[at] >> (n % 64) & 1)
+		}
+		if entries > 0 {
+			shares = append(shares, tableShare{route: route, entries: entries})
+		}
+	}
+	return shares
+}
+
+// admit reserves the request's part of the table's bytes, waiting for them if need be. While it waits, the request's
+// own bytes are not charged to the budget: requests for one table must not keep out those for others.
+func (r *Router) admit(ctx context.Context, p *pending, t tableShare, waiting func(schema.WaitCause, string)) error {
+	bytes := p.Bytes * t.entries / len(p.Entries)
+	said := false
+	for !t.route.account.tryReserve(bytes) {
+		if !said {
+			said = true
+			waiting(schema.WaitTable, t.route.Table.FullName())
+		}
+		r.budget.Release(p.Bytes)
+		err := t.route.account.wait(ctx)
+		if err == nil {
+			err = r.budget.Acquire(ctx, p.Bytes)
+		}
+		if err != nil {
+			r.budget.Charge(p.Bytes) // the caller still thinks it is charged
+			return err
+		}
+	}
+	p.reserved = append(p.reserved, reservation{account: t.route.account, bytes: bytes})
+	return nil
+}
+
+func (r *Router) nextBatchID() string {
+	return fmt.Sprintf("%s-%d", r.config.Instance, r.batches.Add(1))
+}

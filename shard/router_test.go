@@ -1,0 +1,516 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// scripted is a Delivery that does as a test says: that is how the faults get in.
+type scripted struct {
+	mu        sync.Mutex
+	delivered map[string]int // rows by batch id
+	batches   []batchSeen
+	letters   []*sink.DeadLetter
+	// deliver decides; nil commits at once.
+	deliver func(ctx context.Context, b *sink.Batch) (sink.Outcome, error)
+}
+
+type batchSeen struct {
+	table, partition string
+	rows             int
+	origins          []sink.Origin
+	at               time.Time
+}
+
+func (s *scripted) Deliver(ctx context.Context, b *sink.Batch, _ time.Duration, _ <-chan struct{}) (sink.Outcome, error) {
+	s.mu.Lock()
+	s.batches = append(s.batches, batchSeen{
+		table: b.Layout().Table().Name, partition: b.Partition().ID, rows: b.Rows(), origins: b.Origins(), at: time.Now(),
+	})
+	deliver := s.deliver
+	s.mu.Unlock()
+	if deliver != nil {
+		return deliver(ctx, b)
+	}
+	return sink.Outcome{Committed: b.Rows()}, nil
+}
+
+func (s *scripted) DeadLetter(_ context.Context, letter *sink.DeadLetter) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.letters = append(s.letters, letter)
+	return nil
+}
+
+func (s *scripted) rows() (batches, rows int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.batches {
+		rows += b.rows
+	}
+	return len(s.batches), rows
+}
+
+func testConfig() Config {
+	return Config{
+		Instance: "test", Shards: 2, Bucket: time.Minute, Linger: time.Second,
+		MaxBatchRows: 1000, MaxBatchBytes: 1 << 20, MaxOpenBatches: 8, MaxTableBytes: 1 << 20,
+		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	}
+}
+
+func firehose(t *testing.T) *schema.Route {
+	t.Helper()
+	return schema.DefaultRoute("logs")
+}
+
+// filtered returns a route to a table of its own, for entries of one service.
+func filtered(t *testing.T, service string) *schema.Route {
+	t.Helper()
+	r := schema.DefaultRoute("logs")
+	r.Name = service
+	r.Table.Name = "of_" + service
+	filter, problems := schema.ParseFilter(map[string]any{"service": map[string]any{"equals": service}}, "filter")
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	r.Filter = filter
+	return r
+}
+
+// running is a router at work, and the counts of what it owes.
+type running struct {
+	*Router
+	t                 *testing.T
+	budget            *Budget
+	sequence          uint64
+	mu                sync.Mutex
+	released, settled int
+	outcomes          map[uint64]*schema.Outcome
+	ended             chan error
+}
+
+func start(t *testing.T, config Config, delivery Delivery, routes ...*schema.Route) *running {
+	t.Helper()
+	budget := NewBudget(8 << 20)
+	router, err := NewRouter(config, budget, delivery, routes, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{Router: router, t: t, budget: budget, outcomes: map[uint64]*schema.Outcome{}, ended: make(chan error, 1)}
+	go func() { r.ended <- router.Run(context.Background()) }()
+	return r
+}
+
+// send routes a request of entries, waiting if it has to.
+func (r *running) send(entries ...schema.Entry) uint64 {
+	r.t.Helper()
+	sequence, err := r.try(context.Background(), entries...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return sequence
+}
+
+func (r *running) try(ctx context.Context, entries ...schema.Entry) (uint64, error) {
+	r.mu.Lock()
+	r.sequence++
+	sequence := r.sequence
+	r.mu.Unlock()
+	request := &schema.Request{
+		Producer: "p", Epoch: 1, Sequence: sequence, Received: time.Now(), Entries: entries, Bytes: 400 * len(entries),
+	}
+	request.Release = func() {
+		for i := range request.Entries { // what is read after this is a bug, and shows
+			request.Entries[i].Body = "RELEASED"
+		}
+		r.budget.Release(request.Bytes)
+		r.mu.Lock()
+		r.released++
+		r.mu.Unlock()
+	}
+	request.Settled = func(o *schema.Outcome) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.settled++
+		if r.outcomes[sequence] != nil {
+			r.t.Errorf("request %d is settled twice", sequence)
+		}
+		r.outcomes[sequence] = o
+	}
+	if err := r.budget.Acquire(ctx, request.Bytes); err != nil {
+		return sequence, err
+	}
+	err := r.Route(ctx, request, func(schema.WaitCause, string) {})
+	if err != nil {
+		r.budget.Release(request.Bytes)
+	}
+	return sequence, err
+}
+
+func (r *running) outcome(sequence uint64) *schema.Outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outcomes[sequence]
+}
+
+// stop shuts down and checks that nothing is owed any more.
+func (r *running) stop() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r.Shutdown(ctx)
+	if err := <-r.ended; err != nil {
+		r.t.Error(err)
+	}
+	if used := r.budget.Used(); used != 0 {
+		r.t.Errorf("%d bytes are still charged to the budget", used)
+	}
+	for _, route := range r.routing.Load().routes {
+		if bytes, rows := route.account.held(); bytes != 0 || rows != 0 {
+			r.t.Errorf("table %s still holds %d bytes, %d rows", route.Table.FullName(), bytes, rows)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.released != r.settled {
+		r.t.Errorf("%d requests released, %d settled", r.released, r.settled)
+	}
+}
+
+var emptyStream = &schema.Stream{}
+
+func entry(service, colo string, at time.Time) schema.Entry {
+	return schema.Entry{
+		Time: at.UnixNano(), ObservedTime: at.UnixNano(), Body: "body of " + service, Service: service, Colo: colo, Stream: emptyStream,
+		Attributes: []schema.Attribute{schema.StringAttribute("k", "v")},
+	}
+}
+
+func TestLingerSealsWhatHasWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		r := start(t, testConfig(), delivery, firehose(t))
+		begun := time.Now()
+		first := r.send(entry("a", "EWR", begun))
+		time.Sleep(900 * time.Millisecond)
+		second := r.send(entry("a", "EWR", time.Now()))
+		time.Sleep(99 * time.Millisecond)
+		synctest.Wait()
+		if batches, _ := delivery.rows(); batches != 0 {
+			t.Fatalf("%d batches before the linger has passed", batches)
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if batches, rows := delivery.rows(); batches != 1 || rows != 2 {
+			t.Fatalf("%d batches with %d rows, want one with both rows", batches, rows)
+		}
+		if waited := delivery.batches[0].at.Sub(begun); waited != time.Second {
+			t.Errorf("sealed after %v, want the linger of 1s", waited)
+		}
+		if r.outcome(first) == nil || r.outcome(second) == nil {
+			t.Error("a request of a committed batch is not settled")
+		}
+		r.stop()
+	})
+}
+
+func TestFullBatchIsSealedWithTheWholeRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		config := testConfig()
+		config.MaxBatchRows = 10
+		r := start(t, config, delivery, firehose(t))
+		var many []schema.Entry
+		for range 25 {
+			many = append(many, entry("a", "EWR", time.Now()))
+		}
+		r.send(many...)
+		synctest.Wait()
+		if batches, rows := delivery.rows(); batches != 1 || rows != 25 {
+			t.Errorf("%d batches with %d rows, want the request's 25 rows in one", batches, rows)
+		}
+		r.stop()
+	})
+}
+
+func TestPartitionsAndColos(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		r := start(t, testConfig(), delivery, firehose(t))
+		now := time.Now()
+		yesterday := now.Add(-24 * time.Hour)
+		var entries []schema.Entry
+		for i := range 60 {
+			at := now
+			if i%3 == 0 {
+				at = yesterday
+			}
+			entries = append(entries, entry("a", fmt.Sprintf("C%02d", i%20), at))
+		}
+		r.send(entries...)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		rows := 0
+		for _, b := range delivery.batches {
+			rows += b.rows
+			for _, o := range b.origins {
+				colo, bucket, _ := strings.Cut(o.ShardID, "-")
+				if !strings.HasPrefix(colo, "C") || bucket != fmt.Sprint(now.UnixMilli()/60000) {
+					t.Errorf("shard id %q, want COLO-BUCKET of the time of receipt", o.ShardID)
+				}
+			}
+		}
+		if rows != 60 || len(delivery.batches) > 4 {
+			t.Errorf("%d rows in %d batches, want 60 in at most 2 shards × 2 partitions", rows, len(delivery.batches))
+		}
+		r.stop()
+	})
+}
+
+func TestOldestIsSealedWhenTooManyAreOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		config := testConfig()
+		config.Shards, config.MaxOpenBatches = 1, 3
+		r := start(t, config, delivery, firehose(t))
+		for day := range 5 {
+			r.send(entry("a", "EWR", time.Now().Add(-time.Duration(day)*24*time.Hour)))
+		}
+		synctest.Wait()
+		if batches, _ := delivery.rows(); batches != 2 {
+			t.Errorf("%d batches sealed, want the 2 oldest of 5", batches)
+		}
+		r.stop()
+	})
+}
+
+func TestTimeOutOfRangeIsRefusedOrKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		kept := filtered(t, "kept")
+		kept.OnTimeOutOfRange = schema.DeadLetter
+		r := start(t, testConfig(), delivery, firehose(t), kept)
+		old := entry("kept", "EWR", time.Now().Add(-400*24*time.Hour))
+		ahead := entry("other", "EWR", time.Now().Add(48*time.Hour))
+		sequence := r.send(entry("other", "EWR", time.Now()), old, ahead)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		o := r.outcome(sequence)
+		if o == nil {
+			t.Fatal("the request is not settled")
+		}
+		if len(o.Refusals) != 2 || o.Refusals[0].Reason != schema.TimeTooOld || o.Refusals[0].Index != 1 ||
+			o.Refusals[1].Reason != schema.TimeTooFarAhead || o.Refusals[1].Index != 2 {
+			t.Errorf("refusals %+v", o.Refusals)
+		}
+		if len(o.DeadLettered) != 1 || o.DeadLettered[0].Rows != 1 || o.DeadLettered[0].Table != "logs.of_kept" {
+			t.Errorf("dead-lettered %+v, want the old entry's copy for its own route", o.DeadLettered)
+		}
+		if len(delivery.letters) != 1 {
+			t.Fatalf("%d letters, want 1", len(delivery.letters))
+		}
+		back, err := schema.ParseEntryJSON([]byte(strings.TrimSpace(string(delivery.letters[0].Payload))))
+		if err != nil || back.Service != "kept" || back.Body != "body of kept" {
+			t.Errorf("the letter holds %q (%v), want the entry", delivery.letters[0].Payload, err)
+		}
+		if _, rows := delivery.rows(); rows != 1 {
+			t.Errorf("%d rows delivered, want the good one", rows)
+		}
+		r.stop()
+	})
+}
+
+func TestUnmatchedIsRefusedOrKept(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		t.Run(fmt.Sprint("keep=", keep), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				delivery := &scripted{}
+				config := testConfig()
+				config.KeepUnmatched = keep
+				r := start(t, config, delivery, filtered(t, "a"))
+				sequence := r.send(entry("a", "EWR", time.Now()), entry("b", "EWR", time.Now()))
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				o := r.outcome(sequence)
+				if o == nil || o.Unmatched != 1 {
+					t.Fatalf("outcome %+v, want one unmatched", o)
+				}
+				if keep && (len(delivery.letters) != 1 || len(o.Refusals) != 0 || len(o.DeadLettered) != 1) {
+					t.Errorf("letters %d, outcome %+v, want the entry in a letter", len(delivery.letters), o)
+				}
+				if !keep && (len(o.Refusals) != 1 || o.Refusals[0].Reason != schema.Unmatched || o.Refusals[0].Index != 1) {
+					t.Errorf("outcome %+v, want the entry refused", o)
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+func TestFullTableHoldsUpOnlyItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		delivery := &scripted{}
+		delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+			if b.Layout().Table().Name == "of_stuck" {
+				<-gate
+			}
+			return sink.Outcome{Committed: b.Rows()}, nil
+		}
+		config := testConfig()
+		config.MaxTableBytes = 64 << 10
+		r := start(t, config, delivery, filtered(t, "stuck"), filtered(t, "free"))
+		many := func(service string) []schema.Entry {
+			var entries []schema.Entry
+			for range 100 {
+				e := entry(service, "EWR", time.Now())
+				e.Body = strings.Repeat("x", 400)
+				entries = append(entries, e)
+			}
+			return entries
+		}
+		blocked := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			for {
+				if _, err := r.try(ctx, many("stuck")...); err != nil {
+					blocked <- err
+					return
+				}
+			}
+		}()
+		synctest.Wait() // the sender waits for its table
+		if bytes, _ := r.routing.Load().routes[0].account.held(); bytes < config.MaxTableBytes {
+			t.Fatalf("the stuck table holds %d bytes, want its bound %d", bytes, config.MaxTableBytes)
+		}
+		for range 20 {
+			r.send(many("free")...)
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		cancel()
+		if err := <-blocked; !errors.Is(err, context.Canceled) {
+			t.Errorf("the waiting request ended with %v", err)
+		}
+		close(gate)
+		r.stop()
+	})
+}
+
+func TestFlushWaitsForWhatIsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+			time.Sleep(3 * time.Second)
+			return sink.Outcome{Committed: b.Rows()}, nil
+		}
+		r := start(t, testConfig(), delivery, firehose(t))
+		r.send(entry("a", "EWR", time.Now()))
+		begun := time.Now()
+		batches, rows, err := r.Flush(t.Context(), "otel_logs")
+		if err != nil || batches != 1 || rows != 1 {
+			t.Errorf("Flush returned %d batches, %d rows, %v", batches, rows, err)
+		}
+		if took := time.Since(begun); took != 3*time.Second {
+			t.Errorf("Flush took %v, want no linger and the 3s of the insert", took)
+		}
+		if _, _, err := r.Flush(t.Context(), "nowhere"); !errors.Is(err, schema.ErrUnknownTable) {
+			t.Errorf("Flush of an unknown table: %v", err)
+		}
+		r.stop()
+	})
+}
+
+func TestDeadLetteredRowsAreToldToTheirRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+			return sink.Outcome{Committed: b.Rows() - 1, DeadLettered: []sink.DeadLetteredRows{{
+				ID: "dead", Origins: b.OriginsOf(2, 3), Rows: 1, Code: 469, Message: "constraint",
+			}}}, nil
+		}
+		r := start(t, testConfig(), delivery, firehose(t))
+		first := r.send(entry("a", "EWR", time.Now()), entry("a", "EWR", time.Now()))
+		second := r.send(entry("a", "EWR", time.Now()), entry("a", "EWR", time.Now()))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if o := r.outcome(first); o == nil || len(o.DeadLettered) != 0 {
+			t.Errorf("outcome of the first request %+v", o)
+		}
+		if o := r.outcome(second); o == nil || len(o.DeadLettered) != 1 || o.DeadLettered[0].ID != "dead" || o.DeadLettered[0].Code != 469 {
+			t.Errorf("outcome of the second request %+v, want its row dead-lettered", o)
+		}
+		r.stop()
+	})
+}
+
+func TestShutdownDeadlineLeavesAndCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		delivery.deliver = func(ctx context.Context, b *sink.Batch) (sink.Outcome, error) {
+			<-ctx.Done()
+			return sink.Outcome{}, context.Cause(ctx)
+		}
+		r := start(t, testConfig(), delivery, firehose(t))
+		sequence := r.send(entry("a", "EWR", time.Now()), entry("a", "EWR", time.Now()))
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		r.Shutdown(ctx)
+		var left *LeftoverError
+		if err := <-r.ended; !errors.As(err, &left) || left.Batches != 1 || left.Rows != 2 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Run returned %v, want one batch with two rows left at the deadline", err)
+		}
+		if r.outcome(sequence) != nil {
+			t.Error("a request whose rows were left is settled")
+		}
+		if _, err := r.try(context.Background(), entry("a", "EWR", time.Now())); !errors.Is(err, ErrClosed) {
+			t.Errorf("Route after Shutdown: %v", err)
+		}
+	})
+}
+
+func TestReloadLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		r := start(t, testConfig(), delivery, firehose(t))
+		for i := range 50 {
+			r.send(entry("a", fmt.Sprintf("C%d", i%5), time.Now()))
+			if i%10 == 9 {
+				if err := r.Reload([]*schema.Route{firehose(t)}, time.UTC); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		broken := firehose(t)
+		broken.Table.PartitionBy = "cityHash64(Body)"
+		if err := r.Reload([]*schema.Route{broken}, time.UTC); err == nil {
+			t.Error("Reload took a partition key that the gateway can't compute")
+		}
+		r.send(entry("a", "EWR", time.Now()))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if _, rows := delivery.rows(); rows != 51 {
+			t.Errorf("%d rows delivered, want 51", rows)
+		}
+		r.stop()
+	})
+}

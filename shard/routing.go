@@ -1,0 +1,87 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// routing is one configuration of routes, compiled. It is immutable; a reload makes another, and requests
+// and batches of the old one end as they began.
+type routing struct {
+	routes  []*route
+	matcher *schema.Matcher
+}
+
+// route is a schema.Route with what the shards need to follow it.
+type route struct {
+	*schema.Route
+	index   int
+	layout  *sink.Layout
+	account *tableAccount
+	counts  *routeCounts
+}
+
+// routeCounts are a table's books: routed = committed + dead-lettered + in flight.
+// They outlive reloads.
+type routeCounts struct {
+	routed, committed, deadLettered, refused atomic.Uint64
+}
+
+// tables has what outlives a reload, by the table's full name.
+type tables struct {
+	limit    int
+	accounts map[string]*tableAccount
+	counts   map[string]*routeCounts
+}
+
+func newTables(limit int) *tables {
+	return &tables{limit: limit, accounts: map[string]*tableAccount{}, counts: map[string]*routeCounts{}}
+}
+
+// compile makes a routing of routes. zone is the ClickHouse server's.
+func (t *tables) compile(routes []*schema.Route, zone *time.Location) (*routing, error) {
+	compiled := &routing{matcher: schema.NewMatcher(routes)}
+	var problems []error
+	for i, r := range routes {
+		layout, err := sink.NewLayout(r.Table, r.Name, zone)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("route %s: %w", r.Name, err))
+			continue
+		}
+		name := r.Table.FullName()
+		if t.accounts[name] == nil {
+			t.accounts[name] = newTableAccount(t.limit)
+			t.counts[name] = &routeCounts{}
+		}
+		compiled.routes = append(compiled.routes, &route{
+			Route: r, index: i, layout: layout, account: t.accounts[name], counts: t.counts[name],
+		})
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return compiled, nil
+}
+
+// outOfTime returns why an entry's time lies outside of what the route accepts, or nil.
+func (r *route) outOfTime(e *schema.Entry, received time.Time) *sink.RowError {
+	age := time.Duration(received.UnixNano() - e.Time)
+	switch {
+	case r.MaxAge > 0 && age > r.MaxAge:
+		return &sink.RowError{
+			Field: "time", Reason: schema.TimeTooOld, Action: r.OnTimeOutOfRange,
+			Message: fmt.Sprintf("the time lies %v back, route %s accepts at most %v", age.Round(time.Second), r.Name, r.MaxAge),
+		}
+	case r.MaxAhead > 0 && -age > r.MaxAhead:
+		return &sink.RowError{
+			Field: "time", Reason: schema.TimeTooFarAhead, Action: r.OnTimeOutOfRange,
+			Message: fmt.Sprintf("the time lies %v ahead, route %s accepts at most %v", (-age).Round(time.Second), r.Name, r.MaxAhead),
+		}
+	}
+	return nil
+}

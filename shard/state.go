@@ -1,0 +1,111 @@
+package shard
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// Shards returns the state of all shards, in the order of their numbers.
+func (r *Router) Shards(ctx context.Context) ([]schema.ShardState, error) {
+	answers := make(chan schema.ShardState, len(r.workers))
+	ask := func(w *worker) func(context.Context) {
+		return func(context.Context) { answers <- w.state(time.Now()) }
+	}
+	if err := r.askWorkers(ask); err != nil {
+		return nil, err
+	}
+	states := make([]schema.ShardState, len(r.workers))
+	for range r.workers {
+		select {
+		case s := <-answers:
+			states[s.Number] = s
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return states, nil
+}
+
+func (w *worker) state(now time.Time) schema.ShardState {
+	s := schema.ShardState{Number: w.number, QueuedRequests: len(w.queue)}
+	for _, b := range w.open.oldest {
+		s.OpenBatches = append(s.OpenBatches, schema.OpenBatch{
+			ID: b.ID(), Table: b.route.Table.FullName(), Partition: b.Partition().ID,
+			Rows: b.Rows(), Bytes: b.Bytes(), Age: now.Sub(b.first),
+		})
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for f := range w.flights {
+		s.InsertsInFlight++
+		s.RowsInFlight += f.rows
+	}
+	return s
+}
+
+// Routes returns the state of all routes, in the order of the configuration, and how many entries matched none. What only the
+// delivery knows of their tables is for the caller to fill in.
+func (r *Router) Routes() (states []schema.RouteState, unmatched uint64) {
+	for _, route := range r.routing.Load().routes {
+		bytes, rows := route.account.held()
+		states = append(states, schema.RouteState{
+			Name: route.Name, Table: route.Table.FullName(), Filter: route.Filter.String(), SchemaHash: route.layout.SchemaHash(),
+			RowsRouted: int(route.counts.routed.Load()), RowsCommitted: int(route.counts.committed.Load()),
+			RowsDeadLettered: int(route.counts.deadLettered.Load()), RowsRefused: int(route.counts.refused.Load()),
+			RowsInFlight: rows, BytesInFlight: bytes,
+		})
+	}
+	return states, r.unmatched.Load()
+}
+
+// Explain says what would become of an entry that was received now. It stores nothing.
+func (r *Router) Explain(e *schema.Entry) schema.Explanation {
+	now := time.Now()
+	id := r.shard(e.Colo, now.UnixMilli()/r.config.Bucket.Milliseconds())
+	explanation := schema.Explanation{ShardID: id.text}
+	for _, route := range r.routing.Load().routes {
+		x := schema.RouteExplanation{
+			Route: route.Name, Table: route.Table.FullName(),
+			Matches: route.Filter.Match(e), Conditions: route.Filter.Explain(e),
+		}
+		if x.Matches {
+			partition, problem := route.try(e, now, id.text)
+			x.Partition = partition
+			if problem != nil {
+				x.Refusal = &schema.Refusal{Field: problem.Field, Reason: problem.Reason, Message: problem.Message, Route: route.Name}
+			}
+		}
+		explanation.Routes = append(explanation.Routes, x)
+	}
+	return explanation
+}
+
+// try makes a row of the entry and throws it away.
+func (r *route) try(e *schema.Entry, received time.Time, shardID string) (partition string, problem *sink.RowError) {
+	if problem := r.outOfTime(e, received); problem != nil {
+		return "", problem
+	}
+	origin := sink.Origin{Producer: "explain", ShardID: shardID}
+	at, problem := r.layout.NewPartitioner().Of(e, &origin)
+	if problem != nil {
+		return "", problem
+	}
+	b := r.layout.NewBatch("explain", at)
+	defer b.Release()
+	b.Begin(origin, received)
+	if problem := b.Append(e); problem != nil {
+		return "", problem
+	}
+	return at.ID, nil
+}
+
+// Has says whether a route has the table ("database.table", or a table's name alone).
+func (r *Router) Has(table string) bool {
+	return slices.ContainsFunc(r.routing.Load().routes, func(route *route) bool {
+		return table == route.Table.FullName() || table == route.Table.Name
+	})
+}

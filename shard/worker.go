@@ -1,0 +1,251 @@
+package shard
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// worker is one shard. run is the one goroutine that touches its accumulator and its partitioners; the
+// goroutines that see batches settled share with it only what mu guards.
+type worker struct {
+	router *Router
+	number int
+	queue  chan job // sent to by Route and Flush; closed by Router.Shutdown once nobody sends any more
+
+	open         *accumulator
+	routing      *routing // that partitioners are of
+	partitioners map[*route]*sink.Partitioner
+	letters      *letters
+
+	deliveries sync.WaitGroup
+
+	mu      sync.Mutex
+	flights map[*flight]struct{}
+}
+
+// job is a request, or a function to run between two requests.
+type job struct {
+	request *pending
+	run     func(context.Context)
+}
+
+// flight is a sealed batch until it is settled.
+type flight struct {
+	*openBatch
+	rows    int
+	landed  chan struct{} // closed when it is settled, or given up at shutdown
+	settled bool          // written before landed is closed
+}
+
+func newWorker(r *Router, number int) *worker {
+	c := r.config
+	return &worker{
+		router: r, number: number, queue: make(chan job, queueLength),
+		open:         newAccumulator(c.MaxBatchRows, c.MaxBatchBytes, c.MaxOpenBatches, c.Linger),
+		partitioners: map[*route]*sink.Partitioner{},
+		letters:      newLetters(),
+		flights:      map[*flight]struct{}{},
+	}
+}
+
+// run takes jobs until the queue is closed and empty, then seals what is open and waits
+// until everything is settled, or ctx ends.
+func (w *worker) run(ctx context.Context) {
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
+	for {
+		w.arm(linger)
+		select {
+		case j, more := <-w.queue:
+			if !more {
+				w.seal(ctx, w.open.take(func(*openBatch) bool { return true }))
+				w.deliveries.Wait()
+				return
+			}
+			if j.run != nil {
+				j.run(ctx)
+				continue
+			}
+			w.take(ctx, j.request)
+			w.seal(ctx, w.open.full())
+		case <-linger.C:
+		}
+		w.seal(ctx, w.open.due(time.Now()))
+	}
+}
+
+func (w *worker) arm(linger *time.Timer) {
+	due, any := w.open.next()
+	if !any {
+		linger.Reset(time.Hour)
+		return
+	}
+	linger.Reset(time.Until(due))
+}
+
+// take copies the request's entries of this shard into batches.
+func (w *worker) take(ctx context.Context, p *pending) {
+	words := p.routing.matcher.Words()
+	now := time.Now()
+	for i := range p.Entries {
+		id := p.shardIDOf(i)
+		if id.worker != w.number {
+			continue
+		}
+		set := p.sets[i*words : (i+1)*words]
+		matched := false
+		for n, r := range p.routing.routes {
+			if set[n/64]&(1<<(n%64)) == 0 {
+				continue
+			}
+			matched = true
+			if problem := w.add(r, p, i, id, now); problem != nil {
+				w.refuse(r, p, i, id, problem)
+			}
+		}
+		if !matched {
+			w.unmatched(p, i, id)
+		}
+	}
+	for _, b := range w.open.touched {
+		w.charge(b)
+	}
+	w.writeLetters(ctx, p)
+	p.copied()
+}
+
+// add appends entry i to the route's batch of its partition.
+func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *sink.RowError {
+	e := &p.Entries[i]
+	if problem := r.outOfTime(e, p.Received); problem != nil {
+		return problem
+	}
+	origin := sink.Origin{Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: id.text}
+	partition, problem := w.partitioner(p, r).Of(e, &origin)
+	if problem != nil {
+		return problem
+	}
+	b := w.open.batch(r, partition, p, now, w.router.nextBatchID)
+	b.Begin(origin, p.Received)
+	return b.Append(e)
+}
+
+// partitioner returns the route's. Those of a routing that a reload has replaced are forgotten.
+func (w *worker) partitioner(p *pending, r *route) *sink.Partitioner {
+	if p.routing != w.routing {
+		w.routing = p.routing
+		clear(w.partitioners)
+	}
+	partitioner := w.partitioners[r]
+	if partitioner == nil {
+		partitioner = r.layout.NewPartitioner()
+		w.partitioners[r] = partitioner
+	}
+	return partitioner
+}
+
+// refuse tells the producer, or keeps the entry as a dead letter, as the problem says.
+func (w *worker) refuse(r *route, p *pending, i int, id *shardID, problem *sink.RowError) {
+	if problem.Action == schema.DeadLetter {
+		r.counts.routed.Add(1)
+		w.letters.add(r, &p.Entries[i], id, problem)
+		return
+	}
+	r.counts.refused.Add(1)
+	w.router.metrics.refused.WithLabelValues(r.Name, problem.Reason.String()).Inc()
+	p.refuse(schema.Refusal{
+		Index: p.Place(i), Field: problem.Field, Reason: problem.Reason, Message: problem.Message, Route: r.Name,
+	})
+}
+
+// unmatched counts an entry that no route takes, and keeps or refuses it as configured.
+func (w *worker) unmatched(p *pending, i int, id *shardID) {
+	w.router.unmatched.Add(1)
+	p.mu.Lock()
+	p.outcome.Unmatched++
+	p.mu.Unlock()
+	problem := &sink.RowError{Reason: schema.Unmatched, Message: "no route matches the entry"}
+	if w.router.config.KeepUnmatched {
+		w.letters.add(nil, &p.Entries[i], id, problem)
+		return
+	}
+	p.refuse(schema.Refusal{Index: p.Place(i), Reason: problem.Reason, Message: problem.Message})
+}
+
+// charge tells the budget and the table's account what a batch has grown by.
+func (w *worker) charge(b *openBatch) {
+	bytes, rows := b.Bytes()-b.charged, b.Rows()-b.counted
+	b.charged += bytes
+	b.counted += rows
+	w.router.budget.Charge(bytes)
+	b.route.account.add(bytes, rows)
+	b.route.counts.routed.Add(uint64(rows))
+}
+
+// seal closes the batches and starts their delivery.
+func (w *worker) seal(ctx context.Context, batches []*openBatch) {
+	for _, b := range batches {
+		f := &flight{openBatch: b, rows: b.Rows(), landed: make(chan struct{})}
+		w.mu.Lock()
+		w.flights[f] = struct{}{}
+		w.mu.Unlock()
+		w.router.metrics.sealed.WithLabelValues(b.route.Table.FullName()).Inc()
+		w.deliveries.Go(func() { w.deliver(ctx, f) })
+	}
+}
+
+// deliver sees the batch settled, and its requests.
+func (w *worker) deliver(ctx context.Context, f *flight) {
+	defer func() {
+		w.mu.Lock()
+		delete(w.flights, f)
+		w.mu.Unlock()
+		close(f.landed)
+	}()
+	var outcome sink.Outcome
+	if f.rows > 0 {
+		var err error
+		outcome, err = w.router.delivery.Deliver(ctx, f.Batch, f.route.HoldFor, w.router.draining)
+		if err != nil {
+			w.router.leave(f, err)
+			return
+		}
+	}
+	f.settled = true
+	f.route.counts.committed.Add(uint64(outcome.Committed))
+	for _, d := range outcome.DeadLettered {
+		f.route.counts.deadLettered.Add(uint64(d.Rows))
+		f.tell(d)
+	}
+	w.router.budget.Release(f.charged)
+	f.route.account.add(-f.charged, -f.rows)
+	f.Release()
+	for _, p := range f.requests {
+		p.settle()
+	}
+}
+
+// tell adds dead-lettered rows to the outcomes of the requests that they came from.
+func (f *flight) tell(d sink.DeadLetteredRows) {
+	next := 0
+	for _, o := range d.Origins {
+		// Origins and requests are both in the order of the rows.
+		for next < len(f.requests) && !f.requests[next].is(&o) {
+			next++
+		}
+		if next == len(f.requests) {
+			return
+		}
+		f.requests[next].deadLettered(schema.DeadLettered{
+			Rows: o.Rows, Route: f.route.Name, Table: f.route.Table.FullName(), ID: d.ID, Code: d.Code, Message: d.Message,
+		})
+	}
+}
+
+func (p *pending) is(o *sink.Origin) bool {
+	return p.Sequence == o.Sequence && p.Epoch == o.Epoch && p.Producer == o.Producer
+}

@@ -1,0 +1,133 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// awayFor is how long new batches leave out an address that could not be reached.
+const awayFor = 5 * time.Second
+
+// answerTimeout bounds waiting for an answer in the driver. It is longer than any statement: what bounds
+// a statement is its context.
+const answerTimeout = 24 * time.Hour
+
+// writeBufferBytes is the buffer between a request and its connection; frames larger than it pass by.
+const writeBufferBytes = 64 << 10
+
+// address is one server.
+type address struct {
+	name string
+	conn driver.Conn
+
+	mu        sync.Mutex // guards what follows
+	awayUntil time.Time
+	settings  map[string]bool // those of insertSettings that the server knows; nil: not asked yet
+}
+
+func openAddress(c *Config, name string) (*address, error) {
+	conn, err := clickhouse.Open(&clickhouse.Options{
+		Protocol:     clickhouse.HTTP,
+		Addr:         []string{name},
+		Auth:         clickhouse.Auth{Database: c.Database, Username: c.User, Password: c.Password},
+		TLS:          c.TLS,
+		DialTimeout:  c.DialTimeout,
+		ReadTimeout:  answerTimeout,
+		MaxOpenConns: c.MaxOpenConns,
+		MaxIdleConns: c.MaxOpenConns,
+		ClientInfo: clickhouse.ClientInfo{Products: []struct{ Name, Version string }{
+			{Name: "logbatcher", Version: "1"},
+		}},
+		TransportFunc: func(t *http.Transport) (http.RoundTripper, error) {
+			t.WriteBufferSize = writeBufferBytes
+			return &insertTransport{t}, nil
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	return &address{name: name, conn: conn}, nil
+}
+
+// away notes that the server could not be reached, back that it could.
+func (a *address) away() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.awayUntil = time.Now().Add(awayFor)
+}
+
+func (a *address) back() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.awayUntil = time.Time{}
+}
+
+func (a *address) isAway() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().Before(a.awayUntil)
+}
+
+// known returns which of the settings the server knows. It asks once.
+func (a *address) known(ctx context.Context) (map[string]bool, error) {
+	a.mu.Lock()
+	settings := a.settings
+	a.mu.Unlock()
+	if settings != nil {
+		return settings, nil
+	}
+	var names []string
+	for _, setting := range insertSettings {
+		names = append(names, schema.QuoteString(setting.name))
+	}
+	rows, err := a.query(ctx, "SELECT name FROM system.settings WHERE name IN ("+strings.Join(names, ", ")+")")
+	if err != nil {
+		return nil, err
+	}
+	settings = map[string]bool{}
+	for _, row := range rows {
+		settings[row[0]] = true
+	}
+	a.mu.Lock()
+	a.settings = settings
+	a.mu.Unlock()
+	return settings, nil
+}
+
+// insertKey is the key of a context's insertParameters.
+type insertKey struct{}
+
+// insertParameters are the URL parameters of one insert request.
+type insertParameters map[string]string
+
+// insertTransport adds an insert's parameters to the insert request alone. The driver would send them
+// with its own first query on a new connection too, where decompress=1 makes the server read
+// that query as compressed frames.
+type insertTransport struct{ *http.Transport }
+
+// RoundTrip sends the request.
+func (t *insertTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	parameters, ok := r.Context().Value(insertKey{}).(insertParameters)
+	if !ok {
+		return t.Transport.RoundTrip(r)
+	}
+	values := r.URL.Query()
+	if !values.Has("query") { // an insert's statement is in the URL, any other in the body
+		return t.Transport.RoundTrip(r)
+	}
+	for name, value := range parameters {
+		values.Set(name, value)
+	}
+	changed := r.Clone(r.Context())
+	changed.URL.RawQuery = values.Encode()
+	return t.Transport.RoundTrip(changed)
+}

@@ -1,0 +1,215 @@
+package clickhouse_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/clickhouse"
+	"github.com/logbatcher/logbatcher/sink/clickhouse/fakeserver"
+	"github.com/logbatcher/logbatcher/sink/sinktest"
+)
+
+// sinkOf returns a sink for a fake server. Nothing of it is left when the test ends.
+func sinkOf(t *testing.T, addresses []string, change ...func(*clickhouse.Config)) *clickhouse.Sink {
+	t.Helper()
+	config := clickhouse.DefaultConfig()
+	config.Addresses = addresses
+	config.Compression = clickhouse.CompressNone
+	config.DialTimeout = time.Second
+	for _, c := range change {
+		c(&config)
+	}
+	s, err := clickhouse.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func batch(t *testing.T, id string, rows uint64) *sink.Batch {
+	return sinktest.NewMaker(t, sinktest.Table("logs", "numbered")).Batch(t, id, sinktest.Numbers(0, rows)...)
+}
+
+func attempt(b *sink.Batch) sink.Attempt {
+	return sink.Attempt{Number: 1, Token: b.ID(), QueryID: b.ID() + "-1"}
+}
+
+func TestEveryFailureHasItsClass(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		greeting []fakeserver.Answer // at the connection
+		insert   fakeserver.Answer
+		class    sink.Class
+		code     int
+		overload bool
+	}{
+		{"too many parts", nil, fakeserver.Answer{Code: 252, Text: "Too many parts (3000)"}, sink.Transient, 252, true},
+		{"too many partitions", nil, fakeserver.Answer{Code: 252, Text: "Too many partitions for single INSERT block"}, sink.Shape, 252, false},
+		{"memory", nil, fakeserver.Answer{Code: 241}, sink.Transient, 241, true},
+		{"read-only table", nil, fakeserver.Answer{Code: 242}, sink.Transient, 242, false},
+		{"unknown status of insert", nil, fakeserver.Answer{Code: 319}, sink.Ambiguous, 319, false},
+		{"timeout of the server", nil, fakeserver.Answer{Code: 159, Status: http.StatusRequestTimeout}, sink.Ambiguous, 159, false},
+		{"grant", nil, fakeserver.Answer{Code: 497, Status: http.StatusForbidden}, sink.Hold, 497, false},
+		{"password", nil, fakeserver.Answer{Code: 516, Status: http.StatusForbidden}, sink.Hold, 516, false},
+		{"table", nil, fakeserver.Answer{Code: 60, Status: http.StatusNotFound}, sink.Schema, 60, false},
+		{"constraint", nil, fakeserver.Answer{Code: 469, Text: "Constraint `c` is violated at row 5"}, sink.Row, 469, false},
+		{"code that nobody knows", nil, fakeserver.Answer{Code: 4711}, sink.Unclassified, 4711, false},
+		{"code in the text alone", nil, fakeserver.Answer{Code: 241, NoHeader: true, Status: http.StatusBadGateway}, sink.Transient, 241, true},
+		{"exception behind a status of 200", nil, fakeserver.Answer{Text: "__exception__\r\nCode: 210. DB::NetException: reset. (NETWORK_ERROR)\r\n"}, sink.Ambiguous, 210, false},
+		{"bad gateway", nil, fakeserver.Answer{Status: http.StatusBadGateway}, sink.Ambiguous, 0, false},
+		{"service unavailable", nil, fakeserver.Answer{Status: http.StatusServiceUnavailable, Text: "<html>"}, sink.Ambiguous, 0, false},
+		{"gateway timeout", nil, fakeserver.Answer{Status: http.StatusGatewayTimeout}, sink.Ambiguous, 0, false},
+		{"request timeout", nil, fakeserver.Answer{Status: http.StatusRequestTimeout}, sink.Ambiguous, 0, false},
+		{"too many requests", nil, fakeserver.Answer{Status: http.StatusTooManyRequests}, sink.Transient, 0, true},
+		{"unauthorized", nil, fakeserver.Answer{Status: http.StatusUnauthorized}, sink.Hold, 0, false},
+		{"forbidden", nil, fakeserver.Answer{Status: http.StatusForbidden}, sink.Hold, 0, false},
+		{"not found", nil, fakeserver.Answer{Status: http.StatusNotFound}, sink.Hold, 0, false},
+		{"too large for the proxy", nil, fakeserver.Answer{Status: http.StatusRequestEntityTooLarge}, sink.Hold, 0, false},
+		{"hung up after the data", nil, fakeserver.Answer{HangsUp: true}, sink.Ambiguous, 0, false},
+		{"hung up before the data", nil, fakeserver.Answer{HangsUpEarly: true}, sink.Ambiguous, 0, false},
+		{"no answer", nil, fakeserver.Answer{Hangs: true}, sink.Ambiguous, 0, false},
+		{"hung up at the greeting", []fakeserver.Answer{{HangsUp: true}}, fakeserver.Answer{}, sink.Transient, 0, false},
+		{"bad gateway at the greeting", []fakeserver.Answer{{Status: http.StatusBadGateway}}, fakeserver.Answer{}, sink.Transient, 0, false},
+		{"password at the greeting", []fakeserver.Answer{{Code: 516, Status: http.StatusForbidden}}, fakeserver.Answer{}, sink.Hold, 516, false},
+		{"unauthorized at the greeting", []fakeserver.Answer{{Status: http.StatusUnauthorized}}, fakeserver.Answer{}, sink.Hold, 0, false},
+		{"too many connections at the greeting", []fakeserver.Answer{{Code: 202}}, fakeserver.Answer{}, sink.Transient, 202, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := fakeserver.New(t, false)
+			server.Greetings(test.greeting...)
+			server.Inserts(test.insert)
+			s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) { c.AttemptTimeout = 300 * time.Millisecond })
+			b := batch(t, "batch", 100)
+			err := s.Insert(t.Context(), b, attempt(b))
+			b.Release() // nothing reads it any more
+			checkFailure(t, err, test.class, test.code, test.overload)
+		})
+	}
+}
+
+func checkFailure(t *testing.T, err error, class sink.Class, code int, overload bool) {
+	t.Helper()
+	var failure *sink.Error
+	if !errors.As(err, &failure) {
+		t.Fatalf("error %v (%T), want *sink.Error", err, err)
+	}
+	if failure.Class != class || failure.Code != code || failure.Overload != overload {
+		t.Errorf("error %v: class %s, code %d, overload %v; want %s, %d, %v",
+			err, failure.Class, failure.Code, failure.Overload, class, code, overload)
+	}
+	if failure.Op == "" || failure.Table != "logs.numbered" || failure.Err == nil {
+		t.Errorf("error %+v lacks operation, table or cause", failure)
+	}
+}
+
+func TestUnreachableServerIsTransient(t *testing.T) {
+	server := fakeserver.New(t, false)
+	server.Close()
+	blackHole, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blackHole.Close()
+	for name, address := range map[string]string{
+		"refused": server.Address(), "no such host": "host.invalid:8123", "connected, and then nothing": blackHole.Addr().String(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sinkOf(t, []string{address}, func(c *clickhouse.Config) { c.DialTimeout = 200 * time.Millisecond })
+			b := batch(t, "batch", 1)
+			checkFailure(t, s.Insert(t.Context(), b, attempt(b)), sink.Transient, 0, false)
+		})
+	}
+}
+
+func TestEndedContextIsAmbiguousOnceDataWasSent(t *testing.T) {
+	server := fakeserver.New(t, false)
+	server.Inserts(fakeserver.Answer{Hangs: true})
+	s := sinkOf(t, []string{server.Address()})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	b := batch(t, "batch", 1)
+	checkFailure(t, s.Insert(ctx, b, attempt(b)), sink.Ambiguous, 0, false)
+}
+
+func TestDeduplicatedIsAcknowledged(t *testing.T) {
+	server := fakeserver.New(t, false)
+	server.Inserts(fakeserver.Answer{Code: 389, Text: "insert was deduplicated"})
+	s := sinkOf(t, []string{server.Address()})
+	b := batch(t, "batch", 1)
+	if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
+		t.Errorf("error %v, want none", err)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	server := fakeserver.New(t, true)
+	b := batch(t, "batch", 20_000)
+	t.Run("trusted", func(t *testing.T) {
+		pool := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+		s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) {
+			c.TLS = &tls.Config{RootCAs: pool}
+			c.User, c.Password = "user", "secret"
+		})
+		if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
+			t.Fatalf("insert: %v", err)
+		}
+		requests := server.Requests()
+		last := requests[len(requests)-1]
+		if rows, err := sinktest.Decode(last.Body); err != nil || len(rows) != 20_000 {
+			t.Errorf("%d rows came, %v", len(rows), err)
+		}
+		if last.Header.Get("X-ClickHouse-User") != "user" || last.Header.Get("X-ClickHouse-Key") != "secret" {
+			t.Errorf("header %v lacks user and password", last.Header)
+		}
+	})
+	t.Run("not trusted", func(t *testing.T) {
+		s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) { c.TLS = &tls.Config{} })
+		checkFailure(t, s.Insert(t.Context(), b, attempt(b)), sink.Hold, 0, false)
+	})
+}
+
+func TestInsertCarriesItsSettingsAndNothingElseDoes(t *testing.T) {
+	server := fakeserver.New(t, false)
+	s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) { c.Compression = clickhouse.CompressLZ4 })
+	b := batch(t, "batch", 10)
+	if err := s.Insert(t.Context(), b, sink.Attempt{Number: 3, Token: "batch/1", QueryID: "batch-3"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range server.Requests() {
+		insert := r.Parameters.Has("query")
+		for name, want := range map[string]string{
+			"insert_deduplication_token": "batch/1", "query_id": "batch-3", "decompress": "1", "async_insert": "0", "wait_end_of_query": "1",
+			"max_partitions_per_insert_block": "1", "throw_on_max_partitions_per_insert_block": "1", "deduplicate_insert": "enable", "insert_deduplicate": "1",
+		} {
+			if got := r.Parameters.Get(name); insert && got != want {
+				t.Errorf("insert has %s=%q, want %q", name, got, want)
+			} else if !insert && got != "" && name != "wait_end_of_query" {
+				t.Errorf("%s has %s=%q", r.Statement, name, got)
+			}
+		}
+	}
+}
+
+func TestUnknownSettingsAreLeftOut(t *testing.T) {
+	server := fakeserver.New(t, false)
+	server.Query("system.settings", "async_insert\ninsert_deduplication_token\n")
+	s := sinkOf(t, []string{server.Address()})
+	b := batch(t, "batch", 10)
+	if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
+		t.Fatal(err)
+	}
+	requests := server.Requests()
+	if p := requests[len(requests)-1].Parameters; p.Has("deduplicate_insert") || !p.Has("async_insert") {
+		t.Errorf("parameters %v", p)
+	}
+	if _, err := s.Check(t.Context()); err == nil {
+		t.Error("a server that does not know max_partitions_per_insert_block was taken")
+	}
+}

@@ -1,0 +1,104 @@
+package clickhouse
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// Compression is how inserts are compressed on the wire.
+type Compression string
+
+// The compressions.
+const (
+	// CompressNone spends no CPU: for a server close by.
+	CompressNone Compression = "none"
+	// CompressLZ4 is cheap, and halves the bytes or better.
+	CompressLZ4 Compression = "lz4"
+	// CompressZSTD costs several times as much, for a network that is dear.
+	CompressZSTD Compression = "zstd"
+)
+
+// Failover is what several addresses are to each other.
+type Failover string
+
+// The kinds of failover.
+const (
+	// FailoverNone: the addresses are servers that know nothing of each other's tables. A new batch may go to any of them;
+	// its retries wait for the one that it went to.
+	FailoverNone Failover = "none"
+	// FailoverReplicas: all tables are Replicated, and the addresses are replicas of them. Retries may go to another address.
+	FailoverReplicas Failover = "replicas"
+)
+
+// Config says where ClickHouse is and how to speak to it.
+type Config struct {
+	// Addresses are host:port of ClickHouse's HTTP interface.
+	Addresses []string
+	// Failover is what the addresses are to each other.
+	Failover Failover
+	// Database is the default database of statements. Empty: the user's.
+	Database string
+	// User and Password. Empty user: "default".
+	User, Password string
+	// TLS turns HTTPS on. Nil: HTTP.
+	TLS *tls.Config
+	// Compression of inserts.
+	Compression Compression
+	// DialTimeout bounds connecting, AttemptTimeout waiting for an answer.
+	DialTimeout, AttemptTimeout time.Duration
+	// MaxOpenConns bounds the connections to one address.
+	MaxOpenConns int
+	// Classes is the table of error codes.
+	Classes *sink.Classes
+	// Log gets what an operator should know. Nil: discarded.
+	Log *slog.Logger
+}
+
+// DefaultConfig returns what suits most; Addresses are missing.
+func DefaultConfig() Config {
+	classes, _ := sink.NewClasses(nil) // without overrides nothing can be wrong
+	return Config{
+		Failover: FailoverNone, Compression: CompressLZ4, DialTimeout: 5 * time.Second, AttemptTimeout: time.Minute,
+		MaxOpenConns: 32, Classes: classes,
+	}
+}
+
+// Validate returns everything that is wrong with the configuration, or nil.
+func (c *Config) Validate() error {
+	var problems []string
+	check := func(ok bool, problem string, arguments ...any) {
+		if !ok {
+			problems = append(problems, fmt.Sprintf(problem, arguments...))
+		}
+	}
+	check(len(c.Addresses) > 0, "Addresses is empty")
+	for i, address := range c.Addresses {
+		_, _, err := net.SplitHostPort(address)
+		check(err == nil, "Addresses[%d] %q is not host:port", i, address)
+	}
+	switch c.Failover {
+	case FailoverNone, FailoverReplicas:
+	default:
+		check(false, "Failover %q is neither %q nor %q", c.Failover, FailoverNone, FailoverReplicas)
+	}
+	switch c.Compression {
+	case CompressNone, CompressLZ4, CompressZSTD:
+	default:
+		check(false, "Compression %q is none of %q, %q, %q", c.Compression, CompressNone, CompressLZ4, CompressZSTD)
+	}
+	check(c.DialTimeout > 0, "DialTimeout must be greater than 0")
+	check(c.AttemptTimeout > 0, "AttemptTimeout must be greater than 0")
+	check(c.MaxOpenConns >= 1, "MaxOpenConns must be at least 1")
+	check(c.Classes != nil, "Classes is missing")
+	if problems != nil {
+		return errors.New("clickhouse: " + strings.Join(problems, "; "))
+	}
+	return nil
+}

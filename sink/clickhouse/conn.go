@@ -1,0 +1,109 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// Conn runs SQL for migration and retention. It is good for as long as its sink.
+type Conn struct{ sink *Sink }
+
+var _ schema.Conn = (*Conn)(nil)
+
+// Conn returns the connection that runs SQL on the first address that answers.
+func (s *Sink) Conn() *Conn { return &Conn{s} }
+
+// Exec runs a statement that returns no rows. The error is an *sink.Error without a table.
+func (c *Conn) Exec(ctx context.Context, statement string) error {
+	return c.sink.first(ctx, func(a *address) error {
+		return a.conn.Exec(ctx, statement)
+	})
+}
+
+// Query runs a statement and returns all its rows as text. NULL is the empty string. The error is
+// an *sink.Error without a table.
+func (c *Conn) Query(ctx context.Context, statement string) (rows [][]string, err error) {
+	err = c.sink.first(ctx, func(a *address) error {
+		rows, err = a.query(ctx, statement)
+		return err
+	})
+	return rows, err
+}
+
+// Ping returns nil when an address answers. The error is an *sink.Error without a table.
+func (c *Conn) Ping(ctx context.Context) error {
+	return c.sink.first(ctx, func(a *address) error {
+		_, err := a.query(ctx, "SELECT 1")
+		return err
+	})
+}
+
+// first runs something at the first address that can be reached. It goes on to the next one only where nothing
+// has been sent, so that a statement does not run twice.
+func (s *Sink) first(ctx context.Context, run func(*address) error) error {
+	var last error
+	for _, pass := range []bool{false, true} {
+		for _, a := range s.addresses {
+			if a.isAway() != pass {
+				continue
+			}
+			err := run(a)
+			if err == nil {
+				a.back()
+				return nil
+			}
+			failure := s.classify("run on", a.name, err, !neverSent(err))
+			last = failure
+			if !unreachable(failure) || !neverSent(err) {
+				return last
+			}
+			a.away()
+			if ctx.Err() != nil {
+				return last
+			}
+		}
+	}
+	return last
+}
+
+// query runs a statement and returns its rows as text.
+func (a *address) query(ctx context.Context, statement string) ([][]string, error) {
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{waitEndOfQuery: 1}))
+	answer, err := a.conn.QueryFormat(ctx, "TabSeparated", statement)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", a.name, err)
+	}
+	text, err := io.ReadAll(answer)
+	if err = errors.Join(err, answer.Close()); err != nil {
+		return nil, fmt.Errorf("%s: read answer: %w", a.name, err)
+	}
+	return readTabSeparated(string(text)), nil
+}
+
+// readTabSeparated reads ClickHouse's TabSeparated. NULL is the empty string.
+func readTabSeparated(text string) [][]string {
+	var rows [][]string
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		for i, cell := range cells {
+			if cells[i] = tabSeparatedEscapes.Replace(cell); cell == `\N` {
+				cells[i] = ""
+			}
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+var tabSeparatedEscapes = strings.NewReplacer(`\\`, `\`, `\t`, "\t", `\n`, "\n", `\r`, "\r", `\0`, "\x00", `\b`, "\b", `\f`, "\f", `\'`, "'")
+
+func tableName(t *schema.Table) string {
+	return schema.QuoteIdentifier(t.Database) + "." + schema.QuoteIdentifier(t.Name)
+}

@@ -1,0 +1,250 @@
+package clickhouse_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/clickhouse"
+	"github.com/logbatcher/logbatcher/sink/sinktest"
+)
+
+// What the real engine says to inserts that it can't take.
+func TestEngineErrors(t *testing.T) {
+	server := embeddedtest.ClickHouse(t)
+	s := open(t, server)
+	for _, test := range []struct {
+		name    string
+		prepare []string // with %s for the table
+		class   sink.Class
+		codes   []int
+	}{
+		{"no such table", []string{"DROP TABLE %s SYNC"}, sink.Schema, []int{60}},
+		{"no such column", []string{"ALTER TABLE %s DROP COLUMN Body"}, sink.Schema, []int{16}},
+		{"column of another type", []string{"ALTER TABLE %s DROP CONSTRAINT small", "ALTER TABLE %s DROP COLUMN Number", "ALTER TABLE %s ADD COLUMN Number Array(UInt8)"}, sink.Schema, []int{53}},
+		{"text that is no array", []string{"ALTER TABLE %s DROP COLUMN Body", "ALTER TABLE %s ADD COLUMN Body Array(UInt8)"}, sink.Row, []int{130}},
+		{"computed column", []string{"ALTER TABLE %s DROP COLUMN Body", "ALTER TABLE %s ADD COLUMN Body String MATERIALIZED 'x'"}, sink.Schema, []int{44}},
+		{"constraint", []string{"ALTER TABLE %s ADD CONSTRAINT c CHECK Number < 5"}, sink.Row, []int{469}},
+		{"text that is no number", []string{"ALTER TABLE %s DROP COLUMN Body", "ALTER TABLE %s ADD COLUMN Body UInt8"}, sink.Row, []int{6, 72}},
+		{"text that is no element", []string{"ALTER TABLE %s DROP COLUMN Body", "ALTER TABLE %s ADD COLUMN Body Enum8('a' = 1)"}, sink.Row, []int{691}},
+		{"text that is no time", []string{"ALTER TABLE %s DROP COLUMN Body", "ALTER TABLE %s ADD COLUMN Body DateTime"}, sink.Row, []int{41, 6}},
+		{"too many parts", []string{"ALTER TABLE %s MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1",
+			"INSERT INTO %s (Timestamp) VALUES ('2026-03-14 00:00:00')"}, sink.Transient, []int{252}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			table := createTable(t, server)
+			for _, statement := range test.prepare {
+				server.Exec(t, fmt.Sprintf(statement, table.Name))
+			}
+			b := sinktest.NewMaker(t, table).Batch(t, table.Name, sinktest.Numbers(0, 10)...)
+			err := s.Insert(t.Context(), b, attempt(b))
+			var failure *sink.Error
+			if !errors.As(err, &failure) {
+				t.Fatalf("error %v, want *sink.Error", err)
+			}
+			known := false
+			for _, code := range test.codes {
+				known = known || code == failure.Code
+			}
+			if failure.Class != test.class || !known {
+				t.Errorf("error %v: class %s, code %d; want %s, %v", err, failure.Class, failure.Code, test.class, test.codes)
+			}
+			t.Logf("%v", err)
+		})
+	}
+}
+
+func TestEngineUnknownDatabaseIsHeld(t *testing.T) {
+	server := embeddedtest.ClickHouse(t)
+	s := open(t, server)
+	b := sinktest.NewMaker(t, sinktest.Table("nowhere", "numbered")).Batch(t, "nowhere", 1)
+	var failure *sink.Error
+	if err := s.Insert(t.Context(), b, attempt(b)); !errors.As(err, &failure) || failure.Class != sink.Hold || failure.Code != 81 {
+		t.Errorf("error %v, want class hold and code 81", err)
+	}
+	if found, err := s.Present(t.Context(), b); err != nil || found.Rows != 0 {
+		t.Errorf("found %+v, %v; want nothing", found, err)
+	}
+}
+
+// The whole way with the real engine: bad rows are found by the row that it names, the others are committed.
+func TestEngineIsolation(t *testing.T) {
+	server := embeddedtest.ClickHouse(t)
+	table := createTable(t, server)
+	letters := sinktest.NewLetters()
+	config := sink.DefaultDeliveryConfig()
+	config.Sink, config.DeadLetters = open(t, server), letters
+	delivery, err := sink.NewDelivery(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := sinktest.Numbers(0, 2000)
+	for _, i := range []int{0, 700, 701, 1999} {
+		rows[i] += sinktest.Limit
+	}
+	b := sinktest.NewMaker(t, table).Batch(t, table.Name, rows...)
+	outcome, err := delivery.Deliver(t.Context(), b, 0, nil)
+	if err != nil || outcome.Committed != 1996 || len(outcome.DeadLettered) != 3 {
+		t.Fatalf("outcome %+v, %v; want 1996 rows committed and 3 dead letters", outcome, err)
+	}
+	if n := len(numbers(t, server, table)); n != 1996 {
+		t.Errorf("table has %d rows, want 1996", n)
+	}
+	for _, letter := range letters.All() {
+		if letter.Code != 469 || letter.Column != sinktest.NumberColumn {
+			t.Errorf("letter %s has code %d and column %q", letter.ID, letter.Code, letter.Column)
+		}
+		// What is mended can be inserted as it is.
+		server.Exec(t, "ALTER TABLE "+table.Name+" DROP CONSTRAINT IF EXISTS small")
+		query := map[string]string{"query": "INSERT INTO " + table.Name + " FORMAT Native"}
+		if _, err := server.Try(t.Context(), string(letter.Payload), query); err != nil {
+			t.Errorf("insert letter %s: %v", letter.ID, err)
+		}
+	}
+	if n := len(numbers(t, server, table)); n != 2000 {
+		t.Errorf("table has %d rows after the letters were inserted, want 2000", n)
+	}
+}
+
+// A profile may ask the server to split blocks. An insert stays one part all the same.
+func TestEngineMakesOnePart(t *testing.T) {
+	server := embeddedtest.ClickHouse(t)
+	table := createTable(t, server)
+	s := open(t, server)
+	b := sinktest.NewMaker(t, table).Batch(t, table.Name, sinktest.Numbers(0, 70_000)...)
+	if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
+		t.Fatal(err)
+	}
+	if parts := server.Query(t, "SELECT count(), sum(rows) FROM system.parts WHERE active AND database = currentDatabase() AND table = '"+table.Name+"'"); parts != "1\t70000" {
+		t.Errorf("parts and rows: %q, want 1 part", parts)
+	}
+}
+
+func TestEngineRunningAttemptIsSeen(t *testing.T) {
+	server := embeddedtest.OwnClickHouse(t)
+	table := createTable(t, server)
+	s := open(t, server)
+	b := sinktest.NewMaker(t, table).Batch(t, table.Name, 1, 2, 3)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = server.Try(ctx, "SELECT sleepEachRow(1) FROM numbers(3)", map[string]string{"query_id": b.ID() + "-1", "max_block_size": "1"})
+	}()
+	defer func() { cancel(); <-done }()
+	deadline := time.Now().Add(2 * time.Second)
+	for {
+		found, err := s.Present(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found.Running {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the running attempt was not seen")
+		}
+	}
+	other := sinktest.NewMaker(t, table).Batch(t, table.Name+"0", 1)
+	if found, err := s.Present(t.Context(), other); err != nil || found.Running {
+		t.Errorf("another batch: %+v, %v", found, err)
+	}
+}
+
+// A batch whose fate is open, over a server that dies, is there once.
+func TestEngineKilled(t *testing.T) {
+	server := embeddedtest.OwnClickHouse(t)
+	table := createTable(t, server)
+	config := sink.DefaultDeliveryConfig()
+	config.Sink, config.DeadLetters = open(t, server), sinktest.NewLetters()
+	delivery, err := sink.NewDelivery(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maker := sinktest.NewMaker(t, table)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	done := make(chan error)
+	const batches, rows = 30, 1000
+	go func() {
+		for i := range uint64(batches) {
+			b := maker.Batch(t, fmt.Sprintf("%s-%d", table.Name, i), sinktest.Numbers(i*rows, (i+1)*rows)...)
+			if _, err := delivery.Deliver(ctx, b, 0, nil); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	time.Sleep(100 * time.Millisecond)
+	if err := server.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Process.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatalf("deliver: %v", err)
+	}
+	if got := server.Query(t, "SELECT count(), uniqExact(Number) FROM "+table.Name); got != "30000\t30000" {
+		t.Errorf("rows and different numbers: %q, want 30000 of each", got)
+	}
+}
+
+func TestEngineCheck(t *testing.T) {
+	server := embeddedtest.ClickHouse(t)
+	s := open(t, server)
+	found, err := s.Check(t.Context())
+	if err != nil || found.Zone == nil || !strings.Contains(found.Version, ".") {
+		t.Fatalf("found %+v, %v", found, err)
+	}
+	server.Exec(t,
+		"CREATE TABLE forgetful (Number UInt64) ENGINE = MergeTree ORDER BY Number",
+		"CREATE TABLE remembering (Number UInt64) ENGINE = MergeTree ORDER BY Number SETTINGS non_replicated_deduplication_window = 10000",
+		"CREATE TABLE logging (Number UInt64) ENGINE = Log",
+	)
+	for name, want := range map[string]string{
+		"remembering": "", "missing": "", "forgetful": "MODIFY SETTING non_replicated_deduplication_window", "logging": "MergeTree family",
+	} {
+		err := s.CheckTable(t.Context(), &schema.Table{Database: server.Database, Name: name})
+		var refused *clickhouse.RefusedError
+		if want == "" && err != nil || want != "" && (!errors.As(err, &refused) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: error %v, want %q", name, err, want)
+		}
+	}
+}
+
+func TestEngineConn(t *testing.T) {
+	server := embeddedtest.ClickHouse(t)
+	conn := open(t, server).Conn()
+	if err := conn.Ping(t.Context()); err != nil {
+		t.Fatalf("ping: %v", err)
+	}
+	if err := conn.Exec(t.Context(), "CREATE TABLE odd (Text String, Nothing Nullable(String)) ENGINE = Memory"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Exec(t.Context(), `INSERT INTO odd VALUES ('tab\tline\nslash\\quote\'', NULL), ('', 'N'), ('\\N', 'x')`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := conn.Query(t.Context(), "SELECT Text, Nothing FROM odd")
+	want := [][]string{{"tab\tline\nslash\\quote'", ""}, {"", "N"}, {`\N`, "x"}}
+	if err != nil || fmt.Sprintf("%q", rows) != fmt.Sprintf("%q", want) {
+		t.Errorf("rows %q, %v; want %q", rows, err, want)
+	}
+	var failure *sink.Error
+	if _, err := conn.Query(t.Context(), "SELEC"); !errors.As(err, &failure) || failure.Code != 62 || failure.Class != sink.Hold {
+		t.Errorf("error %v, want code 62", err)
+	}
+	address, _ := url.Parse(server.Address)
+	away := sinkOf(t, []string{"127.0.0.1:1", address.Host})
+	if err := away.Conn().Ping(t.Context()); err != nil {
+		t.Errorf("ping with one address away: %v", err)
+	}
+}

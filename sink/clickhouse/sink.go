@@ -1,0 +1,108 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// Sink writes to ClickHouse. It may be used by several goroutines at once.
+type Sink struct {
+	config    Config
+	log       *slog.Logger
+	addresses []*address
+	frames    *framePool
+	homes     homes
+	misjudged misjudged
+}
+
+var _ sink.Sink = (*Sink)(nil)
+
+// New returns a sink. It connects to nothing; see Check. The error says everything that is wrong
+// with the configuration.
+func New(config Config) (*Sink, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	log := config.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s := &Sink{config: config, log: log, frames: &framePool{compression: config.Compression}}
+	for _, name := range config.Addresses {
+		a, err := openAddress(&s.config, name)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		s.addresses = append(s.addresses, a)
+	}
+	return s, nil
+}
+
+// Close closes idle connections. Calls that are running end by their contexts.
+func (s *Sink) Close() error {
+	var errs []error
+	for _, a := range s.addresses {
+		errs = append(errs, a.conn.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Insert sends the batch once. The error is an *sink.Error.
+func (s *Sink) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
+	defer cancel()
+	table := b.Layout().Table()
+	to := s.choose(b.ID())
+	sent, err := s.insert(ctx, to, b, a)
+	if code, _ := exceptionCode(err); err == nil || code == codeInsertWasDeduplicated {
+		to.back()
+		return nil
+	}
+	failure := s.classify("insert into", table.FullName(), err, sent)
+	if unreachable(failure) {
+		to.away()
+	} else {
+		to.back()
+	}
+	if failure.Class == sink.Shape {
+		s.misjudged.add(table.FullName())
+	}
+	if !sent && failure.Class == sink.Transient && a.Number == 1 {
+		s.homes.forget(b.ID()) // nothing of it is there: the next attempt may go elsewhere
+	}
+	return failure
+}
+
+// insert sends the batch to one server, and says whether any of it may have arrived.
+func (s *Sink) insert(ctx context.Context, to *address, b *sink.Batch, a sink.Attempt) (sent bool, err error) {
+	known, err := to.known(ctx)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", to.name, err)
+	}
+	data := &body{batch: b, frames: s.frames}
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, insertKey{}, s.parameters(known, a)))
+	// InsertFormat is experimental in the driver. It is called here and nowhere else.
+	err = to.conn.InsertFormat(ctx, "Native", insertStatement(b), data)
+	cancel() // what still writes the batch ends with the connection
+	sent = data.close()
+	if err != nil {
+		return sent, fmt.Errorf("%s: %w", to.name, err)
+	}
+	return sent, nil
+}
+
+// insertStatement names the columns: the table may have more of them, in another order.
+func insertStatement(b *sink.Batch) string {
+	table := b.Layout().Table()
+	names := make([]string, len(table.Columns))
+	for i := range table.Columns {
+		names[i] = schema.QuoteIdentifier(table.Columns[i].Name)
+	}
+	return "INSERT INTO " + tableName(table) + " (" + strings.Join(names, ", ") + ")"
+}

@@ -1,0 +1,80 @@
+package sink
+
+import (
+	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// column stores what the rows of a batch have in one column. It is filled by one goroutine; once it
+// is not changed any more, several may write it and take ranges of it.
+type column interface {
+	// append adds a row.
+	append(v *value)
+	// undo takes the last row back. It is called at most once after an append.
+	undo()
+	// appendRange adds the rows start to end (without it) of another column of the same type.
+	appendRange(from column, start, end int)
+	// writeState writes what stands before the column's data in a Native block.
+	writeState(b *proto.Buffer)
+	// write writes the data of all rows, of which there is at least one. What it hands to w is not copied, so
+	// w has to be flushed before the column changes.
+	write(w *nativeWriter) error
+	// memory is the bytes that the rows occupy.
+	memory() int
+	// encoded is the bytes that writeState and write write.
+	encoded() int
+	// reset takes all rows away and keeps the memory for the next batch, within bounds.
+	reset()
+}
+
+// newColumn returns an empty column of the type. The columns that do not take one value a row, those of
+// the batch id and of maps, are made elsewhere.
+func newColumn(t *schema.Type) column {
+	if t.LowCardinality {
+		return newLowCardinalityColumn(t.Nullable)
+	}
+	var c column
+	switch t.Kind {
+	case schema.KindString:
+		c = &stringColumn{}
+	case schema.KindFixedString:
+		c = &fixedStringColumn{size: t.Length}
+	case schema.KindInt8, schema.KindUInt8, schema.KindBool, schema.KindEnum8:
+		c = &fixedColumn[uint8]{}
+	case schema.KindInt16, schema.KindUInt16, schema.KindDate, schema.KindEnum16:
+		c = &fixedColumn[uint16]{}
+	case schema.KindInt32, schema.KindUInt32, schema.KindFloat32, schema.KindDateTime, schema.KindIPv4:
+		c = &fixedColumn[uint32]{}
+	case schema.KindInt64, schema.KindUInt64, schema.KindFloat64, schema.KindDateTime64:
+		c = &fixedColumn[uint64]{}
+	case schema.KindUUID, schema.KindIPv6:
+		c = &wideColumn{}
+	case schema.KindArray:
+		c = &arrayColumn{}
+	default:
+		// NewLayout lets no other kind come here.
+		panic("sink: no column for type " + t.String())
+	}
+	if t.Nullable {
+		return &nullableColumn{column: c}
+	}
+	return c
+}
+
+// The bounds of what a column keeps for its next batch. A buffer above keptAlways stays only where
+// the last batch has filled a good part of it, and none above keptAtMost stays: a burst does not
+// hold its memory for ever.
+const (
+	keptAlways = 256 << 10
+	keptAtMost = 32 << 20
+)
+
+// emptied returns the slice without elements, and without its memory where that is too much to keep.
+func emptied[T any](s []T, elementSize int) []T {
+	size := cap(s) * elementSize
+	if size > keptAtMost || size > keptAlways && cap(s) > 8*len(s) {
+		return nil
+	}
+	return s[:0]
+}

@@ -1,0 +1,243 @@
+package sink
+
+import (
+	"unsafe"
+
+	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// streamMapColumn stores the resource's or the scope's attributes as Map(LowCardinality(String), String) or
+// Map(String, String). All entries of a stream have the same, so a row is the number of its map, and maps
+// are repeated only when the block is written.
+type streamMapColumn struct {
+	plain bool
+	// own are the keys that have columns of their own, and are left out.
+	own   map[string]int32
+	scope bool
+	names dictionary
+	// rows has the place in maps of each row's.
+	rows proto.ColUInt32
+	maps []streamMap
+	// keys and values are those of all maps, values with their lengths.
+	keys   []uint32
+	values []byte
+	// seen has the streams that maps were made for, last the one that was asked for last. They are
+	// compared by address, and kept, so that no other stream gets the address of one of them.
+	seen   map[*schema.Stream]uint32
+	last   *schema.Stream
+	lastID uint32
+	// pairs and expanded count the pairs, and the bytes of plain keys and of values, of all rows.
+	pairs, expanded int
+}
+
+// streamMap is one map: pairs of keys from keyStart, values in the bytes from valueStart to valueEnd.
+type streamMap struct {
+	keyStart, pairs      int
+	valueStart, valueEnd int
+	// keyBytes is what the keys occupy when they are written out.
+	keyBytes int
+}
+
+func newStreamMapColumn(plain, scope bool, own map[string]int32) *streamMapColumn {
+	c := &streamMapColumn{plain: plain, scope: scope, own: own, seen: make(map[*schema.Stream]uint32)}
+	c.names.init(false)
+	return c
+}
+
+func (c *streamMapColumn) appendStream(stream *schema.Stream) {
+	if stream != c.last {
+		id, known := c.seen[stream]
+		if !known {
+			attributes := stream.ResourceAttributes
+			if c.scope {
+				attributes = stream.ScopeAttributes
+			}
+			id = c.add(attributes)
+			c.seen[stream] = id
+		}
+		c.last, c.lastID = stream, id
+	}
+	c.appendRow(c.lastID)
+}
+
+func (c *streamMapColumn) appendRow(id uint32) {
+	c.rows = append(c.rows, id)
+	m := &c.maps[id]
+	c.pairs += m.pairs
+	c.expanded += m.encoded(c.plain)
+}
+
+// encoded is what a row with the map adds to the block beside its end and its keys' indexes.
+func (m *streamMap) encoded(plain bool) int {
+	if plain {
+		return m.keyBytes + m.valueEnd - m.valueStart
+	}
+	return m.valueEnd - m.valueStart
+}
+
+// add makes the map of the attributes and returns its place in maps. Of a key that is there twice the last one
+// counts.
+func (c *streamMapColumn) add(attributes []schema.Attribute) uint32 {
+	m := streamMap{keyStart: len(c.keys), valueStart: len(c.values)}
+	places := make(map[string]int, len(attributes))
+	for i := range attributes {
+		places[attributes[i].Key] = i
+	}
+	for i := range attributes {
+		a := &attributes[i]
+		if _, own := c.own[a.Key]; own || places[a.Key] != i {
+			continue
+		}
+		c.keys = append(c.keys, c.names.index(a.Key))
+		c.values = appendAttribute(c.values, a)
+		m.keyBytes += uvarintSize(uint64(len(a.Key))) + len(a.Key)
+	}
+	m.pairs, m.valueEnd = len(c.keys)-m.keyStart, len(c.values)
+	c.maps = append(c.maps, m)
+	return uint32(len(c.maps) - 1)
+}
+
+// append adds a row without pairs, for a column without a source. In such a column all rows are so.
+func (c *streamMapColumn) append(*value) {
+	if len(c.maps) == 0 {
+		c.add(nil)
+	}
+	c.appendRow(0)
+}
+
+// undo leaves a map that was made for the row: the next entry of its stream will want it.
+func (c *streamMapColumn) undo() {
+	m := &c.maps[c.rows[len(c.rows)-1]]
+	c.pairs -= m.pairs
+	c.expanded -= m.encoded(c.plain)
+	c.rows = c.rows[:len(c.rows)-1]
+}
+
+func (c *streamMapColumn) appendRange(from column, start, end int) {
+	other := from.(*streamMapColumn)
+	copied := make(map[uint32]uint32)
+	for _, theirs := range other.rows[start:end] {
+		ours, known := copied[theirs]
+		if !known {
+			ours = c.copyMap(other, &other.maps[theirs])
+			copied[theirs] = ours
+		}
+		c.appendRow(ours)
+	}
+}
+
+func (c *streamMapColumn) copyMap(from *streamMapColumn, theirs *streamMap) uint32 {
+	m := streamMap{keyStart: len(c.keys), pairs: theirs.pairs, valueStart: len(c.values), keyBytes: theirs.keyBytes}
+	for _, key := range from.keys[theirs.keyStart:][:theirs.pairs] {
+		c.keys = append(c.keys, c.names.index(from.names.text(key)))
+	}
+	c.values = append(c.values, from.values[theirs.valueStart:theirs.valueEnd]...)
+	m.valueEnd = len(c.values)
+	c.maps = append(c.maps, m)
+	return uint32(len(c.maps) - 1)
+}
+
+func (c *streamMapColumn) writeState(b *proto.Buffer) {
+	if !c.plain {
+		b.PutInt64(dictionaryVersion)
+	}
+}
+
+func (c *streamMapColumn) write(w *nativeWriter) error {
+	if err := c.writeEnds(w); err != nil {
+		return err
+	}
+	if c.pairs == 0 {
+		return nil
+	}
+	if err := c.writeKeys(w); err != nil {
+		return err
+	}
+	for _, id := range c.rows {
+		m := &c.maps[id]
+		w.buffer.PutRaw(c.values[m.valueStart:m.valueEnd])
+		if err := w.flushFull(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *streamMapColumn) writeEnds(w *nativeWriter) error {
+	end := uint64(0)
+	for _, id := range c.rows {
+		end += uint64(c.maps[id].pairs)
+		w.buffer.PutUInt64(end)
+		if err := w.flushFull(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *streamMapColumn) writeKeys(w *nativeWriter) error {
+	width := c.keyWidth()
+	if !c.plain {
+		writeDictionaryHead(w, width, c.names.size())
+		w.ChainWrite(c.names.bytes)
+		w.buffer.PutInt64(int64(c.pairs))
+	}
+	for _, id := range c.rows {
+		m := &c.maps[id]
+		for _, key := range c.keys[m.keyStart:][:m.pairs] {
+			switch {
+			case c.plain:
+				w.buffer.PutString(c.names.text(key))
+			case width == proto.KeyUInt8:
+				w.buffer.PutUInt8(uint8(key))
+			case width == proto.KeyUInt16:
+				w.buffer.PutUInt16(uint16(key))
+			default:
+				w.buffer.PutUInt32(key)
+			}
+		}
+		if err := w.flushFull(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *streamMapColumn) keyWidth() proto.CardinalityKey {
+	switch size := c.names.size(); {
+	case size <= 1<<8:
+		return proto.KeyUInt8
+	case size <= 1<<16:
+		return proto.KeyUInt16
+	}
+	return proto.KeyUInt32
+}
+
+func (c *streamMapColumn) memory() int {
+	return 4*len(c.rows) + 4*len(c.keys) + len(c.values) + c.names.memory() +
+		len(c.maps)*int(unsafe.Sizeof(streamMap{}))
+}
+
+func (c *streamMapColumn) encoded() int {
+	size := 8*len(c.rows) + c.expanded
+	if c.plain {
+		return size
+	}
+	size += 8
+	if c.pairs > 0 {
+		size += 3*8 + len(c.names.bytes) + c.pairs<<c.keyWidth()
+	}
+	return size
+}
+
+func (c *streamMapColumn) reset() {
+	c.names.reset()
+	c.rows = emptied(c.rows, 4)
+	c.maps = emptied(c.maps, int(unsafe.Sizeof(streamMap{})))
+	c.keys = emptied(c.keys, 4)
+	c.values = emptied(c.values, 1)
+	clear(c.seen)
+	c.last, c.lastID, c.pairs, c.expanded = nil, 0, 0, 0
+}

@@ -1,0 +1,63 @@
+package sink
+
+import (
+	"context"
+	"time"
+)
+
+// DeadLetter is a group of rows of one table that were refused for the same reason.
+type DeadLetter struct {
+	// ID identifies the letter for ever: writing it again adds nothing.
+	ID string
+	// Table ("database.table"), Route and ShardID say where the rows should have gone. ShardID is
+	// that of the first row.
+	Table, Route, ShardID string
+	// Class and Code are the error's; Code is 0 where the gateway itself decided, Reason is then its name.
+	Class  Class
+	Code   int
+	Reason string
+	// Column is the column that the error names. Empty: none.
+	Column string
+	// Message is the error's text.
+	Message string
+	// Attempts is how many inserts were tried with these rows.
+	Attempts int
+	// First and Last are when the rows were first and last tried.
+	First, Last time.Time
+	// Origins say which requests the rows came from, in the order of the rows.
+	Origins []Origin
+	// SchemaHash is the hash of the columns that the rows were made for.
+	SchemaHash string
+	// Rows is how many rows Payload has.
+	Rows int
+	// Format says how to read Payload: "Native" (a ClickHouse Native block) or "JSONEntries" (schema.Entry as JSON, one a line).
+	Format string
+	// Payload has the rows.
+	Payload []byte
+}
+
+// The formats of a dead letter's payload.
+const (
+	// FormatNative is a ClickHouse Native block, as INSERT … FORMAT Native takes it.
+	FormatNative = "Native"
+	// FormatJSONEntries is one JSON object a line, an entry each, for rows that could not be made.
+	FormatJSONEntries = "JSONEntries"
+)
+
+// DeadLetters keeps what tables refuse.
+type DeadLetters interface {
+	// Write returns nil once the letter is in the queue, also when it was there before. It
+	// blocks while the queue is full, where its policy is to wait, until ctx ends.
+	Write(ctx context.Context, letter *DeadLetter) error
+}
+
+// Origin is a run of consecutive rows of a batch that came from one request.
+type Origin struct {
+	// Producer, Epoch and Sequence name the request.
+	Producer        string
+	Epoch, Sequence uint64
+	// ShardID is the shard id of the rows.
+	ShardID string
+	// Rows is how many.
+	Rows int
+}

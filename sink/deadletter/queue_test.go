@@ -1,0 +1,291 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/logbatcher/logbatcher/embedded"
+	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestWriteOnceHoweverOftenWritten(t *testing.T) {
+	both(t, func(t *testing.T, server *embedded.Redis) {
+		q := open(t, connect(t, server))
+		want := letter("gw-1/7:0-2", 5000)
+		for range 3 {
+			mustWrite(t, q, want)
+		}
+		all := listAll(t, q)
+		if len(all) != 1 {
+			t.Fatalf("%d letters in the queue, want 1", len(all))
+		}
+		if all[0].Problem != nil || !reflect.DeepEqual(all[0].Letter, *want) {
+			t.Errorf("read %+v (%v)\nwant %+v", all[0].Letter, all[0].Problem, *want)
+		}
+		if got := testutil.ToFloat64(q.metrics.repeats); got != 2 {
+			t.Errorf("repeats = %v, want 2", got)
+		}
+		if got := testutil.ToFloat64(q.metrics.rows.WithLabelValues("logs.firehose", "row")); got != 3 {
+			t.Errorf("rows = %v, want 3", got)
+		}
+
+		for _, id := range []string{want.ID, all[0].StreamID} {
+			if got, err := q.Read(t.Context(), id); err != nil || !reflect.DeepEqual(got, all[0]) {
+				t.Errorf("Read(%q) = %+v, %v", id, got, err)
+			}
+		}
+		for _, id := range []string{"nobody", "1-1", ""} {
+			_, err := q.Read(t.Context(), id)
+			wantKind(t, err, Missing)
+		}
+
+		// A letter that was deleted stays away.
+		if n, err := q.Delete(t.Context(), all[0].StreamID, "1-1"); n != 1 || err != nil {
+			t.Errorf("Delete = %d, %v, want 1", n, err)
+		}
+		mustWrite(t, q, want)
+		if all := listAll(t, q); len(all) != 0 {
+			t.Errorf("%d letters after deletion and a repeat, want 0", len(all))
+		}
+		_, err := q.Read(t.Context(), want.ID)
+		wantKind(t, err, Missing)
+	})
+}
+
+func TestIDsExpire(t *testing.T) {
+	client := connect(t, embeddedtest.Redis(t))
+	q := open(t, client, func(c *Config) { c.RememberIDs = 2 * time.Hour })
+	mustWrite(t, q, letter("a", 10))
+	key := q.cfg.idKey("a")
+	if err := client.Expire(t.Context(), key, time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, q, letter("a", 10))
+	if ttl := client.TTL(t.Context(), key).Val(); ttl <= time.Hour || ttl > 2*time.Hour {
+		t.Errorf("id expires in %v after a repeat, want 2h", ttl)
+	}
+}
+
+func TestWritersAtOnce(t *testing.T) {
+	both(t, func(t *testing.T, server *embedded.Redis) {
+		const writers, letters = 8, 50
+		q, second := open(t, connect(t, server)), open(t, connect(t, server))
+		var group sync.WaitGroup
+		for w := range writers {
+			group.Go(func() {
+				queue := q
+				if w%2 == 1 {
+					queue = second
+				}
+				for i := range letters { // all write the same ones
+					if err := writeUntilKept(t.Context(), queue, letter(fmt.Sprint(i), 300)); err != nil {
+						t.Errorf("write: %v", err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		wantEachOnce(t, q, letters)
+	})
+}
+
+func wantEachOnce(t *testing.T, q *Queue, letters int) {
+	t.Helper()
+	times := make(map[string]int)
+	for _, s := range listAll(t, q) {
+		if s.Problem != nil {
+			t.Errorf("letter %s: %v", s.StreamID, s.Problem)
+		}
+		times[s.Letter.ID]++
+	}
+	for i := range letters {
+		if n := times[fmt.Sprint(i)]; n != 1 {
+			t.Errorf("letter %d is there %d times, want once", i, n)
+		}
+	}
+	if len(times) != letters {
+		t.Errorf("%d different letters, want %d", len(times), letters)
+	}
+}
+
+func TestEntryIsBounded(t *testing.T) {
+	both(t, func(t *testing.T, server *embedded.Redis) {
+		q := open(t, connect(t, server))
+		largest := letter("largest", 0)
+		largest.Payload = make([]byte, MaxEntryBytes-EntryBytes(largest))
+		mustWrite(t, q, largest)
+
+		larger := letter("larger", 0)
+		larger.Payload = make([]byte, MaxEntryBytes-EntryBytes(larger)+1)
+		err := q.Write(t.Context(), larger)
+		if e := wantKind(t, err, TooLarge); !e.Permanent() || !strings.Contains(e.Error(), "1048577") {
+			t.Errorf("error is %v, permanent %v; it should be permanent and name the bytes", e, e.Permanent())
+		}
+		if err := q.Write(t.Context(), letter("", 1)); !wantKind(t, err, Malformed).Permanent() {
+			t.Error("a letter without an id should be refused for good")
+		}
+		if all := listAll(t, q); len(all) != 1 {
+			t.Errorf("%d letters, want 1", len(all))
+		}
+	})
+}
+
+func TestLargestPayloadFits(t *testing.T) {
+	l := letter("01JNGX0V7Q4M2Y8Z3K5R6T9W1B-18446744073709551615:0-99999", MaxPayloadBytes)
+	l.Message = strings.Repeat("é", 60_000)
+	l.Origins = nil
+	for range 1000 {
+		l.Origins = append(l.Origins, letter("", 0).Origins[0])
+		l.Origins[len(l.Origins)-1].Producer = strings.Repeat("p", 64-len("EWR-28749445"))
+		l.Origins[len(l.Origins)-1].Epoch = 1<<64 - 1
+		l.Origins[len(l.Origins)-1].Rows = 100_000
+	}
+	if n := EntryBytes(l); n > MaxEntryBytes {
+		t.Errorf("takes %d bytes, more than an entry, %d", n, MaxEntryBytes)
+	}
+}
+
+func small(c *Config) { c.MaxBytes = 2 * MaxEntryBytes }
+
+// fill writes letters of 100 000 bytes until there is no room for another one.
+func fill(t *testing.T, q *Queue) int {
+	t.Helper()
+	for i := 0; ; i++ {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err := q.Write(ctx, letter(fmt.Sprint("fill-", i), 100_000))
+		cancel()
+		if err != nil {
+			e := wantKind(t, err, Full)
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "max_bytes") || e.Permanent() {
+				t.Fatalf("error is %v; it should name max_bytes and the deadline, and not be permanent", err)
+			}
+			return i
+		}
+	}
+}
+
+func TestFullQueueHoldsWritersUntilThereIsRoom(t *testing.T) {
+	both(t, func(t *testing.T, server *embedded.Redis) {
+		client := connect(t, server)
+		q := open(t, client, small)
+		n := fill(t, q)
+		if n < 15 || n > 21 {
+			t.Errorf("%d letters of 100 000 bytes fit into %d bytes", n, q.cfg.MaxBytes)
+		}
+		if got := testutil.ToFloat64(q.metrics.fullness); got < 0.8 || got > 1 {
+			t.Errorf("fullness = %v, want about 1", got)
+		}
+		mustWrite(t, q, letter("fill-0", 100_000)) // a repeat needs no room
+
+		done := make(chan error, 1)
+		go func() { done <- q.Write(t.Context(), letter("late", 100_000)) }()
+		for testutil.ToFloat64(q.metrics.waiting) != 1 {
+			time.Sleep(time.Millisecond)
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("a write to a full queue returned %v", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+		// Somebody else, with redis-cli, makes room; nobody tells the queue.
+		if err := client.XTrimMaxLen(t.Context(), q.cfg.Stream, int64(n-2)).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatalf("write after room was made: %v", err)
+		}
+		if got := testutil.ToFloat64(q.metrics.waiting); got != 0 {
+			t.Errorf("waiting = %v, want 0", got)
+		}
+		if all := listAll(t, q); len(all) != n-1 || all[len(all)-1].Letter.ID != "late" {
+			t.Errorf("%d letters, want %d and the last one \"late\"", len(all), n-1)
+		}
+	})
+}
+
+func TestTrimTakesTheOldest(t *testing.T) {
+	both(t, func(t *testing.T, server *embedded.Redis) {
+		q := open(t, connect(t, server), small, func(c *Config) { c.WhenFull = Trim })
+		const letters = 60
+		for i := range letters {
+			mustWrite(t, q, letter(fmt.Sprint(i), 100_000))
+		}
+		all := listAll(t, q)
+		if len(all) < 15 || len(all) > 21 {
+			t.Errorf("%d letters kept, want about 18", len(all))
+		}
+		for i, s := range all {
+			if want := fmt.Sprint(letters - len(all) + i); s.Letter.ID != want {
+				t.Errorf("letter %d is %s, want %s", i, s.Letter.ID, want)
+			}
+		}
+		gone := float64(letters - len(all))
+		if got := testutil.ToFloat64(q.metrics.trimmed); got != gone {
+			t.Errorf("trimmed = %v, want %v", got, gone)
+		}
+		if got := testutil.ToFloat64(q.metrics.trimmedRows); got != 3*gone {
+			t.Errorf("trimmed rows = %v, want %v", got, 3*gone)
+		}
+	})
+}
+
+func TestBytesStayRight(t *testing.T) {
+	client := connect(t, embeddedtest.Redis(t))
+	q := open(t, client)
+	for i := range 200 {
+		mustWrite(t, q, letter(fmt.Sprint(i), 100*i))
+	}
+	counted, _, err := q.measure(t.Context(), false, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured, werr := q.Usage(t.Context())
+	if werr != nil {
+		t.Fatal(werr)
+	}
+	if ratio := float64(counted.Bytes) / float64(measured.Bytes); ratio < 0.9 || ratio > 1.1 || counted.Letters != 200 {
+		t.Errorf("counted %+v, measured %+v", counted, measured)
+	}
+	if err := client.Del(t.Context(), q.cfg.Stream).Err(); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, q, letter("first again", 1000))
+	if u, err := q.Usage(t.Context()); err != nil || u.Letters != 1 || u.Bytes > 10_000 {
+		t.Errorf("usage after the stream was deleted = %+v, %v", u, err)
+	}
+}
+
+func TestRunMeasuresAtOnceAndEnds(t *testing.T) {
+	server := embeddedtest.Redis(t)
+	mustWrite(t, open(t, connect(t, server)), letter("a", 1000))
+	q := open(t, connect(t, server))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- q.Run(ctx) }()
+	for testutil.ToFloat64(q.metrics.queued) != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+func TestConfigReportsEverything(t *testing.T) {
+	err := Config{Stream: "a}b", WhenFull: "drop"}.Validate()
+	for _, setting := range []string{"stream", "max_bytes", "when_full", "remember_ids", "measure"} {
+		if err == nil || !strings.Contains(err.Error(), setting+":") {
+			t.Errorf("%s is not named in: %v", setting, err)
+		}
+	}
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Errorf("default: %v", err)
+	}
+}

@@ -1,0 +1,310 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// Migrator makes a table fit its route.
+type Migrator interface {
+	// Migrate creates or alters the table where needed. It may be called by several goroutines at once.
+	Migrate(ctx context.Context, table *schema.Table) error
+}
+
+// SplitLog is told of a split before its first insert, so that a process that dies in the midst of it
+// delivers the pieces again and not the whole.
+type SplitLog interface {
+	// Split returns once it is kept for ever that pieces take the place of whole. They have its rows, in
+	// their order, and must be read before Split returns. An error that is not the context's is retried.
+	Split(ctx context.Context, whole *Batch, pieces []*Batch) error
+}
+
+// DeliveryConfig says how a Delivery settles batches.
+type DeliveryConfig struct {
+	// Sink takes the batches.
+	Sink Sink
+	// DeadLetters takes the rows that the sink refuses for good.
+	DeadLetters DeadLetters
+	// Classes is the table of error codes, for what is told of them.
+	Classes *Classes
+	// Migrator makes a table fit after an error of class Schema. Nil: the error holds the batch.
+	Migrator Migrator
+	// Splits is told of splits. Nil: nobody.
+	Splits SplitLog
+	// Log gets what an operator should know. Nil: discarded.
+	Log *slog.Logger
+	// Registerer gets the metrics. Nil: nobody.
+	Registerer prometheus.Registerer
+	// MaxInsertsPerTable bounds the inserts that a table has in flight.
+	MaxInsertsPerTable int
+	// Backoff is the wait after errors that pass, HoldBackoff after those that wait for an operator.
+	Backoff, HoldBackoff Backoff
+	// UnclassifiedAttempts is how often a batch is tried when the error's code is in no table, before its rows are isolated.
+	UnclassifiedAttempts int
+	// MaxIsolationInserts bounds the inserts by which the bad rows of one batch are looked for. Rows that
+	// are then still not told apart are dead-lettered.
+	MaxIsolationInserts int
+	// AttemptTimeout bounds one insert, and one question.
+	AttemptTimeout time.Duration
+	// AskAfter is the age of a token from which the sink is asked before the batch is tried again, because
+	// the token may have left the server's window. Below 3600 s, the window of replicated tables.
+	AskAfter time.Duration
+	// AskAfterInserts is likewise the number of inserts into the table since the token's first use.
+	AskAfterInserts int
+}
+
+// DefaultDeliveryConfig returns what suits most; Sink and DeadLetters are missing.
+func DefaultDeliveryConfig() DeliveryConfig {
+	classes, _ := NewClasses(nil) // without overrides nothing can be wrong
+	return DeliveryConfig{
+		Classes:              classes,
+		MaxInsertsPerTable:   4,
+		Backoff:              Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second},
+		HoldBackoff:          Backoff{Min: time.Second, Max: time.Minute},
+		UnclassifiedAttempts: 8,
+		MaxIsolationInserts:  200,
+		AttemptTimeout:       time.Minute,
+		AskAfter:             10 * time.Minute,
+		AskAfterInserts:      1000,
+	}
+}
+
+// Validate returns everything that is wrong with the configuration, or nil.
+func (c *DeliveryConfig) Validate() error {
+	var problems []string
+	check := func(ok bool, problem string) {
+		if !ok {
+			problems = append(problems, problem)
+		}
+	}
+	check(c.Sink != nil, "Sink is missing")
+	check(c.DeadLetters != nil, "DeadLetters is missing")
+	check(c.Classes != nil, "Classes is missing")
+	check(c.MaxInsertsPerTable >= 1, "MaxInsertsPerTable must be at least 1")
+	check(c.Backoff.Min > 0 && c.Backoff.Min <= c.Backoff.Max, "Backoff needs 0 < Min <= Max")
+	check(c.HoldBackoff.Min > 0 && c.HoldBackoff.Min <= c.HoldBackoff.Max, "HoldBackoff needs 0 < Min <= Max")
+	check(c.UnclassifiedAttempts >= 1, "UnclassifiedAttempts must be at least 1")
+	check(c.MaxIsolationInserts >= 2, "MaxIsolationInserts must be at least 2")
+	check(c.AttemptTimeout > 0, "AttemptTimeout must be greater than 0")
+	check(c.AskAfter > 0 && c.AskAfter < time.Hour, "AskAfter must lie between 0 and 3600 s, the window of replicated tables")
+	check(c.AskAfterInserts >= 1, "AskAfterInserts must be at least 1")
+	if problems != nil {
+		return errors.New("delivery: " + strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+// Delivery sees batches settled. It starts no goroutine: the work is done by those who
+// call Deliver, as many of them at once as they like.
+type Delivery struct {
+	config  DeliveryConfig
+	log     *slog.Logger
+	metrics *deliveryMetrics
+
+	mu      sync.Mutex // guards what follows
+	tables  map[string]*tableWatch
+	letters lettersWatch
+	codes   map[int]seenCode
+}
+
+// NewDelivery returns a delivery. The error says everything that is wrong with the configuration,
+// or that the metrics are registered already.
+func NewDelivery(config DeliveryConfig) (*Delivery, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	metrics, err := newDeliveryMetrics(config.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	log := config.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Delivery{config: config, log: log, metrics: metrics, tables: map[string]*tableWatch{}, codes: map[int]seenCode{}}, nil
+}
+
+// Outcome is what became of a batch's rows.
+type Outcome struct {
+	// Committed is how many rows are in the table.
+	Committed int
+	// DeadLettered are the rows in the dead-letter queue.
+	DeadLettered []DeadLetteredRows
+}
+
+// DeadLetteredRows are rows of a batch that are in one dead letter.
+type DeadLetteredRows struct {
+	// ID is the dead letter's.
+	ID string
+	// Origins say which requests the rows came from.
+	Origins []Origin
+	// Rows is how many.
+	Rows int
+	// Code is ClickHouse's error code. 0: the gateway itself decided.
+	Code int
+	// Message says why.
+	Message string
+}
+
+// RowRange is the rows From to To of a batch, without To, counted from 0.
+type RowRange struct{ From, To int }
+
+// UnsettledError is Deliver's: the rows whose fate was not learned before the context ended.
+type UnsettledError struct {
+	// Batch is the batch's id.
+	Batch string
+	// Rows is how many rows are not settled, Ranges are which, in order.
+	Rows   int
+	Ranges []RowRange
+	// Last is the last error of the sink, if there was one.
+	Last error
+	// Err is the context's error.
+	Err error
+}
+
+// Error returns the count, the cause and the sink's last error.
+func (e *UnsettledError) Error() string {
+	text := fmt.Sprintf("batch %s: %d rows are not settled: %v", e.Batch, e.Rows, e.Err)
+	if e.Last != nil {
+		text += "; last: " + e.Last.Error()
+	}
+	return text
+}
+
+// Unwrap returns the context's error.
+func (e *UnsettledError) Unwrap() error { return e.Err }
+
+// Deliver returns when every row of b is settled. The error is not nil only when ctx ended first;
+// it is an *UnsettledError, and the outcome has the rows that were settled all the same. Deliver blocks
+// while the table's inserts in flight are at their limit. HoldFor is how long the batch is held where an
+// operator has to act; 0 is for ever. Once drain is closed nothing is waited for between attempts,
+// and ctx decides. The batch stays the caller's; nothing keeps it, or runs, after Deliver has returned.
+func (d *Delivery) Deliver(ctx context.Context, b *Batch, holdFor time.Duration, drain <-chan struct{}) (Outcome, error) {
+	return d.deliver(ctx, b, holdFor, drain, false)
+}
+
+// Redeliver is Deliver for a batch that an earlier process may have sent: the sink
+// is asked for it before it is sent.
+func (d *Delivery) Redeliver(ctx context.Context, b *Batch, holdFor time.Duration, drain <-chan struct{}) (Outcome, error) {
+	return d.deliver(ctx, b, holdFor, drain, true)
+}
+
+func (d *Delivery) deliver(ctx context.Context, b *Batch, holdFor time.Duration, drain <-chan struct{}, again bool) (Outcome, error) {
+	if b.Rows() == 0 {
+		return Outcome{}, nil
+	}
+	table := b.Layout().Table()
+	one := &delivery{
+		Delivery: d, root: b, table: d.watch(table.FullName()), holdFor: holdFor,
+		patience: patience{drain: drain, shortest: d.config.Backoff.Min},
+	}
+	d.metrics.batchRows.WithLabelValues(one.table.name).Observe(float64(b.Rows()))
+	return one.run(ctx, again)
+}
+
+// delivery is one batch on its way.
+type delivery struct {
+	*Delivery
+	root     *Batch
+	table    *tableWatch
+	holdFor  time.Duration
+	patience patience
+
+	outcome Outcome
+	last    error // the sink's last
+	refused []refusal
+	tries   int  // pieces of the batch that have been inserted
+	misled  bool // an error has named a row that was not the bad one
+}
+
+// piece is a range of the batch that is inserted by itself: all of it at first.
+type piece struct {
+	batch    *Batch
+	from, to int
+	named    bool // it is the row that an error has named
+	settling settling
+}
+
+func (p *piece) rows() RowRange { return RowRange{p.from, p.to} }
+
+func (p *piece) size() int { return p.to - p.from }
+
+// run settles piece after piece until none is left, and then writes the dead letters.
+func (v *delivery) run(ctx context.Context, again bool) (Outcome, error) {
+	whole := &piece{batch: v.root, to: v.root.Rows(), settling: settling{asksFirst: again, touched: again}}
+	queue := []*piece{whole}
+	for len(queue) > 0 {
+		p := queue[0]
+		verdict, err := v.settle(ctx, p)
+		if err == nil && verdict.divides {
+			var pieces []*piece
+			if pieces, err = v.divide(ctx, p, verdict); err == nil {
+				queue = append(queue, pieces...)
+			}
+		}
+		if err != nil {
+			return v.unsettled(queue, err)
+		}
+		if queue = queue[1:]; verdict.committed {
+			v.commit(p)
+		}
+		v.release(p)
+	}
+	left, err := v.writeLetters(ctx)
+	if err != nil {
+		return v.outcome, v.unsettledError(left, err)
+	}
+	return v.outcome, nil
+}
+
+func (v *delivery) commit(p *piece) {
+	v.misled = v.misled || p.named
+	v.outcome.Committed += p.size()
+	v.table.commit(p.size())
+	v.metrics.committed.WithLabelValues(v.table.name).Add(float64(p.size()))
+}
+
+// release gives back a piece's own copy of its rows.
+func (v *delivery) release(p *piece) {
+	if p.batch != v.root {
+		p.batch.Release()
+	}
+}
+
+// unsettled ends a run in whose queue pieces are left. Rows that are known to be bad are left too.
+func (v *delivery) unsettled(queue []*piece, err error) (Outcome, error) {
+	var left []RowRange
+	for _, p := range queue {
+		left = append(left, p.rows())
+		v.release(p)
+	}
+	for _, r := range v.refused {
+		left = append(left, r.rows)
+	}
+	return v.outcome, v.unsettledError(left, err)
+}
+
+// unsettledError puts the ranges that are left in order and joins neighbours.
+func (v *delivery) unsettledError(left []RowRange, err error) *UnsettledError {
+	slices.SortFunc(left, func(a, b RowRange) int { return a.From - b.From })
+	unsettled := &UnsettledError{Batch: v.root.ID(), Last: v.last, Err: err}
+	for _, r := range left {
+		unsettled.Rows += r.To - r.From
+		if n := len(unsettled.Ranges); n > 0 && unsettled.Ranges[n-1].To == r.From {
+			unsettled.Ranges[n-1].To = r.To
+			continue
+		}
+		unsettled.Ranges = append(unsettled.Ranges, r)
+	}
+	return unsettled
+}

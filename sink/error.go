@@ -1,0 +1,56 @@
+package sink
+
+import "fmt"
+
+// Class is what an error means for the batch: what may have happened and what to do next.
+type Class uint8
+
+// The six classes, and what to do.
+const (
+	// Unclassified: the code is in no table. Retried a bounded number of times as Transient, then isolated.
+	Unclassified Class = iota
+	// Transient: nothing was stored, it will pass. Retried with back-off for as long as it takes.
+	Transient
+	// Ambiguous: the rows may be stored or not. Retried with the same token, then asked for.
+	Ambiguous
+	// Hold: the data is fine, rights or configuration are not. Kept and retried slowly.
+	Hold
+	// Schema: the table does not fit the batch. The migrator runs once, then as Hold.
+	Schema
+	// Shape: the batch spans partitions though it must not. Split by the server's own answer.
+	Shape
+	// Row: some rows are refused for good. Isolated and dead-lettered.
+	Row
+)
+
+var classNames = [...]string{"unclassified", "transient", "ambiguous", "hold", "schema", "shape", "row"}
+
+// String returns the class as metrics, logs and the configuration write it.
+func (c Class) String() string {
+	if int(c) < len(classNames) {
+		return classNames[c]
+	}
+	return "unknown"
+}
+
+// Error is a failed operation of a sink.
+type Error struct {
+	// Class is what the error means for the batch.
+	Class Class
+	// Op is what was tried, for instance "insert into".
+	Op string
+	// Table is the table that it was tried on, as database.table.
+	Table string
+	// Code is ClickHouse's error code. 0: the error is not ClickHouse's.
+	Code int
+	// Overload says that the server asks for fewer inserts at a time.
+	Overload bool
+	// Err is the cause.
+	Err error
+}
+
+// Error returns what was tried, on which table, and the cause.
+func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Table, e.Err) }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,72 @@
+package sink
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// elementsOf reads an array as encoding/json does, where all its elements are of the kinds that are taken.
+func elementsOf(text string) ([]string, bool) {
+	var raw []json.RawMessage
+	if err := json.Unmarshal([]byte(text), &raw); err != nil || raw == nil {
+		return nil, false
+	}
+	elements := []string{}
+	for _, r := range raw {
+		switch {
+		case r[0] == '"':
+			var s string
+			if err := json.Unmarshal(r, &s); err != nil {
+				return nil, false
+			}
+			elements = append(elements, s)
+		case r[0] == 'n' || r[0] == '[' || r[0] == '{':
+			return nil, false
+		default:
+			elements = append(elements, string(r))
+		}
+	}
+	return elements, true
+}
+
+// FuzzJSONArray compares with encoding/json, which replaces what is no UTF-8 where the array keeps it.
+func FuzzJSONArray(f *testing.F) {
+	for _, seed := range []string{
+		`[]`, `["a"]`, `["a","b\n"]`, `[1, -2.5e+3, true,false]`, ` [ "\u00e9" ] `, `[null]`, `["a",]`, `[,]`, `["a" "b"]`, `["`, `["\"`,
+		`[01]`, `[1.]`, `[-]`, `[1e]`, `["a"]x`, `[[]]`, "[\"\x00\"]", `["\ud800"]`, `["\q"]`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		elements := jsonArray{text: text}
+		got := []string{}
+		for {
+			element, more := elements.next()
+			if !more {
+				break
+			}
+			got = append(got, element)
+		}
+		want, ok := elementsOf(text)
+		if ok == elements.malformed {
+			t.Fatalf("%q: malformed is %v, encoding/json takes it: %v", text, elements.malformed, ok)
+		}
+		if !ok {
+			return
+		}
+		for i := range got {
+			got[i] = strings.ToValidUTF8(got[i], "")
+		}
+		for i := range want {
+			want[i] = strings.ReplaceAll(want[i], "\ufffd", "")
+		}
+		for i := range got {
+			got[i] = strings.ReplaceAll(got[i], "\ufffd", "")
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%q: %q, want %q", text, got, want)
+		}
+	})
+}

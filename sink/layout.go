@@ -1,0 +1,136 @@
+package sink
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// Layout is the projection of entries on a table's columns, compiled. It is immutable after NewLayout
+// and safe for concurrent use. What a compiler can find out is found out here: a layout has no column that its
+// source could never fill.
+type Layout struct {
+	table       *schema.Table
+	route       string
+	server      *time.Location
+	projections []projection
+	partition   schema.PartitionBy
+	hash        string
+	// headerBytes is what names and types occupy in a block.
+	headerBytes int
+	// attributes, resource and scope have the keys that have columns of their own, with their slots.
+	attributes, resource, scope map[string]int32
+	// pool has the *columns of released batches.
+	pool sync.Pool
+}
+
+// NewLayout compiles the layout of a route's table. server is the zone of the ClickHouse server, by which
+// times without one of their own are read; nil is UTC. All problems are reported, joined.
+func NewLayout(table *schema.Table, route string, server *time.Location) (*Layout, error) {
+	if server == nil {
+		server = time.UTC
+	}
+	l := &Layout{
+		table: table, route: route, server: server,
+		attributes: make(map[string]int32), resource: make(map[string]int32), scope: make(map[string]int32),
+	}
+	var problems []error
+	report := func(err error) {
+		problems = append(problems, fmt.Errorf("route %q, table %s: %w", route, table.FullName(), err))
+	}
+	if len(table.Columns) == 0 {
+		report(errors.New("there are no columns"))
+	}
+	names := make(map[string]bool)
+	maps := make(map[schema.Field]string)
+	for i := range table.Columns {
+		c := &table.Columns[i]
+		p, err := compileProjection(c, server)
+		if err != nil {
+			report(fmt.Errorf("column %q: %w", c.Name, err))
+		}
+		if names[c.Name] || c.Name == "" {
+			report(fmt.Errorf("column %d: the name %q is empty or there twice", i+1, c.Name))
+		}
+		names[c.Name] = true
+		if field := c.Source.Field; isMap(field) {
+			if other := maps[field]; other != "" {
+				report(fmt.Errorf("column %q: %s go to column %q already", c.Name, c.Source, other))
+			}
+			maps[field] = c.Name
+		}
+		l.claim(&p)
+		l.headerBytes += textBytes(p.name) + textBytes(p.typeText)
+		l.projections = append(l.projections, p)
+	}
+	by, err := schema.ParsePartitionBy(table.PartitionBy, table.Columns)
+	if err != nil {
+		report(err)
+	}
+	if err := l.checkPartition(by); err != nil {
+		report(err)
+	}
+	l.partition = by
+	l.hash = hashOf(l.projections)
+	return l, errors.Join(problems...)
+}
+
+// textBytes is what a text with its length occupies in a block.
+func textBytes(text string) int { return uvarintSize(uint64(len(text))) + len(text) }
+
+// claim gives the attribute that the projection reads a slot, so that maps leave it out.
+func (l *Layout) claim(p *projection) {
+	keys := l.attributes
+	switch p.source.Field {
+	case schema.FieldAttribute:
+	case schema.FieldResourceAttribute:
+		keys = l.resource
+	case schema.FieldScopeAttribute:
+		keys = l.scope
+	default:
+		return
+	}
+	slot, known := keys[p.source.Key]
+	if !known {
+		slot = int32(len(keys))
+		keys[p.source.Key] = slot
+	}
+	p.slot = slot
+}
+
+// checkPartition refuses partition keys that the entry alone does not decide.
+func (l *Layout) checkPartition(by schema.PartitionBy) error {
+	for _, key := range by.Keys {
+		switch source := l.table.Columns[key.Column].Source; source.Field {
+		case schema.FieldReceivedTime, schema.FieldBatchID:
+			return fmt.Errorf("partition by %q: column %q comes from %s, which an entry does not have until it is in a batch",
+				l.table.PartitionBy, key.Name, source)
+		}
+	}
+	return nil
+}
+
+func hashOf(projections []projection) string {
+	hash := sha256.New()
+	for i := range projections {
+		p := &projections[i]
+		// The lengths keep two lists of columns apart that are the same when joined.
+		_, _ = io.WriteString(hash, fmt.Sprintf("%d:%s %d:%s\n", len(p.name), p.name, len(p.typeText), p.typeText))
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:8])
+}
+
+// Table returns the table.
+func (l *Layout) Table() *schema.Table { return l.table }
+
+// Route returns the name of the route.
+func (l *Layout) Route() string { return l.route }
+
+// SchemaHash returns a hash over the names and types of the columns, in their order.
+func (l *Layout) SchemaHash() string { return l.hash }

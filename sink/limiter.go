@@ -1,0 +1,88 @@
+package sink
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// limiter bounds the inserts that a table has in flight. Those who wait are let through in the
+// order in which they came. When the server is overloaded the bound is halved; after as many successes in a
+// row as the bound has places it grows by one, until it is back at its greatest.
+type limiter struct {
+	greatest int
+
+	mu        sync.Mutex // guards what follows
+	limit     int
+	inFlight  int
+	successes int
+	waiting   []chan struct{} // each is closed by the limiter once its owner may go
+}
+
+func newLimiter(greatest int) *limiter {
+	return &limiter{greatest: greatest, limit: greatest}
+}
+
+// acquire takes a place. It blocks while all are taken, and returns the context's error when that ends first.
+func (l *limiter) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	if l.inFlight < l.limit && len(l.waiting) == 0 {
+		l.inFlight++
+		l.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	l.waiting = append(l.waiting, turn)
+	l.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.waiting, turn); i >= 0 {
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+	} else { // the place came together with the end: pass it on
+		l.inFlight--
+		l.admitLocked()
+	}
+	return ctx.Err()
+}
+
+// release gives a place back. Overloaded says that the server asked for fewer inserts at a time,
+// succeeded that it took this one.
+func (l *limiter) release(succeeded, overloaded bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inFlight--
+	switch {
+	case overloaded:
+		l.limit = max(1, l.limit/2)
+		l.successes = 0
+	case succeeded && l.limit < l.greatest:
+		if l.successes++; l.successes >= l.limit {
+			l.limit++
+			l.successes = 0
+		}
+	}
+	l.admitLocked()
+}
+
+func (l *limiter) admitLocked() {
+	for l.inFlight < l.limit && len(l.waiting) > 0 {
+		close(l.waiting[0])
+		l.waiting = slices.Delete(l.waiting, 0, 1)
+		l.inFlight++
+	}
+}
+
+// state returns the inserts in flight, the bound, and how many wait.
+func (l *limiter) state() (inFlight, limit, waiting int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.inFlight, l.limit, len(l.waiting)
+}

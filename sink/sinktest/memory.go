@@ -1,0 +1,266 @@
+package sinktest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// Step is what Memory does with one insert. The zero value stores it and acknowledges.
+type Step struct {
+	// Err is the answer. Nil: acknowledged.
+	Err *sink.Error
+	// Stored stores the rows in spite of Err.
+	Stored bool
+	// Burned remembers the token and stores nothing: what a server does that dies between the two.
+	Burned bool
+	// LateAsks keeps the insert running in spite of Err: the rows are stored after so many questions for it.
+	LateAsks int
+	// Delay is how long the answer takes.
+	Delay time.Duration
+	// Hangs waits until the context ends, and then says that the outcome is unknown.
+	Hangs bool
+}
+
+// Memory is a sink that keeps rows in memory, and remembers tokens as a MergeTree table does. It may be used by
+// several goroutines at once.
+type Memory struct {
+	// Reject says whether a row is refused, and with which error. Nil: none is. Set it before use.
+	Reject func(Row) *sink.Error
+	// Decide says what to do with an insert when no step is left. Nil: store it. Set it before use.
+	Decide func(b *sink.Batch, a sink.Attempt) Step
+
+	mu       sync.Mutex // guards what follows
+	steps    []Step
+	answers  []error
+	rows     map[string][]Row
+	tokens   map[string]bool
+	running  map[string]*late
+	attempts []sink.Attempt
+	asks     int
+}
+
+// late is an insert that is still running though its client has given up.
+type late struct {
+	table, token string
+	rows         []Row
+	asks         int
+}
+
+var _ sink.Sink = (*Memory)(nil)
+
+// NewMemory returns an empty sink.
+func NewMemory() *Memory {
+	return &Memory{rows: map[string][]Row{}, tokens: map[string]bool{}, running: map[string]*late{}}
+}
+
+// Script says what to do with the next inserts, one step each.
+func (m *Memory) Script(steps ...Step) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.steps = append(m.steps, steps...)
+}
+
+// FailQuestions answers the next questions with these errors.
+func (m *Memory) FailQuestions(errs ...error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.answers = append(m.answers, errs...)
+}
+
+// Forget forgets all tokens, as a table does when its window is over.
+func (m *Memory) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.tokens)
+}
+
+// Rows returns the rows of a table, in the order of their coming.
+func (m *Memory) Rows(table string) []Row {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]Row(nil), m.rows[table]...)
+}
+
+// RemoveRows removes the rows of a table for which remove is true, as a fault or a person would.
+func (m *Memory) RemoveRows(table string, remove func(Row) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var kept []Row
+	for _, row := range m.rows[table] {
+		if !remove(row) {
+			kept = append(kept, row)
+		}
+	}
+	m.rows[table] = kept
+}
+
+// Attempts returns the inserts that were tried, in order.
+func (m *Memory) Attempts() []sink.Attempt {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]sink.Attempt(nil), m.attempts...)
+}
+
+// Asks returns how many questions were asked.
+func (m *Memory) Asks() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asks
+}
+
+// Insert does what the next step says.
+func (m *Memory) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error {
+	table := b.Layout().Table().FullName()
+	var block bytes.Buffer
+	if err := b.WriteNative(&block); err != nil {
+		return &sink.Error{Class: sink.Hold, Op: "encode for", Table: table, Err: err}
+	}
+	rows, err := Decode(block.Bytes())
+	if err != nil {
+		return &sink.Error{Class: sink.Hold, Op: "insert into", Table: table, Err: err}
+	}
+	step := m.next(b, a)
+	if step.Hangs {
+		<-ctx.Done()
+		return &sink.Error{Class: sink.Ambiguous, Op: "insert into", Table: table, Err: ctx.Err()}
+	}
+	if step.Delay > 0 {
+		select {
+		case <-time.After(step.Delay):
+		case <-ctx.Done():
+			return &sink.Error{Class: sink.Ambiguous, Op: "insert into", Table: table, Err: ctx.Err()}
+		}
+	}
+	return m.take(b, a, step, table, rows)
+}
+
+func (m *Memory) next(b *sink.Batch, a sink.Attempt) Step {
+	m.mu.Lock()
+	m.attempts = append(m.attempts, a)
+	if len(m.steps) > 0 {
+		step := m.steps[0]
+		m.steps = m.steps[1:]
+		m.mu.Unlock()
+		return step
+	}
+	m.mu.Unlock()
+	if m.Decide != nil {
+		return m.Decide(b, a)
+	}
+	return Step{}
+}
+
+func (m *Memory) take(b *sink.Batch, a sink.Attempt, step Step, table string, rows []Row) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var failure error
+	if step.Err != nil {
+		failure = filled(step.Err, table)
+	}
+	token := table + "\x00" + a.Token
+	switch {
+	case step.LateAsks > 0:
+		m.running[table+"\x00"+b.ID()] = &late{table: table, token: token, rows: rows, asks: step.LateAsks}
+		return failure
+	case step.Burned:
+		m.tokens[token] = true
+		return failure
+	case step.Err != nil && !step.Stored:
+		return failure
+	}
+	if err := m.rejected(table, rows); err != nil {
+		return err
+	}
+	m.storeLocked(table, token, rows)
+	return failure
+}
+
+// filled returns the error with operation, table and cause, where it has none.
+func filled(e *sink.Error, table string) *sink.Error {
+	full := *e
+	if full.Table == "" {
+		full.Table = table
+	}
+	if full.Op == "" {
+		full.Op = "insert into"
+	}
+	if full.Err == nil {
+		full.Err = fmt.Errorf("scripted, of class %s", full.Class)
+	}
+	return &full
+}
+
+// rejected refuses the block because it spans days, or because of its first bad row.
+func (m *Memory) rejected(table string, rows []Row) error {
+	for _, row := range rows {
+		if day(row) != day(rows[0]) {
+			return filled(&sink.Error{Class: sink.Shape, Code: 252, Err: errors.New("Too many partitions for single INSERT block")}, table)
+		}
+	}
+	if m.Reject == nil {
+		return nil
+	}
+	for _, row := range rows {
+		if err := m.Reject(row); err != nil {
+			return filled(err, table)
+		}
+	}
+	return nil
+}
+
+func day(row Row) string {
+	at, _ := row["Timestamp"].(time.Time)
+	return at.UTC().Format(time.DateOnly)
+}
+
+func (m *Memory) storeLocked(table, token string, rows []Row) {
+	if m.tokens[token] {
+		return
+	}
+	m.tokens[token] = true
+	m.rows[table] = append(m.rows[table], rows...)
+}
+
+// Present counts the rows whose batch id is the batch's.
+func (m *Memory) Present(ctx context.Context, b *sink.Batch) (sink.Presence, error) {
+	table := b.Layout().Table().FullName()
+	if err := ctx.Err(); err != nil {
+		return sink.Presence{}, &sink.Error{Class: sink.Transient, Op: "ask for rows in", Table: table, Err: err}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asks++
+	if len(m.answers) > 0 {
+		err := m.answers[0]
+		m.answers = m.answers[1:]
+		var known *sink.Error
+		if errors.As(err, &known) {
+			err = filled(known, table)
+		}
+		if err != nil {
+			return sink.Presence{}, err
+		}
+	}
+	var found sink.Presence
+	if l := m.running[table+"\x00"+b.ID()]; l != nil {
+		if l.asks--; l.asks > 0 {
+			found.Running = true
+		} else {
+			m.storeLocked(l.table, l.token, l.rows)
+			delete(m.running, table+"\x00"+b.ID())
+		}
+	}
+	for _, row := range m.rows[table] {
+		if row[schema.BatchIDColumn] == b.ID() {
+			found.Rows++
+		}
+	}
+	return found, nil
+}

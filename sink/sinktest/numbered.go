@@ -1,0 +1,108 @@
+package sinktest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// NumberColumn is the column of Table's that has a row's number.
+const NumberColumn = "Number"
+
+// Day is the day of all rows that Maker makes, unless told otherwise.
+var Day = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+
+// Table returns a table for numbered rows, with one partition a day.
+func Table(database, name string) *schema.Table {
+	column := func(name, text string, source schema.Source) schema.Column {
+		t, err := schema.ParseType(text)
+		if err != nil {
+			panic(fmt.Sprintf("sinktest: %v", err))
+		}
+		return schema.Column{Name: name, Type: t, Source: source}
+	}
+	return &schema.Table{
+		Database: database, Name: name,
+		Columns: []schema.Column{
+			column("Timestamp", "DateTime64(9, 'UTC')", schema.Source{Field: schema.FieldTime}),
+			column(NumberColumn, "UInt64", schema.Source{Field: schema.FieldAttribute, Key: "number"}),
+			column("Body", "String", schema.Source{Field: schema.FieldBody}),
+			column(schema.BatchIDColumn, "LowCardinality(String)", schema.Source{Field: schema.FieldBatchID}),
+		},
+		PartitionBy: "toDate(Timestamp)",
+		OrderBy:     "Timestamp",
+	}
+}
+
+// Maker makes batches of numbered rows. It may be used by several goroutines at once.
+type Maker struct {
+	// Layout is the table's.
+	Layout *sink.Layout
+	// Body is the text in every row.
+	Body string
+	// RequestRows is how many rows come from one request. 0: ten.
+	RequestRows int
+}
+
+// NewMaker returns a maker for a table that Table has returned.
+func NewMaker(t testing.TB, table *schema.Table) *Maker {
+	t.Helper()
+	layout, err := sink.NewLayout(table, "numbered", time.UTC)
+	if err != nil {
+		t.Fatalf("layout: %v", err)
+	}
+	return &Maker{Layout: layout, Body: "numbered"}
+}
+
+// Batch returns a batch with rows of these numbers, all of one day.
+func (m *Maker) Batch(t testing.TB, id string, numbers ...uint64) *sink.Batch {
+	return m.batch(t, id, func(int) time.Time { return Day }, numbers)
+}
+
+// Straddling returns a batch that has rows of two days in turn, though it says that all are of the first.
+func (m *Maker) Straddling(t testing.TB, id string, numbers ...uint64) *sink.Batch {
+	return m.batch(t, id, func(i int) time.Time { return Day.AddDate(0, 0, i%2) }, numbers)
+}
+
+func (m *Maker) batch(t testing.TB, id string, at func(int) time.Time, numbers []uint64) *sink.Batch {
+	t.Helper()
+	stream := &schema.Stream{}
+	requestRows := m.RequestRows
+	if requestRows == 0 {
+		requestRows = 10
+	}
+	var b *sink.Batch
+	for i, number := range numbers {
+		entry := schema.Entry{
+			Time: at(i).UnixNano(), ObservedTime: at(i).UnixNano(), Body: m.Body, Stream: stream,
+			Attributes: []schema.Attribute{schema.IntAttribute("number", int64(number))},
+		}
+		origin := sink.Origin{Producer: "producer", Epoch: 1, Sequence: uint64(1 + i/requestRows), ShardID: "TST-1"}
+		if b == nil {
+			partition, refused := m.Layout.NewPartitioner().Of(&entry, &origin)
+			if refused != nil {
+				t.Fatalf("partition of row %d: %v", i, refused)
+			}
+			b = m.Layout.NewBatch(id, partition)
+		}
+		if i%requestRows == 0 {
+			b.Begin(origin, Day)
+		}
+		if refused := b.Append(&entry); refused != nil {
+			t.Fatalf("append row %d: %v", i, refused)
+		}
+	}
+	return b
+}
+
+// Numbers returns the numbers from and up to to, without it.
+func Numbers(from, to uint64) []uint64 {
+	numbers := make([]uint64, 0, to-from)
+	for n := from; n < to; n++ {
+		numbers = append(numbers, n)
+	}
+	return numbers
+}
