@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -99,6 +100,12 @@ func (c *ClickHouse) start(ctx context.Context) (err error) {
 			return fmt.Errorf("find %s: %w", engineName, err)
 		}
 	}
+	// The engine writes relative paths into its tables' metadata and would look for them below themselves.
+	directory, err := filepath.Abs(c.config.Directory)
+	if err != nil {
+		return fmt.Errorf("start ClickHouse: %w", err)
+	}
+	c.config.Directory = directory
 	if err := os.MkdirAll(c.config.Directory, 0o755); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}

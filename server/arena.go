@@ -134,6 +134,9 @@ func (a *arena) skip(place int) {
 
 // attributes returns room for n attributes, or nil where the chunks may grow no more.
 func (a *arena) attributes(n int) []schema.Attribute {
+	if n == 0 {
+		return nil
+	}
 	if len(a.chunks) > 0 {
 		if last := a.chunks[len(a.chunks)-1]; cap(*last)-len(*last) >= n {
 			from := len(*last)

@@ -1,7 +1,21 @@
 package server
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // rawCodec sends and receives bytes as they are.
@@ -16,4 +30,154 @@ func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	*v.(*[]byte) = data.Materialize()
 	return nil
+}
+
+func TestCodecSpeaksProtobuf(t *testing.T) {
+	long := strings.Repeat("x", 5000) // beyond what gRPC pools
+	for _, m := range []proto.Message{
+		&pb.IngestStreamRequest{Sequence: 7, Entries: []*pb.Entry{designEntry(1)}},
+		&pb.IngestStreamResponse{CommittedSequence: 8, Refusals: []*pb.Refusal{{Field: long}}},
+		&pb.IngestResponse{}, &pb.FlushRequest{Table: "t"},
+		&grpc_health_v1.HealthCheckRequest{Service: long}, // has no generated code of vtprotobuf
+	} {
+		data, err := codec{}.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := m.ProtoReflect().New().Interface()
+		if err := proto.Unmarshal(data.Materialize(), back); err != nil || !proto.Equal(m, back) {
+			t.Errorf("Marshal %T: %v, %v", m, back, err)
+		}
+		if err := (codec{}).Unmarshal(data, back); err != nil || !proto.Equal(m, back) {
+			t.Errorf("Unmarshal %T: %v, %v", m, back, err)
+		}
+		data.Free()
+	}
+	if _, err := (codec{}).Marshal(3); err == nil {
+		t.Error("3 is a message")
+	}
+	if err := (codec{}).Unmarshal(nil, new(int)); err == nil {
+		t.Error("an int is a message")
+	}
+}
+
+func TestFrameKeepsTheData(t *testing.T) {
+	pool := &scribbler{}
+	whole := bytes.Repeat([]byte("abc"), 1000)
+	var data mem.BufferSlice
+	for _, part := range [][]byte{whole[:1100], whole[1100:1100], whole[1100:]} {
+		b := pool.Get(len(part))
+		copy(*b, part)
+		data = append(data, mem.NewBuffer(b, pool))
+	}
+	var f frame
+	if err := (codec{}).Unmarshal(data, &f); err != nil {
+		t.Fatal(err)
+	}
+	data.Free() // as gRPC does
+	joined := f.join(pool)
+	if !bytes.Equal(*joined, whole) {
+		t.Error("the frame has lost its data")
+	}
+	pool.Put(joined)
+	f.free()
+	if f.data != nil {
+		t.Error("the frame is not empty")
+	}
+}
+
+// Nothing may read a request's buffer after its release: the fixture's pool overwrites it then, and this router reads
+// until the last moment, from another goroutine. What it has read must be what was sent.
+func TestBuffersAreNotReadAfterRelease(t *testing.T) {
+	f := newFixture(t, nil)
+	var checked sync.WaitGroup
+	var mu sync.Mutex
+	read := map[string]string{}
+	f.router.set(func(r *fakeRouter) {
+		r.script = func(_ context.Context, q *schema.Request, _ func(schema.WaitCause, string)) error {
+			checked.Go(func() {
+				time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
+				mu.Lock()
+				for i, e := range cloneEntries(q.Entries) {
+					read[fmt.Sprintf("%d/%d", q.Sequence, q.Place(i))] = e.Body + e.Attributes[0].Text + e.Service
+				}
+				mu.Unlock()
+				q.Release()
+				q.Settled(&schema.Outcome{})
+			})
+			return nil
+		}
+	})
+	s := f.open(&pb.Open{Producer: "p", ResourceAttributes: []*pb.Attribute{{Key: "service.name", StringValue: "svc"}}})
+	want := map[string]string{}
+	const requests, entries = 200, 20
+	for i := range uint64(requests) {
+		m := &pb.IngestStreamRequest{Sequence: i + 1}
+		for j := range entries {
+			body := strings.Repeat(fmt.Sprint(i), j)
+			e := &pb.Entry{Body: body, Attributes: []*pb.Attribute{{Key: "k", Type: pb.AttributeType_ATTRIBUTE_TYPE_BYTES, BytesValue: []byte(body)}}}
+			if j == 3 {
+				e.Attributes = append(e.Attributes, &pb.Attribute{Key: "bad" + body, Type: 99})
+			} else {
+				want[fmt.Sprintf("%d/%d", i+1, j)] = body + body + "svc"
+			}
+			m.Entries = append(m.Entries, e)
+		}
+		s.send(m)
+	}
+	s.until(func() bool { return s.committed == requests })
+	checked.Wait()
+	for place, got := range want {
+		if read[place] != got {
+			t.Fatalf("entry %s was read as %q, sent as %q", place, read[place], got)
+		}
+	}
+	for _, r := range s.refusals {
+		if want := `attributes["bad` + strings.Repeat(fmt.Sprint(r.Sequence-1), 3) + `"].type`; r.Field != want {
+			t.Fatalf("refused %q, want %q", r.Field, want)
+		}
+	}
+	if len(s.refusals) != requests || len(read) != len(want) {
+		t.Fatalf("%d refusals, %d entries read", len(s.refusals), len(read))
+	}
+	eventually(t, "all buffers", func() bool {
+		f.buffers.mu.Lock()
+		defer f.buffers.mu.Unlock()
+		return f.buffers.out == 0
+	})
+}
+
+// FuzzCodec has the codec and all that reads an undecoded request meet arbitrary bytes.
+func FuzzCodec(f *testing.F) {
+	f.Add(designRequest(2))
+	open, _ := (&pb.IngestStreamRequest{Open: &pb.Open{Producer: "p", Epoch: 3, ScopeAttributes: []*pb.Attribute{{Key: "k"}}}}).MarshalVT()
+	f.Add(open)
+	f.Add([]byte{0x1a, 0x00, 0x1a, 0x02, 0x10, 0x05})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var fr frame
+		if err := (codec{}).Unmarshal(mem.BufferSlice{mem.SliceBuffer(data)}, &fr); err != nil {
+			t.Fatal(err)
+		}
+		o, err := readOutline(data)
+		var m pb.IngestStreamRequest
+		theirs := proto.Unmarshal(data, &m)
+		if err != nil || theirs != nil {
+			return // stricter in known fields of another wire type, laxer in what is not UTF-8
+		}
+		if o.sequence != m.Sequence || o.entries != len(m.Entries) || o.hasOpen != (m.Open != nil) {
+			t.Fatalf("outline %+v of %v", o, &m)
+		}
+		n, err := countAllAttributes(data)
+		want := 0
+		for _, e := range m.Entries {
+			want += len(e.Attributes)
+		}
+		if err == nil && n != want {
+			t.Fatalf("%d attributes, want %d", n, want)
+		}
+		c := testConfig()
+		if got, err := c.decodeOpening(data, &o); err == nil && m.Open != nil && !proto.Equal(got, m.Open) {
+			t.Fatalf("opening %v, want %v", got, m.Open)
+		}
+	})
 }

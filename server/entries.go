@@ -87,7 +87,7 @@ func (d *decoder) entry(data []byte) (*schema.Refusal, error) {
 	if refusal := tooLarge(len(data), attributeCount, d.bounds); refusal != nil {
 		return refusal, nil
 	}
-	d.message.ResetVT()
+	d.clear()
 	if err := d.message.UnmarshalVTUnsafe(data); err != nil {
 		return nil, errNotProtobuf
 	}
@@ -100,7 +100,6 @@ func (d *decoder) entry(data []byte) (*schema.Refusal, error) {
 	}
 	for i, a := range d.message.Attributes {
 		viewAttribute(a, &attributes[i])
-		a.BytesValue = nil // or a pooled message would keep the receive buffer
 	}
 	entries := d.arena.entries
 	*entries = (*entries)[:len(*entries)+1]
@@ -127,12 +126,23 @@ func tooLarge(bytes, attributes int, b bounds) *schema.Refusal {
 	return nil
 }
 
+// clear empties the message. It does what ResetVT does without registering each message with protobuf's reflection,
+// which nothing here needs and which took a quarter of the time of decoding.
+func (d *decoder) clear() {
+	attributes := d.message.Attributes
+	for _, a := range attributes {
+		*a = pb.Attribute{}
+	}
+	d.message = pb.Entry{}
+	d.message.Attributes = attributes[:0]
+}
+
 // reset makes the decoder fit for the pool.
 func (d *decoder) reset() {
+	d.clear()
 	if cap(d.message.Attributes) > maxPooledAttributes {
 		d.message.Attributes = nil
 	}
-	d.message.ResetVT()
 	d.values, d.arena = nil, nil
 }
 

@@ -89,9 +89,8 @@ func (r *request) grant(ctx context.Context, bytes int) error {
 
 // decode makes views of the entries and sets refusals to what is wrong with those that it left out.
 func (r *request) decode(ctx context.Context, stream *defaults) error {
-	own := *stream
-	own.received = r.Received.UnixNano()
-	values := &own
+	values := *stream
+	values.received = r.Received.UnixNano()
 	data := *r.buffer
 	var views int
 	r.arena, views = r.intake.memory.plan(len(data), r.outline.entries)
@@ -100,9 +99,9 @@ func (r *request) decode(ctx context.Context, stream *defaults) error {
 			return err
 		}
 	}
-	err := r.decodeInto(ctx, values)
+	err := r.decodeInto(ctx, &values)
 	if err == errArenaFull {
-		err = r.decodeExact(ctx, values)
+		err = r.decodeExact(ctx, &values)
 	}
 	if err == errNotProtobuf {
 		return statusMalformed()

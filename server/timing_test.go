@@ -116,6 +116,7 @@ func (b *bubble) close(pipes ...*pipe) {
 func (p *pipe) all(t *testing.T) *testStream {
 	s := &testStream{t: t}
 	for {
+		time.Sleep(10 * time.Millisecond) // longer than ResponseInterval
 		synctest.Wait()
 		select {
 		case r := <-p.out:
@@ -299,7 +300,7 @@ func TestUnreadRefusalsStopTheReading(t *testing.T) {
 			select {
 			case p.in <- &pb.IngestStreamRequest{Sequence: sent + 1, Entries: bad}:
 				sent++
-			case <-time.After(time.Second):
+			case <-time.After(100 * time.Millisecond):
 			}
 			if sent < 3 {
 				synctest.Wait()

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"time"
@@ -9,8 +11,8 @@ import (
 	"github.com/logbatcher/logbatcher/sink"
 )
 
-// maxLetterBytes keeps a dead letter of entries within what the queue takes at most in one piece.
-const maxLetterBytes = 1<<20 - 64<<10
+// maxLetterBytes is the payload above which a dead letter would not fit the queue's 1 MiB with the rest of what it says.
+const maxLetterBytes = 1<<20 - 192<<10
 
 // letters gathers the entries of one request that the gateway itself sends to the dead-letter queue,
 // grouped by route and reason.
@@ -87,9 +89,23 @@ func (l *letter) deadLetter(p *pending, id string) *sink.DeadLetter {
 		}},
 		Rows: l.rows, Format: sink.FormatJSONEntries, Payload: l.payload,
 	}
+	if len(l.payload) > maxLetterBytes {
+		letter.Format, letter.Payload = sink.FormatJSONEntriesGzip, compressed(l.payload)
+	}
 	if l.route != nil {
 		letter.Route, letter.Table = l.route.Name, l.route.Table.FullName()
 		letter.SchemaHash = l.route.layout.SchemaHash()
 	}
 	return letter
+}
+
+// compressed makes an entry of 768 KiB fit, the largest that the configuration allows: what JSON adds to it, escapes or base64, is what
+// gzip takes away.
+func compressed(payload []byte) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	// Writing to memory fails only where memory ends, which is no error but the end of the process.
+	_, _ = w.Write(payload)
+	_ = w.Close()
+	return b.Bytes()
 }

@@ -514,3 +514,19 @@ func TestReloadLosesNothing(t *testing.T) {
 		r.stop()
 	})
 }
+
+func TestLetterOfALargeEntryFitsTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		kept := firehose(t)
+		kept.OnTimeOutOfRange = schema.DeadLetter
+		r := start(t, testConfig(), delivery, kept)
+		e := entry("a", "EWR", time.Now().Add(-400*24*time.Hour))
+		e.Body = strings.Repeat("\x01", 256<<10) // six bytes each in JSON
+		r.send(e)
+		r.stop()
+		if len(delivery.letters) != 1 || len(delivery.letters[0].Payload) > maxLetterBytes {
+			t.Errorf("%d letters, want one that fits the queue", len(delivery.letters))
+		}
+	})
+}

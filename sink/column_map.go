@@ -185,6 +185,7 @@ func (r *attributeReader) read(attributes []schema.Attribute) {
 		}
 		if mark.row == r.row {
 			c.abandon()
+			r.names.undo()
 			r.readDuplicates(attributes)
 			break
 		}

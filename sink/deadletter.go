@@ -30,7 +30,7 @@ type DeadLetter struct {
 	SchemaHash string
 	// Rows is how many rows Payload has.
 	Rows int
-	// Format says how to read Payload: "Native" (a ClickHouse Native block) or "JSONEntries" (schema.Entry as JSON, one a line).
+	// Format says how to read Payload: "Native" (a ClickHouse Native block) "JSONEntries" (schema.Entry as JSON, one a line) or "JSONEntries+gzip".
 	Format string
 	// Payload has the rows.
 	Payload []byte
@@ -42,6 +42,8 @@ const (
 	FormatNative = "Native"
 	// FormatJSONEntries is one JSON object a line, an entry each, for rows that could not be made.
 	FormatJSONEntries = "JSONEntries"
+	// FormatJSONEntriesGzip is the same, compressed, where it would be too large otherwise: JSON writes a control character in six bytes.
+	FormatJSONEntriesGzip = "JSONEntries+gzip"
 )
 
 // DeadLetters keeps what tables refuse.

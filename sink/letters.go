@@ -9,8 +9,12 @@ import (
 	"time"
 )
 
-// maxLetterBytes bounds a dead letter's payload.
-const maxLetterBytes = 1 << 20
+// A dead letter is at most 1 MiB with all that it says of its rows. These bounds of payload and origins
+// leave room for the rest.
+const (
+	maxLetterBytes   = 1<<20 - 192<<10
+	maxLetterOrigins = 500
+)
 
 // refusal is a range of rows that the table has refused for good.
 type refusal struct {
@@ -77,7 +81,7 @@ func (v *delivery) writeLetters(ctx context.Context) (left []RowRange, err error
 	for len(queue) > 0 {
 		r := queue[0]
 		letter, err := v.letter(&r)
-		if err == nil && len(letter.Payload) > maxLetterBytes && letter.Rows > 1 {
+		if err == nil && letter.Rows > 1 && (len(letter.Payload) > maxLetterBytes || len(letter.Origins) > maxLetterOrigins) {
 			parts := halves(r.rows)
 			second := r
 			queue[0].rows, second.rows = parts[0], parts[1]

@@ -276,24 +276,3 @@ func (v *delivery) hold(ctx context.Context, p *piece, failure *Error) (*verdict
 func (v *delivery) heldTooLong(s *settling) bool {
 	return v.holdFor > 0 && !s.heldSince.IsZero() && time.Since(s.heldSince) >= v.holdFor
 }
-
-// migrate lets the migrator run for the piece, once. It says whether the piece is to be tried again at once.
-func (v *delivery) migrate(ctx context.Context, p *piece) (again bool, err error) {
-	s := &p.settling
-	if v.config.Migrator == nil || s.migration > 0 {
-		return false, nil
-	}
-	count, migrationErr := v.table.migration.run(ctx, s.last, func() error {
-		return v.config.Migrator.Migrate(ctx, p.batch.Layout().Table())
-	})
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	if migrationErr != nil {
-		// It runs again after the next attempt: what stopped it may pass.
-		v.log.Error("migration", "table", v.table.name, "error", migrationErr)
-		return false, nil
-	}
-	s.migration = count
-	return true, nil
-}

@@ -235,6 +235,8 @@ func (g *gateway) serverConfig() (server.Config, error) {
 	s := server.DefaultConfig()
 	s.Instance, s.Colo, s.Log, s.Registerer = g.instance, g.config.Colo, g.log, g.registry
 	s.MaxRequestBytes, s.MaxRequestEntries, s.MaxEntryBytes = int(c.Limits.MaxRequestBytes), c.Limits.MaxRequestEntries, int(c.Limits.MaxEntryBytes)
+	s.MaxEntryAttributes, s.MaxProducers = c.Limits.MaxEntryAttributes, c.Limits.MaxProducers
+	s.FinishTimeout, s.UnaryTimeout, s.ProducerIdle = c.FinishTimeout, c.UnaryTimeout, c.ProducerIdle
 	s.MaxStreams, s.MaxConnectionStreams = g.config.Capacity().MaxStreams, c.Limits.MaxStreamsPerConnection
 	s.StreamWindowBytes, s.ConnectionWindowBytes = int(c.Windows.Stream), int(c.Windows.Connection)
 	s.StreamAge, s.StreamDrain, s.MaxConnectionAge = c.StreamAge, c.DrainTimeout, c.ConnectionAge

@@ -103,6 +103,13 @@ func (a *address) known(ctx context.Context) (map[string]bool, error) {
 	return settings, nil
 }
 
+// forgetSettings has the server asked again.
+func (a *address) forgetSettings() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.settings = nil
+}
+
 // insertKey is the key of a context's insertParameters.
 type insertKey struct{}
 

@@ -17,6 +17,9 @@ import (
 // codeInsertWasDeduplicated is ClickHouse telling of a token that it knows, where it is asked to tell.
 const codeInsertWasDeduplicated = 389
 
+// codeUnknownSetting is ClickHouse refusing a setting that it does not know.
+const codeUnknownSetting = 115
+
 // statusRules is what an HTTP status without ClickHouse's error code means: it is a proxy's answer. For those that
 // are not here it is Ambiguous from 500 on, since the proxy may have sent the request on, and Hold below.
 var statusRules = map[int]struct {

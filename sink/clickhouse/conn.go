@@ -22,9 +22,7 @@ func (s *Sink) Conn() *Conn { return &Conn{s} }
 
 // Exec runs a statement that returns no rows. The error is an *sink.Error without a table.
 func (c *Conn) Exec(ctx context.Context, statement string) error {
-	return c.sink.first(ctx, func(a *address) error {
-		return a.conn.Exec(ctx, statement)
-	})
+	return c.sink.first(ctx, func(a *address) error { return a.exec(ctx, statement) })
 }
 
 // Query runs a statement and returns all its rows as text. NULL is the empty string. The error is
@@ -73,10 +71,22 @@ func (s *Sink) first(ctx context.Context, run func(*address) error) error {
 	return last
 }
 
+// waiting has the server answer when it knows the outcome, so that no error comes behind a status of 200.
+func waiting(ctx context.Context) context.Context {
+	return clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{waitEndOfQuery: 1}))
+}
+
+// exec runs a statement that returns no rows.
+func (a *address) exec(ctx context.Context, statement string) error {
+	if err := a.conn.Exec(waiting(ctx), statement); err != nil {
+		return fmt.Errorf("%s: %w", a.name, err)
+	}
+	return nil
+}
+
 // query runs a statement and returns its rows as text.
 func (a *address) query(ctx context.Context, statement string) ([][]string, error) {
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{waitEndOfQuery: 1}))
-	answer, err := a.conn.QueryFormat(ctx, "TabSeparated", statement)
+	answer, err := a.conn.QueryFormat(waiting(ctx), "TabSeparated", statement)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.name, err)
 	}

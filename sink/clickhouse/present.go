@@ -109,7 +109,7 @@ func (s *Sink) synchronize(ctx context.Context, asked []*address, table *schema.
 	}
 	var err error
 	for _, a := range asked {
-		if err = a.conn.Exec(ctx, "SYSTEM SYNC REPLICA "+tableName(table)+" LIGHTWEIGHT"); err == nil {
+		if err = a.exec(ctx, "SYSTEM SYNC REPLICA "+tableName(table)+" LIGHTWEIGHT"); err == nil {
 			return nil
 		}
 	}

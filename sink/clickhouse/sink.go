@@ -70,6 +70,9 @@ func (s *Sink) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error 
 	} else {
 		to.back()
 	}
+	if failure.Code == codeUnknownSetting {
+		to.forgetSettings() // the server is another than when it was asked
+	}
 	if failure.Class == sink.Shape {
 		s.misjudged.add(table.FullName())
 	}

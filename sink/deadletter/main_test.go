@@ -13,6 +13,7 @@ import (
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -106,6 +107,16 @@ func listAll(t *testing.T, q *Queue) []Stored {
 		all = append(all, page...)
 		after = page[len(page)-1].StreamID
 	}
+}
+
+// valueOf returns what a counter or a gauge stands at.
+func valueOf(t *testing.T, m prometheus.Metric) float64 {
+	t.Helper()
+	var out dto.Metric
+	if err := m.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.GetCounter().GetValue() + out.GetGauge().GetValue() // one of them is not there
 }
 
 func wantKind(t *testing.T, err error, kind Kind) *Error {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 func TestWriteOnceHoweverOftenWritten(t *testing.T) {
@@ -29,10 +28,10 @@ func TestWriteOnceHoweverOftenWritten(t *testing.T) {
 		if all[0].Problem != nil || !reflect.DeepEqual(all[0].Letter, *want) {
 			t.Errorf("read %+v (%v)\nwant %+v", all[0].Letter, all[0].Problem, *want)
 		}
-		if got := testutil.ToFloat64(q.metrics.repeats); got != 2 {
+		if got := valueOf(t, q.metrics.repeats); got != 2 {
 			t.Errorf("repeats = %v, want 2", got)
 		}
-		if got := testutil.ToFloat64(q.metrics.rows.WithLabelValues("logs.firehose", "row")); got != 3 {
+		if got := valueOf(t, q.metrics.rows.WithLabelValues("logs.firehose", "row")); got != 3 {
 			t.Errorf("rows = %v, want 3", got)
 		}
 
@@ -179,14 +178,14 @@ func TestFullQueueHoldsWritersUntilThereIsRoom(t *testing.T) {
 		if n < 15 || n > 21 {
 			t.Errorf("%d letters of 100 000 bytes fit into %d bytes", n, q.cfg.MaxBytes)
 		}
-		if got := testutil.ToFloat64(q.metrics.fullness); got < 0.8 || got > 1 {
+		if got := valueOf(t, q.metrics.fullness); got < 0.8 || got > 1 {
 			t.Errorf("fullness = %v, want about 1", got)
 		}
 		mustWrite(t, q, letter("fill-0", 100_000)) // a repeat needs no room
 
 		done := make(chan error, 1)
 		go func() { done <- q.Write(t.Context(), letter("late", 100_000)) }()
-		for testutil.ToFloat64(q.metrics.waiting) != 1 {
+		for valueOf(t, q.metrics.waiting) != 1 {
 			time.Sleep(time.Millisecond)
 		}
 		select {
@@ -201,7 +200,7 @@ func TestFullQueueHoldsWritersUntilThereIsRoom(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatalf("write after room was made: %v", err)
 		}
-		if got := testutil.ToFloat64(q.metrics.waiting); got != 0 {
+		if got := valueOf(t, q.metrics.waiting); got != 0 {
 			t.Errorf("waiting = %v, want 0", got)
 		}
 		if all := listAll(t, q); len(all) != n-1 || all[len(all)-1].Letter.ID != "late" {
@@ -227,10 +226,10 @@ func TestTrimTakesTheOldest(t *testing.T) {
 			}
 		}
 		gone := float64(letters - len(all))
-		if got := testutil.ToFloat64(q.metrics.trimmed); got != gone {
+		if got := valueOf(t, q.metrics.trimmed); got != gone {
 			t.Errorf("trimmed = %v, want %v", got, gone)
 		}
-		if got := testutil.ToFloat64(q.metrics.trimmedRows); got != 3*gone {
+		if got := valueOf(t, q.metrics.trimmedRows); got != 3*gone {
 			t.Errorf("trimmed rows = %v, want %v", got, 3*gone)
 		}
 	})
@@ -269,7 +268,7 @@ func TestRunMeasuresAtOnceAndEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()
-	for testutil.ToFloat64(q.metrics.queued) != 1 {
+	for valueOf(t, q.metrics.queued) != 1 {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()

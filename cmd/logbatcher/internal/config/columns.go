@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
 )
 
 // identifier is what names of databases, tables, columns and indexes look like.
@@ -17,6 +18,9 @@ const identifierRule = "a name is letters, digits and _, does not begin with a d
 // builder makes schema values of columns and routes, and collects what is wrong with them.
 type builder struct {
 	problems []schema.Problem
+	// columnsWrong says that the list of columns has problems, so that those of the tables made of it are
+	// no news.
+	columnsWrong bool
 }
 
 // report adds a problem.
@@ -44,16 +48,20 @@ func (b *builder) columns(list []Column) []schema.Column {
 	first := map[string]int{}
 	for i := range list {
 		path := fmt.Sprintf("columns[%d]", i)
+		problems := len(b.problems)
 		column := b.column(&list[i], path)
-		if b.identifier(path+".name", list[i].Name) {
-			if before, taken := first[column.Name]; taken {
-				b.report(path+".name", "columns[%d] has the name %s already; a name is there once", before, column.Name)
-				continue
-			}
-			first[column.Name] = i
+		named := b.identifier(path+".name", list[i].Name)
+		if before, taken := first[column.Name]; named && taken {
+			b.report(path+".name", "columns[%d] has the name %s already; a name is there once", before, column.Name)
+			continue
+		}
+		first[column.Name] = i
+		if len(b.problems) == problems {
+			b.layout(&schema.Table{Columns: []schema.Column{column}}, "", path)
 		}
 		columns = append(columns, column)
 	}
+	b.columnsWrong = len(b.problems) > 0
 	return columns
 }
 
@@ -93,6 +101,18 @@ func (b *builder) column(c *Column, path string) schema.Column {
 			schema.BatchIDColumn)
 	}
 	return column
+}
+
+// layout reports what the batches of a table could not do, such as turn a default into its column's type.
+func (b *builder) layout(table *schema.Table, route, path string) {
+	_, err := sink.NewLayout(table, route, nil)
+	if err == nil {
+		return
+	}
+	prefix := fmt.Sprintf("route %q, table %s: ", route, table.FullName())
+	for _, text := range strings.Split(strings.TrimPrefix(err.Error(), prefix), "\n"+prefix) {
+		b.report(path, "%s", strings.ReplaceAll(text, "\n", "; "))
+	}
 }
 
 // sourceFits reports types that can hold no value of their source.

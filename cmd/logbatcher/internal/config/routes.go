@@ -69,6 +69,7 @@ func (b *builder) route(r *Route, list []schema.Column, database, path string) *
 			MaxAge: r.Retention.MaxAge, Interval: r.Retention.Interval, Column: r.Retention.Column, Precise: r.Retention.Precise,
 		},
 	}
+	before := len(b.problems)
 	switch {
 	case r.Name == "":
 		b.report(path+".name", "a route has a name; write one")
@@ -88,6 +89,9 @@ func (b *builder) route(r *Route, list []schema.Column, database, path string) *
 	b.indexes(r, table, path, columnsKnown)
 	b.settings(r, table, path)
 	b.ages(route, path, columnsKnown)
+	if !b.columnsWrong && len(b.problems) == before {
+		b.layout(table, route.Name, path)
+	}
 	return route
 }
 

@@ -1,0 +1,426 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+func TestHealthFollowsReadiness(t *testing.T) {
+	f := newFixture(t, nil)
+	health := grpc_health_v1.NewHealthClient(f.conn)
+	state := func(service string) grpc_health_v1.HealthCheckResponse_ServingStatus {
+		r, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Status
+	}
+	eventually(t, "SERVING", func() bool { return state("") == grpc_health_v1.HealthCheckResponse_SERVING })
+	f.readiness.mu.Lock()
+	f.readiness.reasons = []string{"no room"}
+	f.readiness.mu.Unlock()
+	eventually(t, "NOT_SERVING", func() bool {
+		return state("logbatcher.v1.IngestService") == grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	})
+	if state("logbatcher.v1.AdminService") != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Error("AdminService is not SERVING")
+	}
+}
+
+func TestReflection(t *testing.T) {
+	f := newFixture(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream, err := grpc_reflection_v1.NewServerReflectionClient(f.conn).ServerReflectionInfo(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ask := range []*grpc_reflection_v1.ServerReflectionRequest{
+		{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{}},
+		{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "logbatcher.v1.IngestService"}},
+	} {
+		if err := stream.Send(ask); err != nil {
+			t.Fatal(err)
+		}
+		r, err := stream.Recv()
+		if err != nil || r.GetErrorResponse() != nil {
+			t.Fatalf("%v, %v", r, err)
+		}
+		if list := r.GetListServicesResponse(); list != nil && !strings.Contains(list.String(), "logbatcher.v1.IngestService") {
+			t.Errorf("services %v", list)
+		}
+	}
+}
+
+func TestAdmin(t *testing.T) {
+	f := newFixture(t, nil)
+	f.admin.shards = []schema.ShardState{{Number: 1, QueuedRequests: 2, InsertsInFlight: 3, RowsInFlight: 4, OpenBatches: []schema.OpenBatch{{ID: "b", Table: "d.t", Partition: "p", Rows: 5, Bytes: 6, Age: 7}}}}
+	f.admin.routes = []schema.RouteState{{
+		Name: "r", Table: "d.t", Filter: strings.Repeat("f", 2000), HeldReason: "grants\xff", RowsRouted: 1,
+		LastFailedBatch: &schema.FailedBatch{ID: "b", Rows: 2, Time: time.Unix(3, 4), Attempt: 5, Class: "hold", Code: 497, Message: "m"},
+	}}
+	f.admin.explanation = schema.Explanation{ShardID: "EWR-1", Routes: []schema.RouteExplanation{
+		{Route: "r", Table: "d.t", Matches: true, Conditions: []string{"a"}, Refusal: &schema.Refusal{Reason: schema.TimeTooOld}},
+	}}
+	client := pb.NewAdminServiceClient(f.conn)
+	shards, err := client.ListShards(t.Context(), &pb.ListShardsRequest{})
+	if err != nil || shards.Instance != "i1" || shards.Shards[0].OpenBatches[0].AgeNanos != 7 {
+		t.Errorf("%v, %v", shards, err)
+	}
+	routes, err := client.ListRoutes(t.Context(), &pb.ListRoutesRequest{})
+	if err != nil || routes.UnmatchedEntries != 7 || !routes.Routes[0].Held || len(routes.Routes[0].Filter) != 2000 || routes.Routes[0].LastFailedBatch.TimeUnixNano != 3_000_000_004 {
+		t.Errorf("%v, %v", routes, err)
+	}
+	flushed, err := client.Flush(t.Context(), &pb.FlushRequest{})
+	if err != nil || flushed.Batches != 2 || flushed.Rows != 300 {
+		t.Errorf("%v, %v", flushed, err)
+	}
+	explained, err := client.Explain(t.Context(), &pb.ExplainRequest{Entry: &pb.Entry{Body: "x"}, Open: &pb.Open{Colo: "EWR"}})
+	if err != nil || explained.ShardId != "EWR-1" || explained.Routes[0].Refusal.Reason != pb.RefusalReason_REFUSAL_REASON_TIME_TOO_OLD {
+		t.Errorf("%v, %v", explained, err)
+	}
+	if e := f.admin.explained; e.Body != "x" || e.Colo != "EWR" || e.Time == 0 || e.Stream == nil {
+		t.Errorf("explained %+v", e)
+	}
+	explained, err = client.Explain(t.Context(), &pb.ExplainRequest{Entry: &pb.Entry{SeverityNumber: 30}})
+	if err != nil || len(explained.Refusals) != 1 || explained.Refusals[0].Field != "severity_number" {
+		t.Errorf("%v, %v", explained, err)
+	}
+	f.admin.err = schema.ErrUnknownTable
+	_, err = client.Flush(t.Context(), &pb.FlushRequest{Table: "nope"})
+	wantStatus(t, err, codes.NotFound, "UNKNOWN_TABLE")
+}
+
+func TestReasonsHaveTheSameNumbers(t *testing.T) {
+	for n, name := range pb.RefusalReason_name {
+		want := strings.ToLower(strings.TrimPrefix(name, "REFUSAL_REASON_"))
+		if n == 0 {
+			want = "none"
+		}
+		if got := schema.Reason(n).String(); got != want {
+			t.Errorf("reason %d is %q here and %q on the wire", n, got, name)
+		}
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	if _, err := newMetrics(registry); err != nil {
+		t.Fatal(err)
+	}
+	readiness := &fakeReadiness{}
+	h := NewHTTP(registry, readiness)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(listener) }()
+	transport := &http.Transport{}
+	client := &http.Client{Transport: transport}
+	get := func(path string) (int, string) {
+		r, err := client.Get("http://" + listener.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Body.Close() }()
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(body)
+	}
+	want := func(path string, code int, part string) {
+		t.Helper()
+		if got, body := get(path); got != code || !strings.Contains(body, part) {
+			t.Errorf("%s: %d %q", path, got, body)
+		}
+	}
+	want("/livez", 200, "alive")
+	want("/readyz", 200, "ready\n")
+	want("/metrics", 200, "logbatcher_open_streams 0")
+	want("/", 404, "")
+	readiness.degraded = []string{"clickhouse away"}
+	want("/readyz", 200, "clickhouse away")
+	readiness.reasons = []string{"no room"}
+	want("/readyz", 503, "no room")
+	transport.CloseIdleConnections()
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// run serves a server that the test shuts down itself.
+func (f *fixture) shutdown(within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	return f.server.Shutdown(ctx)
+}
+
+func TestShutdownDrainsStreams(t *testing.T) {
+	f := newFixture(t, nil)
+	moves, stays := f.open(&pb.Open{Producer: "moves"}), f.open(&pb.Open{Producer: "stays"})
+	stays.request(1, "a")
+	results := make(chan error, 2)
+	go func() {
+		for moves.drain == nil {
+			moves.next()
+		}
+		moves.request(1, "last")
+		_ = moves.stream.CloseSend()
+		results <- moves.end()
+	}()
+	go func() { results <- stays.end() }()
+	start := time.Now()
+	if err := f.shutdown(2 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 1900*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+	for range 2 {
+		if err := <-results; !errors.Is(err, io.EOF) {
+			wantStatus(t, err, codes.Unavailable, "DRAINED_SHUTDOWN")
+		}
+	}
+	if moves.committed != 1 || stays.committed != 1 || stays.drain.Reason != pb.DrainReason_DRAIN_REASON_SHUTDOWN {
+		t.Errorf("committed %d and %d, drain %v", moves.committed, stays.committed, stays.drain)
+	}
+	if ready, reasons := f.server.Readiness().Ready(); ready || len(reasons) != 1 {
+		t.Errorf("ready %v %v", ready, reasons)
+	}
+}
+
+func TestShutdownWithClickHouseAway(t *testing.T) {
+	router, budget := &fakeRouter{hold: true}, &fakeBudget{}
+	s, err := New(testConfig(), router, budget, &fakeAdmin{}, &fakeReadiness{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener) }()
+	f := &fixture{t: t, server: s, router: router, address: listener.Addr().String()}
+	f.conn = f.dial()
+	defer func() { _ = f.conn.Close() }()
+	f.client = pb.NewIngestServiceClient(f.conn)
+	stream := f.open(&pb.Open{Producer: "p"})
+	stream.request(1, "a")
+	unary := make(chan error, 1)
+	go func() {
+		_, err := f.ingest(&pb.IngestRequest{Entries: entriesOf("b")})
+		unary <- err
+	}()
+	eventually(t, "two requests", func() bool { return len(router.routed()) == 2 })
+	ended := make(chan error, 1)
+	go func() { ended <- stream.end() }()
+	if err := f.shutdown(500 * time.Millisecond); err == nil || !strings.Contains(err.Error(), "2 streams and calls") {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	wantStatus(t, <-ended, codes.Unavailable, "NOT_FINISHED")
+	if m := wantStatus(t, <-unary, codes.Unavailable, "SHUTTING_DOWN"); m["state"] != "accepted" {
+		t.Errorf("known %v", m)
+	}
+	if stream.received != 1 || stream.committed != 0 {
+		t.Errorf("received %d, committed %d", stream.received, stream.committed)
+	}
+	router.settleHeld(false) // after the server has gone
+	if used, _ := budget.now(); used != 0 {
+		t.Errorf("%d bytes are still charged", used)
+	}
+}
+
+func TestNewRefusesWhatIsWrong(t *testing.T) {
+	if _, err := New(Config{}, &fakeRouter{}, &fakeBudget{}, &fakeAdmin{}, &fakeReadiness{}); err == nil {
+		t.Error("an empty configuration is accepted")
+	}
+	if _, err := New(testConfig(), nil, &fakeBudget{}, &fakeAdmin{}, &fakeReadiness{}); err == nil {
+		t.Error("no router is accepted")
+	}
+}
+
+// A thousand streams whose entries go nowhere must not make memory grow beyond the budget and what each stream may hold.
+func TestThousandSlowStreams(t *testing.T) {
+	const streams, requests, size, limit = 1000, 8, 16 << 10, 4 << 20
+	f := newFixture(t, func(c *Config) {
+		c.StreamWindowBytes, c.MaxStreams, c.MaxConnectionStreams = 64<<10, streams, streams
+		c.MaxRequestBytes, c.MaxEntryBytes, c.MaxOpenBytes = 32<<10, 32<<10, 32<<10
+		c.OpenTimeout = time.Minute
+	})
+	f.server.ingest.intake.memory.buffers = newBytePool() // the scribbler keeps all that it ever gave
+	f.budget.change(func() { f.budget.limit = limit })
+	f.router.set(func(r *fakeRouter) { r.hold = true })
+	body := strings.Repeat("x", size)
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var clients sync.WaitGroup
+	failures := make(chan error, streams)
+	for i := range streams {
+		clients.Go(func() { failures <- f.slowClient(fmt.Sprint(i), requests, body) })
+	}
+	eventually(t, "the budget to be used up", func() bool { used, _ := f.budget.now(); return used > limit-2*size*4 })
+	time.Sleep(300 * time.Millisecond) // all streams push as far as they can
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	_, peak := f.budget.now()
+	if peak > limit {
+		t.Errorf("%d bytes were in flight", peak)
+	}
+	// Each stream: the server's window, the client's write buffer, and the request that waits on either side.
+	bound := uint64(limit + streams*(64<<10+64<<10+4*size))
+	if held := after.HeapInuse - before.HeapInuse; after.HeapInuse > before.HeapInuse && held > bound {
+		t.Errorf("%d MiB are held, the bound is %d MiB", held>>20, bound>>20)
+	}
+	f.router.set(func(r *fakeRouter) { r.hold = false })
+	f.router.settleHeld(false)
+	clients.Wait()
+	close(failures)
+	for err := range failures {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// slowClient sends requests and reads no response until it has sent all.
+func (f *fixture) slowClient(producer string, requests uint64, body string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	stream, err := f.client.IngestStream(ctx)
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&pb.IngestStreamRequest{Open: &pb.Open{Producer: producer}}); err != nil {
+		return err
+	}
+	for i := range requests {
+		if err := stream.Send(&pb.IngestStreamRequest{Sequence: i + 1, Entries: entriesOf(body)}); err != nil {
+			_, err = stream.Recv()
+			return fmt.Errorf("send %d: %w", i+1, err)
+		}
+	}
+	if err := stream.CloseSend(); err != nil {
+		return err
+	}
+	committed := uint64(0)
+	for {
+		r, err := stream.Recv()
+		if errors.Is(err, io.EOF) && committed == requests {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("committed %d: %w", committed, err)
+		}
+		committed = max(committed, r.CommittedSequence)
+	}
+}
+
+// The books: producers whose streams are cut at random and resumed get every sequence committed, and every sequence is
+// routed once, with the bytes that it was sent with.
+func TestNothingLostNothingDoubled(t *testing.T) {
+	f := newFixture(t, nil)
+	f.router.set(func(r *fakeRouter) {
+		r.script = func(ctx context.Context, q *schema.Request, _ func(schema.WaitCause, string)) error {
+			if rand.IntN(10) == 0 {
+				select { // wait like a Router without room; the stream may be cut meanwhile
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(time.Duration(rand.IntN(5)) * time.Millisecond):
+				}
+			}
+			c := *q
+			c.Entries = cloneEntries(q.Entries)
+			r.mu.Lock()
+			r.copies = append(r.copies, &c)
+			r.mu.Unlock()
+			time.AfterFunc(time.Duration(rand.IntN(3000))*time.Microsecond, func() { r.settle(q, &c) })
+			return nil
+		}
+	})
+	const producers, sequences = 6, 150
+	var clients sync.WaitGroup
+	for p := range producers {
+		clients.Go(func() { f.restlessClient(fmt.Sprintf("p%d", p), sequences) })
+	}
+	clients.Wait()
+	got := map[string]int{}
+	for _, r := range f.router.routed() {
+		got[fmt.Sprintf("%s/%d/%s", r.Producer, r.Sequence, r.Entries[0].Body)]++
+	}
+	for p := range producers {
+		for s := range uint64(sequences) {
+			if n := got[fmt.Sprintf("p%d/%d/body %d", p, s+1, s+1)]; n != 1 {
+				t.Errorf("sequence %d of p%d was routed %d times", s+1, p, n)
+			}
+		}
+	}
+	if len(got) != producers*sequences {
+		t.Errorf("%d requests routed", len(got))
+	}
+}
+
+// restlessClient sends sequences over streams that it cuts after a few requests each, until all are committed.
+func (f *fixture) restlessClient(producer string, last uint64) {
+	open := &pb.Open{Producer: producer}
+	for open.CommittedSequence < last {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		stream, err := f.client.IngestStream(ctx)
+		if err == nil {
+			err = stream.Send(&pb.IngestStreamRequest{Open: proto.Clone(open).(*pb.Open)})
+		}
+		var r *pb.IngestStreamResponse
+		if err == nil {
+			r, err = stream.Recv()
+		}
+		if err != nil {
+			f.t.Errorf("%s: opening: %v", producer, err)
+			cancel()
+			return
+		}
+		open.Epoch, open.CommittedSequence = r.Welcome.Epoch, r.Welcome.CommittedSequence
+		for i := range uint64(rand.IntN(30)) + 1 {
+			sequence := open.CommittedSequence + i + 1
+			if sequence > last {
+				_ = stream.CloseSend()
+				break
+			}
+			_ = stream.Send(&pb.IngestStreamRequest{Sequence: sequence, Entries: entriesOf(fmt.Sprintf("body %d", sequence))})
+		}
+		for range rand.IntN(4) {
+			if r, err = stream.Recv(); err != nil {
+				break
+			}
+			open.CommittedSequence = max(open.CommittedSequence, r.CommittedSequence)
+		}
+		cancel() // in the middle of whatever happens
+	}
+}

@@ -1,0 +1,171 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// allStatuses has an example of each function of status.go that makes a status.
+var allStatuses = map[string]struct {
+	code codes.Code
+	err  error
+}{
+	"statusInvalid":              {codes.InvalidArgument, statusInvalid("X", violation{"a\xff", "b\xff"}, violation{"c", "d"})},
+	"statusInvalidOpening":       {codes.InvalidArgument, statusInvalidOpening(violation{"a", "b"})},
+	"statusNotOpened":            {codes.InvalidArgument, statusNotOpened()},
+	"statusOpenedTwice":          {codes.InvalidArgument, statusOpenedTwice()},
+	"statusOpeningNotAlone":      {codes.InvalidArgument, statusOpeningNotAlone()},
+	"statusZeroSequence":         {codes.InvalidArgument, statusZeroSequence()},
+	"statusAnonymousSequence":    {codes.InvalidArgument, statusAnonymousSequence()},
+	"statusSequenceWithoutEpoch": {codes.InvalidArgument, statusSequenceWithoutEpoch()},
+	"statusMalformed":            {codes.InvalidArgument, statusMalformed()},
+	"statusGap":                  {codes.OutOfRange, statusGap(4, 9)},
+	"statusAltered":              {codes.FailedPrecondition, statusAltered(4)},
+	"statusNoLog":                {codes.FailedPrecondition, statusNoLog()},
+	"statusOldEpoch":             {codes.Aborted, statusOldEpoch(1, 2)},
+	"statusSuperseded":           {codes.Aborted, statusSuperseded()},
+	"statusTooLarge":             {codes.ResourceExhausted, statusTooLarge("max_request_entries", 1, 2)},
+	"statusUnavailable":          {codes.Unavailable, statusUnavailable("X", "y\xff", metadata{"k": "v\xff"})},
+	"statusTooManyStreams":       {codes.Unavailable, statusTooManyStreams(3)},
+	"statusTooManyProducers":     {codes.Unavailable, statusTooManyProducers(3)},
+	"statusShuttingDown":         {codes.Unavailable, statusShuttingDown()},
+	"statusDrained":              {codes.Unavailable, statusDrained(true)},
+	"statusNotFinished":          {codes.Unavailable, statusNotFinished(2)},
+	"statusResponsesUnread":      {codes.Unavailable, statusResponsesUnread()},
+	"statusOlderNotFinished":     {codes.Unavailable, statusOlderNotFinished()},
+	"statusRouterClosed":         {codes.Unavailable, statusRouterClosed()},
+	"statusOpenTimeout":          {codes.DeadlineExceeded, statusOpenTimeout(time.Second)},
+	"statusUnaryDeadline":        {codes.DeadlineExceeded, statusUnaryDeadline(metadata{"state": "accepted"})},
+	"statusUnaryShutdown":        {codes.Unavailable, statusUnaryShutdown(metadata{"state": "accepted"})},
+	"statusUnknownTable":         {codes.NotFound, statusUnknownTable("a\xff")},
+	"statusInternal":             {codes.Internal, statusInternal()},
+	"statusOfContext":            {codes.Canceled, statusOfContext(context.Canceled)},
+	"statusOfAdmin":              {codes.Unavailable, statusOfAdmin(errors.New("x\xff"), "")},
+}
+
+func TestAllStatuses(t *testing.T) {
+	for name, c := range allStatuses {
+		st, ok := status.FromError(c.err)
+		if !ok || st.Code() != c.code || st.Message() == "" || !utf8.ValidString(st.Message()) {
+			t.Errorf("%s: %v, want %v", name, c.err, c.code)
+		}
+		var info *errdetails.ErrorInfo
+		var retry *errdetails.RetryInfo
+		var bad *errdetails.BadRequest
+		for _, d := range st.Details() {
+			switch d := d.(type) {
+			case *errdetails.ErrorInfo:
+				info = d
+			case *errdetails.RetryInfo:
+				retry = d
+			case *errdetails.BadRequest:
+				bad = d
+			}
+		}
+		if info == nil || info.Domain != errorDomain || info.Reason == "" || info.Reason != strings.ToUpper(info.Reason) {
+			t.Errorf("%s: ErrorInfo %v", name, info)
+		}
+		if (retry != nil) != (c.code == codes.Unavailable) {
+			t.Errorf("%s: RetryInfo %v", name, retry)
+		}
+		if (bad != nil) != (c.code == codes.InvalidArgument) {
+			t.Errorf("%s: BadRequest %v", name, bad)
+		}
+		if _, err := proto.Marshal(st.Proto()); err != nil {
+			t.Errorf("%s can't be sent: %v", name, err)
+		}
+	}
+}
+
+// All statuses are made in status.go, and the table above has each of them.
+func TestAllStatusesAreListed(t *testing.T) {
+	files, err := parser.ParseDir(token.NewFileSet(), ".", nil, 0) //nolint:staticcheck // one package, no build tags that matter
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range files["server"].Files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				made := strings.HasPrefix(n.Name.Name, "status") && n.Recv == nil && n.Name.Name != "statusOf"
+				if _, listed := allStatuses[n.Name.Name]; made && !listed {
+					t.Errorf("%s is not in allStatuses", n.Name.Name)
+				}
+			case *ast.SelectorExpr:
+				x, _ := n.X.(*ast.Ident)
+				if x != nil && x.Name == "status" && (n.Sel.Name == "Error" || n.Sel.Name == "Errorf" || n.Sel.Name == "New") && name != "status.go" {
+					t.Errorf("%s makes a status", name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestStatusOfErrors(t *testing.T) {
+	wantStatus(t, statusOfContext(context.DeadlineExceeded), codes.DeadlineExceeded, "DEADLINE")
+	wantStatus(t, statusOfAdmin(fmt.Errorf("flush: %w", schema.ErrUnknownTable), "t"), codes.NotFound, "UNKNOWN_TABLE")
+	wantStatus(t, statusOfAdmin(context.Canceled, "t"), codes.Canceled, "CANCELED")
+	c := testConfig()
+	in := &ingest{config: &c}
+	wantStatus(t, in.statusOf(errors.New("a bug")), codes.Internal, "INTERNAL")
+	wantStatus(t, in.statusOf(fmt.Errorf("open: %w", errSuperseded)), codes.Aborted, "SUPERSEDED")
+	wantStatus(t, in.statusOf(errShutdown), codes.Unavailable, "SHUTTING_DOWN")
+	wantStatus(t, in.statusOf(context.Canceled), codes.Canceled, "CANCELED")
+	if in.statusOf(nil) != nil {
+		t.Error("nil has a status")
+	}
+}
+
+func TestText(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                             "",
+		"a\xffb":                       "a\uFFFDb",
+		strings.Repeat("ä", 300):       strings.Repeat("ä", 256) + "…",
+		"x" + strings.Repeat("ä", 300): "x" + strings.Repeat("ä", 255) + "…",
+	} {
+		if got := text(in); got != want {
+			t.Errorf("text(%q) is %q", in, got)
+		}
+	}
+}
+
+func TestConfigValidate(t *testing.T) {
+	c := testConfig()
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	bad := Config{Colo: "a-b", StreamAge: -1, MaxEntryBytes: 9, StreamWindowBytes: 3}
+	err := bad.Validate()
+	for _, name := range []string{
+		"MaxRequestBytes", "MaxEntryBytes is 9, it must not exceed", "StreamAge", "Instance", "Colo", "StreamWindowBytes", "Log and Registerer", "UnaryTimeout",
+	} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%q is not in %v", name, err)
+		}
+	}
+	if got := c.MemoryOutsideBudget(); got < int64(c.MaxStreams)*int64(c.MaxRequestBytes) {
+		t.Errorf("MemoryOutsideBudget is %d", got)
+	}
+	if c.connectionGrace() < c.StreamAge+c.StreamDrain+c.FinishTimeout {
+		t.Error("a connection's grace ends before its streams do")
+	}
+}

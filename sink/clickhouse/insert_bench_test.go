@@ -1,0 +1,34 @@
+package clickhouse_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/clickhouse"
+	"github.com/logbatcher/logbatcher/sink/sinktest"
+)
+
+// What an insert costs the gateway beside the batch itself: bytes and allocations are of this process alone, the engine
+// is another one.
+func BenchmarkInsert(b *testing.B) {
+	for _, compression := range []clickhouse.Compression{clickhouse.CompressNone, clickhouse.CompressLZ4, clickhouse.CompressZSTD} {
+		b.Run(string(compression), func(b *testing.B) {
+			server := embeddedtest.ClickHouse(b)
+			table := createTable(b, server)
+			s := open(b, server, func(c *clickhouse.Config) { c.Compression = compression })
+			maker := sinktest.NewMaker(b, table)
+			maker.Body = "a line of a log of about the length that lines of logs have, which is to say some hundred bytes"
+			batch := maker.Batch(b, "bench", sinktest.Numbers(0, 100_000)...)
+			b.SetBytes(int64(batch.EncodedBytes()))
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				token := fmt.Sprintf("%s-%s-%d", table.Name, compression, i)
+				if err := s.Insert(b.Context(), batch, sink.Attempt{Number: 1, Token: token, QueryID: token}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

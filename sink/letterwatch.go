@@ -1,0 +1,77 @@
+package sink
+
+import (
+	"fmt"
+	"time"
+)
+
+// lettersWatch is what is remembered of the dead-letter queue.
+type lettersWatch struct {
+	waiting int
+	since   time.Time // of the last letter written, or the first that waits
+	err     error
+}
+
+// seenCode is an error whose code is in no table.
+type seenCode struct {
+	at      time.Time
+	message string
+}
+
+func (d *Delivery) lettersWait(change int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.letters.waiting == 0 {
+		d.letters.since, d.letters.err = time.Now(), nil
+	}
+	d.letters.waiting += change
+	d.metrics.lettersWaiting.Set(float64(d.letters.waiting))
+}
+
+func (d *Delivery) letterFailed(letter *DeadLetter, err error) {
+	d.log.Error("write dead letter", "dead_letter", letter.ID, "table", letter.Table, "rows", letter.Rows, "error", err)
+	d.metrics.letterFailures.Inc()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.letters.err = err
+}
+
+func (d *Delivery) letterWritten(letter *DeadLetter) {
+	t := d.watch(letter.Table)
+	t.mu.Lock()
+	t.deadLettered += uint64(letter.Rows)
+	t.mu.Unlock()
+	d.metrics.deadLettered.WithLabelValues(letter.Table).Add(float64(letter.Rows))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.letters.since, d.letters.err = time.Now(), nil
+}
+
+func (d *Delivery) noteUnclassified(failure *Error, now time.Time) {
+	d.metrics.unclassified.WithLabelValues(fmt.Sprint(failure.Code)).Inc()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.codes[failure.Code] = seenCode{now, failure.Error()}
+}
+
+// reasons returns what does not work in the dead-letter queue.
+func (l *lettersWatch) reasons(now time.Time) []string {
+	if l.waiting == 0 || now.Sub(l.since) < troubleAfter {
+		return nil
+	}
+	text := fmt.Sprintf("the dead-letter queue takes nothing since %s; %d dead letters wait", clock(l.since), l.waiting)
+	if l.err != nil {
+		text += fmt.Sprintf(": %v", l.err)
+	}
+	return []string{text}
+}
+
+func codeReasons(codes map[int]seenCode, now time.Time) []string {
+	var reasons []string
+	for code, seen := range codes {
+		if now.Sub(seen.at) < recentCode {
+			reasons = append(reasons, fmt.Sprintf("error code %d is in no table; give it a class in the configuration: %s", code, seen.message))
+		}
+	}
+	return reasons
+}
