@@ -51,7 +51,7 @@ func (in *intake) admit(ctx context.Context, f *frame, received time.Time) (*req
 	}
 	r := &request{intake: in}
 	r.Received = received
-	_, views := in.memory.plan(size, size/minEntryGuess)
+	_, views := in.memory.plan(size, min(size/minEntryGuess, in.config.MaxRequestEntries))
 	if err := r.grant(ctx, slabCap(size)+views); err != nil {
 		f.free()
 		return nil, err

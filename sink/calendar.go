@@ -7,6 +7,8 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
+const secondsPerHour = 60 * 60
+
 // calendar computes what ClickHouse's functions make of a time in a zone, for the years in which they
 // fit their results' types.
 type calendar struct {
@@ -35,25 +37,18 @@ func (c calendar) period(f schema.PartitionFunction, seconds int64) (period, boo
 	case schema.PartitionToStartOfDay:
 		span.value = uint64(span.first)
 	case schema.PartitionToStartOfHour:
-		at := time.Unix(seconds, 0).In(c.location)
-		start := seconds - int64(at.Minute()*60+at.Second())
+		// Hours are counted from the start of the day, not by the clock: where that is changed by less than an
+		// hour, the two are not the same until the next day.
+		start := span.first + (seconds-span.first)/secondsPerHour*secondsPerHour
 		if start < 0 {
 			return period{}, false
 		}
-		// The span is this second to the hour's end where nothing changes the clock in between.
-		span.first, span.next = seconds, seconds+1
-		if end := start + 3600; sameOffset(c.location, start, end-1) {
-			span.first, span.next = start, end
-		}
+		span.first, span.next = start, min(start+secondsPerHour, span.next)
 		span.value = uint64(start)
 	default:
 		span.value = dayFunction(f, days)
 	}
 	return span, true
-}
-
-func sameOffset(location *time.Location, first, last int64) bool {
-	return offsetAt(location, first) == offsetAt(location, last)
 }
 
 // offsetAt is how far the zone is ahead of UTC.

@@ -167,12 +167,21 @@ func compareCalendar(t *testing.T, server *embeddedtest.Server, zone string, ins
 	t.Helper()
 	list := strings.Trim(strings.ReplaceAll(fmt.Sprint(instants), " ", ","), "[]")
 	answer, err := server.Try(t.Context(), `SELECT toYYYYMMDD(toDate(ts)), toYYYYMM(ts), toYYYYMMDD(toMonday(ts)),
-		toUnixTimestamp(toStartOfDay(ts)), toUnixTimestamp(toStartOfHour(ts))
+		toUnixTimestamp(toStartOfDay(ts)), toUnixTimestamp(toStartOfHour(ts)), timeZoneOffset(ts)
 		FROM (SELECT toDateTime(arrayJoin([`+list+`]), '`+zone+`') AS ts) SETTINGS max_query_size = 100000000`, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rows := strings.Split(answer, "\n")
+	location := mustZone(zone)
+	// The two may have different editions of the time zones. Years about which they differ show nothing.
+	disputed := make(map[int]bool)
+	for i, instant := range instants {
+		at := time.Unix(instant, 0).In(location)
+		if _, offset := at.Zone(); fmt.Sprint(offset) != strings.Split(rows[i], "\t")[5] {
+			disputed[at.Year()] = true
+		}
+	}
 	for f, function := range []string{"toDate", "toYYYYMM", "toMonday", "toStartOfDay", "toStartOfHour"} {
 		layout, err := sink.NewLayout(&schema.Table{
 			Database: "d", Name: "t", PartitionBy: function + "(ts)",
@@ -186,6 +195,9 @@ func compareCalendar(t *testing.T, server *embeddedtest.Server, zone string, ins
 		for i, instant := range instants {
 			e := schema.Entry{Time: instant*1e9 + 1, Stream: &schema.Stream{}}
 			want := strings.Split(rows[i], "\t")[f]
+			if disputed[time.Unix(instant, 0).In(location).Year()] {
+				continue
+			}
 			partition, rowError := partitioner.Of(&e, &sink.Origin{})
 			if rowError != nil {
 				if instant > 2*86400 && instant < math.MaxUint32-2*86400 {
@@ -195,7 +207,7 @@ func compareCalendar(t *testing.T, server *embeddedtest.Server, zone string, ins
 			}
 			if partition.ID != want {
 				if wrong++; wrong <= 3 {
-					t.Errorf("%s(%d) in %s, which is %s: %s, ClickHouse has %s", function, instant, zone, time.Unix(instant, 0).In(mustZone(zone)), partition.ID, want)
+					t.Errorf("%s(%d) in %s, which is %s: %s, ClickHouse has %s", function, instant, zone, time.Unix(instant, 0).In(location), partition.ID, want)
 				}
 			}
 		}

@@ -143,20 +143,24 @@ func onErrorOf(choice string) schema.OnError {
 }
 
 // choose returns the columns that a route names, in its order, and the batch's id.
+//
+// FirehoseColumns among the names stands for the firehose's columns, which can also be chosen one by one.
 func (b *builder) choose(list []schema.Column, names []string, path string) []schema.Column {
 	if len(names) == 0 {
 		return withBatchID(list)
 	}
 	known := make([]string, len(list))
 	byName := map[string]schema.Column{schema.BatchIDColumn: schema.BatchColumn()}
+	for _, column := range schema.DefaultColumns() {
+		byName[column.Name] = column
+	}
 	for i, column := range list {
 		known[i] = column.Name
 		byName[column.Name] = column
 	}
 	chosen := make([]schema.Column, 0, len(names)+1)
 	seen := map[string]bool{}
-	for i, name := range names {
-		at := fmt.Sprintf("%s[%d]", path, i)
+	add := func(name, at string) {
 		column, found := byName[name]
 		switch {
 		case seen[name]:
@@ -172,6 +176,16 @@ func (b *builder) choose(list []schema.Column, names []string, path string) []sc
 		}
 		seen[name] = true
 	}
+	for i, name := range names {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if name != FirehoseColumns {
+			add(name, at)
+			continue
+		}
+		for _, column := range schema.DefaultColumns() {
+			add(column.Name, at)
+		}
+	}
 	return withBatchID(chosen)
 }
 
@@ -184,3 +198,6 @@ func withBatchID(columns []schema.Column) []schema.Column {
 	}
 	return append(columns[:len(columns):len(columns)], schema.BatchColumn())
 }
+
+// FirehoseColumns is the name by which a route chooses all columns of the firehose, beside those of the list.
+const FirehoseColumns = schema.DefaultTableName

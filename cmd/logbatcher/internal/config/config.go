@@ -204,7 +204,7 @@ type Route struct {
 	Table  string `yaml:"table" doc:"table, or database.table"`
 	Filter any    `yaml:"filter" doc:"which entries; nothing: all. See filters.md"`
 	// Columns are names from the list. Empty: all of the list.
-	Columns          []string          `yaml:"columns" doc:"columns of the table, chosen from the list; none: all"`
+	Columns          []string          `yaml:"columns" doc:"columns of the table, chosen from the list; otel_logs: those of the firehose; none: all of the list"`
 	Indexes          Indexes           `yaml:"indexes"`
 	PartitionBy      *string           `yaml:"partition_by" doc:"partition key; empty: one partition; nothing: the firehose's, where the table has its columns"`
 	OrderBy          string            `yaml:"order_by" doc:"sorting key; may be left out where the table has the firehose's columns"`
