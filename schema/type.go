@@ -178,7 +178,7 @@ func (t Type) validateWrappers() error {
 	case t.LowCardinality && t.Kind != KindString:
 		return fmt.Errorf("LowCardinality of %s is not supported; %s", t.Kind, supportedTypes)
 	case t.Nullable && (t.Kind == KindArray || t.Kind == KindMap):
-		return fmt.Errorf("Nullable of %s does not exist; %s", t.Kind, supportedTypes)
+		return fmt.Errorf("a Nullable of %s does not exist; %s", t.Kind, supportedTypes)
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -9,8 +11,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-
-	"net"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
@@ -124,30 +124,32 @@ type fakeBudget struct {
 	mu         sync.Mutex
 	used, peak int
 	limit      int // 0: none
-	changed    chan struct{}
+	waiting    []*fakeWaiter
+}
+
+type fakeWaiter struct {
+	bytes   int
+	granted chan struct{}
 }
 
 // Acquire implements Budget.
 func (b *fakeBudget) Acquire(ctx context.Context, n int) error {
-	for {
-		b.mu.Lock()
-		if b.limit == 0 || b.used+n <= b.limit || b.used == 0 && b.limit > 0 {
-			b.used += n
-			b.peak = max(b.peak, b.used)
-			b.mu.Unlock()
-			return nil
-		}
-		if b.changed == nil {
-			b.changed = make(chan struct{})
-		}
-		changed := b.changed
-		b.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+	w := &fakeWaiter{n, make(chan struct{})}
+	b.change(func() { b.waiting = append(b.waiting, w) })
+	select {
+	case <-w.granted:
+		return nil
+	case <-ctx.Done():
 	}
+	b.change(func() {
+		select {
+		case <-w.granted:
+			b.used -= n
+		default:
+			b.waiting = slices.DeleteFunc(b.waiting, func(other *fakeWaiter) bool { return other == w })
+		}
+	})
+	return context.Cause(ctx)
 }
 
 // Release implements Budget.
@@ -157,9 +159,15 @@ func (b *fakeBudget) change(do func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	do()
-	if b.changed != nil {
-		close(b.changed)
-		b.changed = nil
+	for len(b.waiting) > 0 {
+		w := b.waiting[0]
+		if b.limit != 0 && b.used != 0 && b.used+w.bytes > b.limit {
+			return
+		}
+		b.used += w.bytes
+		b.peak = max(b.peak, b.used)
+		b.waiting = b.waiting[1:]
+		close(w.granted)
 	}
 }
 

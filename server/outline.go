@@ -102,7 +102,7 @@ func countAttributes(entry []byte) (int, error) {
 			return 0, errNotProtobuf
 		}
 		at += n
-		if number == fieldAttributes {
+		if number == fieldAttributes && kind == protowire.BytesType {
 			count++
 		}
 	}

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -116,11 +118,9 @@ func TestUnaryViolations(t *testing.T) {
 }
 
 func TestUnaryDeadlineSaysWhatIsKnown(t *testing.T) {
-	f := newFixture(t, nil)
+	f := newFixture(t, func(c *Config) { c.UnaryTimeout = 500 * time.Millisecond })
 	f.router.set(func(r *fakeRouter) { r.hold = true })
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
-	defer cancel()
-	_, err := f.client.Ingest(ctx, &pb.IngestRequest{Sequence: 4, Entries: entriesOf("a"), Open: &pb.Open{Producer: "p", Epoch: 9, CommittedSequence: 3}})
+	_, err := f.ingest(&pb.IngestRequest{Sequence: 4, Entries: entriesOf("a"), Open: &pb.Open{Producer: "p", Epoch: 9, CommittedSequence: 3}})
 	m := wantStatus(t, err, codes.DeadlineExceeded, "NOT_COMMITTED_YET")
 	if m["state"] != "accepted" || m["sequence"] != "4" || m["committed_sequence"] != "3" || m["producer"] != "p" {
 		t.Fatalf("known: %v", m)
@@ -132,6 +132,25 @@ func TestUnaryDeadlineSaysWhatIsKnown(t *testing.T) {
 	if err != nil || r.CommittedSequence != 4 || len(f.router.routed()) != 1 {
 		t.Fatalf("%v, %v", r, err)
 	}
+}
+
+func TestUnaryAnswersBeforeItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		for asked, want := range map[time.Duration]time.Duration{
+			100 * time.Millisecond: 90 * time.Millisecond, 5 * time.Second: 4950 * time.Millisecond, time.Hour: time.Minute,
+		} {
+			start := time.Now()
+			call, cancel := context.WithTimeout(t.Context(), asked)
+			ctx, done := b.ingest.unaryContext(call)
+			<-ctx.Done()
+			if took := time.Since(start); took != want || !errors.Is(context.Cause(ctx), errLate) {
+				t.Errorf("a call with %v waits %v and ends with %v", asked, took, context.Cause(ctx))
+			}
+			done()
+			cancel()
+		}
+	})
 }
 
 func TestUnaryConcurrentCallsOfOneEpoch(t *testing.T) {

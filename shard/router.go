@@ -71,10 +71,10 @@ func (c *Config) Validate() error {
 	positive("MaxOpenBatches", int64(c.MaxOpenBatches))
 	positive("MaxTableBytes", int64(c.MaxTableBytes))
 	if c.Instance == "" {
-		problems = append(problems, errors.New("Instance is empty"))
+		problems = append(problems, errors.New("no Instance is given"))
 	}
 	if c.Log == nil || c.Registerer == nil {
-		problems = append(problems, errors.New("Log and Registerer are needed"))
+		problems = append(problems, errors.New("both Log and Registerer are needed"))
 	}
 	return errors.Join(problems...)
 }

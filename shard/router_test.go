@@ -25,10 +25,9 @@ func TestMain(m *testing.M) {
 
 // scripted is a Delivery that does as a test says: that is how the faults get in.
 type scripted struct {
-	mu        sync.Mutex
-	delivered map[string]int // rows by batch id
-	batches   []batchSeen
-	letters   []*sink.DeadLetter
+	mu      sync.Mutex
+	batches []batchSeen
+	letters []*sink.DeadLetter
 	// deliver decides; nil commits at once.
 	deliver func(ctx context.Context, b *sink.Batch) (sink.Outcome, error)
 }

@@ -115,3 +115,50 @@ func BenchmarkWriteNative(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAppendKind appends to a table with one column, so that what differs is that column's; the rest is
+// the price of a row and of finding one attribute.
+func BenchmarkAppendKind(b *testing.B) {
+	for _, c := range []struct {
+		typeText string
+		in       []schema.Attribute
+	}{
+		{"String", []schema.Attribute{text("GET /api/v1/carts"), text("POST /api/v1/carts")}},
+		{"FixedString(16)", []schema.Attribute{text("0123456789abcdef")}},
+		{"LowCardinality(String)", []schema.Attribute{text("checkout"), text("payment"), text("cart"), text("search")}},
+		{"LowCardinality(Nullable(String))", []schema.Attribute{text("checkout"), text("payment")}},
+		{"Int64", []schema.Attribute{whole(200), whole(404)}},
+		{"UInt16", []schema.Attribute{whole(200), whole(404)}},
+		{"UInt32", []schema.Attribute{text("4000000"), text("17")}},
+		{"Float64", []schema.Attribute{double(0.5)}},
+		{"Bool", []schema.Attribute{truth(true), truth(false)}},
+		{"Date", []schema.Attribute{text("2026-11-24")}},
+		{"DateTime('UTC')", []schema.Attribute{text("2026-11-24T12:00:00Z")}},
+		{"DateTime64(9, 'UTC')", []schema.Attribute{whole(1e18)}},
+		{"UUID", []schema.Attribute{text("00112233-4455-6677-8899-aabbccddeeff")}},
+		{"IPv4", []schema.Attribute{text("192.0.2.17")}},
+		{"IPv6", []schema.Attribute{text("2001:db8::17")}},
+		{"Enum8('info' = 1, 'warn' = 2)", []schema.Attribute{text("info"), text("warn")}},
+		{"Array(String)", []schema.Attribute{object(`["a","b","c"]`)}},
+		{"Nullable(Int64)", []schema.Attribute{whole(200)}},
+	} {
+		b.Run(c.typeText, func(b *testing.B) {
+			layout := mustLayout(b, tableOf(b, `c|`+c.typeText+`|attributes["k"]`))
+			entries := make([]schema.Entry, 1024)
+			for i := range entries {
+				entries[i] = withAttributes(c.in[i%len(c.in)])
+			}
+			batch := layout.NewBatch("b", nil)
+			b.ReportAllocs()
+			for i := range b.N {
+				if i%20000 == 0 {
+					batch.Release()
+					batch = layout.NewBatch("b", nil)
+				}
+				if err := batch.Append(&entries[i%len(entries)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -216,12 +217,14 @@ func randomStreams(r *rand.Rand) []*schema.Stream {
 	return streams
 }
 
-// expectedRow is what firehose makes of an entry by the plainest means, for the columns that it names.
+// expectedMap is what a Map holds of the attributes, by the plainest means. The keys of own have columns of their own.
 func expectedMap(attributes []schema.Attribute, own ...string) map[string]string {
 	expected := make(map[string]string)
 	for i := range attributes {
 		a := attributes[i]
-		expected[a.Key] = string(appendAttribute(nil, &a)[uvarintSize(uint64(len(appendAttribute(nil, &a)))):])
+		value := appendAttribute(nil, &a)
+		_, lengthBytes := binary.Uvarint(value)
+		expected[a.Key] = string(value[lengthBytes:])
 	}
 	for _, key := range own {
 		delete(expected, key)

@@ -21,14 +21,14 @@ func TestLayoutReportsAllProblems(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		`route "r", table logs.t: column "a": "time" is a time, which can't become UUID`,
+		`route "r", table logs.t: column "a": "time" is of type time, which can't become UUID`,
 		`the name "a" is empty or there twice`,
 		`column "m": a Map takes attributes`,
 		`column "n": a Map takes attributes`,
 		`column "p": attributes go to column "o" already`,
 		`column "_batch_id": it has to be the batch id, of type LowCardinality(String)`,
 		`column "q": the batch id needs type LowCardinality(String) or String, not UInt8`,
-		`column "r": "severity_number" is a int, which can't become Date`,
+		`column "r": "severity_number" is of type int, which can't become Date`,
 		`column "s": a column without a source can't be required`,
 		`column "t": the default is wrong: string "y" is out of range of Enum8('x' = 1)`,
 		`column "u": there is a default, but HasDefault is not set`,
@@ -87,6 +87,7 @@ func TestWhatHappensWithoutAValue(t *testing.T) {
 		"out of range, nullable":     {nullable, []schema.Attribute{whole(40000)}, "out_of_range refuse: int 40000 is out of range of Int16; it has to be -32768 to 32767"},
 		"wrong, default":             {useDefault, []schema.Attribute{text("x")}, "-7"},
 		"an unknown attribute type":  {base, []schema.Attribute{{Key: "k", Type: 77}}, `type_mismatch`},
+		"an unknown attribute time":  {base, []schema.Attribute{{Key: "k", Type: ofTime}}, `type_mismatch`},
 		"missing, required, default": {change(func(c *schema.Column) { c.Required, c.OnError = true, schema.UseDefault }), nil, "0"},
 		"wrong, null by default": {
 			change(func(c *schema.Column) { c.Type.Nullable, c.OnError = true, schema.UseDefault }), []schema.Attribute{text("x")}, "<nil>",

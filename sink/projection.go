@@ -128,7 +128,7 @@ func (p *projection) checkSource(c *schema.Column) error {
 		return nil
 	}
 	if t := fieldType(field); coercions[c.Type.Kind][t].apply == nil {
-		return fmt.Errorf("%q is a %s, which can't become %s", c.Source, typeName(t), p.typeText)
+		return fmt.Errorf("%q is of type %s, which can't become %s", c.Source, typeName(t), p.typeText)
 	}
 	return nil
 }
@@ -194,7 +194,8 @@ func (p *projection) evaluate(r *row, out *value) *RowError {
 	}
 	out.clear()
 	reason := schema.TypeMismatch
-	if int(in.Type) < valueTypes {
+	// An attribute of no known type must not pass for one of the entry's times.
+	if in.Type < ofTime || in == &r.input {
 		if c := &coercions[p.target.kind][in.Type]; c.apply != nil {
 			reason = c.apply(&p.target, in, out)
 		}

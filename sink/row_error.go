@@ -44,7 +44,8 @@ func (p *projection) rowError(in *schema.Attribute, reason schema.Reason) *RowEr
 
 // accepted says what the column would take instead of a value of the type.
 func (p *projection) accepted(t schema.AttributeType) string {
-	if c := &coercions[p.target.kind][t]; c.apply != nil {
+	if int(t) < valueTypes && coercions[p.target.kind][t].apply != nil {
+		c := &coercions[p.target.kind][t]
 		return fmt.Sprintf("a %s is taken: %s", typeName(t), c.rule)
 	}
 	text := "taken are"

@@ -11,6 +11,7 @@ import (
 
 // exception makes an error that reads as one of ClickHouse's.
 func exception(code int, name, format string, arguments ...any) error {
+	//lint:ignore ST1005 the text is written as a ClickHouse server writes it
 	return fmt.Errorf("Code: %d. DB::Exception: %s. (%s)", code, fmt.Sprintf(format, arguments...), name)
 }
 

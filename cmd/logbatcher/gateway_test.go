@@ -582,3 +582,33 @@ func numbersOf(t *testing.T, letter *sink.DeadLetter) (numbers []int) {
 	}
 	return numbers
 }
+
+// next is the number that no entry has yet.
+func (tr *traffic) next() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.numbered
+}
+
+// inFlight is how many entries that many producers may have numbered and the gateway not yet routed.
+func (tr *traffic) inFlight(producers int) int { return producers * (tr.window + 1) * tr.request }
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// metric returns what the gateway's metric stands at, over all its labels.
+func (i *instance) metric(t *testing.T, name string) (sum float64) {
+	t.Helper()
+	families, err := i.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			for _, m := range family.GetMetric() {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() // one of them is not there
+			}
+			return sum
+		}
+	}
+	return 0
+}

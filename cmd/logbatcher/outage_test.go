@@ -1,8 +1,12 @@
 package main
 
 import (
+	"runtime/metrics"
+	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded"
@@ -105,4 +109,94 @@ func TestClickHouseStopped(t *testing.T) {
 	if tr.verify(t) != 0 {
 		t.Error("there are dead letters")
 	}
+}
+
+// TestMemoryDuringOutage has ClickHouse away under full load: producers wait, and the bytes in flight stay within the budget.
+func TestMemoryDuringOutage(t *testing.T) {
+	away := 3 * time.Second
+	if !testing.Short() {
+		away = time.Minute
+	}
+	const budget = 4 * config.MiB
+	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
+	b.change = func(c *config.Config) {
+		c.Memory.Budget, c.Memory.TableShare = budget, 1
+		c.Shards.MaxBatchBytes = config.MiB
+	}
+	i := b.start(t)
+	tr := b.traffic()
+	tr.body, tr.request, tr.window = strings.Repeat("x", 1000), 100, 64
+	tr.flow(t, 4)
+	tr.progress(t, 20)
+	if err := b.clickhouse.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the budget is spent", func() bool { return i.budget.Used() > int(budget)*3/4 })
+	before, most, highest := heap(), 0, uint64(0)
+	for end := time.Now().Add(away); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		most, highest = max(most, i.budget.Used()), max(highest, heap())
+	}
+	// A request becomes rows, which may take more than it did; all that was let in may do so at once.
+	if slack := int(budget) / 2; most > int(budget)+slack {
+		t.Errorf("%d bytes in flight, the budget is %d", most, budget)
+	}
+	if highest > before+64<<20 {
+		t.Errorf("the heap grew from %d to %d bytes", before, highest)
+	}
+	t.Logf("budget %d, at most %d in flight; heap %d MiB at first, at most %d MiB", int(budget), most, before>>20, highest>>20)
+	if ready, reasons := i.status.Ready(); !ready || !testing.Short() && len(i.status.Degraded()) == 0 { // short trouble degrades nothing
+		t.Errorf("ready is %v %q, degraded %q; an outage degrades, and takes no instance out of the balancer", ready, reasons, i.status.Degraded())
+	}
+	if err := b.clickhouse.Process.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tr.progress(t, 20)
+	tr.finish(t)
+	if tr.verify(t) != 0 {
+		t.Error("there are dead letters")
+	}
+	eventually(t, "all bytes are given back", func() bool { return i.budget.Used() == 0 })
+}
+
+// heap is what objects on the heap take, garbage included.
+func heap() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// TestManyStreams has a hundred streams at once.
+func TestManyStreams(t *testing.T) {
+	streams, requests := 100, 5
+	if !testing.Short() {
+		requests = 50
+	}
+	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
+	b.start(t)
+	tr := b.traffic()
+	tr.window = requests
+	var conns []*grpc.ClientConn
+	for range 5 {
+		conns = append(conns, tr.connect(t))
+	}
+	for k := range streams {
+		tr.producer(t, "test/"+itoa(k), conns[k%len(conns)])
+	}
+	eventually(t, "all streams are open", func() bool {
+		for _, p := range tr.clients {
+			if p.Statistics().Streams == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	for range requests {
+		for _, p := range tr.clients {
+			if err := tr.send(t.Context(), p, tr.request); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tr.finish(t)
+	tr.verify(t)
 }

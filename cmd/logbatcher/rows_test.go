@@ -48,7 +48,6 @@ func TestEveryType(t *testing.T) {
 		{"e8", "Enum8('a' = -128, 'b' = 127)", `"stringValue":"b"`, "b"},
 		{"e16", "Enum16('a' = -32768, 'b' = 32767)", `"type":2,"intValue":-32768`, "a"},
 		{"a", "Array(String)", `"type":6,"stringValue":"[\"x\",1,true]"`, "['x','1','true']"},
-		{"a_lc", "Array(LowCardinality(String))", `"stringValue":"one"`, "['one']"},
 		{"n_i64", "Nullable(Int64)", `"type":2,"intValue":0`, "0"},
 		{"n_s", "Nullable(String)", "", `\N`},
 		{"n_dt64", "Nullable(DateTime64(6, 'UTC'))", "", `\N`},
@@ -82,9 +81,9 @@ func TestEveryType(t *testing.T) {
 		{"own_producer", "String", "producer", "types/0"},
 		{"own_sequence", "UInt64", "sequence", "1"},
 		{"rest", "Map(LowCardinality(String), String)", "attributes", "{'left':'over'}"},
-		{"resource", "Map(String, String)", "resource_attributes", "{'host.name':'h1','cores':'8'}"},
+		{"resource", "Map(String, String)", "resource_attributes", "{'cores':'8'}"}, // host.name has a column of its own
 		{"host", "String", `resource["host.name"]`, "h1"},
-		{"scope", "Map(LowCardinality(String), LowCardinality(String))", "scope_attributes", "{'k':'v'}"},
+		{"scope", "Map(LowCardinality(String), String)", "scope_attributes", "{'k':'v'}"},
 	}
 	var text, entry strings.Builder
 	var names, want []string
@@ -183,7 +182,7 @@ func TestBadRows(t *testing.T) {
 			if told != letters {
 				t.Errorf("the producer was told of %d dead letters, there are %d", told, letters)
 			}
-			if parts := b.clickhouse.Query(t, "SELECT count() FROM system.parts WHERE database = currentDatabase() AND active"); name == "none" && parts != "1" {
+			if parts := b.clickhouse.Query(t, "SELECT count() FROM system.parts WHERE database = currentDatabase() AND table = 'numbered' AND active"); name == "none" && parts != "1" {
 				t.Errorf("%s parts, want the request in one", parts)
 			}
 		})

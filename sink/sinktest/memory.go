@@ -201,6 +201,7 @@ func filled(e *sink.Error, table string) *sink.Error {
 func (m *Memory) rejected(table string, rows []Row) error {
 	for _, row := range rows {
 		if day(row) != day(rows[0]) {
+			//lint:ignore ST1005 the text is ClickHouse's
 			return filled(&sink.Error{Class: sink.Shape, Code: 252, Err: errors.New("Too many partitions for single INSERT block")}, table)
 		}
 	}

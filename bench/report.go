@@ -1,0 +1,110 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// A result is what a run has used. The writer is the gateway, or the child that inserts directly.
+type result struct {
+	name                            string
+	rows                            int
+	wall                            time.Duration
+	writerCPU, engineCPU, mergedCPU time.Duration
+	memory                          int64
+	p50, p99                        time.Duration
+	batches                         float64
+	tables                          int
+}
+
+func (r result) rate() float64 { return float64(r.rows) / r.wall.Seconds() }
+
+// perRow returns microseconds a row.
+func (r result) perRow(d time.Duration) float64 {
+	return float64(d.Nanoseconds()) / 1e3 / float64(r.rows)
+}
+
+// insertsPerSecond is a second's inserts of one table.
+func (r result) insertsPerSecond() float64 {
+	return r.batches / float64(max(1, r.tables)) / r.wall.Seconds()
+}
+
+// String is the run in a line.
+func (r result) String() string {
+	return fmt.Sprintf("%s: %d rows, %.0f rows/s, writer %.2f µs/row, ClickHouse %.2f µs/row, %d MiB",
+		r.name, r.rows, r.rate(), r.perRow(r.writerCPU), r.perRow(r.engineCPU), r.memory>>20)
+}
+
+// median returns the median of each figure.
+func median(results []result) result {
+	m := results[0]
+	m.wall = middle(results, func(r result) time.Duration { return r.wall })
+	m.writerCPU = middle(results, func(r result) time.Duration { return r.writerCPU })
+	m.engineCPU = middle(results, func(r result) time.Duration { return r.engineCPU })
+	m.mergedCPU = middle(results, func(r result) time.Duration { return r.mergedCPU })
+	m.memory = middle(results, func(r result) int64 { return r.memory })
+	m.p50 = middle(results, func(r result) time.Duration { return r.p50 })
+	m.p99 = middle(results, func(r result) time.Duration { return r.p99 })
+	m.batches = middle(results, func(r result) float64 { return r.batches })
+	return m
+}
+
+func middle[T cmp.Ordered](results []result, figure func(result) T) T {
+	var figures []T
+	for _, r := range results {
+		figures = append(figures, figure(r))
+	}
+	slices.Sort(figures)
+	return figures[len(figures)/2]
+}
+
+// table returns a writer that aligns columns.
+func table(out io.Writer) *tabwriter.Writer {
+	return tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
+}
+
+func printTable(out io.Writer, results []result) {
+	t := table(out)
+	fmt.Fprintln(t, "run\trows\trows/s\twriter µs/row\tClickHouse µs/row\twith merges\twriter MiB\tp50\tp99\trows/insert\t")
+	for _, r := range results {
+		p50, p99 := "–", "–"
+		if r.p99 > 0 {
+			p50, p99 = r.p50.Round(time.Millisecond).String(), r.p99.Round(time.Millisecond).String()
+		}
+		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%s\t%s\t%.0f\t\n", r.name, r.rows, r.rate(), r.perRow(r.writerCPU),
+			r.perRow(r.engineCPU), r.perRow(r.mergedCPU), r.memory>>20, p50, p99, float64(r.rows)/max(1, r.batches))
+	}
+	_ = t.Flush() // to standard output
+	fmt.Fprint(out, "all rows were counted: lost 0, doubled 0\n\n")
+}
+
+// printAims compares the runs, which are in the order of measureTable.
+func printAims(out io.Writer, results []result) {
+	none, lz4, direct := results[0], results[1], results[2]
+	t := table(out)
+	fmt.Fprintln(t, "aim\tis\twanted\t\t")
+	aim := func(name string, is, wanted float64, atLeast bool) {
+		sign, verdict := "≤", "not met"
+		if atLeast {
+			sign = "≥"
+		}
+		if is == wanted || (is > wanted) == atLeast {
+			verdict = "met"
+		}
+		fmt.Fprintf(t, "%s\t%.2f\t%s %.2f\t%s\t\n", name, is, sign, wanted, verdict)
+	}
+	ratio := func(a, b float64) float64 { return a / b }
+	aim("gateway CPU / ClickHouse CPU, none", ratio(none.perRow(none.writerCPU), none.perRow(none.engineCPU)), 0.35, false)
+	aim("gateway CPU / ClickHouse CPU, lz4", ratio(lz4.perRow(lz4.writerCPU), lz4.perRow(lz4.engineCPU)), 0.5, false)
+	aim("gateway CPU / client CPU of direct, row by row", ratio(none.perRow(none.writerCPU), direct.perRow(direct.writerCPU)), 0.5, false)
+	aim("gateway rows/s / direct rows/s, row by row", ratio(none.rate(), direct.rate()), 1.3, true)
+	aim("gateway memory, MiB", float64(max(none.memory, lz4.memory))/(1<<20), 300, false)
+	_ = t.Flush() // to standard output
+	fmt.Fprintln(out)
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+)
+
+// TestShutdownUnderLoad ends the gateway while producers send, and starts another in its place.
+func TestShutdownUnderLoad(t *testing.T) {
+	times := 2
+	if !testing.Short() {
+		times = 6
+	}
+	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
+	i := b.start(t)
+	tr := b.traffic()
+	tr.flow(t, 4)
+	for range times {
+		tr.progress(t, 40)
+		i.stop(t)
+		if i.log.count("everything that was received is settled") != 1 || i.budget.Used() != 0 {
+			t.Errorf("something is left: %d bytes", i.budget.Used())
+		}
+		i = b.start(t)
+	}
+	tr.progress(t, 40)
+	tr.finish(t) // nothing is doubtful: the draining gateway had told its producers of everything
+	tr.verify(t)
+}
+
+// TestHangUpUnderLoad changes columns and routes while producers send, and tries configurations that are wrong.
+func TestHangUpUnderLoad(t *testing.T) {
+	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
+	i := b.start(t)
+	tr := b.traffic()
+	tr.flow(t, 4)
+	tr.progress(t, 20)
+
+	const loaded, refused = "configuration loaded again", "configuration refused"
+	more := strings.Replace(numberedRoute, "[n, ", "[n, extra, ", 1)
+	columns := "columns:" + numberedColumns + "  - {name: extra, type: LowCardinality(String), source: service, default: none}\n"
+	b.write(t, columns+"routes:"+more)
+	i.hangUp(t, loaded)
+	withExtra := tr.next()
+	tr.progress(t, 20)
+
+	second := "  - {name: second, table: second, order_by: n, partition_by: \"\", columns: [n, time], retention: {max_age: 0}, " +
+		"filter: {service: {equals: test}}}\n"
+	b.write(t, columns+"routes:"+more+second)
+	i.hangUp(t, loaded)
+	withSecond := tr.next()
+	tr.progress(t, 20)
+
+	for _, wrong := range []string{
+		columns + "routes:" + more + second + "  - {name: second, table: third, order_by: n, columns: [n]}\n",
+		columns + "routes:" + strings.Replace(more, "order_by: n", "order_by: n, colour: red", 1),
+		"columns: [\n",
+		columns + "routes:" + more + strings.Replace(second, "equals: test", "greaterThan: 5", 1),
+	} {
+		b.write(t, wrong)
+		i.hangUp(t, refused)
+		tr.progress(t, 10)
+	}
+
+	// Without the second route again: what it had stays.
+	b.write(t, columns+"routes:"+more)
+	i.hangUp(t, loaded)
+	withoutSecond := tr.next()
+	tr.progress(t, 20)
+	tr.finish(t)
+	tr.verify(t)
+
+	if got := b.clickhouse.Query(t, "SELECT count() FROM numbered WHERE extra = '' OR extra = 'none' AND n >= "+itoa(withExtra)); got != "0" {
+		t.Errorf("%s rows have no value of the new column", got)
+	}
+	rows := b.numbers(t, "second")
+	var lost, doubled, late []int
+	for n := range tr.numbered {
+		switch count := rows[n]; {
+		case count > 1:
+			doubled = append(doubled, n)
+		case count == 0 && n >= withSecond && n < withoutSecond-tr.inFlight(4):
+			lost = append(lost, n)
+		case count == 1 && n >= withoutSecond:
+			late = append(late, n)
+		}
+	}
+	if len(lost)+len(doubled)+len(late) > 0 {
+		t.Errorf("the second route lost %s, doubled %s, and took after its end %s", ranges(lost), ranges(doubled), ranges(late))
+	}
+}
+
+// TestRedisKilled kills Redis while bad rows arrive. Rows with bad ones among them wait for it.
+func TestRedisKilled(t *testing.T) {
+	times := 2
+	if !testing.Short() {
+		times = 6
+	}
+	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.OwnRedis(t))
+	i := b.start(t)
+	b.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
+	tr := b.traffic()
+	tr.isBad = func(n int) bool { return n%17 == 3 }
+	tr.flow(t, 2)
+	for range times {
+		appendAlways(t, b)
+		tr.progress(t, 10)
+		before := i.metric(t, "logbatcher_sink_dead_letter_write_failures_total")
+		if err := b.redis.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a dead letter could not be written", func() bool {
+			return i.metric(t, "logbatcher_sink_dead_letter_write_failures_total") > before
+		})
+		if !testing.Short() {
+			eventually(t, "the gateway says that dead letters wait", func() bool { return len(i.delivery.Degraded()) > 0 })
+		}
+		if err := b.redis.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr.progress(t, 10)
+	tr.finish(t)
+	if tr.verify(t) == 0 {
+		t.Error("there are no dead letters")
+	}
+	eventually(t, "nothing is degraded", func() bool { return len(i.status.Degraded()) == 0 })
+}
+
+// appendAlways makes Redis keep what it has acknowledged when it is killed.
+func appendAlways(t *testing.T, b *bench) {
+	t.Helper()
+	store := redis.NewClient(&redis.Options{Addr: b.redis.Address()})
+	defer store.Close()
+	if err := store.ConfigSet(t.Context(), "appendfsync", "always").Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFailingView has a materialized view that throws: the insert fails, and the table has its rows all the same.
+func TestFailingView(t *testing.T) {
+	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
+	i := b.start(t)
+	tr := b.traffic()
+	tr.flow(t, 2)
+	tr.progress(t, 10)
+	b.clickhouse.Exec(t,
+		"CREATE TABLE seen (n UInt64, x UInt8) ENGINE = MergeTree ORDER BY n",
+		"CREATE MATERIALIZED VIEW view TO seen AS SELECT n, throwIf(n % 100 = 7) AS x FROM numbered")
+	eventually(t, "the view has thrown", func() bool { return i.log.count("code: 395")+i.log.count("code=395")+i.log.count("throwIf") > 2 })
+	b.clickhouse.Exec(t, "DROP VIEW view")
+	tr.progress(t, 20)
+	tr.finish(t)
+	if letters := tr.verify(t); letters > 0 {
+		t.Errorf("%d rows are dead letters, though nothing is wrong with them", letters)
+	}
+}
+
+// TestSchemaVersions takes a table with data through five versions of its route's columns, under load.
+func TestSchemaVersions(t *testing.T) {
+	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
+	const base = `columns:
+  - {name: n, type: UInt64, source: 'attributes["n"]', required: true}
+  - {name: time, type: DateTime64(9), source: time}
+`
+	const route = "routes:\n  - {name: numbered, table: numbered, order_by: n, partition_by: \"\", retention: {max_age: 0}"
+	versions := []string{
+		"  - {name: v, type: UInt8, source: severity_number}\n" + route + "}\n",
+		"  - {name: v, type: UInt8, source: severity_number}\n  - {name: service, type: LowCardinality(String), source: service, default: nobody}\n" + route + "}\n",
+		"  - {name: v, type: UInt32, source: severity_number}\n  - {name: service, type: LowCardinality(String), source: service, default: nobody}\n" + route + "}\n",
+		"  - {name: v, type: Nullable(UInt32), source: severity_number}\n  - {name: service, type: LowCardinality(String), source: service, default: nobody}\n" +
+			"  - {name: level, type: \"Enum8('low' = 0, 'high' = 1)\", source: 'attributes[\"bad\"]'}\n" + route + "}\n",
+		"  - {name: v, type: Nullable(UInt64), source: severity_number, comment: the number}\n  - {name: service, type: String, source: service, default: nobody, codec: ZSTD(3)}\n" +
+			"  - {name: level, type: \"Enum16('low' = 0, 'high' = 1, 'higher' = 1000)\", source: 'attributes[\"bad\"]'}\n" +
+			"  - {name: rest, type: \"Map(LowCardinality(String), String)\", source: attributes}\n" + route + ", indexes: [{name: by_service, expression: service, type: bloom_filter(0.01)}]}\n",
+	}
+	b.write(t, base+versions[0])
+	i := b.start(t)
+	tr := b.traffic()
+	tr.flow(t, 2)
+	for k, version := range versions[1:] {
+		tr.progress(t, 10)
+		b.write(t, base+version)
+		i.hangUp(t, "configuration loaded again")
+		if degraded := i.status.Degraded(); len(degraded) > 0 {
+			t.Fatalf("version %d: %q", k+2, degraded)
+		}
+	}
+	last := tr.next()
+	tr.progress(t, 10)
+	tr.finish(t)
+	tr.verify(t)
+	if got := b.clickhouse.Query(t, "SELECT count() > 0, countIf(v IS NOT NULL OR service != 'test' OR level != 'low') FROM numbered WHERE n >= "+itoa(last)); got != "1\t0" {
+		t.Errorf("rows of the last version, those that are wrong: %q", got)
+	}
+	if got := b.clickhouse.Query(t, "SELECT groupArray(type) FROM (SELECT type FROM system.columns WHERE database = currentDatabase() AND table = 'numbered' "+
+		"AND name IN ('v', 'service', 'level', 'rest') ORDER BY name)"); got != `['Enum16(\'low\' = 0, \'high\' = 1, \'higher\' = 1000)','Map(LowCardinality(String), String)','String','Nullable(UInt64)']` {
+		t.Errorf("the columns are %s", got)
+	}
+}
