@@ -325,7 +325,7 @@ func (f *fixture) dial(options ...grpc.DialOption) *grpc.ClientConn {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !is() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
@@ -350,7 +350,7 @@ type testStream struct {
 
 func (f *fixture) stream(options ...grpc.CallOption) *testStream {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	f.t.Cleanup(cancel)
 	stream, err := f.client.IngestStream(ctx, options...)
 	if err != nil {

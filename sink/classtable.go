@@ -9,6 +9,7 @@ var builtinRules = []Rule{
 	{Code: 74, Name: "CANNOT_READ_FROM_FILE_DESCRIPTOR", Class: Transient, Reason: "the server's disk does not answer as it should"},
 	{Code: 75, Name: "CANNOT_WRITE_TO_FILE_DESCRIPTOR", Class: Transient, Reason: "the server's disk does not take the part"},
 	{Code: 76, Name: "CANNOT_OPEN_FILE", Class: Transient, Reason: "the server's disk or its limit of open files refuses"},
+	{Code: 107, Name: "FILE_DOESNT_EXIST", Class: Transient, Reason: "the server's disk is not as it left it; that is no fault of the rows"},
 	{Code: 173, Name: "CANNOT_ALLOCATE_MEMORY", Class: Transient, Overload: true, Reason: "the server's machine is out of memory"},
 	{Code: 201, Name: "QUOTA_EXCEEDED", Class: Transient, Overload: true, Reason: "the quota is filled up again with time"},
 	{Code: 202, Name: "TOO_MANY_SIMULTANEOUS_QUERIES", Class: Transient, Overload: true, Reason: "the server runs as many queries as it may"},

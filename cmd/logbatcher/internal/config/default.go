@@ -10,7 +10,7 @@ import (
 // ClickHouse and with a Redis on this machine.
 func Default() *Config {
 	return &Config{
-		Listen: Listen{GRPC: ":4320", HTTP: ":4321"},
+		Listen: Listen{GRPC: "127.0.0.1:4320", HTTP: "127.0.0.1:4321"},
 		Server: Server{
 			Limits: Limits{
 				MaxRequestBytes:         4 * MiB,
