@@ -101,7 +101,8 @@ func (m *memory) plan(requestBytes, entries int) (a arena, bytes int) {
 // planExact is plan for a request whose attributes have been counted.
 func (m *memory) planExact(requestBytes, entries, attributes, maxEntryAttributes int) (a arena, bytes int) {
 	a, _ = m.plan(requestBytes, entries)
-	// The end of a chunk is lost when the next entry's attributes don't fit.
+	// A chunk is left for the next when an entry's attributes don't fit any more, so any two neighbours together hold more than the
+	// first has room for: all chunks but the last have room for less than twice the attributes.
 	chunk := max(a.chunk, slabCap(min(attributes, maxEntryAttributes)))
 	a.attributeBytes = (2*attributes + 2*chunk) * attributeSize
 	return a, slabCap(entries)*(entrySize+placeSize) + a.attributeBytes

@@ -138,9 +138,6 @@ func (c *Config) Validate() error {
 	if c.MaxEntryBytes > c.MaxRequestBytes {
 		report("MaxEntryBytes is %d, it must not exceed MaxRequestBytes, %d", c.MaxEntryBytes, c.MaxRequestBytes)
 	}
-	if c.MaxOpenBytes > c.MaxRequestBytes {
-		report("MaxOpenBytes is %d, it must not exceed MaxRequestBytes, %d", c.MaxOpenBytes, c.MaxRequestBytes)
-	}
 	if c.MaxRequestBytes > 1<<30 {
 		report("MaxRequestBytes is %d, it must not exceed %d", c.MaxRequestBytes, 1<<30)
 	}

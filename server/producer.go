@@ -229,6 +229,9 @@ func (p *producer) settle(epoch, sequence uint64, refusals []schema.Refusal, out
 		return
 	}
 	p.outbox.add(sequence, refusals, outcome)
+	if p.session == nil { // nobody reads, and the next welcome must be able to tell all of it
+		p.metrics.forgottenOutcomes.Add(float64(p.outbox.trim()))
+	}
 	before := p.cursor.committed
 	if p.cursor.settle(sequence) {
 		p.metrics.lag.Sub(float64(p.cursor.committed - before))

@@ -89,6 +89,12 @@ func (r *request) grant(ctx context.Context, bytes int) error {
 
 // decode makes views of the entries and sets refusals to what is wrong with those that it left out.
 func (r *request) decode(ctx context.Context, stream *defaults) error {
+	defer func() {
+		if v := recover(); v != nil { // or one hostile request after the other would use the budget up
+			r.free()
+			panic(v)
+		}
+	}()
 	values := *stream
 	values.received = r.Received.UnixNano()
 	data := *r.buffer
@@ -146,14 +152,13 @@ func (r *request) decodeInto(ctx context.Context, values *defaults) error {
 	return err
 }
 
-// settleBooks gives back what was granted beyond what the request occupies, and counts.
+// settleBooks gives back what was granted beyond what the request occupies, and fills in what the Router reads.
 func (r *request) settleBooks() {
 	r.Bytes = cap(*r.buffer) + r.arena.bytes()
 	if r.granted > r.Bytes {
 		r.intake.budget.Release(r.granted - r.Bytes)
 		r.granted = r.Bytes
 	}
-	r.Bytes = r.granted
 	if r.arena.entries != nil {
 		r.Entries = *r.arena.entries
 	}

@@ -276,7 +276,7 @@ func TestThousandSlowStreams(t *testing.T) {
 	}
 	f := newFixture(t, func(c *Config) {
 		c.StreamWindowBytes, c.MaxStreams, c.MaxConnectionStreams = 64<<10, streams, streams
-		c.MaxRequestBytes, c.MaxEntryBytes, c.MaxOpenBytes = 32<<10, 32<<10, 32<<10
+		c.MaxRequestBytes, c.MaxEntryBytes = 32<<10, 32<<10
 		c.OpenTimeout = time.Minute
 	})
 	f.server.ingest.intake.memory.buffers = newBytePool() // the scribbler keeps all that it ever gave

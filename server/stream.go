@@ -137,8 +137,8 @@ func (st *stream) coordinate() error {
 		select {
 		case err := <-st.received:
 			return st.finishAfter(err)
-		case <-st.sent: // only when SendMsg fails: the client is gone
-			return context.Canceled
+		case err := <-st.sent: // only when SendMsg fails: the client is gone
+			return err
 		case <-st.ctx.Done():
 			return context.Cause(st.ctx)
 		case <-age:

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -452,4 +453,49 @@ func TestCompressedStreams(t *testing.T) {
 		s.request(1, strings.Repeat("a", 100_000))
 		s.until(func() bool { return s.committed == 1 })
 	}
+}
+
+// metric returns a metric's value; of one with labels, the sum.
+func (f *fixture) metric(name string) float64 {
+	f.t.Helper()
+	families, err := f.server.config.Registerer.(prometheus.Gatherer).Gather()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	sum := 0.0
+	for _, family := range families {
+		if family.GetName() == "logbatcher_"+name {
+			for _, m := range family.Metric {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
+}
+
+func TestMetricsCount(t *testing.T) {
+	f := newFixture(t, nil)
+	f.router.set(func(r *fakeRouter) { r.hold = true })
+	s := f.open(&pb.Open{Producer: "p"})
+	s.send(&pb.IngestStreamRequest{Sequence: 1, Entries: []*pb.Entry{{Body: "a"}, {SeverityNumber: 99}}})
+	s.request(2, "b")
+	s.request(2, "b")
+	eventually(t, "two requests", func() bool { return len(f.router.routed()) == 2 })
+	eventually(t, "the repeat", func() bool { return f.metric("requests_repeated_total") == 1 })
+	want := func(name string, want float64) {
+		t.Helper()
+		if got := f.metric(name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	want("entries_received_total", 3)
+	want("entries_refused_total", 1)
+	want("requests_received_total", 3)
+	want("open_streams", 1)
+	want("known_producers", 1)
+	want("watermark_lag_requests", 2)
+	f.router.settleHeld(true)
+	s.until(func() bool { return s.committed == 2 })
+	want("watermark_lag_requests", 0)
+	want("commit_seconds", 2)
 }

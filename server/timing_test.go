@@ -379,6 +379,35 @@ func TestOpeningDuringShutdown(t *testing.T) {
 	})
 }
 
+// Requests without entries cost the budget nothing, so what is kept of them has a bound of its own.
+func TestUnsettledSequencesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := testRegistry(t, nil)
+		p, _ := r.use("p")
+		s, w, err := openAs(t.Context(), p, &opening{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range maxUnsettled {
+			if _, err := p.accept(t.Context(), s, 0, 0, 1); err != nil {
+				t.Fatal(err)
+			}
+			p.routed(true)
+		}
+		var cause pb.ThrottleCause
+		waited := make(chan error, 1)
+		go func() { waited <- s.awaitRoom(t.Context(), 10, func(c pb.ThrottleCause) { cause = c }) }()
+		synctest.Wait()
+		if len(waited) != 0 || cause != pb.ThrottleCause_THROTTLE_CAUSE_MEMORY {
+			t.Fatalf("did not wait; cause %v", cause)
+		}
+		p.settle(w.epoch, 1, nil, nil)
+		if err := <-waited; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestJitter(t *testing.T) {
 	for random, want := range map[float64]time.Duration{0: 80, 0.5: 100, 1: 120} {
 		if got := jittered(100, random); got != want {

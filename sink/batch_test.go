@@ -3,6 +3,7 @@ package sink
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -538,5 +539,35 @@ func TestEmptyBatch(t *testing.T) {
 	}
 	if got := encode(t, batch.Slice("s", 0, 0)); !bytes.Equal(got, encode(t, batch)) {
 		t.Error("its slice is another block")
+	}
+}
+
+// brokenWriter takes some bytes and then no more.
+type brokenWriter struct{ left int }
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, io.ErrClosedPipe
+	}
+	return len(p), nil
+}
+
+func TestWriteNativeReturnsTheWritersError(t *testing.T) {
+	layout := mustLayout(t, firehose(t))
+	batch := layout.NewBatch("b", nil)
+	r := rand.New(rand.NewPCG(5, 5))
+	streams := randomStreams(r)
+	for range 200 {
+		e := randomEntry(r, streams)
+		_ = batch.Append(&e)
+	}
+	want := encode(t, batch)
+	for left := 0; left < len(want); left += 97 {
+		if err := batch.WriteNative(&brokenWriter{left: left}); !errors.Is(err, io.ErrClosedPipe) {
+			t.Fatalf("after %d bytes: %v", left, err)
+		}
+	}
+	if !bytes.Equal(encode(t, batch), want) {
+		t.Error("the failed writes changed the batch")
 	}
 }

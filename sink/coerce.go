@@ -25,9 +25,8 @@ type target struct {
 	high uint64
 	// length is FixedString's.
 	length int
-	// precision is DateTime64's, and tick the nanoseconds of its last digit.
-	precision int
-	tick      int64
+	// tick is the nanoseconds of DateTime64's last digit.
+	tick int64
 	// location is the zone of DateTime and DateTime64, and the server's for Date.
 	location *time.Location
 	// elements and values are the Enum's.

@@ -37,21 +37,21 @@ func (p *projection) chooseStep() step {
 		return stepStreamMap
 	case field == schema.FieldBatchID:
 		return stepConstant
-	case p.typ.Nullable:
+	case p.columnType.Nullable:
 		return stepGeneral
 	case field == schema.FieldAttribute && p.typeText == "String":
 		return stepAttributeText
 	case field == schema.FieldAttribute && p.typeText == "LowCardinality(String)":
 		return stepAttributeWord
-	case field == schema.FieldAttribute && p.typ.Kind == schema.KindInt64:
+	case field == schema.FieldAttribute && p.columnType.Kind == schema.KindInt64:
 		return stepAttributeLong
-	case field == schema.FieldTime && p.typ.Kind == schema.KindDateTime64:
+	case field == schema.FieldTime && p.columnType.Kind == schema.KindDateTime64:
 		return stepNanoseconds
-	case field == schema.FieldTime && p.typ.Kind == schema.KindDateTime:
+	case field == schema.FieldTime && p.columnType.Kind == schema.KindDateTime:
 		return stepSeconds
-	case field == schema.FieldSeverityNumber && p.typ.Kind == schema.KindUInt8:
+	case field == schema.FieldSeverityNumber && p.columnType.Kind == schema.KindUInt8:
 		return stepSeverityNumber
-	case field == schema.FieldTraceFlags && p.typ.Kind == schema.KindUInt8:
+	case field == schema.FieldTraceFlags && p.columnType.Kind == schema.KindUInt8:
 		return stepTraceFlags
 	case field == schema.NoField || isAttribute(field) || fieldType(field) != ofString:
 		return stepGeneral
@@ -124,11 +124,11 @@ func (l *Layout) newColumns() *columns {
 func (l *Layout) newCellColumn(p *projection, c *columns) column {
 	switch {
 	case p.source.Field == schema.FieldBatchID:
-		return &constantColumn{lowCardinality: p.typ.LowCardinality}
-	case p.typ.Kind != schema.KindMap:
-		return newColumn(&p.typ)
+		return &constantColumn{lowCardinality: p.columnType.LowCardinality}
+	case p.columnType.Kind != schema.KindMap:
+		return newColumn(&p.columnType)
 	}
-	plain := !p.typ.Key.LowCardinality
+	plain := !p.columnType.Key.LowCardinality
 	switch p.source.Field {
 	case schema.FieldResourceAttributes:
 		return newStreamMapColumn(plain, false, l.resource)

@@ -12,11 +12,11 @@ import (
 
 // projection says how one column's value comes from an entry. It is immutable.
 type projection struct {
-	name     string
-	typeText string
-	typ      schema.Type
-	source   schema.Source
-	target   target
+	name       string
+	typeText   string
+	columnType schema.Type
+	source     schema.Source
+	target     target
 	// fallback is the value for an absent source, or where a value can't be coerced and OnError is UseDefault.
 	fallback value
 	required bool
@@ -40,13 +40,13 @@ type row struct {
 // compileProjection makes the projection of a column, or returns all that is wrong with it.
 func compileProjection(c *schema.Column, server *time.Location) (projection, error) {
 	p := projection{
-		name: c.Name, typeText: c.Type.String(), typ: c.Type, source: c.Source,
+		name: c.Name, typeText: c.Type.String(), columnType: c.Type, source: c.Source,
 		required: c.Required, onError: c.OnError, slot: inMap,
 	}
 	if err := c.Type.Validate(); err != nil {
 		return p, err
 	}
-	p.target = newTarget(&p.typ, server)
+	p.target = newTarget(&p.columnType, server)
 	err := errors.Join(p.checkSource(c), p.prepareFallback(c))
 	p.step = p.chooseStep()
 	return p, err
@@ -57,7 +57,7 @@ func newTarget(t *schema.Type, server *time.Location) target {
 	bare.LowCardinality, bare.Nullable = false, false
 	low, high := integerRange(t.Kind)
 	made := target{
-		kind: t.Kind, name: bare.String(), low: low, high: high, length: t.Length, precision: t.Precision,
+		kind: t.Kind, name: bare.String(), low: low, high: high, length: t.Length,
 		tick: 1, location: server, limits: limitsOf(&bare, low, high),
 	}
 	for range 9 - t.Precision {
@@ -176,9 +176,9 @@ func (p *projection) prepareFallback(c *schema.Column) error {
 // setZero makes the fallback ClickHouse's zero value of the type.
 func (p *projection) setZero() {
 	p.fallback.clear()
-	p.fallback.empty = p.typ.Kind == schema.KindArray
-	if len(p.typ.Enum) > 0 {
-		p.fallback.bits = uint64(p.typ.Enum[0].Value) // ClickHouse takes the lowest value, not 0
+	p.fallback.empty = p.columnType.Kind == schema.KindArray
+	if len(p.columnType.Enum) > 0 {
+		p.fallback.bits = uint64(p.columnType.Enum[0].Value) // ClickHouse takes the lowest value, not 0
 	}
 }
 

@@ -277,7 +277,9 @@ func (tr *traffic) send(ctx context.Context, p *client.Producer, count int) erro
 func (tr *traffic) connect(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(tr.bench.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond}}))
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond}, MinConnectTimeout: 10 * time.Second,
+		}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -590,8 +592,25 @@ func (tr *traffic) next() int {
 	return tr.numbered
 }
 
-// inFlight is how many entries that many producers may have numbered and the gateway not yet routed.
-func (tr *traffic) inFlight(producers int) int { return producers * (tr.window + 1) * tr.request }
+// settle waits until all entries are committed that have a number below the one that it returns.
+func (tr *traffic) settle(t *testing.T) (below int) {
+	t.Helper()
+	below = tr.next()
+	targets := make([]uint64, len(tr.clients))
+	for k, p := range tr.clients {
+		targets[k] = p.Statistics().Sent + 1 // one may have its numbers and wait for room
+	}
+	eventually(t, "what was sent is committed", func() bool {
+		for k, p := range tr.clients {
+			if p.Statistics().Committed < targets[k] {
+				return tr.failed()
+			}
+		}
+		return true
+	})
+	tr.check(t)
+	return below
+}
 
 func itoa(n int) string { return strconv.Itoa(n) }
 

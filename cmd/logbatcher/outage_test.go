@@ -51,6 +51,7 @@ func TestClickHouseKilled(t *testing.T) {
 
 // TestAnswersLost executes inserts and lets their answers be lost, or be errors.
 func TestAnswersLost(t *testing.T) {
+	server := embeddedtest.OwnClickHouse(t)
 	for name, faults := range map[string]embedded.Faults{
 		"dropped":         {DropAnswer: 10},
 		"corrupted":       {CorruptAnswer: 10},
@@ -59,7 +60,8 @@ func TestAnswersLost(t *testing.T) {
 		"refused as rows": {CorruptAnswer: 3, Code: 469},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
+			server.Exec(t, "DROP TABLE IF EXISTS numbered SYNC")
+			b := numbered(t, server, embeddedtest.Redis(t))
 			b.change = func(c *config.Config) { c.ClickHouse.AttemptTimeout = time.Second }
 			b.start(t)
 			tr := b.traffic()
