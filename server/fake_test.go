@@ -315,7 +315,7 @@ func newFixture(t *testing.T, adjust func(*Config)) *fixture {
 
 func (f *fixture) dial(options ...grpc.DialOption) *grpc.ClientConn {
 	f.t.Helper()
-	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options = append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)
 	conn, err := grpc.NewClient(f.address, options...)
 	if err != nil {
 		f.t.Fatal(err)

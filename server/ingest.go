@@ -125,8 +125,8 @@ func (in *ingest) route(ctx context.Context, d delivery, r *request) (accepted, 
 			p.settle(a.epoch, a.sequence, refusals, o)
 			return
 		}
+		p.settle(a.epoch, a.sequence, nil, nil) // first, or the answer would not have the watermark that it stands for
 		d.outcome(o)
-		p.settle(a.epoch, a.sequence, nil, nil)
 	}
 	if len(r.Entries) == 0 {
 		taken = true

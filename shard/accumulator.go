@@ -58,7 +58,8 @@ func (a *accumulator) batch(r *route, partition *sink.Partition, p *pending, now
 func (a *accumulator) full() []*openBatch {
 	var sealed []*openBatch
 	for _, b := range a.touched {
-		if b.Rows() >= a.maxRows || b.Bytes() >= a.maxBytes {
+		// What all rows of a stream share is kept once and written for each row: a batch may be small here and a large block.
+		if b.Rows() >= a.maxRows || b.Bytes() >= a.maxBytes || b.EncodedBytes() >= a.maxBytes {
 			a.remove(b)
 			sealed = append(sealed, b)
 		}

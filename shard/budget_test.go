@@ -14,22 +14,22 @@ func TestBudgetGrantsInTheOrderOfAsking(t *testing.T) {
 		if err := b.Acquire(t.Context(), 80); err != nil {
 			t.Fatal(err)
 		}
-		var granted []int
+		granted := make(chan int, 2)
 		for _, bytes := range []int{50, 10} { // the small one would fit, and must not pass the large one
 			go func() {
 				if err := b.Acquire(t.Context(), bytes); err == nil {
-					granted = append(granted, bytes)
+					granted <- bytes
 				}
 			}()
 			synctest.Wait()
 		}
 		if len(granted) != 0 {
-			t.Fatalf("granted %v while 80 of 100 are in use and 50 wait first", granted)
+			t.Fatalf("granted %d while 80 of 100 are in use and 50 wait first", <-granted)
 		}
 		b.Release(80)
 		synctest.Wait()
 		if len(granted) != 2 || b.Used() != 60 {
-			t.Errorf("granted %v, used %d", granted, b.Used())
+			t.Errorf("granted %d of two, used %d", len(granted), b.Used())
 		}
 	})
 }

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/shard"
 )
 
 // TestShutdownUnderLoad ends the gateway while producers send, and starts another in its place.
@@ -201,5 +206,108 @@ func TestSchemaVersions(t *testing.T) {
 	if got := b.clickhouse.Query(t, "SELECT groupArray(type) FROM (SELECT type FROM system.columns WHERE database = currentDatabase() AND table = 'numbered' "+
 		"AND name IN ('v', 'service', 'level', 'rest') ORDER BY name)"); got != `['Enum16(\'low\' = 0, \'high\' = 1, \'higher\' = 1000)','Map(LowCardinality(String), String)','String','Nullable(UInt64)']` {
 		t.Errorf("the columns are %s", got)
+	}
+}
+
+// TestShutdownWithoutClickHouse ends the gateway while ClickHouse is away: it says what is left and its producers keep it.
+func TestShutdownWithoutClickHouse(t *testing.T) {
+	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
+	b.change = func(c *config.Config) { c.Shutdown.Timeout = time.Second }
+	i := b.start(t)
+	tr := b.traffic()
+	tr.flow(t, 2)
+	tr.progress(t, 10)
+	if err := b.clickhouse.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	before := i.log.count("msg=insert ")
+	eventually(t, "an insert has failed", func() bool { return i.log.count("msg=insert ") > before })
+	i.cancel()
+	select {
+	case <-i.ended:
+	case <-time.After(patience):
+		t.Fatal("the gateway does not stop")
+	}
+	var left *shard.LeftoverError
+	if !errors.As(i.err, &left) {
+		t.Errorf("the gateway ended with %v, want what is left", i.err)
+	}
+	i.err = nil
+	if err := b.clickhouse.Process.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.start(t)
+	tr.progress(t, 10)
+	tr.mayDouble = true // the second gateway can't know what the first one's last inserts have done
+	tr.finish(t)
+	tr.verify(t)
+}
+
+// TestTableChangedByHand takes a column and then the whole table away under load. The migrator makes them again.
+func TestTableChangedByHand(t *testing.T) {
+	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
+	i := b.start(t)
+	tr := b.traffic()
+	tr.flow(t, 2)
+	tr.progress(t, 10)
+	b.clickhouse.Exec(t, "ALTER TABLE numbered DROP COLUMN body")
+	tr.progress(t, 10)
+	b.clickhouse.Exec(t, "RENAME TABLE numbered TO away")
+	tr.progress(t, 10)
+	tr.finish(t)
+	if letters := tr.verifyTable(t, "numbered", "away"); letters > 0 {
+		t.Errorf("%d rows are dead letters, though nothing is wrong with them", letters)
+	}
+	if degraded := i.status.Degraded(); len(degraded) > 0 {
+		t.Errorf("degraded: %q", degraded)
+	}
+}
+
+// TestRoutesApart has entries in two tables of which one refuses some, and compares the service's books with what is there.
+func TestRoutesApart(t *testing.T) {
+	const second = "  - {name: second, table: second, order_by: n, partition_by: \"\", columns: [n, bad], retention: {max_age: 0}, filter: {service: {equals: test}}}\n"
+	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), "columns:"+numberedColumns+"routes:"+numberedRoute+second)
+	i := b.start(t)
+	b.clickhouse.Exec(t, "ALTER TABLE second ADD CONSTRAINT only_good CHECK bad = 0")
+	tr := b.traffic()
+	tr.isBad = func(n int) bool { return n%50 == 1 }
+	tr.flow(t, 2)
+	tr.progress(t, 20)
+	tr.finish(t)
+	tr.verifyTable(t, "second")
+	rows := b.numbers(t, "numbered")
+	bad, accepted := 0, 0
+	for n, sent := range tr.accepted {
+		if !sent {
+			continue
+		}
+		accepted++
+		if rows[n] != 1 {
+			t.Errorf("entry %d is in the first table %d times", n, rows[n])
+		}
+		if tr.isBad(n) {
+			bad++
+		}
+	}
+	conn := tr.connect(t)
+	books, err := logbatcherv1.NewAdminServiceClient(conn).ListRoutes(t.Context(), &logbatcherv1.ListRoutesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range books.GetRoutes() {
+		letters := 0
+		if r.GetName() == "second" {
+			letters = bad
+			if f := r.GetLastFailedBatch(); f.GetCode() != 469 || f.GetClass() != "row" {
+				t.Errorf("the last failed batch is %v", f)
+			}
+		}
+		if r.GetRowsRouted() != uint64(accepted) || r.GetRowsCommitted() != uint64(accepted-letters) || r.GetRowsDeadLettered() != uint64(letters) ||
+			r.GetRowsInFlight() != 0 || r.GetBytesInFlight() != 0 || r.GetHeld() {
+			t.Errorf("%d entries, %d dead letters; the books say %v", accepted, letters, r)
+		}
+	}
+	if len(books.GetRoutes()) != 2 || i.budget.Used() != 0 {
+		t.Errorf("%d routes, %d bytes in flight", len(books.GetRoutes()), i.budget.Used())
 	}
 }

@@ -50,7 +50,9 @@ func TestCommands(t *testing.T) {
 	}
 	fresh, old := time.Now().UTC().Format(time.RFC3339), time.Now().AddDate(0, 0, -20).UTC().Format(time.RFC3339)
 	with := func(words []string, more ...string) []string { return append(append([]string{}, more...), words...) }
-	send := func(more ...string) []string { return append([]string{"send", "--address", b.address, "--quiet"}, more...) }
+	send := func(more ...string) []string {
+		return append([]string{"send", "--address", b.address, "--quiet"}, more...)
+	}
 
 	for _, test := range []struct {
 		name      string

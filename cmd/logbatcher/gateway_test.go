@@ -217,6 +217,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // traffic numbers entries and keeps what became of them.
 type traffic struct {
 	bench    *bench
+	address  string           // of the gateway, or of something before it
 	isBad    func(n int) bool // entries that the table's constraint refuses; nil: none
 	request  int              // entries of a request
 	window   int              // requests that a producer may have uncommitted
@@ -225,6 +226,8 @@ type traffic struct {
 	clients  []*client.Producer
 	running  sync.WaitGroup
 	stopSend chan struct{}
+	// mayDouble says that a gateway was ended before everything was settled.
+	mayDouble bool
 
 	mu       sync.Mutex
 	numbered int // numbers given out
@@ -235,7 +238,7 @@ type traffic struct {
 }
 
 func (b *bench) traffic() *traffic {
-	return &traffic{bench: b, request: 20, window: 8, stopSend: make(chan struct{})}
+	return &traffic{bench: b, address: b.address, request: 20, window: 8, stopSend: make(chan struct{})}
 }
 
 // entries returns the next numbers as entries of one request.
@@ -276,7 +279,7 @@ func (tr *traffic) send(ctx context.Context, p *client.Producer, count int) erro
 // connect returns a connection to the gateway that comes back soon after it was lost.
 func (tr *traffic) connect(t *testing.T) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(tr.bench.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	conn, err := grpc.NewClient(tr.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond}, MinConnectTimeout: 10 * time.Second,
 		}))
@@ -411,7 +414,7 @@ func (tr *traffic) finish(t *testing.T) {
 	}
 	tr.check(t)
 	for k, p := range tr.clients {
-		if s := p.Statistics(); s.Doubtful > 0 || s.Sent != s.Committed {
+		if s := p.Statistics(); s.Doubtful > 0 && !tr.mayDouble || s.Sent != s.Committed {
 			t.Errorf("producer %d: %+v, want everything committed and nothing doubtful", k, s)
 		}
 	}
@@ -448,7 +451,7 @@ func (tr *traffic) verifyTable(t *testing.T, tables ...string) (deadLettered int
 		delete(letters, n)
 		bad := tr.isBad != nil && tr.isBad(n)
 		switch {
-		case inTable+inRedis > 1:
+		case inTable+inRedis > 1 && !(tr.mayDouble && inTable == 2):
 			doubled = append(doubled, n)
 		case inTable+inRedis == 0 && accepted:
 			lost = append(lost, n)

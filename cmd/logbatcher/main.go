@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // partitions depend on zones, also where the system has no files of them
 
 	"github.com/spf13/cobra"
 )

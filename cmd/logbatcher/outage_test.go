@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
@@ -127,7 +125,7 @@ func TestMemoryDuringOutage(t *testing.T) {
 	}
 	i := b.start(t)
 	tr := b.traffic()
-	tr.body, tr.request, tr.window = strings.Repeat("x", 1000), 100, 64
+	tr.body, tr.request, tr.window = strings.Repeat("x", 1000), 100, 16
 	tr.flow(t, 4)
 	tr.progress(t, 20)
 	if err := b.clickhouse.Process.Kill(); err != nil {
@@ -139,7 +137,7 @@ func TestMemoryDuringOutage(t *testing.T) {
 		most, highest = max(most, i.budget.Used()), max(highest, heap())
 	}
 	// A request becomes rows, which may take more than it did; all that was let in may do so at once.
-	if slack := int(budget) / 2; most > int(budget)+slack {
+	if slack := int(budget) / 4; most > int(budget)+slack {
 		t.Errorf("%d bytes in flight, the budget is %d", most, budget)
 	}
 	if highest > before+64<<20 {
@@ -165,40 +163,4 @@ func heap() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
-}
-
-// TestManyStreams has a hundred streams at once.
-func TestManyStreams(t *testing.T) {
-	streams, requests := 100, 5
-	if !testing.Short() {
-		requests = 50
-	}
-	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
-	b.start(t)
-	tr := b.traffic()
-	tr.window = requests
-	var conns []*grpc.ClientConn
-	for range 5 {
-		conns = append(conns, tr.connect(t))
-	}
-	for k := range streams {
-		tr.producer(t, "test/"+itoa(k), conns[k%len(conns)])
-	}
-	eventually(t, "all streams are open", func() bool {
-		for _, p := range tr.clients {
-			if p.Statistics().Streams == 0 {
-				return false
-			}
-		}
-		return true
-	})
-	for range requests {
-		for _, p := range tr.clients {
-			if err := tr.send(t.Context(), p, tr.request); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	tr.finish(t)
-	tr.verify(t)
 }
