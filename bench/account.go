@@ -46,6 +46,31 @@ func statFields(pid int) ([]string, error) {
 	return fields, nil
 }
 
+// machineTime returns the time that all processors have been busy, whoever kept them so.
+func machineTime() (time.Duration, error) {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(string(data), "\n")
+	fields := strings.Fields(first)
+	if len(fields) < 9 {
+		return 0, fmt.Errorf("/proc/stat begins with %q", first)
+	}
+	var ticks int64
+	for i, field := range fields[1:9] {
+		if i == 3 || i == 4 {
+			continue // idle, and waiting for a disk
+		}
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %w", err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick, nil
+}
+
 // peakMemory returns the largest resident set that a process has had, in bytes.
 func peakMemory(pid int) (int64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -63,15 +63,15 @@ func measureAxis(ctx context.Context, s *stack, o options, a axis) ([]result, er
 
 func printAxis(out io.Writer, name string, results []result) {
 	t := table(out)
-	fmt.Fprintf(t, "%s\trows/s\tgateway µs/row\tof the smallest\tClickHouse µs/row\tMiB\tp99\tinserts/s a table\tand shard\t\t\n", name)
+	fmt.Fprintf(t, "%s\trows/s\tgateway µs/row\tof the smallest\tClickHouse µs/row\tMiB\tp99\tinserts/s a table\tand shard\tcores of others\t\t\n", name)
 	for _, r := range results {
 		cost := r.perRow(r.writerCPU) / results[0].perRow(results[0].writerCPU)
 		verdict := "met"
 		if cost > growthLimit {
 			verdict = "not met"
 		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%s\t%.2f\t%.2f\t%s\t\n", r.name, r.rate(), r.perRow(r.writerCPU), cost,
-			r.perRow(r.engineCPU), r.memory>>20, r.p99.Round(1e6), r.insertsPerSecond(), r.insertsPerSecond()/float64(min(cores(), 4)), verdict)
+		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%s\t%.2f\t%.2f\t%.1f\t%s\t\n", r.name, r.rate(), r.perRow(r.writerCPU), cost,
+			r.perRow(r.engineCPU), r.memory>>20, r.p99.Round(1e6), r.insertsPerSecond(), r.insertsPerSecond()/float64(min(cores(), 4)), r.others, verdict)
 	}
 	_ = t.Flush() // to standard output
 	fmt.Fprintln(out)

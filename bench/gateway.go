@@ -159,37 +159,61 @@ func measureGateway(ctx context.Context, s *stack, run gatewayRun) (r result, er
 	return r, s.drop(ctx, database)
 }
 
-// A measurement is the accounts of ClickHouse and of the process that writes to it, at the start of a run.
+// A measurement is the accounts at the start of a run: of ClickHouse, of the process that writes to it, of this one, and
+// of the whole machine.
 type measurement struct {
-	engine, writer       int
-	engineCPU, writerCPU time.Duration
-	began                time.Time
+	pids    [3]int // ClickHouse, the writer, this process
+	cpu     [3]time.Duration
+	machine time.Duration
+	began   time.Time
 }
 
 func beginMeasurement(engine, writer int) (*measurement, error) {
-	engineCPU, engineErr := cpuTime(engine)
-	writerCPU, writerErr := cpuTime(writer)
-	return &measurement{engine, writer, engineCPU, writerCPU, time.Now()}, errors.Join(engineErr, writerErr)
+	m := &measurement{pids: [3]int{engine, writer, os.Getpid()}}
+	var err error
+	if m.cpu, m.machine, err = m.read(); err != nil {
+		return nil, err
+	}
+	m.began = time.Now()
+	return m, nil
+}
+
+// read reads the accounts.
+func (m *measurement) read() (cpu [3]time.Duration, machine time.Duration, err error) {
+	for i, pid := range m.pids {
+		if cpu[i], err = cpuTime(pid); err != nil {
+			return cpu, 0, err
+		}
+	}
+	machine, err = machineTime()
+	return cpu, machine, err
 }
 
 // end notes what was used until the last row was committed.
 func (m *measurement) end(r *result) error {
 	r.wall = time.Since(m.began)
-	engineCPU, engineErr := cpuTime(m.engine)
-	writerCPU, writerErr := cpuTime(m.writer)
-	memory, memoryErr := peakMemory(m.writer)
-	r.engineCPU, r.writerCPU, r.memory = engineCPU-m.engineCPU, writerCPU-m.writerCPU, memory
-	return errors.Join(engineErr, writerErr, memoryErr)
+	cpu, machine, err := m.read()
+	if err != nil {
+		return err
+	}
+	others := machine - m.machine
+	for i := range cpu {
+		cpu[i] -= m.cpu[i]
+		others -= cpu[i]
+	}
+	r.engineCPU, r.writerCPU, r.others = cpu[0], cpu[1], max(0, others.Seconds()/r.wall.Seconds())
+	r.memory, err = peakMemory(m.pids[1])
+	return err
 }
 
 // settled notes what ClickHouse has used when its merges are over.
 func (m *measurement) settled(r *result) error {
-	engineCPU, err := cpuTime(m.engine)
-	r.mergedCPU = engineCPU - m.engineCPU
+	engineCPU, err := cpuTime(m.pids[0])
+	r.mergedCPU = engineCPU - m.cpu[0]
 	return err
 }
 
-// seconds reads a number of a metrics page.
+// sample reads the number in a line of a metrics page.
 func sample(line string) (float64, error) {
 	return strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
 }

@@ -20,6 +20,7 @@ type result struct {
 	memory                          int64
 	p50, p99                        time.Duration
 	batches                         float64
+	others                          float64 // processors that everybody else kept busy
 	tables                          int
 }
 
@@ -37,8 +38,8 @@ func (r result) insertsPerSecond() float64 {
 
 // String is the run in a line.
 func (r result) String() string {
-	return fmt.Sprintf("%s: %d rows, %.0f rows/s, writer %.2f µs/row, ClickHouse %.2f µs/row, %d MiB",
-		r.name, r.rows, r.rate(), r.perRow(r.writerCPU), r.perRow(r.engineCPU), r.memory>>20)
+	return fmt.Sprintf("%s: %d rows, %.0f rows/s, writer %.2f µs/row, ClickHouse %.2f µs/row, %d MiB; others kept %.1f cores busy",
+		r.name, r.rows, r.rate(), r.perRow(r.writerCPU), r.perRow(r.engineCPU), r.memory>>20, r.others)
 }
 
 // median returns the median of each figure.
@@ -51,6 +52,7 @@ func median(results []result) result {
 	m.memory = middle(results, func(r result) int64 { return r.memory })
 	m.p50 = middle(results, func(r result) time.Duration { return r.p50 })
 	m.p99 = middle(results, func(r result) time.Duration { return r.p99 })
+	m.others = middle(results, func(r result) float64 { return r.others })
 	m.batches = middle(results, func(r result) float64 { return r.batches })
 	return m
 }
@@ -71,14 +73,14 @@ func table(out io.Writer) *tabwriter.Writer {
 
 func printTable(out io.Writer, results []result) {
 	t := table(out)
-	fmt.Fprintln(t, "run\trows\trows/s\twriter µs/row\tClickHouse µs/row\twith merges\twriter MiB\tp50\tp99\trows/insert\t")
+	fmt.Fprintln(t, "run\trows\trows/s\twriter µs/row\tClickHouse µs/row\twith merges\twriter MiB\tp50\tp99\trows/insert\tcores of others\t")
 	for _, r := range results {
 		p50, p99 := "–", "–"
 		if r.p99 > 0 {
 			p50, p99 = r.p50.Round(time.Millisecond).String(), r.p99.Round(time.Millisecond).String()
 		}
-		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%s\t%s\t%.0f\t\n", r.name, r.rows, r.rate(), r.perRow(r.writerCPU),
-			r.perRow(r.engineCPU), r.perRow(r.mergedCPU), r.memory>>20, p50, p99, float64(r.rows)/max(1, r.batches))
+		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%s\t%s\t%.0f\t%.1f\t\n", r.name, r.rows, r.rate(), r.perRow(r.writerCPU),
+			r.perRow(r.engineCPU), r.perRow(r.mergedCPU), r.memory>>20, p50, p99, float64(r.rows)/max(1, r.batches), r.others)
 	}
 	_ = t.Flush() // to standard output
 	fmt.Fprint(out, "all rows were counted: lost 0, doubled 0\n\n")
@@ -99,11 +101,10 @@ func printAims(out io.Writer, results []result) {
 		}
 		fmt.Fprintf(t, "%s\t%.2f\t%s %.2f\t%s\t\n", name, is, sign, wanted, verdict)
 	}
-	ratio := func(a, b float64) float64 { return a / b }
-	aim("gateway CPU / ClickHouse CPU, none", ratio(none.perRow(none.writerCPU), none.perRow(none.engineCPU)), 0.35, false)
-	aim("gateway CPU / ClickHouse CPU, lz4", ratio(lz4.perRow(lz4.writerCPU), lz4.perRow(lz4.engineCPU)), 0.5, false)
-	aim("gateway CPU / client CPU of direct, row by row", ratio(none.perRow(none.writerCPU), direct.perRow(direct.writerCPU)), 0.5, false)
-	aim("gateway rows/s / direct rows/s, row by row", ratio(none.rate(), direct.rate()), 1.3, true)
+	aim("gateway CPU / ClickHouse CPU, none", none.perRow(none.writerCPU)/none.perRow(none.engineCPU), 0.35, false)
+	aim("gateway CPU / ClickHouse CPU, lz4", lz4.perRow(lz4.writerCPU)/lz4.perRow(lz4.engineCPU), 0.5, false)
+	aim("gateway CPU / client CPU of direct, row by row", none.perRow(none.writerCPU)/direct.perRow(direct.writerCPU), 0.5, false)
+	aim("gateway rows/s / direct rows/s, row by row", none.rate()/direct.rate(), 1.3, true)
 	aim("gateway memory, MiB", float64(max(none.memory, lz4.memory))/(1<<20), 300, false)
 	_ = t.Flush() // to standard output
 	fmt.Fprintln(out)

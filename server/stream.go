@@ -117,7 +117,7 @@ func (st *stream) welcomeMessage(w welcome) *pb.Welcome {
 		Acknowledgement: st.opening.level, Instance: text(c.Instance),
 		Limits: &pb.Limits{
 			MaxRequestBytes: uint64(c.MaxRequestBytes), MaxRequestEntries: uint32(c.MaxRequestEntries),
-			MaxEntryBytes: uint64(c.MaxEntryBytes),
+			MaxEntryBytes: uint64(c.MaxEntryBytes), MaxEntryAttributes: uint32(c.MaxEntryAttributes),
 		},
 	}
 }

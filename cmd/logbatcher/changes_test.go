@@ -102,7 +102,7 @@ func TestHangUpUnderLoad(t *testing.T) {
 
 // TestRedisKilled kills Redis while bad rows arrive. Rows with bad ones among them wait for it.
 func TestRedisKilled(t *testing.T) {
-	times := 2
+	times := 1
 	if !testing.Short() {
 		times = 6
 	}

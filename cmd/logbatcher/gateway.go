@@ -256,6 +256,7 @@ func (g *gateway) serverConfig() (server.Config, error) {
 func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
 	limit := g.config.Shutdown.Timeout
 	g.log.Info("shutting down", "timeout", limit)
+	g.status.starting("shutting down")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	serverErr := g.server.Shutdown(ctx)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/rand/v2"
 	"runtime/metrics"
 	"strings"
 	"testing"
@@ -113,7 +114,7 @@ func TestClickHouseStopped(t *testing.T) {
 
 // TestMemoryDuringOutage has ClickHouse away under full load: producers wait, and the bytes in flight stay within the budget.
 func TestMemoryDuringOutage(t *testing.T) {
-	away := 3 * time.Second
+	away := time.Second
 	if !testing.Short() {
 		away = time.Minute
 	}
@@ -163,4 +164,53 @@ func heap() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
+}
+
+// TestEverythingAtOnce has bad rows, lost answers, ClickHouse and Redis killed, gateways ended and configurations loaded, by chance.
+func TestEverythingAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.OwnRedis(t))
+	b.change = func(c *config.Config) { c.ClickHouse.AttemptTimeout = 2 * time.Second }
+	i := b.start(t)
+	b.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
+	tr := b.traffic()
+	tr.isBad = func(n int) bool { return n%97 == 3 }
+	tr.flow(t, 4)
+	for range 20 {
+		appendAlways(t, b)
+		tr.progress(t, 1+random.IntN(20))
+		var err error
+		switch what := random.IntN(6); what {
+		case 0:
+			if err = b.clickhouse.Process.Kill(); err == nil {
+				err = b.clickhouse.Process.Restart(t.Context())
+			}
+		case 1:
+			if err = b.redis.Kill(); err == nil {
+				err = b.redis.Restart(t.Context())
+			}
+		case 2:
+			err = b.clickhouse.Process.SetFaults(t.Context(), embedded.Faults{DropAnswer: random.IntN(5), CorruptAnswer: random.IntN(5), Refuse: random.IntN(5)})
+		case 3:
+			err = b.clickhouse.Process.SetFaults(t.Context(), embedded.Faults{CorruptAnswer: 1 + random.IntN(4), Code: 469})
+		case 4:
+			i.stop(t)
+			i = b.start(t)
+		case 5:
+			i.hangUp(t, "configuration loaded again")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr.progress(t, 20)
+	tr.finish(t)
+	if tr.verify(t) == 0 {
+		t.Error("there are no dead letters")
+	}
 }

@@ -13,7 +13,7 @@ type status struct {
 
 func newStatus() *status { return &status{reason: "starting"} }
 
-// starting says what the start waits for.
+// starting says what the start waits for, or that the end has begun.
 func (s *status) starting(reason string) {
 	s.mu.Lock()
 	s.reason = reason

@@ -717,8 +717,10 @@ type Limits struct {
 	MaxRequestEntries uint32 `protobuf:"varint,2,opt,name=max_request_entries,json=maxRequestEntries,proto3" json:"max_request_entries,omitempty"`
 	// The largest entry, in bytes of its protobuf encoding.
 	MaxEntryBytes uint64 `protobuf:"varint,3,opt,name=max_entry_bytes,json=maxEntryBytes,proto3" json:"max_entry_bytes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The most attributes of an entry.
+	MaxEntryAttributes uint32 `protobuf:"varint,4,opt,name=max_entry_attributes,json=maxEntryAttributes,proto3" json:"max_entry_attributes,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -768,6 +770,13 @@ func (x *Limits) GetMaxRequestEntries() uint32 {
 func (x *Limits) GetMaxEntryBytes() uint64 {
 	if x != nil {
 		return x.MaxEntryBytes
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxEntryAttributes() uint32 {
+	if x != nil {
+		return x.MaxEntryAttributes
 	}
 	return 0
 }
@@ -1290,11 +1299,12 @@ const file_logbatcher_v1_ingest_proto_rawDesc = "" +
 	"\aresumed\x18\x05 \x01(\bR\aresumed\x12H\n" +
 	"\x0facknowledgement\x18\x06 \x01(\x0e2\x1e.logbatcher.v1.AcknowledgementR\x0facknowledgement\x12-\n" +
 	"\x06limits\x18\a \x01(\v2\x15.logbatcher.v1.LimitsR\x06limits\x12\x1a\n" +
-	"\binstance\x18\b \x01(\tR\binstance\"\x8c\x01\n" +
+	"\binstance\x18\b \x01(\tR\binstance\"\xbe\x01\n" +
 	"\x06Limits\x12*\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x04R\x0fmaxRequestBytes\x12.\n" +
 	"\x13max_request_entries\x18\x02 \x01(\rR\x11maxRequestEntries\x12&\n" +
-	"\x0fmax_entry_bytes\x18\x03 \x01(\x04R\rmaxEntryBytes\"\xb7\x01\n" +
+	"\x0fmax_entry_bytes\x18\x03 \x01(\x04R\rmaxEntryBytes\x120\n" +
+	"\x14max_entry_attributes\x18\x04 \x01(\rR\x12maxEntryAttributes\"\xb7\x01\n" +
 	"\aRefusal\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x14\n" +

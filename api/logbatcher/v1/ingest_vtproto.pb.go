@@ -421,6 +421,11 @@ func (m *Limits) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.MaxEntryAttributes != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.MaxEntryAttributes))
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.MaxEntryBytes != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.MaxEntryBytes))
 		i--
@@ -1025,6 +1030,9 @@ func (m *Limits) SizeVT() (n int) {
 	}
 	if m.MaxEntryBytes != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.MaxEntryBytes))
+	}
+	if m.MaxEntryAttributes != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.MaxEntryAttributes))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2354,6 +2362,25 @@ func (m *Limits) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.MaxEntryBytes |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxEntryAttributes", wireType)
+			}
+			m.MaxEntryAttributes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxEntryAttributes |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -4597,6 +4624,25 @@ func (m *Limits) UnmarshalVTUnsafe(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.MaxEntryBytes |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxEntryAttributes", wireType)
+			}
+			m.MaxEntryAttributes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxEntryAttributes |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -71,14 +72,17 @@ func (l *Locker) Acquire(ctx context.Context, name string, ttl time.Duration) (s
 	held := l.newLease(name, ttl)
 	pause := ttl / 10
 	told := ""
+	var before error
 	for {
 		err := held.take(ctx)
 		if err == nil {
 			return held, nil
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			// A question that ctx cut off says less than the answer before it.
+			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), cmp.Or(before, err))
 		}
+		before = err
 		if text := err.Error(); text != told && !errors.Is(err, schema.ErrLeaseHeld) {
 			told = text
 			l.log.Warn("lease: not acquired, trying on", "lease", name, "error", err)
