@@ -65,7 +65,6 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	redis.SetLogger(redisLog{log})
 	if g.redis, err = redisClient(&cfg.Redis); err != nil {
 		return nil, err
 	}
@@ -307,15 +306,6 @@ func redisClient(c *config.Redis) (redis.UniversalClient, error) {
 		Addrs: c.Addresses, MasterName: c.MasterName, Username: c.User, Password: password, DB: c.DB, TLSConfig: transport,
 		ContextTimeoutEnabled: true,
 	}), nil
-}
-
-// redisLog is where the Redis client, which knows one logger for the process, tells of connections that it could not make. What
-// matters of them comes back as errors too, and is told by whoever asked.
-type redisLog struct{ log *slog.Logger }
-
-// Printf implements the client's logger.
-func (l redisLog) Printf(_ context.Context, format string, arguments ...any) {
-	l.log.Debug("redis client", "message", fmt.Sprintf(format, arguments...))
 }
 
 // errorClasses returns the table of error codes with the configuration's own over it.

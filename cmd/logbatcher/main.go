@@ -17,6 +17,7 @@ import (
 	"syscall"
 	_ "time/tzdata" // partitions depend on zones, also where the system has no files of them
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 )
 
@@ -29,8 +30,16 @@ const (
 )
 
 func main() {
+	redis.SetLogger(quiet{})
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
+
+// quiet is the logger of the Redis client, which knows one for the process and prints to standard error. What goes wrong comes back
+// as an error too, and is told by whoever asked.
+type quiet struct{}
+
+// Printf implements the client's logger.
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // run runs one command. The first SIGINT or SIGTERM ends it in order, a second one at once.
 func run(arguments []string, in io.Reader, out, errors io.Writer) int {

@@ -47,7 +47,6 @@ func openTools(ctx context.Context, load func() (*config.Config, error), out io.
 	if t.clickhouse, err = openClickHouse(&cfg.ClickHouse, classes, log); err != nil {
 		return nil, err
 	}
-	redis.SetLogger(redisLog{log})
 	if t.redis, err = redisClient(&cfg.Redis); err != nil {
 		return nil, errors.Join(err, t.clickhouse.Close())
 	}

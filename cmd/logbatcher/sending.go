@@ -243,7 +243,11 @@ func (s *sending) finish(out io.Writer) {
 	statistics := s.producer.Statistics()
 	fmt.Fprintf(out, "read       %s lines (%s folded into the entry before, %s blank)\n",
 		humanize.Comma(s.read.Lines), humanize.Comma(s.read.FoldedLines), humanize.Comma(s.read.BlankLines))
-	fmt.Fprintf(out, "committed  %s of %s entries, %s, in %.2f s: %s entries/s\n",
+	label := "committed "
+	if s.refused > 0 {
+		label = "settled   " // the refused ones are known to be refused, and not stored
+	}
+	fmt.Fprintf(out, label+" %s of %s entries, %s, in %.2f s: %s entries/s\n",
 		humanize.Comma(int64(s.committed)), humanize.Comma(int64(s.sent)), humanize.IBytes(uint64(s.committedBytes)), seconds,
 		humanize.Comma(int64(float64(s.committed)/seconds)))
 	if s.read.TruncatedLines > 0 {
