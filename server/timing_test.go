@@ -24,7 +24,6 @@ type pipe struct {
 	cancel   context.CancelFunc
 	in       chan *pb.IngestStreamRequest
 	out      chan *pb.IngestStreamResponse
-	unread   chan struct{} // when closed, nobody reads what is sent
 	ended    chan error
 	finished time.Time
 }
