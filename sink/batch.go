@@ -14,7 +14,9 @@ type Batch struct {
 	partition *Partition
 	columns   *columns
 	rows      int
-	origins   []Origin
+	// whole says that the batch is no slice of another.
+	whole   bool
+	origins []Origin
 	// current is the origin of the rows that come next. begun says that the last of origins is that one.
 	current Origin
 	begun   bool
@@ -25,7 +27,15 @@ func (l *Layout) NewBatch(id string, p *Partition) *Batch {
 	c, pooled := l.pool.Get().(*columns)
 	if !pooled {
 		c = l.newColumns()
+		c.reserve(l.lastBytes)
 	}
+	b := l.batchOf(id, p, c)
+	b.whole = true
+	return b
+}
+
+// batchOf returns an empty batch with the columns.
+func (l *Layout) batchOf(id string, p *Partition, c *columns) *Batch {
 	b := &Batch{id: id, layout: l, partition: p, columns: c}
 	c.row.origin = &b.current
 	for i := range c.cells {
@@ -113,7 +123,11 @@ func (b *Batch) OriginsOf(from, to int) []Origin {
 // Slice returns the rows from and up to to, without it, as a batch of its own with its own id. The two share no
 // memory. Several goroutines may slice a sealed batch.
 func (b *Batch) Slice(id string, from, to int) *Batch {
-	s := b.layout.NewBatch(id, b.partition)
+	c, pooled := b.layout.pool.Get().(*columns)
+	if !pooled {
+		c = b.layout.newColumns()
+	}
+	s := b.layout.batchOf(id, b.partition, c)
 	for i := range s.columns.cells {
 		s.columns.cells[i].column.appendRange(b.columns.cells[i].column, from, to)
 	}
@@ -129,6 +143,9 @@ func (b *Batch) Release() {
 		return
 	}
 	b.columns, b.origins = nil, nil
+	if b.whole {
+		c.measure(b.layout.lastBytes)
+	}
 	c.reset()
 	b.layout.pool.Put(c)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -28,6 +29,8 @@ type Layout struct {
 	attributes, resource, scope map[string]int32
 	// pool has the *columns of released batches.
 	pool sync.Pool
+	// lastBytes has for each projection how long the texts of the last released batch were.
+	lastBytes []atomic.Int64
 }
 
 // NewLayout compiles the layout of a route's table. server is the zone of the ClickHouse server, by which
@@ -69,6 +72,7 @@ func NewLayout(table *schema.Table, route string, server *time.Location) (*Layou
 		l.headerBytes += textBytes(p.name) + textBytes(p.typeText)
 		l.projections = append(l.projections, p)
 	}
+	l.lastBytes = make([]atomic.Int64, len(l.projections))
 	by, err := schema.ParsePartitionBy(table.PartitionBy, table.Columns)
 	if err != nil {
 		report(err)
