@@ -70,13 +70,13 @@ type Producer struct {
 	config  Config
 	service logbatcherv1.IngestServiceClient
 
-	mu        sync.Mutex
-	window    window
-	closing   bool
-	failed    error         // why Run ended, if it did
-	changed   chan struct{} // closed and replaced whenever something above changes
-	doubtful  uint64        // requests sent again to an instance that did not know the epoch
-	reconnect int           // streams after the first
+	mu       sync.Mutex
+	window   window
+	closing  bool
+	failed   error         // why Run ended, if it did
+	changed  chan struct{} // closed and replaced whenever something above changes
+	doubtful uint64        // requests sent again to an instance that did not know the epoch
+	streams  int           // opened and welcomed so far
 }
 
 // NewProducer returns a producer that sends over conn. It starts nothing.
@@ -146,7 +146,7 @@ type Statistics struct {
 func (p *Producer) Statistics() Statistics {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Statistics{Sent: p.window.last, Committed: p.window.committed, Streams: p.reconnect, Doubtful: p.doubtful}
+	return Statistics{Sent: p.window.last, Committed: p.window.committed, Streams: p.streams, Doubtful: p.doubtful}
 }
 
 // Run streams until Close was called and everything is committed, until ctx ends, or until the server refuses the
@@ -233,7 +233,7 @@ func (p *Producer) open(stream grpc.BidiStreamingClient[logbatcherv1.IngestStrea
 		return errors.New("the server's first response is no welcome")
 	}
 	p.mu.Lock()
-	p.reconnect++
+	p.streams++
 	if opening.Epoch != 0 && !welcome.GetResumed() {
 		p.doubtful += uint64(p.window.sent)
 	}

@@ -54,12 +54,17 @@ func (p *pending) shardIDOf(i int) *shardID {
 // copied says that one shard has copied its entries. It ends with a settle of its own.
 func (p *pending) copied() {
 	if p.copying.Add(-1) == 0 {
-		for _, r := range p.reserved {
-			r.account.add(-r.bytes, 0)
-		}
+		p.unreserve()
 		p.Release()
 	}
 	p.settle()
+}
+
+// unreserve gives back what was promised to the request: its rows are in their batches, or will not be.
+func (p *pending) unreserve() {
+	for _, r := range p.reserved {
+		r.account.add(-r.bytes, 0)
+	}
 }
 
 // settle takes one from what the outcome waits for.

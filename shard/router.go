@@ -184,18 +184,14 @@ func (r *Router) Route(ctx context.Context, request *schema.Request, waiting fun
 	p := r.match(request)
 	for _, t := range r.touchedTables(p) {
 		if err := r.admit(ctx, p, t, waiting); err != nil {
-			for _, reserved := range p.reserved {
-				reserved.account.add(-reserved.bytes, 0)
-			}
+			p.unreserve()
 			return err
 		}
 	}
 	r.entrance.RLock()
 	defer r.entrance.RUnlock()
 	if r.closed {
-		for _, reserved := range p.reserved {
-			reserved.account.add(-reserved.bytes, 0)
-		}
+		p.unreserve()
 		return ErrClosed
 	}
 	// Workers never wait for what a caller holds, so sending to their queues needs no way out:

@@ -272,7 +272,11 @@ func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
 	return errors.Join(serverErr, routerErr)
 }
 
+// close gives back what run and newGateway have opened and what is not closed by then.
 func (g *gateway) close() {
+	if g.server == nil && g.grpcListener != nil {
+		_ = g.grpcListener.Close() // nobody serves it: the start has failed, and says so
+	}
 	if err := errors.Join(g.clickhouse.Close(), g.redis.Close()); err != nil {
 		g.log.Warn("close", "error", err)
 	}
@@ -283,10 +287,8 @@ func openClickHouse(c *config.ClickHouse, classes *sink.Classes, log *slog.Logge
 	configuration.Addresses, configuration.Failover = c.Addresses, clickhouse.Failover(c.Failover)
 	configuration.User, configuration.Compression = c.User, clickhouse.Compression(c.Compression)
 	configuration.AttemptTimeout, configuration.Classes, configuration.Log = c.AttemptTimeout, classes, log
+	configuration.Password = string(c.Password)
 	var err error
-	if configuration.Password, err = secret(c.Password, c.PasswordFile); err != nil {
-		return nil, err
-	}
 	if configuration.TLS, err = clientTLS(&c.TLS); err != nil {
 		return nil, err
 	}
@@ -294,16 +296,12 @@ func openClickHouse(c *config.ClickHouse, classes *sink.Classes, log *slog.Logge
 }
 
 func redisClient(c *config.Redis) (redis.UniversalClient, error) {
-	password, err := secret(c.Password, c.PasswordFile)
-	if err != nil {
-		return nil, err
-	}
 	transport, err := clientTLS(&c.TLS)
 	if err != nil {
 		return nil, err
 	}
 	return redis.NewUniversalClient(&redis.UniversalOptions{
-		Addrs: c.Addresses, MasterName: c.MasterName, Username: c.User, Password: password, DB: c.DB, TLSConfig: transport,
+		Addrs: c.Addresses, MasterName: c.MasterName, Username: c.User, Password: string(c.Password), DB: c.DB, TLSConfig: transport,
 		ContextTimeoutEnabled: true,
 	}), nil
 }

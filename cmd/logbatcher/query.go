@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,10 +47,6 @@ func query(ctx context.Context, c *config.ClickHouse, statement, format string, 
 			return err
 		}
 	}
-	password, err := secret(c.Password, c.PasswordFile)
-	if err != nil {
-		return err
-	}
 	var problems []error
 	for _, address := range c.Addresses {
 		target := url.URL{Scheme: scheme, Host: address, Path: "/", RawQuery: url.Values{
@@ -62,7 +57,7 @@ func query(ctx context.Context, c *config.ClickHouse, statement, format string, 
 			return fmt.Errorf("query %s: %w", address, err)
 		}
 		request.Header.Set("X-ClickHouse-User", c.User)
-		request.Header.Set("X-ClickHouse-Key", password)
+		request.Header.Set("X-ClickHouse-Key", string(c.Password))
 		response, err := (&http.Client{Transport: transport}).Do(request)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("query %s: %w", address, err))
@@ -77,18 +72,6 @@ func query(ctx context.Context, c *config.ClickHouse, statement, format string, 
 		return err
 	}
 	return errors.Join(problems...)
-}
-
-// secret returns the secret itself, or what its file holds.
-func secret(value config.Secret, file string) (string, error) {
-	if file == "" {
-		return string(value), nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read password file: %w", err)
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
 }
 
 // clientTLS returns how a server is trusted, and what we show it. Nil where TLS is off.

@@ -1,6 +1,5 @@
 // Package lease hands out leases, so that of several instances one migrates a table, runs a retention
-// or owns a producer. It implements schema.Locker with keys in the Redis that all instances share, and, where
-// none is configured, within the process.
+// or owns a producer. It implements schema.Locker with keys in the Redis that all instances share.
 //
 // In come a name and a time to live; out comes a lease whose context ends when it is lost or released.
 //

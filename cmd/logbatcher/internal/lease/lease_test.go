@@ -44,10 +44,6 @@ func all(t *testing.T, test func(t *testing.T, a, b schema.Locker)) {
 		server := embeddedtest.InProcessRedis(t)
 		test(t, locker(t, server, "gw a"), locker(t, server, "gw b"))
 	})
-	t.Run("local", func(t *testing.T) {
-		l := NewLocal()
-		test(t, l, l)
-	})
 }
 
 func acquire(t *testing.T, l schema.Locker, ttl time.Duration) schema.Lease {
