@@ -33,6 +33,10 @@ test: setup lint ## Lint, then run the tests with the race detector (ten minutes
 test-all: setup lint ## Run the long tests too: outages, kills, thousands of streams
 	tools/test.sh
 
+.PHONY: soak
+soak: setup ## Run the tests 20 times in a row on a busy machine: what fails once in a hundred runs is broken
+	tools/soak.sh 20
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, buf lint and breaking, generated code and go.mod up to date
 	tools/lint.sh

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -139,18 +141,13 @@ func TestHeldAnswerAndKill(t *testing.T) {
 
 func awaitHeld(t *testing.T, server *embeddedtest.Server, count int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	embeddedtest.Eventually(t, fmt.Sprintf("%d answers are held", count), func() bool {
 		counts, err := server.Process.FaultCounts(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if counts.Holding == count {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("faults: %+v, want %d held", counts, count)
-		}
-	}
+		return counts.Holding == count
+	})
 }
 
 func TestFaults(t *testing.T) {
@@ -285,20 +282,37 @@ func TestRealServerByVariable(t *testing.T) {
 	}
 }
 
+// A statement reads from a server of the test's, so that it runs until the test lets it end.
 func TestStopLetsStatementsFinish(t *testing.T) {
 	server := embeddedtest.OwnClickHouse(t)
+	asked, mayEnd := make(chan struct{}, 10), make(chan struct{})
+	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		<-mayEnd
+		_, _ = io.WriteString(w, "7\n")
+	}))
+	defer source.Close()
 	answer := make(chan error, 1)
 	go func() {
-		_, err := server.Try(t.Context(), "SELECT sum(sleepEachRow(0.1)) FROM numbers(10) SETTINGS max_block_size = 1", map[string]string{"query_id": "slow"})
+		got, err := server.Try(t.Context(), "SELECT a FROM url('"+source.URL+"', 'TSV', 'a UInt8')", nil)
+		if err == nil && got != "7" {
+			err = fmt.Errorf("got %q", got)
+		}
 		answer <- err
 	}()
-	for server.Query(t, "SELECT count() FROM system.processes WHERE query_id = 'slow'") == "0" {
-		time.Sleep(10 * time.Millisecond)
+	select {
+	case <-asked:
+	case err := <-answer:
+		t.Fatalf("the statement ended: %v", err)
 	}
-	if err := server.Process.Stop(t.Context()); err != nil {
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Process.Stop(t.Context()) }()
+	awaitClosed(t, strings.TrimPrefix(server.Process.Address(), "http://"))
+	close(mayEnd)
+	if err := <-answer; err != nil {
 		t.Error(err)
 	}
-	if err := <-answer; err != nil {
+	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
 }
@@ -310,9 +324,9 @@ func TestStopHasALimit(t *testing.T) {
 		_, err := server.Try(t.Context(), "SELECT sum(sleepEachRow(1)) FROM numbers(60) SETTINGS max_block_size = 1", map[string]string{"query_id": "slow"})
 		answer <- err
 	}()
-	for server.Query(t, "SELECT count() FROM system.processes WHERE query_id = 'slow'") == "0" {
-		time.Sleep(10 * time.Millisecond)
-	}
+	embeddedtest.Eventually(t, "the slow statement runs", func() bool {
+		return server.Query(t, "SELECT count() FROM system.processes WHERE query_id = 'slow'") == "1"
+	})
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if err := server.Process.Stop(short); !errors.Is(err, context.DeadlineExceeded) {

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/logbatcher/logbatcher/embedded"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
@@ -72,15 +71,19 @@ func TestServersDieWithTheirParent(t *testing.T) {
 		if parsed, err := url.Parse(address); err == nil && parsed.Host != "" {
 			address = parsed.Host
 		}
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-			connection, err := net.Dial("tcp", address)
-			if err != nil {
-				break
-			}
-			_ = connection.Close()
-			if time.Now().After(deadline) {
-				t.Fatalf("%s outlives its parent", address)
-			}
-		}
+		awaitClosed(t, address)
 	}
+}
+
+// awaitClosed waits until nothing listens at the address.
+func awaitClosed(t *testing.T, address string) {
+	t.Helper()
+	embeddedtest.Eventually(t, address+" is closed", func() bool {
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			return true
+		}
+		_ = connection.Close()
+		return false
+	})
 }

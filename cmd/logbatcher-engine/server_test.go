@@ -212,20 +212,11 @@ func TestBrokenInsertWritesNothing(t *testing.T) {
 	if _, err := http.DefaultClient.Do(request); err == nil {
 		t.Fatal("answered")
 	}
-	await(t, "the end of the insert", func() bool {
+	embeddedtest.Eventually(t, "the insert has ended", func() bool {
 		return server.Query(t, "SELECT count() FROM system.processes WHERE query_id = 'broken-1'") == "0"
 	})
 	if got := server.Query(t, "SELECT count() FROM t"); got != "0" {
 		t.Fatalf("%s rows", got)
-	}
-}
-
-func await(t *testing.T, what string, reached func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !reached(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
 	}
 }
 
@@ -242,7 +233,7 @@ func TestRunningQueriesAreSeenAndKilled(t *testing.T) {
 	count := func(pattern string) string {
 		return server.Query(t, "SELECT count() FROM system.processes WHERE query_id LIKE '"+pattern+"'")
 	}
-	await(t, "the query", func() bool { return count("batch-7-%") == "1" })
+	embeddedtest.Eventually(t, "the query runs", func() bool { return count("batch-7-%") == "1" })
 
 	// no statement waits behind the slow one
 	began := time.Now()
@@ -273,7 +264,7 @@ func TestInsertIsListedWhileItsDataComes(t *testing.T) {
 		done <- response.StatusCode
 	}()
 	_, _ = io.WriteString(writer, "1\n")
-	await(t, "the insert", func() bool {
+	embeddedtest.Eventually(t, "the insert runs", func() bool {
 		return server.Query(t, "SELECT count() FROM system.processes WHERE query_id LIKE 'batch-8%'") == "1"
 	})
 	_, _ = io.WriteString(writer, "2\n")
