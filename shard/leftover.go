@@ -2,25 +2,41 @@ package shard
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/logbatcher/logbatcher/sink"
 )
 
-// LeftoverError says what was not settled when the router stopped.
+// LeftoverError reports what was not settled when the router stopped.
 type LeftoverError struct {
 	// Batches is how many batches were left, Rows how many rows they had.
 	Batches, Rows int
 	// Letters is how many dead letters were left, LetterRows how many rows they had.
 	Letters, LetterRows int
+	// Tables has the rows of batches and dead letters by table.
+	Tables map[string]int
 	// Cause is why the first of them was left.
 	Cause error
 }
 
-// Error returns the counts and the cause.
+// maxTablesNamed bounds the tables that Error names.
+const maxTablesNamed = 20
+
+// Error returns the counts, the tables and the cause.
 func (e *LeftoverError) Error() string {
-	return fmt.Sprintf("%d batches with %d rows and %d dead letters with %d rows are left: %v",
-		e.Batches, e.Rows, e.Letters, e.LetterRows, e.Cause)
+	var tables []string
+	for _, name := range slices.Sorted(maps.Keys(e.Tables)) {
+		if len(tables) == maxTablesNamed {
+			tables = append(tables, fmt.Sprintf("and %d more", len(e.Tables)-maxTablesNamed))
+			break
+		}
+		tables = append(tables, fmt.Sprintf("%s (%d)", name, e.Tables[name]))
+	}
+	return fmt.Sprintf("%d batches with %d rows and %d dead letters with %d rows of %d tables are left: %s; the first because of: %v",
+		e.Batches, e.Rows, e.Letters, e.LetterRows, len(e.Tables), strings.Join(tables, ", "), e.Cause)
 }
 
 // Unwrap returns the cause.
@@ -38,6 +54,7 @@ func (l *leftover) err() error {
 		return nil
 	}
 	left := l.error
+	left.Tables = maps.Clone(left.Tables)
 	return &left
 }
 
@@ -47,7 +64,7 @@ func (r *Router) leave(f *flight, cause error) {
 	l.mu.Lock()
 	l.error.Batches++
 	l.error.Rows += f.rows
-	l.error.because(cause)
+	l.error.add(f.route.Table.FullName(), f.rows, cause)
 	l.mu.Unlock()
 	r.config.Log.Error("batch left", "batch", f.ID(), "table", f.route.Table.FullName(), "rows", f.rows, "error", cause)
 }
@@ -57,13 +74,20 @@ func (r *Router) leaveLetter(letter *sink.DeadLetter, cause error) {
 	l.mu.Lock()
 	l.error.Letters++
 	l.error.LetterRows += letter.Rows
-	l.error.because(cause)
+	l.error.add(letter.Table, letter.Rows, cause)
 	l.mu.Unlock()
 	r.config.Log.Error("dead letter left", "dead_letter", letter.ID, "table", letter.Table, "rows", letter.Rows, "error", cause)
 }
 
-// because keeps the first cause.
-func (e *LeftoverError) because(cause error) {
+// add counts rows of a table and keeps the first cause.
+func (e *LeftoverError) add(table string, rows int, cause error) {
+	if e.Tables == nil {
+		e.Tables = map[string]int{}
+	}
+	if table == "" {
+		table = "no table (unmatched)"
+	}
+	e.Tables[table] += rows
 	if e.Cause == nil {
 		e.Cause = cause
 	}

@@ -22,7 +22,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 	}
 	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
 	i := b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.flow(t, 4)
 	for range times {
 		tr.progress(t, 40)
@@ -41,7 +41,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 func TestHangUpUnderLoad(t *testing.T) {
 	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
 	i := b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.flow(t, 4)
 	tr.progress(t, 20)
 
@@ -109,7 +109,7 @@ func TestRedisKilled(t *testing.T) {
 	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.OwnRedis(t))
 	i := b.start(t)
 	b.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.isBad = func(n int) bool { return n%61 == 3 }
 	tr.flow(t, 2)
 	for range times {
@@ -151,7 +151,7 @@ func appendAlways(t *testing.T, b *bench) {
 func TestFailingView(t *testing.T) {
 	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
 	i := b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.flow(t, 2)
 	tr.progress(t, 10)
 	b.clickhouse.Exec(t,
@@ -186,7 +186,7 @@ func TestSchemaVersions(t *testing.T) {
 	}
 	b.write(t, base+versions[0])
 	i := b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.flow(t, 2)
 	for k, version := range versions[1:] {
 		tr.progress(t, 10)
@@ -214,7 +214,7 @@ func TestShutdownWithoutClickHouse(t *testing.T) {
 	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
 	b.change = func(c *config.Config) { c.Shutdown.Timeout = time.Second }
 	i := b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.flow(t, 2)
 	tr.progress(t, 10)
 	if err := b.clickhouse.Process.Kill(); err != nil {
@@ -247,7 +247,7 @@ func TestShutdownWithoutClickHouse(t *testing.T) {
 func TestTableChangedByHand(t *testing.T) {
 	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
 	i := b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.flow(t, 2)
 	tr.progress(t, 10)
 	b.clickhouse.Exec(t, "ALTER TABLE numbered DROP COLUMN body")
@@ -269,7 +269,7 @@ func TestRoutesApart(t *testing.T) {
 	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), "columns:"+numberedColumns+"routes:"+numberedRoute+second)
 	i := b.start(t)
 	b.clickhouse.Exec(t, "ALTER TABLE second ADD CONSTRAINT only_good CHECK bad = 0")
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.isBad = func(n int) bool { return n%50 == 1 }
 	tr.flow(t, 2)
 	tr.progress(t, 20)

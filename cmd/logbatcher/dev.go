@@ -22,14 +22,19 @@ func newDevCommand() *cobra.Command {
 		Short: "Serve with a ClickHouse and a Redis of its own; nothing needs to be installed or configured",
 		Long: `Dev starts ClickHouse in a child process (the engine is installed once a machine, by npm) and Redis (redis-server
 where it is installed, otherwise one in this process that keeps nothing), with their data under ./.logbatcher, and
-serves. A configuration file may say everything but where these two are.`,
+serves. A configuration file may say everything but where these two are.
+
+` + exitStatusHelp,
 		Args: cobra.NoArgs,
 	}
 	load := addConfigFlags(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		ctx, log := command.Context(), slog.New(slog.NewTextHandler(command.ErrOrStderr(), nil))
 		own, err := startStack(ctx, devDirectory, devClickHouse, log)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil // ended before anything was accepted
+		case err != nil:
 			return err
 		}
 		defer func() {

@@ -94,7 +94,8 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 }
 
 // run starts the gateway from the far end, runs it until ctx ends or a part fails, and stops it in flow order.
-// It returns what ended it, joined with what could not be stopped in order.
+// It returns the part's error, joined with a *shard.LeftoverError where accepted rows are not settled; nil when ctx ended it
+// and nothing is left.
 func (g *gateway) run(ctx context.Context, load func() (*config.Config, error), reload <-chan os.Signal, started func(*gateway)) error {
 	defer g.close()
 	if err := g.listen(); err != nil {
@@ -116,7 +117,11 @@ func (g *gateway) run(ctx context.Context, load func() (*config.Config, error), 
 		}()
 	}
 	routes, err := g.prepare(ctx)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		g.log.Info("ended before anything was accepted", "cause", context.Cause(ctx))
+		return nil
+	case err != nil:
 		return err
 	}
 	tasks.Go(func() error { return g.letters.Run(background) })
@@ -137,9 +142,9 @@ func (g *gateway) run(ctx context.Context, load func() (*config.Config, error), 
 			g.reload(ctx, load, retention)
 			continue
 		case <-ctx.Done():
-			err = context.Cause(ctx)
 		case <-failed.Done():
 			err = context.Cause(failed)
+			g.log.Error("a part of the service has failed", "error", err)
 		}
 		return errors.Join(err, g.stop(ctx, routed))
 	}
@@ -251,25 +256,24 @@ func (g *gateway) serverConfig() (server.Config, error) {
 	return s, nil
 }
 
-// stop shuts down in flow order: streams, then what they left in batches. It ends at shutdown.timeout.
+// stop shuts down in flow order: streams, then what they left in batches. It ends at shutdown.timeout, and its error is
+// what was not settled by then.
 func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
 	limit := g.config.Shutdown.Timeout
 	g.log.Info("shutting down", "timeout", limit)
 	g.status.starting("shutting down")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	serverErr := g.server.Shutdown(ctx)
-	g.router.Shutdown(ctx)
-	routerErr := <-routed
-	if routerErr == nil {
-		// Streams that did not see their last watermark are their producers' to resume: nothing of them is left here.
-		if serverErr != nil {
-			g.log.Warn("streams ended before their producers", "error", serverErr)
-		}
-		g.log.Info("everything that was received is settled")
-		return nil
+	if err := g.server.Shutdown(ctx); err != nil {
+		// Streams that did not see their last watermark are their producers' to resume.
+		g.log.Warn("streams ended before their producers", "error", err)
 	}
-	return errors.Join(serverErr, routerErr)
+	g.router.Shutdown(ctx)
+	err := <-routed
+	if err == nil {
+		g.log.Info("everything that was received is settled")
+	}
+	return err
 }
 
 // close gives back what run and newGateway have opened and what is not closed by then.

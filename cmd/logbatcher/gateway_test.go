@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -36,7 +35,12 @@ import (
 	"github.com/logbatcher/logbatcher/sink/deadletter"
 )
 
-func TestMain(m *testing.M) { os.Exit(embeddedtest.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(commandVariable) != "" {
+		main()
+	}
+	os.Exit(embeddedtest.Main(m))
+}
 
 // patience is how long a test waits for what has to happen on a busy machine.
 const patience = 90 * time.Second
@@ -131,8 +135,8 @@ func (b *bench) start(t *testing.T) *instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &logBuffer{}
-	g, err := newGateway(cfg, slog.New(slog.NewTextHandler(io.MultiWriter(log, t.Output()), nil)))
+	log := newLogBuffer(t)
+	g, err := newGateway(cfg, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,10 +168,10 @@ func (i *instance) stop(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the gateway does not stop")
 	}
-	if i.err != nil && i.err.Error() != context.Canceled.Error() {
+	if i.err != nil {
 		t.Errorf("the gateway ended with %v", i.err)
 	}
-	i.err = nil // told once
+	i.err = nil // reported once
 }
 
 // hangUp sends a SIGHUP and waits until the log has one of the texts behind it.
@@ -182,10 +186,36 @@ func (i *instance) hangUp(t *testing.T, told string) {
 	eventually(t, "the log says "+strconv.Quote(told), func() bool { return i.log.count(told) > before })
 }
 
-// logBuffer keeps a gateway's log.
+// logBuffer keeps a log.
 type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
+}
+
+// newLogBuffer returns an empty log, whose end is printed when the test has failed.
+func newLogBuffer(t *testing.T) *logBuffer {
+	l := &logBuffer{}
+	t.Cleanup(func() { l.showIfFailed(t) })
+	return l
+}
+
+// shownLines is how much of a log a person is shown.
+const shownLines = 100
+
+// showIfFailed prints the last lines of the log if the test has failed.
+func (l *logBuffer) showIfFailed(t *testing.T) {
+	lines := strings.SplitAfter(l.String(), "\n")
+	if !t.Failed() || len(lines) == 1 {
+		return
+	}
+	t.Logf("the last of %d lines of the log:\n%s", len(lines), strings.Join(lines[max(0, len(lines)-shownLines):], ""))
+}
+
+// String returns the log.
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // Write implements io.Writer.
@@ -224,6 +254,7 @@ type traffic struct {
 	body     string
 	conns    []*grpc.ClientConn
 	clients  []*client.Producer
+	log      *logBuffer // of all clients
 	running  sync.WaitGroup
 	stopSend chan struct{}
 	// mayDouble says that a gateway was ended before everything was settled.
@@ -237,8 +268,8 @@ type traffic struct {
 	letters  []*logbatcherv1.DeadLettered
 }
 
-func (b *bench) traffic() *traffic {
-	return &traffic{bench: b, address: b.address, request: 20, window: 8, stopSend: make(chan struct{})}
+func (b *bench) traffic(t *testing.T) *traffic {
+	return &traffic{bench: b, address: b.address, request: 20, window: 8, log: newLogBuffer(t), stopSend: make(chan struct{})}
 }
 
 // entries returns the next numbers as entries of one request.
@@ -296,7 +327,7 @@ func (tr *traffic) producer(t *testing.T, id string, conn *grpc.ClientConn) *cli
 	t.Helper()
 	c := client.DefaultConfig(id)
 	c.MinBackoff, c.MaxBackoff, c.MaxUncommittedRequests = 20*time.Millisecond, 200*time.Millisecond, tr.window
-	c.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	c.Log = slog.New(slog.NewTextHandler(tr.log, nil))
 	c.OnRefusal = func(r *logbatcherv1.Refusal) {
 		tr.mu.Lock()
 		tr.refused = append(tr.refused, r)

@@ -19,30 +19,42 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
+
+	"github.com/logbatcher/logbatcher/shard"
 )
 
-// The exit statuses.
+// The exit statuses. They are part of the help; see exitStatusHelp.
 const (
 	exitOK           = 0
 	exitError        = 1
 	exitNotAllStored = 3
+	exitRowsLeft     = 4
 	exitInterrupted  = 130
 )
+
+// exitStatusHelp ends the help of the program and of the commands that serve.
+const exitStatusHelp = `Exit status:
+    0  done; of serve and dev: ended by SIGTERM or SIGINT, with everything that was accepted settled
+    1  failed: a wrong command line or configuration, a taken port, a server that refuses, a part that died
+    3  send: some entries were refused or dead-lettered, the others are safe
+    4  serve, dev, demo: ended with accepted rows that are not settled; the last line has their number.
+       Their producers were not told that they are committed, and send them again
+  130  another command was interrupted by SIGTERM or SIGINT, or a second signal ended this one at once`
 
 func main() {
 	redis.SetLogger(quiet{})
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// quiet is the logger of the Redis client, which knows one for the process and prints to standard error. What goes wrong comes back
-// as an error too, and is told by whoever asked.
+// quiet discards what the Redis client logs: it has one logger for the process, which prints to standard error. What goes wrong
+// comes back as an error too, and whoever called reports it.
 type quiet struct{}
 
 // Printf implements the client's logger.
 func (quiet) Printf(context.Context, string, ...any) {}
 
 // run runs one command. The first SIGINT or SIGTERM ends it in order, a second one at once.
-func run(arguments []string, in io.Reader, out, errors io.Writer) int {
+func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	signals := make(chan os.Signal, 2)
@@ -52,7 +64,7 @@ func run(arguments []string, in io.Reader, out, errors io.Writer) int {
 		first := true
 		for s := range signals {
 			if !first {
-				fmt.Fprintf(errors, "logbatcher: second %v, stopping at once\n", s)
+				fmt.Fprintf(errs, "logbatcher: second %v, stopping at once\n", s)
 				os.Exit(exitInterrupted)
 			}
 			first = false
@@ -65,8 +77,8 @@ func run(arguments []string, in io.Reader, out, errors io.Writer) int {
 	root.SetArgs(arguments)
 	root.SetIn(in)
 	root.SetOut(out)
-	root.SetErr(errors)
-	return exitStatus(root.ExecuteContext(ctx), errors)
+	root.SetErr(errs)
+	return exitStatus(ctx, root.ExecuteContext(ctx), errs)
 }
 
 // signalError is why a command was ended by a signal.
@@ -75,16 +87,21 @@ type signalError struct{ signal os.Signal }
 // Error names the signal.
 func (e *signalError) Error() string { return e.signal.String() }
 
-func exitStatus(err error, out io.Writer) int {
+// exitStatus prints the error of a command that ran under ctx, and returns the status of the process.
+func exitStatus(ctx context.Context, err error, out io.Writer) int {
 	var interrupted *signalError
+	var left *shard.LeftoverError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &left):
+		fmt.Fprintln(out, "logbatcher: not everything is settled:", left)
+		return exitRowsLeft
 	case errors.Is(err, errNotAllStored):
 		fmt.Fprintln(out, "logbatcher:", err)
 		return exitNotAllStored
-	case errors.As(err, &interrupted):
-		fmt.Fprintln(out, "logbatcher: stopped:", err)
+	case errors.As(err, &interrupted), errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &interrupted):
+		fmt.Fprintln(out, "logbatcher: stopped:", interrupted)
 		return exitInterrupted
 	}
 	fmt.Fprintln(out, "logbatcher:", err)
@@ -95,6 +112,7 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "logbatcher",
 		Short:         "Stream log entries over gRPC into ClickHouse: in few large batches, each entry once",
+		Long:          "LogBatcher streams log entries over gRPC into ClickHouse: in few large batches, each entry once.\n\n" + exitStatusHelp,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

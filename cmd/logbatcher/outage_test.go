@@ -20,7 +20,7 @@ func TestClickHouseKilled(t *testing.T) {
 	}
 	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
 	b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.flow(t, 4)
 	for round := range times {
 		tr.progress(t, 40)
@@ -63,7 +63,7 @@ func TestAnswersLost(t *testing.T) {
 			b := numbered(t, server, embeddedtest.Redis(t))
 			b.change = func(c *config.Config) { c.ClickHouse.AttemptTimeout = time.Second }
 			b.start(t)
-			tr := b.traffic()
+			tr := b.traffic(t)
 			tr.flow(t, 2)
 			tr.progress(t, 5)
 			if err := b.clickhouse.Process.SetFaults(t.Context(), faults); err != nil {
@@ -91,7 +91,7 @@ func TestClickHouseStopped(t *testing.T) {
 	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
 	b.change = func(c *config.Config) { c.ClickHouse.AttemptTimeout = time.Second }
 	i := b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.flow(t, 2)
 	tr.progress(t, 10)
 	if err := b.clickhouse.Process.Pause(); err != nil {
@@ -125,7 +125,7 @@ func TestMemoryDuringOutage(t *testing.T) {
 		c.Shards.MaxBatchBytes = config.MiB
 	}
 	i := b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.body, tr.request, tr.window = strings.Repeat("x", 1000), 100, 16
 	tr.flow(t, 4)
 	tr.progress(t, 20)
@@ -178,7 +178,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	b.change = func(c *config.Config) { c.ClickHouse.AttemptTimeout = 2 * time.Second }
 	i := b.start(t)
 	b.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.isBad = func(n int) bool { return n%97 == 3 }
 	tr.flow(t, 4)
 	for range 20 {

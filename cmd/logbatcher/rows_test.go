@@ -111,7 +111,7 @@ func TestEveryType(t *testing.T) {
 	if err := protojson.Unmarshal([]byte(entry.String()), &e); err != nil {
 		t.Fatal(err)
 	}
-	tr := b.traffic()
+	tr := b.traffic(t)
 	open := &logbatcherv1.Open{
 		Producer: "types/0", Colo: "EWR", ResourceSchemaUrl: "https://r", ScopeName: "opened", ScopeVersion: "2", ScopeSchemaUrl: "https://s",
 		ResourceAttributes: []*logbatcherv1.Attribute{{Key: "host.name", StringValue: "h1"}, {Key: "cores", Type: logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT, IntValue: 8}},
@@ -164,7 +164,7 @@ func TestBadRows(t *testing.T) {
 			b.change = func(c *config.Config) { c.Shards.Linger = 100 * time.Millisecond }
 			b.start(t)
 			b.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
-			tr := b.traffic()
+			tr := b.traffic(t)
 			tr.isBad = isBad
 			p := tr.producer(t, "test/0", tr.connect(t))
 			if err := tr.send(t.Context(), p, rows); err != nil {

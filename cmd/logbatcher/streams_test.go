@@ -21,7 +21,7 @@ func TestManyStreams(t *testing.T) {
 	}
 	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
 	b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.window = requests
 	tr.open(t, streams, 5)
 	for range requests {
@@ -44,7 +44,7 @@ func TestThousandStreamsWait(t *testing.T) {
 		c.Shards.MaxBatchBytes, c.Shards.MaxOpenBatches = config.MiB, 4
 	}
 	i := b.start(t)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.body = strings.Repeat("x", 1000)
 	tr.open(t, 1000, 10)
 	before := heap()
@@ -115,7 +115,7 @@ func TestConnectionsCut(t *testing.T) {
 	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
 	b.start(t)
 	between := newCutter(t, b.address)
-	tr := b.traffic()
+	tr := b.traffic(t)
 	tr.address = between.listener.Addr().String()
 	tr.flow(t, 4)
 	for k := range times {
@@ -163,15 +163,18 @@ func newCutter(t *testing.T, target string) *cutter {
 			c.pass(conn)
 		}
 	}()
-	t.Cleanup(func() {
-		_ = listener.Close()
-		c.mu.Lock()
-		c.ended = true
-		c.mu.Unlock()
-		c.cut()
-		c.running.Wait()
-	})
+	t.Cleanup(c.close)
 	return c
+}
+
+// close cuts all connections and refuses others from now on.
+func (c *cutter) close() {
+	_ = c.listener.Close()
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+	c.cut()
+	c.running.Wait()
 }
 
 // pass passes a connection on.
