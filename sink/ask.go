@@ -39,7 +39,7 @@ func (v *delivery) ask(ctx context.Context, p *piece) (answer, error) {
 			}
 			backoff = v.config.HoldBackoff
 		}
-		if err := v.patience.wait(ctx, backoff, failures); err != nil {
+		if err := v.patience.wait(ctx, backoff, failures, nil); err != nil {
 			return absent, err
 		}
 	}

@@ -82,16 +82,6 @@ func (c *Classes) Classify(code int, message string) Rule {
 	return Rule{Code: code, Class: Unclassified, Reason: "the code is not in the table"}
 }
 
-// Rules returns the table, by code; of two rules with one code the more special is first.
-func (c *Classes) Rules() []Rule {
-	var all []Rule
-	for _, rules := range c.rules {
-		all = append(all, rules...)
-	}
-	slices.SortStableFunc(all, func(a, b Rule) int { return a.Code - b.Code })
-	return all
-}
-
 // ParseClass returns the class that String writes so. Unclassified is not among them: it is what the
 // table does not know. The error lists the classes that there are.
 func ParseClass(name string) (Class, error) {

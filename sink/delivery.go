@@ -21,14 +21,6 @@ type Migrator interface {
 	Migrate(ctx context.Context, table *schema.Table) error
 }
 
-// SplitLog is told of a split before its first insert, so that a process that dies in the midst of it
-// delivers the pieces again and not the whole.
-type SplitLog interface {
-	// Split returns once it is kept for ever that pieces take the place of whole. They have its rows, in
-	// their order, and must be read before Split returns. An error that is not the context's is retried.
-	Split(ctx context.Context, whole *Batch, pieces []*Batch) error
-}
-
 // DeliveryConfig says how a Delivery settles batches.
 type DeliveryConfig struct {
 	// Sink takes the batches.
@@ -39,8 +31,6 @@ type DeliveryConfig struct {
 	Classes *Classes
 	// Migrator makes a table fit after an error of class Schema. Nil: the error holds the batch.
 	Migrator Migrator
-	// Splits is told of splits. Nil: nobody.
-	Splits SplitLog
 	// Log gets what an operator should know. Nil: discarded.
 	Log *slog.Logger
 	// Registerer gets the metrics. Nil: nobody.
@@ -187,8 +177,8 @@ func (e *UnsettledError) Unwrap() error { return e.Err }
 // Deliver returns when every row of b is settled. The error is not nil only when ctx ended first;
 // it is an *UnsettledError, and the outcome has the rows that were settled all the same. Deliver blocks
 // while the table's inserts in flight are at their limit. HoldFor is how long the batch is held where an
-// operator has to act; 0 is for ever. Once drain is closed nothing is waited for between attempts,
-// and ctx decides. The batch stays the caller's; nothing keeps it, or runs, after Deliver has returned.
+// operator has to act; 0 is for ever. When drain is closed the batch is tried once more at once, and then with
+// ordinary pauses until ctx ends. The batch stays the caller's; nothing keeps it, or runs, after Deliver has returned.
 func (d *Delivery) Deliver(ctx context.Context, b *Batch, holdFor time.Duration, drain <-chan struct{}) (Outcome, error) {
 	return d.deliver(ctx, b, holdFor, drain, false)
 }
@@ -206,7 +196,7 @@ func (d *Delivery) deliver(ctx context.Context, b *Batch, holdFor time.Duration,
 	table := b.Layout().Table()
 	one := &delivery{
 		Delivery: d, root: b, table: d.watch(table.FullName()), holdFor: holdFor,
-		patience: patience{drain: drain, shortest: d.config.Backoff.Min},
+		patience: patience{drain: drain},
 	}
 	d.metrics.batchRows.WithLabelValues(one.table.name).Observe(float64(b.Rows()))
 	return one.run(ctx, again)

@@ -41,39 +41,14 @@ func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece,
 	v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(float64(len(ranges)))
 
 	pieces := make([]*piece, len(ranges))
-	batches := make([]*Batch, len(ranges))
 	for i, r := range ranges {
-		batches[i] = v.root.Slice(rangeID(v.root.ID(), r), r.From, r.To)
-		pieces[i] = &piece{batch: batches[i], from: r.From, to: r.To, named: r.From == named && r.To == named+1}
+		pieces[i] = &piece{batch: v.root.Slice(rangeID(v.root.ID(), r), r.From, r.To), from: r.From, to: r.To, named: r.From == named && r.To == named+1}
 		if why.err.Class == Unclassified {
 			// The whole has been patient already; a part is given one more chance.
 			pieces[i].settling.unclassified = max(0, v.config.UnclassifiedAttempts-2)
 		}
 	}
-	if err := v.logSplit(ctx, p.batch, batches); err != nil {
-		for _, piece := range pieces {
-			v.release(piece)
-		}
-		return nil, err
-	}
 	return pieces, nil
-}
-
-// logSplit returns once the split is kept. The error is the context's.
-func (v *delivery) logSplit(ctx context.Context, whole *Batch, pieces []*Batch) error {
-	if v.config.Splits == nil {
-		return nil
-	}
-	for failures := 1; ; failures++ {
-		err := v.config.Splits.Split(ctx, whole, pieces)
-		if err == nil {
-			return nil
-		}
-		v.log.Error("log split", "batch", whole.ID(), "table", v.table.name, "error", err)
-		if err := v.patience.wait(ctx, v.config.Backoff, failures); err != nil {
-			return err
-		}
-	}
 }
 
 // rangeID names a range of a batch's rows: the first and the last row, counted from 0.

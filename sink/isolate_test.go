@@ -1,12 +1,10 @@
 package sink_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -203,52 +201,6 @@ func TestLargeLettersAreDivided(t *testing.T) {
 			if len(letter.Payload) > 1<<20 {
 				t.Errorf("letter %s has %d bytes, want at most 1 MiB", letter.ID, len(letter.Payload))
 			}
-		}
-	})
-}
-
-// splits remembers what it is told.
-type splits struct {
-	mu    sync.Mutex
-	fails int
-	into  map[string][]string
-}
-
-func (s *splits) Split(_ context.Context, whole *sink.Batch, pieces []*sink.Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fails--; s.fails >= 0 {
-		return errors.New("disk full")
-	}
-	rows := 0
-	for _, p := range pieces {
-		s.into[whole.ID()] = append(s.into[whole.ID()], p.ID())
-		rows += p.Rows()
-	}
-	if rows != whole.Rows() {
-		return fmt.Errorf("pieces have %d rows, the whole has %d", rows, whole.Rows())
-	}
-	return nil
-}
-
-func TestSplitsAreLoggedBeforeTheirInserts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := &splits{fails: 3, into: map[string][]string{}}
-		b := newBench(t, func(c *sink.DeliveryConfig) { c.Splits = log })
-		b.memory.Reject = bad(2)
-		b.memory.Decide = func(batch *sink.Batch, _ sink.Attempt) sinktest.Step {
-			known := batch.ID() == "batch"
-			for _, pieces := range log.into {
-				known = known || slices.Contains(pieces, batch.ID())
-			}
-			if !known {
-				t.Errorf("%s was sent before its split was logged", batch.ID())
-			}
-			return sinktest.Step{}
-		}
-		b.deliver(t, 4)
-		if got, want := log.into["batch"], []string{"batch.0-1", "batch.2-3"}; !slices.Equal(got, want) {
-			t.Errorf("split into %q, want %q", got, want)
 		}
 	})
 }

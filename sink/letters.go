@@ -131,7 +131,7 @@ func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
 // DeadLetter keeps a letter that the gateway itself has made. It tries for as long as the queue
 // is away; the error is the context's.
 func (d *Delivery) DeadLetter(ctx context.Context, letter *DeadLetter) error {
-	return d.writeLetter(ctx, letter, &patience{shortest: d.config.Backoff.Min})
+	return d.writeLetter(ctx, letter, &patience{})
 }
 
 // writeLetter returns once the letter is in the queue. The error is the context's.
@@ -148,7 +148,7 @@ func (d *Delivery) writeLetter(ctx context.Context, letter *DeadLetter, p *patie
 			return err
 		}
 		d.letterFailed(letter, err)
-		if err := p.wait(ctx, d.config.Backoff, failures); err != nil {
+		if err := p.wait(ctx, d.config.Backoff, failures, nil); err != nil {
 			return err
 		}
 	}

@@ -27,29 +27,30 @@ func (b Backoff) Delay(failures int, random float64) time.Duration {
 	return max(shortestWait, time.Duration(random*float64(bound)))
 }
 
-// patience waits between the attempts of one delivery. Once drain is closed a wait that has begun
-// ends at once, so that each batch is tried once more promptly, and later ones are short: then
-// it is the context's deadline that decides.
+// patience waits between the attempts of one delivery. The closing of drain ends a wait at once, so that each batch is
+// tried once more promptly; from then on the back-off grows afresh, within the context's deadline.
 type patience struct {
-	drain    <-chan struct{}
-	drained  bool
-	shortest time.Duration
+	drain   <-chan struct{}
+	drained bool
+	// before is the number of failures before drain was closed.
+	before int
 }
 
-// wait returns after about the delay that the back-off gives, when drain is closed, or with the context's error.
-func (p *patience) wait(ctx context.Context, b Backoff, failures int) error {
-	delay := b.Delay(failures, rand.Float64())
+// wait blocks for about the back-off's delay after so many failures in a row, and returns early when drain or wake is
+// closed. The error is the context's.
+func (p *patience) wait(ctx context.Context, b Backoff, failures int, wake <-chan struct{}) error {
+	p.before = min(p.before, failures-1) // another run of failures
+	timer := time.NewTimer(b.Delay(failures-p.before, rand.Float64()))
+	defer timer.Stop()
 	drain := p.drain
 	if p.drained {
-		delay, drain = min(delay, p.shortest), nil
+		drain = nil
 	}
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
 	case <-drain:
-		p.drained = true
+		p.drained, p.before = true, failures
+	case <-wake:
 	case <-timer.C:
 	}
 	return ctx.Err()

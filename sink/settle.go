@@ -214,7 +214,7 @@ func (v *delivery) failed(ctx context.Context, p *piece, failure *Error) (*verdi
 	v.table.unhold(p)
 	s.heldSince = time.Time{}
 	s.failures++
-	return nil, v.patience.wait(ctx, v.config.Backoff, s.failures)
+	return nil, v.patience.wait(ctx, v.config.Backoff, s.failures, nil)
 }
 
 // refusedRows asks whether the rows are there after all: an error reply does not mean that nothing was
@@ -270,7 +270,7 @@ func (v *delivery) hold(ctx context.Context, p *piece, failure *Error) (*verdict
 		return &done, nil
 	}
 	s.failures++
-	return nil, v.patience.wait(ctx, v.config.HoldBackoff, s.failures)
+	return nil, v.patience.wait(ctx, v.config.HoldBackoff, s.failures, nil)
 }
 
 func (v *delivery) heldTooLong(s *settling) bool {
