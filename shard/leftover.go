@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,13 +61,18 @@ func (l *leftover) err() error {
 
 // leave notes a batch that was given up. Its requests are not settled: their producers are told nothing, and send again.
 func (r *Router) leave(f *flight, cause error) {
+	rows := f.rows
+	var unsettled *sink.UnsettledError
+	if errors.As(cause, &unsettled) {
+		rows = unsettled.Rows
+	}
 	l := &r.leftover
 	l.mu.Lock()
 	l.error.Batches++
-	l.error.Rows += f.rows
-	l.error.add(f.route.Table.FullName(), f.rows, cause)
+	l.error.Rows += rows
+	l.error.add(f.route.Table.FullName(), rows, cause)
 	l.mu.Unlock()
-	r.config.Log.Error("batch left", "batch", f.ID(), "table", f.route.Table.FullName(), "rows", f.rows, "error", cause)
+	r.config.Log.Error("batch left", "batch", f.ID(), "table", f.route.Table.FullName(), "rows", rows, "error", cause)
 }
 
 func (r *Router) leaveLetter(letter *sink.DeadLetter, cause error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-
 	"strings"
 	"sync"
 	"testing"
@@ -338,6 +337,44 @@ func TestTimeOutOfRangeIsRefusedOrKept(t *testing.T) {
 	})
 }
 
+func TestMaxAheadOfZeroAllowsNothingAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		route := firehose(t)
+		route.MaxAhead = 0
+		r := start(t, testConfig(), &scripted{}, route)
+		sequence := r.send(entry("a", "EWR", time.Now()), entry("a", "EWR", time.Now().Add(5*time.Second)), entry("a", "EWR", time.Now().Add(-time.Second)))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		o := r.outcome(sequence)
+		if o == nil || len(o.Refusals) != 1 || o.Refusals[0].Index != 1 || o.Refusals[0].Reason != schema.TimeTooFarAhead {
+			t.Errorf("outcome %+v, want the entry of the future refused, and no other", o)
+		}
+		r.stop()
+	})
+}
+
+func TestRowsSettledBeforeTheDeadlineAreNotLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		delivery.deliver = func(ctx context.Context, b *sink.Batch) (sink.Outcome, error) {
+			<-ctx.Done()
+			return sink.Outcome{Committed: 2}, &sink.UnsettledError{Batch: b.ID(), Rows: 1, Err: context.Cause(ctx)}
+		}
+		r := start(t, testConfig(), delivery, firehose(t))
+		r.send(entry("a", "EWR", time.Now()), entry("a", "EWR", time.Now()), entry("a", "EWR", time.Now()))
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		r.Shutdown(ctx)
+		var left *LeftoverError
+		if err := <-r.ended; !errors.As(err, &left) || left.Rows != 1 {
+			t.Errorf("Run returned %v, want the one row that is not settled", err)
+		}
+		if states, _ := r.Routes(); states[0].RowsCommitted != 2 {
+			t.Errorf("%d rows committed, want the two that were", states[0].RowsCommitted)
+		}
+	})
+}
+
 func TestUnmatchedIsRefusedOrKept(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		t.Run(fmt.Sprint("keep=", keep), func(t *testing.T) {
@@ -475,8 +512,9 @@ func TestShutdownDeadlineLeavesAndCounts(t *testing.T) {
 		defer cancel()
 		r.Shutdown(ctx)
 		var left *LeftoverError
-		if err := <-r.ended; !errors.As(err, &left) || left.Batches != 1 || left.Rows != 2 || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Run returned %v, want one batch with two rows left at the deadline", err)
+		if err := <-r.ended; !errors.As(err, &left) || left.Batches != 1 || left.Rows != 2 ||
+			left.Tables["logs.otel_logs"] != 2 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Run returned %v, want one batch of logs.otel_logs with two rows left at the deadline", err)
 		}
 		if r.outcome(sequence) != nil {
 			t.Error("a request whose rows were left is settled")

@@ -77,7 +77,7 @@ func (r *route) outOfTime(e *schema.Entry, received time.Time) *sink.RowError {
 			Field: "time", Reason: schema.TimeTooOld, Action: r.OnTimeOutOfRange,
 			Message: fmt.Sprintf("the time lies %v back, route %s accepts at most %v", age.Round(time.Second), r.Name, r.MaxAge),
 		}
-	case r.MaxAhead > 0 && -age > r.MaxAhead:
+	case -age > r.MaxAhead:
 		return &sink.RowError{
 			Field: "time", Reason: schema.TimeTooFarAhead, Action: r.OnTimeOutOfRange,
 			Message: fmt.Sprintf("the time lies %v ahead, route %s accepts at most %v", (-age).Round(time.Second), r.Name, r.MaxAhead),

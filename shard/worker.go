@@ -210,15 +210,17 @@ func (w *worker) deliver(ctx context.Context, f *flight) {
 	if f.rows > 0 {
 		var err error
 		outcome, err = w.router.delivery.Deliver(ctx, f.Batch, f.route.HoldFor, w.router.draining)
+		f.route.counts.committed.Add(uint64(outcome.Committed))
+		for _, d := range outcome.DeadLettered {
+			f.route.counts.deadLettered.Add(uint64(d.Rows))
+		}
 		if err != nil {
 			w.router.leave(f, err)
 			return
 		}
 	}
 	f.settled = true
-	f.route.counts.committed.Add(uint64(outcome.Committed))
 	for _, d := range outcome.DeadLettered {
-		f.route.counts.deadLettered.Add(uint64(d.Rows))
 		f.tell(d)
 	}
 	w.router.budget.Release(f.charged)

@@ -212,7 +212,7 @@ type Route struct {
 	TTL              string            `yaml:"ttl" doc:"ClickHouse TTL expression; empty: none, retention removes rows"`
 	Settings         map[string]string `yaml:"settings" doc:"settings of the table, beside those that the service needs"`
 	MaxAge           time.Duration     `yaml:"max_age" min:"1m" doc:"how far an entry's time may lie in the past; below retention.max_age"`
-	MaxAhead         time.Duration     `yaml:"max_ahead" min:"0" max:"30d" doc:"how far an entry's time may lie in the future"`
+	MaxAhead         time.Duration     `yaml:"max_ahead" min:"0" max:"30d" doc:"how far an entry's time may lie in the future; 0: not at all"`
 	OnTimeOutOfRange string            `yaml:"on_time_out_of_range" oneof:"refuse|dead_letter" doc:"what happens to entries outside of these"`
 	Retention        RouteRetention    `yaml:"retention"`
 	HoldFor          time.Duration     `yaml:"hold_for" min:"0" doc:"how long a batch is held when ClickHouse refuses it for a reason that is not the data's, before it is dead-lettered; 0: for ever"`
