@@ -261,7 +261,6 @@ func (v *delivery) commit(p *piece) {
 	v.misled = v.misled || p.named
 	v.outcome.Committed += p.size()
 	v.table.commit(p.size())
-	v.metrics.committed.WithLabelValues(v.table.name).Add(float64(p.size()))
 }
 
 // release gives back a piece's own copy of its rows.

@@ -41,7 +41,6 @@ func (d *Delivery) letterWritten(letter *DeadLetter) {
 	t.mu.Lock()
 	t.deadLettered += uint64(letter.Rows)
 	t.mu.Unlock()
-	d.metrics.deadLettered.WithLabelValues(letter.Table).Add(float64(letter.Rows))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.letters.since, d.letters.err = time.Now(), nil

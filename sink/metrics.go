@@ -19,7 +19,7 @@ const (
 const outcomeCommitted = "acknowledged"
 
 type deliveryMetrics struct {
-	committed, deadLettered, retries, isolationInserts, shapeSplits, burned, partial *prometheus.CounterVec
+	retries, isolationInserts, shapeSplits, burned, partial *prometheus.CounterVec
 
 	inserts, asked, unclassified *prometheus.CounterVec
 	duration, batchRows          *prometheus.HistogramVec
@@ -40,8 +40,6 @@ func newDeliveryMetrics(registerer prometheus.Registerer) (*deliveryMetrics, err
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "logbatcher", Subsystem: "sink", Name: name, Help: help, Buckets: buckets}, []string{"table"})
 	}
 	m := &deliveryMetrics{
-		committed:        counter("rows_committed_total", "Rows known to be in their table.", "table"),
-		deadLettered:     counter("rows_dead_lettered_total", "Rows in the dead-letter queue, also those that the gateway itself put there.", "table"),
 		inserts:          counter("inserts_total", "Inserts tried, by outcome: acknowledged, or the class of the error.", "table", "outcome"),
 		retries:          counter("insert_retries_total", "Inserts tried after a first one of the same rows, without those that look for bad rows.", "table"),
 		isolationInserts: counter("isolation_inserts_total", "Inserts of parts of a batch, to tell its bad rows from its good ones; without retries.", "table"),
@@ -64,7 +62,7 @@ func newDeliveryMetrics(registerer prometheus.Registerer) (*deliveryMetrics, err
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.committed, m.deadLettered, m.inserts, m.retries, m.isolationInserts, m.shapeSplits, m.burned, m.partial, m.asked,
+		m.inserts, m.retries, m.isolationInserts, m.shapeSplits, m.burned, m.partial, m.asked,
 		m.unclassified, m.duration, m.batchRows, m.inFlight, m.limit, m.letterFailures, m.lettersWaiting,
 	} {
 		errs = append(errs, registerer.Register(c))
