@@ -182,8 +182,8 @@ func textOr(s, otherwise string) string {
 
 func viewAttribute(m *pb.Attribute, a *schema.Attribute) {
 	a.Key = m.Key
-	switch m.Type {
-	case pb.AttributeType_ATTRIBUTE_TYPE_UNSPECIFIED, pb.AttributeType_ATTRIBUTE_TYPE_STRING:
+	switch typeOf(m) {
+	case pb.AttributeType_ATTRIBUTE_TYPE_STRING:
 		a.Type, a.Text, a.Bits = schema.String, m.StringValue, 0
 	case pb.AttributeType_ATTRIBUTE_TYPE_JSON:
 		a.Type, a.Text, a.Bits = schema.JSON, m.StringValue, 0
@@ -201,7 +201,7 @@ func viewAttribute(m *pb.Attribute, a *schema.Attribute) {
 	}
 }
 
-// check says what is wrong with an entry, the first thing, or returns nil.
+// check returns the first thing that is wrong with an entry, or nil.
 func check(m *pb.Entry) *schema.Refusal {
 	switch {
 	case m.TimeUnixNano > math.MaxInt64:
@@ -225,22 +225,14 @@ func check(m *pb.Entry) *schema.Refusal {
 			return invalidField(field, problem)
 		}
 	}
+	if m.HasUnknownFields() {
+		return invalidField(unknownField(m.ProtoReflect()))
+	}
 	return nil
 }
 
 func invalidField(field, problem string) *schema.Refusal {
 	return &schema.Refusal{Field: field, Reason: schema.InvalidField, Message: problem}
-}
-
-// checkAttribute returns the field of an attribute that is wrong, and how; or two empty strings.
-func checkAttribute(list string, a *pb.Attribute) (field, problem string) {
-	if a.Key == "" {
-		return attributePath(list, ""), "the key must not be empty"
-	}
-	if a.Type < 0 || a.Type > pb.AttributeType_ATTRIBUTE_TYPE_JSON {
-		return attributePath(list, a.Key) + ".type", "it is not one of AttributeType"
-	}
-	return "", ""
 }
 
 // checkColo returns what is wrong with a colo, or an empty string. An empty colo is right.

@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
@@ -123,6 +127,94 @@ func TestEntryValidation(t *testing.T) {
 	}
 }
 
+const (
+	typeString = pb.AttributeType_ATTRIBUTE_TYPE_STRING
+	typeInt    = pb.AttributeType_ATTRIBUTE_TYPE_INT
+	typeDouble = pb.AttributeType_ATTRIBUTE_TYPE_DOUBLE
+	typeBool   = pb.AttributeType_ATTRIBUTE_TYPE_BOOL
+	typeBytes  = pb.AttributeType_ATTRIBUTE_TYPE_BYTES
+	typeJSON   = pb.AttributeType_ATTRIBUTE_TYPE_JSON
+)
+
+// Whatever value a producer sets is stored, or refused by the name of its field.
+func TestAttributeValues(t *testing.T) {
+	negativeZero := math.Copysign(0, -1)
+	withUnknown := func() *pb.Attribute {
+		a := &pb.Attribute{Key: "k", StringValue: "v"}
+		a.ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 17, protowire.VarintType), 1))
+		return a
+	}
+	for name, c := range map[string]struct {
+		attribute *pb.Attribute
+		want      schema.Attribute
+		field     string // of the refusal; empty: none
+	}{
+		"nothing":         {&pb.Attribute{}, schema.StringAttribute("k", ""), ""},
+		"string":          {&pb.Attribute{StringValue: "v"}, schema.StringAttribute("k", "v"), ""},
+		"int":             {&pb.Attribute{IntValue: -3}, schema.IntAttribute("k", -3), ""},
+		"double":          {&pb.Attribute{DoubleValue: 0.5}, schema.DoubleAttribute("k", 0.5), ""},
+		"double -0":       {&pb.Attribute{DoubleValue: negativeZero}, schema.DoubleAttribute("k", negativeZero), ""},
+		"bool":            {&pb.Attribute{BoolValue: true}, schema.BoolAttribute("k", true), ""},
+		"bytes":           {&pb.Attribute{BytesValue: []byte("\x00")}, schema.BytesAttribute("k", "\x00"), ""},
+		"typed zero":      {&pb.Attribute{Type: typeInt}, schema.IntAttribute("k", 0), ""},
+		"typed bytes":     {&pb.Attribute{Type: typeBytes}, schema.BytesAttribute("k", ""), ""},
+		"json":            {&pb.Attribute{Type: typeJSON, StringValue: "{}"}, schema.JSONAttribute("k", "{}"), ""},
+		"two values":      {&pb.Attribute{StringValue: "v", IntValue: 3}, schema.Attribute{}, "int_value"},
+		"two others":      {&pb.Attribute{BoolValue: true, BytesValue: []byte("b")}, schema.Attribute{}, "bytes_value"},
+		"all values":      {&pb.Attribute{StringValue: "v", IntValue: 1, DoubleValue: 1, BoolValue: true, BytesValue: []byte("b")}, schema.Attribute{}, "int_value"},
+		"int as string":   {&pb.Attribute{Type: typeString, IntValue: 3}, schema.Attribute{}, "int_value"},
+		"string as int":   {&pb.Attribute{Type: typeInt, StringValue: "3"}, schema.Attribute{}, "string_value"},
+		"int as double":   {&pb.Attribute{Type: typeDouble, IntValue: 3}, schema.Attribute{}, "int_value"},
+		"bytes as bool":   {&pb.Attribute{Type: typeBool, BytesValue: []byte("b")}, schema.Attribute{}, "bytes_value"},
+		"string as bytes": {&pb.Attribute{Type: typeBytes, StringValue: "b"}, schema.Attribute{}, "string_value"},
+		"bool as json":    {&pb.Attribute{Type: typeJSON, BoolValue: true}, schema.Attribute{}, "bool_value"},
+		"one too many":    {&pb.Attribute{Type: typeInt, IntValue: 3, DoubleValue: negativeZero}, schema.Attribute{}, "double_value"},
+		"unknown field":   {withUnknown(), schema.Attribute{}, "17"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.attribute.Key = "k"
+			in, _ := testIntake(t, nil)
+			data, err := proto.Marshal(&pb.IngestStreamRequest{Entries: []*pb.Entry{{Attributes: []*pb.Attribute{c.attribute}}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := decodeBytes(t, in, data, defaults{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.free()
+			config := testConfig()
+			o, openingErr := config.checkOpening(&pb.Open{ResourceAttributes: []*pb.Attribute{c.attribute}})
+			if c.field != "" {
+				if len(r.refusals) != 1 || r.refusals[0].Field != `attributes["k"].`+c.field || r.refusals[0].Reason != schema.InvalidField {
+					t.Errorf("refused %+v", r.refusals)
+				}
+				wantField(t, openingErr, "INVALID_OPENING", `open.resource_attributes["k"].`+c.field)
+				return
+			}
+			if len(r.Entries) != 1 || r.Entries[0].Attributes[0] != c.want {
+				t.Errorf("got %+v, refused %+v, want %+v", r.Entries, r.refusals, c.want)
+			}
+			if openingErr != nil || o.defaults.stream.ResourceAttributes[0] != c.want {
+				t.Errorf("opening: got %+v, %v", o, openingErr)
+			}
+		})
+	}
+}
+
+// wantField checks the reason of a refused request and the first field that it names.
+func wantField(t *testing.T, err error, reason, field string) {
+	t.Helper()
+	wantStatus(t, err, codes.InvalidArgument, reason)
+	for _, d := range status.Convert(err).Details() {
+		if bad, ok := d.(*errdetails.BadRequest); ok {
+			if got := bad.FieldViolations[0].Field; got != field {
+				t.Errorf("the field is %q, want %q", got, field)
+			}
+		}
+	}
+}
+
 func TestEntryFills(t *testing.T) {
 	c := testConfig()
 	o, err := c.checkOpening(&pb.Open{
@@ -138,7 +230,7 @@ func TestEntryFills(t *testing.T) {
 		TimeUnixNano: 5, ObservedTimeUnixNano: 6, SeverityNumber: 9, SeverityText: "INFO", Body: "b\xff", Service: "own", TraceId: strings.Repeat("a", 32),
 		SpanId: strings.Repeat("b", 16), TraceFlags: 1, EventName: "e", Colo: "LHR", ScopeName: "1", ScopeVersion: "2", ScopeSchemaUrl: "3", ResourceSchemaUrl: "4",
 		Attributes: []*pb.Attribute{
-			{Key: "string", StringValue: "v", IntValue: 3}, {Key: "explicit", Type: pb.AttributeType_ATTRIBUTE_TYPE_STRING, StringValue: "w"},
+			{Key: "string", StringValue: "v"}, {Key: "explicit", Type: pb.AttributeType_ATTRIBUTE_TYPE_STRING, StringValue: "w"},
 			{Key: "int", Type: pb.AttributeType_ATTRIBUTE_TYPE_INT, IntValue: -7}, {Key: "double", Type: pb.AttributeType_ATTRIBUTE_TYPE_DOUBLE, DoubleValue: 1.5},
 			{Key: "bool", Type: pb.AttributeType_ATTRIBUTE_TYPE_BOOL, BoolValue: true}, {Key: "no", Type: pb.AttributeType_ATTRIBUTE_TYPE_BOOL},
 			{Key: "bytes", Type: pb.AttributeType_ATTRIBUTE_TYPE_BYTES, BytesValue: []byte{0, 255}}, {Key: "json", Type: pb.AttributeType_ATTRIBUTE_TYPE_JSON, StringValue: "{}"},

@@ -59,6 +59,12 @@ func (in *ingest) exit() {
 	in.life.left()
 }
 
+// logOpening logs who has opened what. A line for each stream and call is for debugging only.
+func (in *ingest) logOpening(ctx context.Context, what string, o *opening, p *producer, w welcome) {
+	in.config.Log.LogAttrs(ctx, slog.LevelDebug, what, slog.String("producer", p.id), slog.String("client", o.client),
+		slog.Uint64("epoch", w.epoch), slog.Uint64("committed_sequence", w.committed), slog.Bool("resumed", w.resumed))
+}
+
 // guard turns a panic of a goroutine of a stream into an error: the interceptor sees that of the handler only.
 func (in *ingest) guard(do func() error) (err error) {
 	defer func() {

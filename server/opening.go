@@ -82,6 +82,9 @@ func (c *Config) checkOpening(open *pb.Open) (*opening, error) {
 			}
 		}
 	}
+	if field, problem := unknownField(open.ProtoReflect()); field != "" {
+		bad(field, problem)
+	}
 	if violations != nil {
 		return nil, statusInvalidOpening(violations...)
 	}

@@ -29,9 +29,10 @@ type outline struct {
 	hasOpen    bool
 }
 
-// readOutline reads the outline of an encoded request.
+// readOutline reads the outline of an encoded request. Its error is the status for the client.
 func readOutline(data []byte) (outline, error) {
 	var o outline
+	var unknown protowire.Number
 	err := eachField(data, func(number protowire.Number, at int, value []byte, varint uint64) error {
 		switch number {
 		case fieldSequence:
@@ -45,16 +46,24 @@ func readOutline(data []byte) (outline, error) {
 		case fieldOpen:
 			o.hasOpen = true
 			o.openBytes += len(value)
+		default:
+			unknown = number
 		}
 		return nil
 	})
-	return o, err
+	switch {
+	case err != nil:
+		return o, statusMalformed()
+	case unknown != 0:
+		return o, statusUnknownField(decimal(uint64(unknown)), problemUnknown)
+	}
+	return o, nil
 }
 
 // entryBytes returns the bytes that the entries lie in.
 func (o *outline) entryBytes(data []byte) []byte { return data[o.first:o.end] }
 
-// eachField calls field for each of the known fields of a request, in their order, with where its value begins.
+// eachField calls field for each field of a request, in their order, with where its value begins. Of an unknown field it has only the number.
 func eachField(data []byte, field func(number protowire.Number, at int, value []byte, varint uint64) error) error {
 	for at := 0; at < len(data); {
 		number, kind, n := protowire.ConsumeTag(data[at:])

@@ -44,7 +44,7 @@ func (st *stream) receiveOpening() (*opening, error) {
 	o, err := readOutline(data)
 	switch {
 	case err != nil:
-		return nil, statusMalformed()
+		return nil, err
 	case !o.hasOpen:
 		return nil, statusNotOpened()
 	case o.entries > 0 || o.sequence != 0:

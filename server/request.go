@@ -60,7 +60,7 @@ func (in *intake) admit(ctx context.Context, f *frame, received time.Time) (*req
 	outline, err := readOutline(*r.buffer)
 	if err != nil {
 		r.free()
-		return nil, statusMalformed()
+		return nil, err
 	}
 	if outline.entries > in.config.MaxRequestEntries {
 		r.free()

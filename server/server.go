@@ -62,9 +62,9 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	}
 	s.grpc = grpc.NewServer(append(calls.options(), s.options()...)...)
 	s.grpc.RegisterService(s.ingest.service(), s.ingest)
-	pb.RegisterAdminServiceServer(s.grpc, &adminService{admin: admin, config: &s.config})
-	grpc_health_v1.RegisterHealthServer(s.grpc, s.health.server)
-	reflection.Register(s.grpc)
+	pb.RegisterAdminServiceServer(strict{s.grpc}, &adminService{admin: admin, config: &s.config})
+	grpc_health_v1.RegisterHealthServer(strict{s.grpc}, s.health.server)
+	reflection.Register(strict{s.grpc})
 	calls.metrics.InitializeMetrics(s.grpc)
 	return s, nil
 }

@@ -92,6 +92,10 @@ func statusMalformed() error {
 	return statusInvalid("MALFORMED", violation{"", "the request is not valid protobuf"})
 }
 
+func statusUnknownField(field, problem string) error {
+	return statusInvalid("UNKNOWN_FIELD", violation{field, problem})
+}
+
 func statusGap(expected, got uint64) error {
 	return statusOf(codes.OutOfRange, "SEQUENCE_GAP",
 		"the sequence after "+decimal(expected-1)+" is "+decimal(expected)+", not "+decimal(got),

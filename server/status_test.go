@@ -35,6 +35,7 @@ var allStatuses = map[string]struct {
 	"statusAnonymousSequence":    {codes.InvalidArgument, statusAnonymousSequence()},
 	"statusSequenceWithoutEpoch": {codes.InvalidArgument, statusSequenceWithoutEpoch()},
 	"statusMalformed":            {codes.InvalidArgument, statusMalformed()},
+	"statusUnknownField":         {codes.InvalidArgument, statusUnknownField("17", "no")},
 	"statusGap":                  {codes.OutOfRange, statusGap(4, 9)},
 	"statusAltered":              {codes.FailedPrecondition, statusAltered(4)},
 	"statusNoLog":                {codes.FailedPrecondition, statusNoLog()},

@@ -106,6 +106,7 @@ func (st *stream) open() error {
 		return err
 	}
 	st.session.welcome = st.welcomeMessage(w)
+	in.logOpening(st.ctx, "stream opened", st.opening, p, w)
 	close(st.welcomed)
 	return nil
 }

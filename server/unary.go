@@ -68,6 +68,7 @@ func (in *ingest) unary(ctx context.Context, f *frame) (*pb.IngestResponse, erro
 		r.free()
 		return nil, in.unaryLate(err, metadata{"state": "not accepted", "producer": p.id})
 	}
+	in.logOpening(ctx, "unary call", o, p, w)
 	response := &pb.IngestResponse{Producer: p.id, Epoch: w.epoch, CommittedSequence: w.committed}
 	if o.producer != "" && o.epoch == 0 { // the call begins an epoch, and no more
 		r.free()

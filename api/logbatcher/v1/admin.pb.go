@@ -754,9 +754,11 @@ func (x *FlushResponse) GetRows() uint64 {
 // ExplainRequest is an entry to try.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entry.
+	// The entry. Absent: one with nothing set.
 	Entry *Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	// What would hold for it on its stream. Absent: nothing.
+	// The opening of the stream that it would come by: it is checked as it would be
+	// there, and what it says about entries holds for this one. Nothing is opened.
+	// Absent: an empty one.
 	Open          *Open `protobuf:"bytes,2,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

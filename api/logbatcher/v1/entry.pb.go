@@ -25,7 +25,7 @@ const (
 type AttributeType int32
 
 const (
-	// Read as STRING, so that a person need not write the type of most attributes.
+	// The type of the value field that is set, STRING where none is.
 	AttributeType_ATTRIBUTE_TYPE_UNSPECIFIED AttributeType = 0
 	// A string, in string_value.
 	AttributeType_ATTRIBUTE_TYPE_STRING AttributeType = 1
@@ -282,13 +282,16 @@ func (x *Entry) GetResourceSchemaUrl() string {
 	return ""
 }
 
-// Attribute is a key and one typed value. Only the field that the type names is
-// read. An attribute is absent when its key is not there: 0, false and "" are values.
+// Attribute is a key and one value. The value field that is set says the type; a type
+// that is named must agree with it. Two values, or one of another type than the named
+// one, are refused. An attribute is absent when its key is not there: 0, false and ""
+// are values. Because a zero value can't be told from a field that is not set, an
+// attribute with nothing but a key is the empty string: name the type to send 0 or false.
 type Attribute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key, for instance "http.response.status_code". An empty key is refused.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// Which of the value fields holds the value. Zero: string_value.
+	// The value's type. Zero: that of the value field that is set.
 	Type AttributeType `protobuf:"varint,2,opt,name=type,proto3,enum=logbatcher.v1.AttributeType" json:"type,omitempty"`
 	// The value of types STRING and JSON (its JSON text).
 	StringValue string `protobuf:"bytes,3,opt,name=string_value,json=stringValue,proto3" json:"string_value,omitempty"`

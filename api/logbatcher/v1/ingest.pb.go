@@ -1109,8 +1109,9 @@ type IngestRequest struct {
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The entries, at most Limits.max_request_entries.
 	Entries []*Entry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
-	// Who sends, and what holds for the entries. Absent: anonymous, level COMMITTED. A call
-	// with a producer, epoch 0, sequence 0 and no entries begins an epoch.
+	// Who sends, and what holds for the entries of this call, and for no later one. Absent:
+	// anonymous, level COMMITTED. A call with a producer, epoch 0, sequence 0 and no
+	// entries begins an epoch.
 	Open          *Open `protobuf:"bytes,3,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
