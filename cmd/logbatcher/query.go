@@ -50,7 +50,7 @@ func query(ctx context.Context, c *config.ClickHouse, statement, format string, 
 	var problems []error
 	for _, address := range c.Addresses {
 		target := url.URL{Scheme: scheme, Host: address, Path: "/", RawQuery: url.Values{
-			"database": {c.Database}, "default_format": {format},
+			"database": {c.Database}, "default_format": {format}, "wait_end_of_query": {"1"},
 		}.Encode()}
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), strings.NewReader(statement))
 		if err != nil {
@@ -64,7 +64,9 @@ func query(ctx context.Context, c *config.ClickHouse, statement, format string, 
 			continue
 		}
 		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
+		// A server that fails after it has begun to answer has said 200 by then.
+		exception := response.Header.Get("X-ClickHouse-Exception-Code")
+		if response.StatusCode != http.StatusOK || exception != "" && exception != "0" {
 			text, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 			return fmt.Errorf("query %s: %s", address, strings.TrimSpace(string(text)))
 		}

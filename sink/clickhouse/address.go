@@ -49,7 +49,7 @@ func openAddress(c *Config, name string) (*address, error) {
 		}},
 		TransportFunc: func(t *http.Transport) (http.RoundTripper, error) {
 			t.WriteBufferSize = writeBufferBytes
-			return &insertTransport{t}, nil
+			return &transport{t}, nil
 		},
 	})
 	if err != nil {
@@ -108,33 +108,4 @@ func (a *address) forgetSettings() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.settings = nil
-}
-
-// insertKey is the key of a context's insertParameters.
-type insertKey struct{}
-
-// insertParameters are the URL parameters of one insert request.
-type insertParameters map[string]string
-
-// insertTransport adds an insert's parameters to the insert request alone. The driver would send them
-// with its own first query on a new connection too, where decompress=1 makes the server read
-// that query as compressed frames.
-type insertTransport struct{ *http.Transport }
-
-// RoundTrip sends the request.
-func (t *insertTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	parameters, ok := r.Context().Value(insertKey{}).(insertParameters)
-	if !ok {
-		return t.Transport.RoundTrip(r)
-	}
-	values := r.URL.Query()
-	if !values.Has("query") { // an insert's statement is in the URL, any other in the body
-		return t.Transport.RoundTrip(r)
-	}
-	for name, value := range parameters {
-		values.Set(name, value)
-	}
-	changed := r.Clone(r.Context())
-	changed.URL.RawQuery = values.Encode()
-	return t.Transport.RoundTrip(changed)
 }

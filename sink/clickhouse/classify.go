@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"regexp"
-	"strconv"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
@@ -36,6 +35,11 @@ var exceptionText = regexp.MustCompile(`Code: (\d+)\. DB::`)
 // classify returns the *sink.Error for a failure. Sent says that a part of a batch may have reached the server.
 func (s *Sink) classify(op, table string, err error, sent bool) *sink.Error {
 	failure := &sink.Error{Op: op, Table: table, Err: err}
+	var answer *answerError
+	if errors.As(err, &answer) {
+		failure.Code, failure.Class = answer.code, sink.Ambiguous
+		return failure
+	}
 	if code, message := exceptionCode(err); code != 0 {
 		rule := s.config.Classes.Classify(code, message)
 		failure.Code, failure.Class, failure.Overload = code, rule.Class, rule.Overload
@@ -70,8 +74,7 @@ func exceptionCode(err error) (code int, message string) {
 	}
 	var status *clickhouse.HTTPError
 	if errors.As(err, &status) {
-		if found := exceptionText.FindStringSubmatch(status.Error()); found != nil {
-			code, _ = strconv.Atoi(found[1])
+		if code := exceptionCodeIn(status.Error()); code != 0 {
 			return code, status.Error()
 		}
 	}

@@ -63,6 +63,11 @@ func TestEveryFailureHasItsClass(t *testing.T) {
 		{"code that nobody knows", nil, fakeserver.Answer{Code: 4711}, sink.Unclassified, 4711, false},
 		{"code in the text alone", nil, fakeserver.Answer{Code: 241, NoHeader: true, Status: http.StatusBadGateway}, sink.Transient, 241, true},
 		{"exception behind a status of 200", nil, fakeserver.Answer{Text: "__exception__\r\nCode: 210. DB::NetException: reset. (NETWORK_ERROR)\r\n"}, sink.Ambiguous, 210, false},
+		{"exception in a 200, empty body", nil, fakeserver.Answer{Status: http.StatusOK, Code: 209, NoText: true}, sink.Ambiguous, 209, false},
+		{"exception in a 200, with its text", nil, fakeserver.Answer{Status: http.StatusOK, Code: 241, Text: "memory"}, sink.Ambiguous, 241, false},
+		{"exception in a 200, only in the text", nil, fakeserver.Answer{Status: http.StatusOK, Code: 469, Text: "is violated at row 5", NoHeader: true}, sink.Ambiguous, 469, false},
+		{"another's page in a 200", nil, fakeserver.Answer{Text: "<html>log in</html>"}, sink.Ambiguous, 0, false},
+		{"redirect", nil, fakeserver.Answer{Status: http.StatusFound, Location: "/"}, sink.Hold, 0, false},
 		{"bad gateway", nil, fakeserver.Answer{Status: http.StatusBadGateway}, sink.Ambiguous, 0, false},
 		{"service unavailable", nil, fakeserver.Answer{Status: http.StatusServiceUnavailable, Text: "<html>"}, sink.Ambiguous, 0, false},
 		{"gateway timeout", nil, fakeserver.Answer{Status: http.StatusGatewayTimeout}, sink.Ambiguous, 0, false},
@@ -90,6 +95,50 @@ func TestEveryFailureHasItsClass(t *testing.T) {
 			err := s.Insert(t.Context(), b, attempt(b))
 			b.Release() // nothing reads it any more
 			checkFailure(t, err, test.class, test.code, test.overload)
+		})
+	}
+}
+
+// An answer with status 200 that carries an exception, or is not whole, is none.
+func TestQuestionsWantAWholeAnswer(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer fakeserver.Answer
+		code   int
+	}{
+		{"exception without text", fakeserver.Answer{Status: http.StatusOK, Code: 209, NoText: true}, 209},
+		{"exception with its text", fakeserver.Answer{Status: http.StatusOK, Code: 60, Text: "no such table"}, 60},
+		{"exception behind rows", fakeserver.Answer{Text: "0\nCode: 159. DB::Exception: Timeout exceeded (TIMEOUT_EXCEEDED)"}, 159},
+		{"cut off", fakeserver.Answer{Text: "0\n"}, 0},
+		{"cut off in a row", fakeserver.Answer{Text: "0"}, 0},
+		{"empty", fakeserver.Answer{}, 0},
+		{"another's page", fakeserver.Answer{Text: "<html>log in</html>"}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server := fakeserver.New(t, false)
+			s := sinkOf(t, []string{server.Address()})
+			for _, question := range []string{"FROM `logs`.`numbered`", "system.processes"} {
+				server.Statements(question, test.answer)
+				found, err := s.Present(t.Context(), batch(t, "batch", 1))
+				if err == nil {
+					t.Fatalf("%s: found %+v, want an error", question, found)
+				}
+				checkFailure(t, err, sink.Ambiguous, test.code, false)
+			}
+			server.Statements("SELECT 1", test.answer)
+			if err := s.Conn().Ping(t.Context()); err == nil {
+				t.Error("ping: no error")
+			}
+			server.Statements("version()", test.answer)
+			if _, err := s.Check(t.Context()); err == nil {
+				t.Error("check: no error")
+			}
+			if test.code != 0 {
+				server.Statements("ALTER TABLE", test.answer)
+				if err := s.Conn().Exec(t.Context(), "ALTER TABLE x DROP COLUMN y"); err == nil {
+					t.Error("exec: no error")
+				}
+			}
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -71,30 +72,65 @@ func (s *Sink) first(ctx context.Context, run func(*address) error) error {
 	return last
 }
 
-// waiting has the server answer when it knows the outcome, so that no error comes behind a status of 200.
-func waiting(ctx context.Context) context.Context {
-	return clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{waitEndOfQuery: 1}))
+// The form of answers: TabSeparated with a last line that no row can be, since a backslash in a value is written as two.
+// An answer without it was cut off or ends in an exception, whatever its status.
+const (
+	answerFormat = "CustomSeparated"
+	answerEnd    = `\.` + "\n"
+)
+
+// answerSettings make the server answer when it knows the outcome, so that no error comes behind a status of 200, and
+// give answers their form.
+var answerSettings = clickhouse.Settings{
+	waitEndOfQuery:                          1,
+	"format_custom_escaping_rule":           "Escaped",
+	"format_custom_field_delimiter":         "\t",
+	"format_custom_row_before_delimiter":    "",
+	"format_custom_row_after_delimiter":     "\n",
+	"format_custom_row_between_delimiter":   "",
+	"format_custom_result_before_delimiter": "",
+	"format_custom_result_after_delimiter":  answerEnd,
 }
 
-// exec runs a statement that returns no rows.
+// maxAnswerBytes bounds an answer. The largest are lists of partitions and parts.
+const maxAnswerBytes = 64 << 20
+
+// exec runs a statement that returns no rows, or those of ON CLUSTER.
 func (a *address) exec(ctx context.Context, statement string) error {
-	if err := a.conn.Exec(waiting(ctx), statement); err != nil {
-		return fmt.Errorf("%s: %w", a.name, err)
+	text, err := a.run(ctx, answerSettings, statement)
+	if err == nil && exceptionCodeIn(text) != 0 {
+		err = fmt.Errorf("%s: %w", a.name, &answerError{exceptionCodeIn(text), text})
 	}
-	return nil
+	return err
 }
 
 // query runs a statement and returns its rows as text.
 func (a *address) query(ctx context.Context, statement string) ([][]string, error) {
-	answer, err := a.conn.QueryFormat(waiting(ctx), "TabSeparated", statement)
+	text, err := a.run(ctx, answerSettings, statement)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", a.name, err)
+		return nil, err
 	}
-	text, err := io.ReadAll(answer)
+	rows, whole := strings.CutSuffix(text, answerEnd)
+	if !whole || rows != "" && !strings.HasSuffix(rows, "\n") {
+		return nil, fmt.Errorf("%s: answer is not whole: %w", a.name, &answerError{exceptionCodeIn(text), text[max(0, len(text)-1000):]})
+	}
+	return readTabSeparated(rows), nil
+}
+
+// run runs a statement and returns its answer.
+func (a *address) run(ctx context.Context, settings clickhouse.Settings, statement string) (string, error) {
+	answer, err := a.conn.QueryFormat(clickhouse.Context(ctx, clickhouse.WithSettings(maps.Clone(settings))), answerFormat, statement)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", a.name, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(answer, maxAnswerBytes+1))
 	if err = errors.Join(err, answer.Close()); err != nil {
-		return nil, fmt.Errorf("%s: read answer: %w", a.name, err)
+		return "", fmt.Errorf("%s: read answer: %w", a.name, err)
 	}
-	return readTabSeparated(string(text)), nil
+	if len(text) > maxAnswerBytes {
+		return "", fmt.Errorf("%s: the answer has more than %d bytes", a.name, maxAnswerBytes)
+	}
+	return string(text), nil
 }
 
 // readTabSeparated reads ClickHouse's TabSeparated. NULL is the empty string.

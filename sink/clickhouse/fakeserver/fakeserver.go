@@ -31,8 +31,11 @@ type Answer struct {
 	Code int
 	// Text is the body; where there is a code it comes after "Code: N. DB::Exception: ".
 	Text string
-	// NoHeader leaves out the header that has the code, as some proxies do.
-	NoHeader bool
+	// NoHeader leaves out the header that has the code, as some proxies do. NoText leaves the body empty, as a server
+	// does that has lost its client.
+	NoHeader, NoText bool
+	// Location is where a redirect leads.
+	Location string
 	// HangsUpEarly closes the connection before the body is read, HangsUp after it.
 	HangsUpEarly, HangsUp bool
 	// Hangs reads the body and does not answer until the client has left or the server is closed.
@@ -60,13 +63,14 @@ type Server struct {
 	inserts  []Answer
 	greeting []Answer
 	answers  map[string]string
+	scripts  map[string][]Answer
 	requests []Request
 }
 
 // New starts a server. Where secure is true it speaks HTTPS.
 func New(t testing.TB, secure bool) *Server {
 	t.Helper()
-	s := &Server{closed: make(chan struct{}), answers: map[string]string{}}
+	s := &Server{closed: make(chan struct{}), answers: map[string]string{}, scripts: map[string][]Answer{}}
 	s.http = httptest.NewUnstartedServer(s)
 	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are meant to fail
 	if secure {
@@ -120,6 +124,13 @@ func (s *Server) Greetings(answers ...Answer) {
 	s.greeting = append(s.greeting, answers...)
 }
 
+// Statements says how to answer the next statements that contain the text, inserts aside.
+func (s *Server) Statements(contains string, answers ...Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scripts[contains] = append(s.scripts[contains], answers...)
+}
+
 // Query says what the statements that contain the text return: TabSeparated.
 func (s *Server) Query(contains, returns string) {
 	s.mu.Lock()
@@ -151,7 +162,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.note(request)
-	_, _ = io.WriteString(w, s.returns(request.Statement))
+	if answer, ok := s.scripted(request.Statement); ok {
+		s.answer(w, r, answer)
+		return
+	}
+	_, _ = io.WriteString(w, s.returns(request.Statement)+request.Parameters.Get("format_custom_result_after_delimiter"))
+}
+
+func (s *Server) scripted(statement string) (Answer, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for contains, answers := range s.scripts {
+		if len(answers) > 0 && strings.Contains(statement, contains) {
+			s.scripts[contains] = answers[1:]
+			return answers[0], true
+		}
+	}
+	return Answer{}, false
 }
 
 func (s *Server) note(request Request) {
@@ -231,6 +258,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, a Answer) {
 	}
 	if status == 0 {
 		status = http.StatusOK
+	}
+	if a.Location != "" {
+		w.Header().Set("Location", a.Location)
+	}
+	if a.NoText {
+		text = ""
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text)

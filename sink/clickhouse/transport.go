@@ -1,0 +1,98 @@
+package clickhouse
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// exceptionHeader has the code of an exception, whatever the status.
+const exceptionHeader = "X-ClickHouse-Exception-Code"
+
+// maxExceptionBytes bounds what is read of an answer that should be empty.
+const maxExceptionBytes = 64 << 10
+
+// answerError is an answer with status 200 that is no success: it carries an exception, or text where an insert's
+// acknowledgement is empty. Tried on ClickHouse: a server that loses the client halfway through the body answers so,
+// with the code 209. What it has done by then is unknown, whatever the code.
+type answerError struct {
+	code int // ClickHouse's; 0 where the answer has none
+	text string
+}
+
+// Error returns the code and the beginning of the text.
+func (e *answerError) Error() string {
+	const most = 1000
+	text := e.text
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	if e.code != 0 {
+		return fmt.Sprintf("HTTP 200 with exception %d: %q", e.code, text)
+	}
+	return fmt.Sprintf("HTTP 200 with an answer that is not ClickHouse's, or not whole: %q", text)
+}
+
+// insertKey is the key of a context's insertParameters.
+type insertKey struct{}
+
+// insertParameters are the URL parameters of one insert request.
+type insertParameters map[string]string
+
+// transport adds an insert's parameters to the insert request alone, and refuses answers that only look like success.
+// The driver would send the parameters with its own first query on a new connection too, where decompress=1 makes the
+// server read that query as compressed frames; and of an answer with status 200 it looks at neither header nor text.
+type transport struct{ *http.Transport }
+
+// RoundTrip sends the request. The error is an *answerError where the answer is status 200 and no success.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	parameters, insert := r.Context().Value(insertKey{}).(insertParameters)
+	values := r.URL.Query()
+	insert = insert && values.Has("query") // an insert's statement is in the URL, any other in the body
+	if insert {
+		for name, value := range parameters {
+			values.Set(name, value)
+		}
+		r = r.Clone(r.Context())
+		r.URL.RawQuery = values.Encode()
+	}
+	response, err := t.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	// A redirect that is followed becomes a GET without the data, and its answer is not ClickHouse's.
+	response.Header.Del("Location")
+	if response.StatusCode != http.StatusOK {
+		return response, nil
+	}
+	exception := response.Header.Get(exceptionHeader)
+	failed := exception != "" && exception != "0"
+	if !insert && !failed {
+		return response, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxExceptionBytes))
+	_ = response.Body.Close()
+	switch {
+	case failed:
+		code, _ := strconv.Atoi(exception)
+		return nil, &answerError{code, string(text)} // whatever could be read of the text
+	case err != nil:
+		return nil, fmt.Errorf("read answer: %w", err)
+	case len(bytes.TrimSpace(text)) > 0:
+		return nil, &answerError{exceptionCodeIn(string(text)), string(text)}
+	}
+	response.Body = http.NoBody
+	return response, nil
+}
+
+// exceptionCodeIn returns the code of the exception in a text. 0: there is none.
+func exceptionCodeIn(text string) int {
+	found := exceptionText.FindStringSubmatch(text)
+	if found == nil {
+		return 0
+	}
+	code, _ := strconv.Atoi(found[1])
+	return code
+}
