@@ -1,8 +1,6 @@
 package shard
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"time"
@@ -11,14 +9,12 @@ import (
 	"github.com/logbatcher/logbatcher/sink"
 )
 
-// maxLetterBytes is the payload above which a dead letter would not fit the queue's 1 MiB with the rest of what it says.
-const maxLetterBytes = 1<<20 - 192<<10
-
 // letters gathers the entries of one request that the gateway itself sends to the dead-letter queue,
 // grouped by route and reason.
 type letters struct {
 	byReason map[letterKey]*letter
 	order    []*letter
+	line     []byte // the last entry's, kept for its memory
 }
 
 type letterKey struct {
@@ -40,15 +36,15 @@ func newLetters() *letters { return &letters{byReason: map[letterKey]*letter{}} 
 
 func (l *letters) add(r *route, e *schema.Entry, id *shardID, problem *sink.RowError) {
 	key := letterKey{route: r, reason: problem.Reason, field: problem.Field}
+	l.line = append(schema.AppendJSON(l.line[:0], e), '\n')
 	at := l.byReason[key]
-	if at == nil || len(at.payload) >= maxLetterBytes/2 {
-		// An entry is at most 768 KiB and grows when it becomes JSON: each letter takes
-		// entries only while it is less than half full.
+	if at == nil || len(at.payload)+len(l.line) > sink.MaxPayloadBytes {
+		// An entry that is too large for a letter is alone in its own: nothing else shares its fate.
 		at = &letter{letterKey: key, problem: problem, shardID: id.text}
 		l.byReason[key] = at
 		l.order = append(l.order, at)
 	}
-	at.payload = append(schema.AppendJSON(at.payload, e), '\n')
+	at.payload = append(at.payload, l.line...)
 	at.rows++
 }
 
@@ -61,16 +57,17 @@ func (w *worker) writeLetters(ctx context.Context, p *pending) {
 		p.unsettled.Add(1)
 		w.deliveries.Go(func() {
 			defer w.router.budget.Release(bytes)
-			if err := w.router.delivery.DeadLetter(ctx, letter); err != nil {
+			written, err := w.router.delivery.DeadLetter(ctx, letter)
+			for _, d := range written {
+				if l.route != nil {
+					l.route.counts.deadLettered.Add(uint64(d.Rows))
+				}
+				p.deadLettered(schema.DeadLettered{Rows: d.Rows, Route: d.Route, Table: d.Table, ID: d.ID, Message: d.Message})
+			}
+			if err != nil {
 				w.router.leaveLetter(letter, err)
 				return
 			}
-			if l.route != nil {
-				l.route.counts.deadLettered.Add(uint64(l.rows))
-			}
-			p.deadLettered(schema.DeadLettered{
-				Rows: l.rows, Route: letter.Route, Table: letter.Table, ID: letter.ID, Message: letter.Message,
-			})
 			p.settle()
 		})
 	}
@@ -89,23 +86,9 @@ func (l *letter) deadLetter(p *pending, id string) *sink.DeadLetter {
 		}},
 		Rows: l.rows, Format: sink.FormatJSONEntries, Payload: l.payload,
 	}
-	if len(l.payload) > maxLetterBytes {
-		letter.Format, letter.Payload = sink.FormatJSONEntriesGzip, compressed(l.payload)
-	}
 	if l.route != nil {
 		letter.Route, letter.Table = l.route.Name, l.route.Table.FullName()
 		letter.SchemaHash = l.route.layout.SchemaHash()
 	}
 	return letter
-}
-
-// compressed makes an entry of 768 KiB fit, the largest that the configuration allows: what JSON adds to it, escapes or base64, is what
-// gzip takes away.
-func compressed(payload []byte) []byte {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	// Writing to memory fails only where memory ends, which is no error but the end of the process.
-	_, _ = w.Write(payload)
-	_ = w.Close()
-	return b.Bytes()
 }

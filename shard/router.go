@@ -27,8 +27,8 @@ type Delivery interface {
 	// Deliver returns when every row of b is settled, or with an error when ctx ends first. After drain is
 	// closed it waits no longer than it must.
 	Deliver(ctx context.Context, b *sink.Batch, holdFor time.Duration, drain <-chan struct{}) (sink.Outcome, error)
-	// DeadLetter returns when the letter is in the queue, or with an error when ctx ends first.
-	DeadLetter(ctx context.Context, letter *sink.DeadLetter) error
+	// DeadLetter returns the letters that hold the rows once they are in the queue, or with an error those written when ctx ends first.
+	DeadLetter(ctx context.Context, letter *sink.DeadLetter) ([]sink.DeadLetter, error)
 }
 
 // Config says how entries become batches.

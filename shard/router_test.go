@@ -51,11 +51,11 @@ func (s *scripted) Deliver(ctx context.Context, b *sink.Batch, _ time.Duration, 
 	return sink.Outcome{Committed: b.Rows()}, nil
 }
 
-func (s *scripted) DeadLetter(_ context.Context, letter *sink.DeadLetter) error {
+func (s *scripted) DeadLetter(_ context.Context, letter *sink.DeadLetter) ([]sink.DeadLetter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.letters = append(s.letters, letter)
-	return nil
+	return []sink.DeadLetter{*letter}, nil
 }
 
 func (s *scripted) rows() (batches, rows int) {
@@ -480,7 +480,7 @@ func TestDeadLetteredRowsAreToldToTheirRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
 		delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
-			return sink.Outcome{Committed: b.Rows() - 1, DeadLettered: []sink.DeadLetteredRows{{
+			return sink.Outcome{Committed: b.Rows() - 1, DeadLettered: []sink.DeadLetter{{
 				ID: "dead", Origins: b.OriginsOf(2, 3), Rows: 1, Code: 469, Message: "constraint",
 			}}}, nil
 		}
@@ -552,18 +552,27 @@ func TestReloadLosesNothing(t *testing.T) {
 	})
 }
 
-func TestLetterOfALargeEntryFitsTheQueue(t *testing.T) {
+func TestAnEntryTooLargeForALetterIsAloneInIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
 		kept := firehose(t)
 		kept.OnTimeOutOfRange = schema.DeadLetter
 		r := start(t, testConfig(), delivery, kept)
-		e := entry("a", "EWR", time.Now().Add(-400*24*time.Hour))
-		e.Body = strings.Repeat("\x01", 256<<10) // six bytes each in JSON
-		r.send(e)
+		old := time.Now().Add(-400 * 24 * time.Hour)
+		large := entry("a", "EWR", old)
+		large.Body = strings.Repeat("\x01", 256<<10) // six bytes each in JSON
+		half := entry("a", "EWR", old)
+		half.Body = strings.Repeat("x", 500<<10)
+		r.send(half, large, entry("a", "EWR", old), half, half)
 		r.stop()
-		if len(delivery.letters) != 1 || len(delivery.letters[0].Payload) > maxLetterBytes {
-			t.Errorf("%d letters, want one that fits the queue", len(delivery.letters))
+		rows := 0
+		for _, letter := range delivery.letters {
+			if rows += letter.Rows; letter.Rows > 1 && len(letter.Payload) > sink.MaxPayloadBytes {
+				t.Errorf("letter %s has %d rows of %d bytes, more than the queue takes", letter.ID, letter.Rows, len(letter.Payload))
+			}
+		}
+		if rows != 5 {
+			t.Errorf("%d rows in letters, want 5", rows)
 		}
 	})
 }

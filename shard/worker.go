@@ -220,8 +220,8 @@ func (w *worker) deliver(ctx context.Context, f *flight) {
 		}
 	}
 	f.settled = true
-	for _, d := range outcome.DeadLettered {
-		f.tell(d)
+	for i := range outcome.DeadLettered {
+		f.tell(&outcome.DeadLettered[i])
 	}
 	w.router.budget.Release(f.charged)
 	f.route.account.add(-f.charged, -f.rows)
@@ -232,7 +232,7 @@ func (w *worker) deliver(ctx context.Context, f *flight) {
 }
 
 // tell adds dead-lettered rows to the outcomes of the requests that they came from.
-func (f *flight) tell(d sink.DeadLetteredRows) {
+func (f *flight) tell(d *sink.DeadLetter) {
 	next := 0
 	for _, o := range d.Origins {
 		// Origins and requests are both in the order of the rows.

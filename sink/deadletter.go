@@ -30,11 +30,20 @@ type DeadLetter struct {
 	SchemaHash string
 	// Rows is how many rows Payload has.
 	Rows int
-	// Format says how to read Payload: "Native" (a ClickHouse Native block) "JSONEntries" (schema.Entry as JSON, one a line) or "JSONEntries+gzip".
+	// Format says how to read Payload: one of the formats below, which may be followed by GzipSuffix.
 	Format string
-	// Payload has the rows.
+	// Payload holds the rows. It is empty with FormatNone, and in a letter that a Delivery returns.
 	Payload []byte
 }
+
+// The bounds of a dead letter.
+const (
+	// MaxLetterBytes is the most that a letter may take in the queue, with everything it says.
+	MaxLetterBytes = 1 << 20
+	// MaxPayloadBytes is the largest payload that leaves room for the rest, with up to 1000 origins whose
+	// names are no longer than 64 bytes together.
+	MaxPayloadBytes = MaxLetterBytes - 192<<10
+)
 
 // The formats of a dead letter's payload.
 const (
@@ -42,14 +51,17 @@ const (
 	FormatNative = "Native"
 	// FormatJSONEntries is one JSON object a line, an entry each, for rows that could not be made.
 	FormatJSONEntries = "JSONEntries"
-	// FormatJSONEntriesGzip is the same, compressed, where it would be too large otherwise: JSON writes a control character in six bytes.
-	FormatJSONEntriesGzip = "JSONEntries+gzip"
+	// FormatNone marks a letter without its row, which was too large for the queue even when compressed.
+	FormatNone = "None"
+	// GzipSuffix follows the format of a payload that is compressed because it would be too large otherwise.
+	GzipSuffix = "+gzip"
 )
 
 // DeadLetters keeps what tables refuse.
 type DeadLetters interface {
 	// Write returns nil once the letter is in the queue, also when it was there before. It
-	// blocks while the queue is full, where its policy is to wait, until ctx ends.
+	// blocks while the queue is full, where its policy is to wait, until ctx ends. An error with a method
+	// Permanent() bool that returns true means that the letter can never be written as it is.
 	Write(ctx context.Context, letter *DeadLetter) error
 }
 

@@ -128,22 +128,8 @@ func NewDelivery(config DeliveryConfig) (*Delivery, error) {
 type Outcome struct {
 	// Committed is how many rows are in the table.
 	Committed int
-	// DeadLettered are the rows in the dead-letter queue.
-	DeadLettered []DeadLetteredRows
-}
-
-// DeadLetteredRows are rows of a batch that are in one dead letter.
-type DeadLetteredRows struct {
-	// ID is the dead letter's.
-	ID string
-	// Origins say which requests the rows came from.
-	Origins []Origin
-	// Rows is how many.
-	Rows int
-	// Code is ClickHouse's error code. 0: the gateway itself decided.
-	Code int
-	// Message says why.
-	Message string
+	// DeadLettered are the letters that hold the other rows, without their payloads.
+	DeadLettered []DeadLetter
 }
 
 // RowRange is the rows From to To of a batch, without To, counted from 0.
@@ -180,16 +166,6 @@ func (e *UnsettledError) Unwrap() error { return e.Err }
 // operator has to act; 0 is for ever. When drain is closed the batch is tried once more at once, and then with
 // ordinary pauses until ctx ends. The batch stays the caller's; nothing keeps it, or runs, after Deliver has returned.
 func (d *Delivery) Deliver(ctx context.Context, b *Batch, holdFor time.Duration, drain <-chan struct{}) (Outcome, error) {
-	return d.deliver(ctx, b, holdFor, drain, false)
-}
-
-// Redeliver is Deliver for a batch that an earlier process may have sent: the sink
-// is asked for it before it is sent.
-func (d *Delivery) Redeliver(ctx context.Context, b *Batch, holdFor time.Duration, drain <-chan struct{}) (Outcome, error) {
-	return d.deliver(ctx, b, holdFor, drain, true)
-}
-
-func (d *Delivery) deliver(ctx context.Context, b *Batch, holdFor time.Duration, drain <-chan struct{}, again bool) (Outcome, error) {
 	if b.Rows() == 0 {
 		return Outcome{}, nil
 	}
@@ -199,7 +175,7 @@ func (d *Delivery) deliver(ctx context.Context, b *Batch, holdFor time.Duration,
 		patience: patience{drain: drain},
 	}
 	d.metrics.batchRows.WithLabelValues(one.table.name).Observe(float64(b.Rows()))
-	return one.run(ctx, again)
+	return one.run(ctx)
 }
 
 // delivery is one batch on its way.
@@ -230,9 +206,8 @@ func (p *piece) rows() RowRange { return RowRange{p.from, p.to} }
 func (p *piece) size() int { return p.to - p.from }
 
 // run settles piece after piece until none is left, and then writes the dead letters.
-func (v *delivery) run(ctx context.Context, again bool) (Outcome, error) {
-	whole := &piece{batch: v.root, to: v.root.Rows(), settling: settling{asksFirst: again, touched: again}}
-	queue := []*piece{whole}
+func (v *delivery) run(ctx context.Context) (Outcome, error) {
+	queue := []*piece{{batch: v.root, to: v.root.Rows()}}
 	for len(queue) > 0 {
 		p := queue[0]
 		verdict, err := v.settle(ctx, p)

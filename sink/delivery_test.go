@@ -193,22 +193,6 @@ func TestAsksBeforeATokenThatMayBeForgotten(t *testing.T) {
 	})
 }
 
-func TestRedeliverAsksFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		batch := b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...)
-		if err := b.memory.Insert(t.Context(), batch, sink.Attempt{Number: 1, Token: "batch"}); err != nil {
-			t.Fatal(err)
-		}
-		b.memory.Forget()
-		outcome, err := b.delivery.Redeliver(t.Context(), batch, 0, nil)
-		if err != nil || outcome.Committed != 10 || len(b.memory.Attempts()) != 1 {
-			t.Errorf("outcome %+v, %v after %d inserts; want 10 rows and no second insert", outcome, err, len(b.memory.Attempts()))
-		}
-		b.conserves(t, sinktest.Numbers(0, 10))
-	})
-}
-
 func TestHeldForEverUntilMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

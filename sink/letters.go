@@ -2,19 +2,18 @@ package sink
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
-// A dead letter is at most 1 MiB with all that it says of its rows. These bounds of payload and origins
-// leave room for the rest.
-const (
-	maxLetterBytes   = 1<<20 - 192<<10
-	maxLetterOrigins = 500
-)
+// maxLetterOrigins keeps a letter's origins within what MaxPayloadBytes leaves for them.
+const maxLetterOrigins = 500
 
 // refusal is a range of rows that the table has refused for good.
 type refusal struct {
@@ -36,8 +35,9 @@ func (v *delivery) refuse(p *piece, err *Error, reason string) {
 	v.log.Warn("rows refused", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(), "reason", reason, "error", err)
 }
 
-// columnInMessage is how ClickHouse names a column: "column LogAttributes", "for column `n`", "Column values: n = 5".
-var columnInMessage = regexp.MustCompile("(?i)column(?:s| values:| name:?)? [`'\"]?([A-Za-z_][A-Za-z0-9_.]*)")
+// columnInMessage matches how ClickHouse names a column: "column LogAttributes", "for column `n`", "Column values: n = 5". The
+// message may quote a row, so what looks like a name is bounded.
+var columnInMessage = regexp.MustCompile("(?i)column(?:s| values:| name:?)? [`'\"]?([A-Za-z_][A-Za-z0-9_.]{0,255})")
 
 // namedColumn returns the column that an error names, or "".
 func namedColumn(message string) string {
@@ -74,22 +74,23 @@ func (r *refusal) joins(next *refusal) bool {
 		r.err.Code == next.err.Code && r.err.Class == next.err.Class
 }
 
-// writeLetters writes the refused rows to the dead-letter queue. Left are those that were not written when
-// the context ended, whose error it returns.
+// writeLetters writes the refused rows to the dead-letter queue. When the context ends first it returns the rows
+// that were not written, and the context's error.
 func (v *delivery) writeLetters(ctx context.Context) (left []RowRange, err error) {
 	queue := grouped(v.refused)
 	for len(queue) > 0 {
-		r := queue[0]
-		letter, err := v.letter(&r)
-		if err == nil && letter.Rows > 1 && (len(letter.Payload) > maxLetterBytes || len(letter.Origins) > maxLetterOrigins) {
-			parts := halves(r.rows)
-			second := r
-			queue[0].rows, second.rows = parts[0], parts[1]
-			queue = slices.Insert(queue, 1, second)
-			continue
-		}
-		if err == nil {
+		letter, err := v.letter(&queue[0])
+		tooLarge := err == nil && (len(letter.Payload) > MaxPayloadBytes || len(letter.Origins) > maxLetterOrigins)
+		if err == nil && !(tooLarge && letter.Rows > 1) {
 			err = v.writeLetter(ctx, letter, &v.patience)
+			tooLarge = permanent(err)
+		}
+		if tooLarge && letter.Rows > 1 {
+			first, second := queue[0], queue[0]
+			parts := halves(first.rows)
+			first.rows, second.rows = parts[0], parts[1]
+			queue = slices.Replace(queue, 0, 1, first, second)
+			continue
 		}
 		if err != nil {
 			for _, r := range queue {
@@ -98,9 +99,7 @@ func (v *delivery) writeLetters(ctx context.Context) (left []RowRange, err error
 			return left, err
 		}
 		queue = queue[1:]
-		v.outcome.DeadLettered = append(v.outcome.DeadLettered, DeadLetteredRows{
-			ID: letter.ID, Origins: letter.Origins, Rows: letter.Rows, Code: letter.Code, Message: letter.Message,
-		})
+		v.outcome.DeadLettered = append(v.outcome.DeadLettered, letter.withoutPayload())
 	}
 	return nil, nil
 }
@@ -111,7 +110,7 @@ func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
 	rows := v.root.Slice(id, r.rows.From, r.rows.To)
 	defer rows.Release()
 	var payload bytes.Buffer
-	payload.Grow(min(rows.Bytes(), 2*maxLetterBytes))
+	payload.Grow(min(rows.Bytes(), 2*MaxPayloadBytes))
 	if err := rows.WriteNative(&payload); err != nil {
 		return nil, fmt.Errorf("encode dead letter %s: %w", id, err)
 	}
@@ -128,21 +127,78 @@ func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
 	return letter, nil
 }
 
-// DeadLetter keeps a letter that the gateway itself has made. It tries for as long as the queue
-// is away; the error is the context's.
-func (d *Delivery) DeadLetter(ctx context.Context, letter *DeadLetter) error {
-	return d.writeLetter(ctx, letter, &patience{})
+// DeadLetter writes a letter that the gateway itself has made, with one entry of one request in each line of its payload.
+// A letter that the queue can't take is divided. DeadLetter blocks while the queue is away; it returns the letters that were
+// written, without their payloads, and the context's error if that ended first.
+func (d *Delivery) DeadLetter(ctx context.Context, letter *DeadLetter) (written []DeadLetter, err error) {
+	wait := &patience{}
+	queue := []*DeadLetter{letter}
+	for len(queue) > 0 {
+		err := d.writeLetter(ctx, queue[0], wait)
+		if permanent(err) {
+			first, second := queue[0].halves()
+			queue = slices.Replace(queue, 0, 1, first, second)
+			continue
+		}
+		if err != nil {
+			return written, err
+		}
+		written = append(written, queue[0].withoutPayload())
+		queue = queue[1:]
+	}
+	return written, nil
 }
 
-// writeLetter returns once the letter is in the queue. The error is the context's.
+// halves divides a letter of one origin with several lines.
+func (l *DeadLetter) halves() (*DeadLetter, *DeadLetter) {
+	half := func(part string, rows int, payload []byte) *DeadLetter {
+		h := *l
+		h.ID, h.Rows, h.Payload = l.ID+part, rows, payload
+		h.Origins = slices.Clone(l.Origins)
+		for i := range h.Origins {
+			h.Origins[i].Rows = rows
+		}
+		return &h
+	}
+	end := 0
+	for range l.Rows / 2 {
+		end += 1 + bytes.IndexByte(l.Payload[end:], '\n')
+	}
+	return half(".0", l.Rows/2, l.Payload[:end]), half(".1", l.Rows-l.Rows/2, l.Payload[end:])
+}
+
+func (l *DeadLetter) withoutPayload() DeadLetter {
+	bare := *l
+	bare.Payload = nil
+	return bare
+}
+
+// permanent reports whether writing the same letter again can never succeed.
+func permanent(err error) bool {
+	var failure interface{ Permanent() bool }
+	return errors.As(err, &failure) && failure.Permanent()
+}
+
+// writeLetter returns once the letter is in the queue. A single row that the queue can't take is compressed, and then
+// left out of its letter: what remains says which row it was and why it was refused. The error is the context's, or
+// permanent for a letter of several rows.
 func (d *Delivery) writeLetter(ctx context.Context, letter *DeadLetter, p *patience) error {
 	d.lettersWait(1)
 	defer d.lettersWait(-1)
 	for failures := 1; ; failures++ {
 		err := d.config.DeadLetters.Write(ctx, letter)
-		if err == nil {
+		switch {
+		case err == nil:
 			d.letterWritten(letter)
 			return nil
+		case permanent(err) && letter.Rows > 1:
+			return err
+		case permanent(err) && letter.Format == FormatNone:
+			d.letterLost(letter, err)
+			return nil
+		case permanent(err):
+			letter.shrink()
+			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -152,4 +208,18 @@ func (d *Delivery) writeLetter(ctx context.Context, letter *DeadLetter, p *patie
 			return err
 		}
 	}
+}
+
+// shrink compresses the payload or, where it is compressed already, leaves it out.
+func (l *DeadLetter) shrink() {
+	if strings.HasSuffix(l.Format, GzipSuffix) {
+		l.Message = fmt.Sprintf("the row is left out, its %d bytes don't fit the dead-letter queue: %s", len(l.Payload), l.Message)
+		l.Format, l.Payload = FormatNone, nil
+		return
+	}
+	var compressed bytes.Buffer
+	w := gzip.NewWriter(&compressed)
+	_, _ = w.Write(l.Payload) // writing to memory does not fail
+	_ = w.Close()
+	l.Format, l.Payload = l.Format+GzipSuffix, compressed.Bytes()
 }

@@ -36,7 +36,18 @@ func (d *Delivery) letterFailed(letter *DeadLetter, err error) {
 	d.letters.err = err
 }
 
+// letterLost gives up a letter that the queue refuses for good though nothing is left to take out of it.
+func (d *Delivery) letterLost(letter *DeadLetter, err error) {
+	d.log.Error("dead letter lost", "dead_letter", letter.ID, "table", letter.Table, "rows", letter.Rows,
+		"reason", letter.Reason, "origins", letter.Origins, "error", err)
+	d.metrics.lettersLost.Inc()
+}
+
 func (d *Delivery) letterWritten(letter *DeadLetter) {
+	if letter.Format == FormatNone {
+		d.log.Error("dead letter written without its row", "dead_letter", letter.ID, "table", letter.Table, "message", letter.Message)
+		d.metrics.rowsLeftOut.WithLabelValues(letter.Table).Inc()
+	}
 	t := d.watch(letter.Table)
 	t.mu.Lock()
 	t.deadLettered += uint64(letter.Rows)

@@ -89,7 +89,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 		return nil, err
 	}
 	g.budget = shard.NewBudget(int(cfg.Memory.Budget))
-	g.status.degradations = append(g.status.degradations, g.delivery.Degraded, g.migrations.degraded)
+	g.status.degradations = append(g.status.degradations, g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded)
 	return g, nil
 }
 

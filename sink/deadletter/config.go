@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/logbatcher/logbatcher/sink"
 )
 
 // Policy says what happens to a letter when the queue is full.
@@ -18,11 +20,14 @@ const (
 	Trim Policy = "trim"
 )
 
+// LeastMaxBytes is the least that Config.MaxBytes may be: room for two of the largest letters.
+const LeastMaxBytes = 2 * sink.MaxLetterBytes
+
 // Config is what an operator decides about the queue.
 type Config struct {
 	// Stream is the name of the Redis stream, and the beginning of the names of the keys beside it.
 	Stream string `yaml:"stream"`
-	// MaxBytes bounds the memory that the stream may take in Redis. It must hold two entries of MaxEntryBytes.
+	// MaxBytes bounds the memory that the stream may take in Redis. It is at least LeastMaxBytes.
 	MaxBytes int64 `yaml:"max_bytes"`
 	// WhenFull is what happens at that bound.
 	WhenFull Policy `yaml:"when_full"`
@@ -35,8 +40,8 @@ type Config struct {
 // DefaultConfig returns the configuration that an operator starts from.
 func DefaultConfig() Config {
 	return Config{
-		Stream:      "logbatcher:dead-letters",
-		MaxBytes:    256 << 20,
+		Stream:      "logbatcher:dead_letters",
+		MaxBytes:    1 << 30,
 		WhenFull:    Wait,
 		RememberIDs: 7 * 24 * time.Hour,
 		Measure:     time.Minute,
@@ -53,8 +58,8 @@ func (c Config) Validate() error {
 		// The keys beside the stream could not be put into its hash slot.
 		report("stream: %q has a } without a hash tag {…} before it", c.Stream)
 	}
-	if c.MaxBytes < 2*MaxEntryBytes {
-		report("max_bytes: %d is less than two entries, %d", c.MaxBytes, 2*MaxEntryBytes)
+	if c.MaxBytes < LeastMaxBytes {
+		report("max_bytes: %d is less than two letters may take, %d", c.MaxBytes, LeastMaxBytes)
 	}
 	if c.WhenFull != Wait && c.WhenFull != Trim {
 		report("when_full: %q is neither %q nor %q", c.WhenFull, Wait, Trim)

@@ -23,11 +23,9 @@ const (
 	TooLarge
 	// Malformed: the letter has no id, or an entry of the stream is not a letter.
 	Malformed
-	// Missing: there is no letter of that id.
-	Missing
 )
 
-var kindNames = [...]string{"away", "full", "refused", "too_large", "malformed", "missing"}
+var kindNames = [...]string{"away", "full", "refused", "too_large", "malformed"}
 
 // String returns the kind as metrics and logs write it.
 func (k Kind) String() string {
@@ -41,7 +39,7 @@ func (k Kind) String() string {
 type Error struct {
 	// Kind is what the error means.
 	Kind Kind
-	// Op is what was tried: "write", "list", "read", "delete", "measure" or "check".
+	// Op is what was tried: "write", "list", "measure" or "check".
 	Op string
 	// Stream is the stream that it was tried on.
 	Stream string
@@ -63,7 +61,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Permanent says that the same call will never succeed, so that repeating it is of no use. The
+// Permanent reports whether the same call can never succeed, whatever an operator does. The
 // delivery, which does not know this package, asks for it.
 func (e *Error) Permanent() bool { return e.Kind == TooLarge || e.Kind == Malformed }
 

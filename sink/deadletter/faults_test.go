@@ -170,7 +170,7 @@ func TestRightsThatSuffice(t *testing.T) {
 	server := embeddedtest.OwnRedis(t)
 	admin := connect(t, server)
 	for _, memory := range []string{"+memory|usage", "-memory"} {
-		rights := []any{"ACL", "SETUSER", "keeper", "reset", "on", ">k", "~logbatcher:dead-letters", "~{logbatcher:dead-letters}:*",
+		rights := []any{"ACL", "SETUSER", "keeper", "reset", "on", ">k", "~logbatcher:dead_letters", "~{logbatcher:dead_letters}:*",
 			"+evalsha", "+eval", "+xadd", "+xlen", "+xdel", "+xrange", "+get", "+set", "+expire", "+hset", "+hmget", memory}
 		if err := admin.Do(t.Context(), rights...).Err(); err != nil {
 			t.Fatal(err)
@@ -178,11 +178,11 @@ func TestRightsThatSuffice(t *testing.T) {
 		client := redis.NewClient(&redis.Options{Addr: server.Address(), Username: "keeper", Password: "k", MaxRetries: -1})
 		q := open(t, client)
 		mustWrite(t, q, letter(memory, 1000))
-		if u, err := q.Usage(t.Context()); err != nil || u.Bytes < 1000 {
+		if u, _, err := q.measure(t.Context(), true, 0); err != nil || u.bytes < 1000 {
 			t.Errorf("%s: usage = %+v, %v", memory, u, err)
 		}
 		all := listAll(t, q)
-		if _, err := q.Delete(t.Context(), all[0].StreamID); err != nil || len(all) != 1 {
+		if err := client.XDel(t.Context(), q.cfg.Stream, all[0].StreamID).Err(); err != nil || len(all) != 1 {
 			t.Errorf("%s: %d letters, delete: %v", memory, len(all), err)
 		}
 		_ = client.Close()

@@ -11,16 +11,8 @@ import (
 	"github.com/logbatcher/logbatcher/sink"
 )
 
-// The bounds of a letter.
-const (
-	// MaxEntryBytes is the most that one letter may take in the stream, names of fields included.
-	MaxEntryBytes = 1 << 20
-	// MaxPayloadBytes is how large a payload may be so that its letter fits, with up to 1000 origins
-	// whose names are no longer than 64 bytes together. EntryBytes measures any other.
-	MaxPayloadBytes = MaxEntryBytes - 192<<10
-	// maxMessageBytes bounds the error's text: ClickHouse quotes rows in it, and it must not crowd out the payload.
-	maxMessageBytes = 8 << 10
-)
+// maxMessageBytes bounds the error's text: ClickHouse quotes rows in it, and it must not crowd out the payload.
+const maxMessageBytes = 8 << 10
 
 // The names of an entry's fields. They are a contract with everything that reads the stream: one
 // may be added, none changes its meaning.
@@ -87,9 +79,6 @@ func fieldsOf(l *sink.DeadLetter) []string {
 		fieldPayload, string(l.Payload),
 	}
 }
-
-// EntryBytes returns what a letter takes as an entry of the stream, to be compared with MaxEntryBytes.
-func EntryBytes(letter *sink.DeadLetter) int { return bytesOf(fieldsOf(letter)) }
 
 func bytesOf(fields []string) int {
 	n := 0

@@ -47,17 +47,13 @@ type Queue struct {
 	log     *slog.Logger
 	metrics *metrics
 	filling atomic.Bool
+	seen    atomic.Pointer[usage] // the last count; nil: none yet
 }
 
 var _ sink.DeadLetters = (*Queue)(nil)
 
-// Usage is how full the queue is.
-type Usage struct {
-	// Letters is the stream's length.
-	Letters int64
-	// Bytes is the memory that it takes, MaxBytes the bound on that.
-	Bytes, MaxBytes int64
-}
+// usage is the stream's length, and the memory that it takes.
+type usage struct{ letters, bytes int64 }
 
 // New returns the queue that is kept by the Redis that client speaks to: a single one, one behind
 // Sentinels or a Cluster. The client stays the caller's. It should have ContextTimeoutEnabled set; without
@@ -109,10 +105,10 @@ func (q *Queue) write(ctx context.Context, letter *sink.DeadLetter) *Error {
 	}
 	fields := fieldsOf(letter)
 	size := bytesOf(fields)
-	if size > MaxEntryBytes {
+	if size > sink.MaxLetterBytes {
 		return &Error{
 			Kind: TooLarge, Op: "write", Stream: q.cfg.Stream,
-			Err: fmt.Errorf("letter %s of %d rows takes %d bytes, an entry at most %d", letter.ID, letter.Rows, size, MaxEntryBytes),
+			Err: fmt.Errorf("letter %s of %d rows takes %d bytes, an entry at most %d", letter.ID, letter.Rows, size, sink.MaxLetterBytes),
 		}
 	}
 	for {
@@ -209,18 +205,23 @@ func ended(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// Usage measures the queue.
-func (q *Queue) Usage(ctx context.Context) (Usage, error) {
-	u, _, err := q.measure(ctx, true, 0)
-	if err != nil {
-		return Usage{}, err
+// Degraded returns a sentence for an operator when the queue was nearly full as last seen.
+func (q *Queue) Degraded() []string {
+	u := q.seen.Load()
+	if u == nil || float64(u.bytes) < fillingRatio*float64(q.cfg.MaxBytes) {
+		return nil
 	}
-	return u, nil
+	consequence := "at the bound the tables that have dead letters wait"
+	if q.cfg.WhenFull == Trim {
+		consequence = "at the bound the oldest are lost"
+	}
+	return []string{fmt.Sprintf("the dead-letter queue %s holds %d letters, %d of at most %d bytes; %s: replay or delete letters, or raise dead_letters.max_bytes",
+		q.cfg.Stream, u.letters, u.bytes, q.cfg.MaxBytes, consequence)}
 }
 
 // measure returns how full the queue is, measured anew, or as last counted if nobody has changed it
 // since; and whether there is room for an entry with so many bytes of fields.
-func (q *Queue) measure(ctx context.Context, anew bool, size int) (Usage, bool, *Error) {
+func (q *Queue) measure(ctx context.Context, anew bool, size int) (usage, bool, *Error) {
 	flag := 0
 	if anew {
 		flag = 1
@@ -231,14 +232,15 @@ func (q *Queue) measure(ctx context.Context, anew bool, size int) (Usage, bool, 
 		err = fmt.Errorf("script answered %v", answer)
 	}
 	if err != nil {
-		return Usage{}, false, q.failed("measure", err)
+		return usage{}, false, q.failed("measure", err)
 	}
 	q.observe(answer[0], answer[1])
-	return Usage{Letters: answer[0], Bytes: answer[1], MaxBytes: q.cfg.MaxBytes}, answer[2] == 1, nil
+	return usage{answer[0], answer[1]}, answer[2] == 1, nil
 }
 
 // observe brings the gauges up to date, and says once that the queue fills.
 func (q *Queue) observe(letters, bytes int64) {
+	q.seen.Store(&usage{letters, bytes})
 	ratio := float64(bytes) / float64(q.cfg.MaxBytes)
 	q.metrics.queued.Set(float64(letters))
 	q.metrics.bytes.Set(float64(bytes))

@@ -2,8 +2,6 @@ package deadletter
 
 import (
 	"context"
-	"errors"
-	"regexp"
 
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/redis/go-redis/v9"
@@ -53,45 +51,6 @@ func (q *Queue) List(ctx context.Context, after string, count int) ([]Stored, er
 		after = entries[len(entries)-1].ID
 	}
 	return page, nil
-}
-
-var streamID = regexp.MustCompile(`^[0-9]{1,20}-[0-9]{1,20}$`)
-
-// Read returns one letter, by its own id, as long as that is remembered, or by its id in the stream.
-// An Error that is Missing says that there is none.
-func (q *Queue) Read(ctx context.Context, id string) (Stored, error) {
-	at, err := q.client.Get(ctx, q.cfg.idKey(id)).Result()
-	if errors.Is(err, redis.Nil) {
-		at, err = id, nil
-	}
-	if err != nil {
-		return Stored{}, q.failed("read", err)
-	}
-	missing := &Error{Kind: Missing, Op: "read", Stream: q.cfg.Stream, Err: errors.New("no letter " + id)}
-	if !streamID.MatchString(at) {
-		return Stored{}, missing
-	}
-	entries, err := q.client.XRangeN(ctx, q.cfg.Stream, at, at, 1).Result()
-	if err != nil {
-		return Stored{}, q.failed("read", err)
-	}
-	if len(entries) == 0 {
-		return Stored{}, missing
-	}
-	return storedFrom(entries[0]), nil
-}
-
-// Delete takes letters out of the queue by their stream ids and tells how many there were. Their
-// ids stay remembered, so that a late repeat does not bring them back.
-func (q *Queue) Delete(ctx context.Context, streamIDs ...string) (int, error) {
-	if len(streamIDs) == 0 {
-		return 0, nil
-	}
-	n, err := q.client.XDel(ctx, q.cfg.Stream, streamIDs...).Result()
-	if err != nil {
-		return 0, q.failed("delete", err)
-	}
-	return int(n), nil
 }
 
 func storedFrom(entry redis.XMessage) Stored {
