@@ -40,8 +40,8 @@ func newSendCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "send FILE…|-",
 		Short: "Stream log files to LogBatcher and wait until every entry is safe",
-		Long: `Send streams log files (plain lines or JSON lines, gzip or not; "-" is standard input) and ends when
-everything is committed. It opens a new stream when the connection is lost and goes on where it was.
+		Long: `Send streams log files (plain lines or JSON lines, also compressed with gzip or zstd; "-" is standard input) and
+ends when everything is committed. It opens a new stream when the connection is lost and goes on where it was.
 
 Exit status: 0 when every entry is in its table, 3 when some were refused or dead-lettered (the others are
 safe), 1 when it can't say that the rest is safe.`,

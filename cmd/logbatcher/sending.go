@@ -81,11 +81,11 @@ func (s *sending) readAll(ctx context.Context, paths []string, in io.Reader) err
 	var before int64
 	for i, path := range paths {
 		var source io.Reader = in
-		position := func() int64 { return 0 }
+		position, now := func() int64 { return 0 }, time.Now
 		if files[i] != nil {
-			source, position = files[i], files[i].Position
+			source, position, now = files[i], files[i].Position, files[i].Now
 		}
-		if err := s.readFile(ctx, path, source, func() { s.moveBar(before + position()) }); err != nil {
+		if err := s.readFile(ctx, path, source, now, func() { s.moveBar(before + position()) }); err != nil {
 			return fmt.Errorf("send %s: %w", path, err)
 		}
 		if files[i] != nil {
@@ -95,9 +95,8 @@ func (s *sending) readAll(ctx context.Context, paths []string, in io.Reader) err
 	return s.flush(ctx)
 }
 
-// readFile sends the entries of one input. Its records come through a channel, so that entries do not
-// wait for company while a pipe is silent.
-func (s *sending) readFile(ctx context.Context, path string, source io.Reader, progress func()) error {
+// readFile sends the entries of one input. Entries do not wait for company while the input is quiet.
+func (s *sending) readFile(ctx context.Context, path string, source io.Reader, now func() time.Time, progress func()) error {
 	name, service := path, strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	if path == "-" {
 		name, service = "", "stdin"
@@ -105,58 +104,32 @@ func (s *sending) readFile(ctx context.Context, path string, source io.Reader, p
 	if s.options.service != "" {
 		service = s.options.service
 	}
-	reader := logfile.NewReader(source, logfile.Options{Location: s.location, FoldWait: sendWait, MaxEntryBytes: sendEntryBytes})
+	reader := logfile.NewReader(source, logfile.Options{Now: now, Location: s.location, FoldWait: sendWait, MaxEntryBytes: sendEntryBytes})
 	defer reader.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	records := make(chan logfile.Record, 256)
-	ended := make(chan error, 1)
-	go func() { ended <- readRecords(ctx, reader, records) }()
-
-	tick := time.NewTicker(sendWait)
-	defer tick.Stop()
-	err := func() error {
-		for {
-			select {
-			case record, more := <-records:
-				if !more {
-					return nil
-				}
-				if err := s.add(ctx, s.options.entry(&record, name, service)); err != nil {
-					return err
-				}
-			case <-tick.C:
-				progress()
-				if len(records) == 0 {
-					if err := s.flush(ctx); err != nil {
-						return err
-					}
-				}
-			}
-		}
-	}()
-	cancel()
-	if readErr := <-ended; err == nil && !errors.Is(readErr, context.Canceled) {
-		err = readErr
-	}
-	s.addStatistics(reader.Stats())
-	progress()
-	return err
-}
-
-func readRecords(ctx context.Context, reader *logfile.Reader, records chan<- logfile.Record) error {
-	defer close(records)
+	defer context.AfterFunc(ctx, reader.Close)()
+	defer func() { s.read.Add(reader.Stats()) }()
+	due := time.Now().Add(sendWait)
 	for {
 		record, err := reader.Next()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case err == nil:
+			if err := s.add(ctx, s.options.entry(&record, name, service)); err != nil {
+				return err
+			}
+		case errors.Is(err, io.EOF):
+			progress()
 			return nil
-		}
-		if err != nil {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !errors.Is(err, logfile.ErrQuiet):
 			return err
 		}
-		select {
-		case records <- record:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err != nil || !time.Now().Before(due) {
+			progress()
+			if err := s.flush(ctx); err != nil {
+				return err
+			}
+			due = time.Now().Add(sendWait)
 		}
 	}
 }
@@ -180,15 +153,6 @@ func (s *sending) flush(ctx context.Context) error {
 	s.sent += len(s.batch)
 	s.batch, s.batchBytes = nil, 0
 	return nil
-}
-
-func (s *sending) addStatistics(more logfile.Stats) {
-	s.read.Lines += more.Lines
-	s.read.FoldedLines += more.FoldedLines
-	s.read.BlankLines += more.BlankLines
-	s.read.TruncatedLines += more.TruncatedLines
-	s.read.TruncatedBytes += more.TruncatedBytes
-	s.read.InvalidUTF8 += more.InvalidUTF8
 }
 
 func (s *sending) onRefusal(r *logbatcherv1.Refusal) {
@@ -250,8 +214,8 @@ func (s *sending) finish(out io.Writer) {
 	fmt.Fprintf(out, label+" %s of %s entries, %s, in %.2f s: %s entries/s\n",
 		humanize.Comma(int64(s.committed)), humanize.Comma(int64(s.sent)), humanize.IBytes(uint64(s.committedBytes)), seconds,
 		humanize.Comma(int64(float64(s.committed)/seconds)))
-	if s.read.TruncatedLines > 0 {
-		fmt.Fprintf(out, "cut        %d lines, by %s\n", s.read.TruncatedLines, humanize.IBytes(uint64(s.read.TruncatedBytes)))
+	for _, note := range s.read.Notes() {
+		fmt.Fprintln(out, note)
 	}
 	if statistics.Streams > 1 {
 		fmt.Fprintf(out, "streams    %d\n", statistics.Streams)

@@ -46,7 +46,7 @@ func BenchmarkReader(b *testing.B) {
 func readRepeated(b *testing.B, text string) {
 	b.ReportAllocs()
 	reader := NewReader(&repeater{text: text, lines: strings.Count(text, "\n"), left: b.N}, Options{
-		Now: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC), Location: time.UTC,
+		Now: testClock, Location: time.UTC,
 	})
 	b.ResetTimer()
 	for {

@@ -5,7 +5,7 @@ import "time"
 // calendar makes moments of dates and times of day. Dates without a zone are in loc.
 type calendar struct {
 	loc *time.Location
-	now time.Time
+	now func() time.Time
 
 	// Of the last date in loc: the quarter of an hour, and loc's offset in it. Rules of time
 	// zones change at no other moments within the years that have logs.
@@ -62,7 +62,7 @@ func (c *calendar) local(date civil) time.Time {
 
 // yearless returns date in the latest year that does not put it more than a day after now.
 func (c *calendar) yearless(date civil) (time.Time, bool) {
-	latest := c.now.Add(24 * time.Hour)
+	latest := c.now().Add(24 * time.Hour)
 	for year := latest.In(c.loc).Year(); year > latest.Year()-9; year-- {
 		date.year = year
 		if !date.valid() { // 29 February

@@ -42,7 +42,7 @@ func newLineReader(src io.Reader, maxBytes int, stats *Stats) *lineReader {
 }
 
 // next returns the next line. It returns the last one, which may lack a line feed, and
-// one that a failed read cut off, before the error. After errQuiet it goes on.
+// one that a failed read cut off, before the error. After ErrQuiet it goes on.
 func (r *lineReader) next() (line, error) {
 	for r.err == nil {
 		piece, err := r.src.ReadSlice('\n')
@@ -56,8 +56,8 @@ func (r *lineReader) next() (line, error) {
 		case err == nil:
 			return r.finishHeld(), nil
 		case errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, errQuiet):
-			return line{}, errQuiet
+		case errors.Is(err, ErrQuiet):
+			return line{}, ErrQuiet
 		default:
 			r.err = err
 			if len(r.held) > 0 {

@@ -1,52 +1,69 @@
 package logfile
 
 import (
-	"bufio"
-	"compress/gzip"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync/atomic"
 	"time"
 )
 
-// File is a log file being read. Read gives its text, decompressed when the file is gzip.
-// Position may be called while another goroutine reads.
+// File is an input of a [Reader] that lies on disk. Position may be called while another goroutine reads.
 type File struct {
-	file *os.File
+	path string
 	info os.FileInfo
-	text io.Reader
+	file atomic.Pointer[os.File] // nil before the first Read of a named pipe
 	read atomic.Int64
 }
 
-// Open opens the file at path. Whether it is gzip is told by its first bytes, not by its name.
+// Open opens the file at path. A named pipe, which makes its opener wait for a writer, is opened by the first Read.
 func Open(path string) (*File, error) {
-	file, err := os.Open(path)
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	f := &File{file: file}
-	if f.info, err = file.Stat(); err == nil && f.info.IsDir() {
-		err = fmt.Errorf("%s is a directory", path)
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory", path)
 	}
-	if err == nil {
-		f.text, err = Decompress(countingReader{file, &f.read})
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
+	f := &File{path: path, info: info}
+	if info.Mode()&os.ModeNamedPipe == 0 {
+		if _, err := f.open(); err != nil {
+			return nil, err
+		}
 	}
 	return f, nil
 }
 
-// Read reads text.
-func (f *File) Read(p []byte) (int, error) { return f.text.Read(p) }
+func (f *File) open() (*os.File, error) {
+	if file := f.file.Load(); file != nil {
+		return file, nil
+	}
+	file, err := os.Open(f.path)
+	if err == nil {
+		f.file.Store(file)
+	}
+	return file, err
+}
+
+// Read reads the file's bytes as they are.
+func (f *File) Read(p []byte) (int, error) {
+	file, err := f.open()
+	if err != nil {
+		return 0, err
+	}
+	n, err := file.Read(p)
+	f.read.Add(int64(n))
+	return n, err
+}
 
 // Close closes the file.
-func (f *File) Close() error { return f.file.Close() }
+func (f *File) Close() error {
+	if file := f.file.Load(); file != nil {
+		return file.Close()
+	}
+	return nil
+}
 
-// Size is the length of the file in bytes, compressed as it lies on disk, when it was opened;
-// 0 for what is not a regular file.
+// Size returns the file's length in bytes when it was opened, and 0 for what is not a regular file.
 func (f *File) Size() int64 {
 	if !f.info.Mode().IsRegular() {
 		return 0
@@ -54,39 +71,14 @@ func (f *File) Size() int64 {
 	return f.info.Size()
 }
 
-// Position is how many of the file's bytes have been read, compressed as they lie on disk.
-// It runs ahead of the records by the buffers between.
+// Position returns how many bytes have been read. It runs ahead of the records by the buffers between.
 func (f *File) Position() int64 { return f.read.Load() }
 
-// ModTime is when the file was last written, when it was opened. It is a good [Options.Now]
-// for a file whose time stamps have no year.
-func (f *File) ModTime() time.Time { return f.info.ModTime() }
-
-// Decompress returns the text of r: r itself, or what its gzip data hold when it begins
-// with gzip's magic number. It reads ahead of what it gives out.
-func Decompress(r io.Reader) (io.Reader, error) {
-	buffered := bufio.NewReaderSize(r, 64<<10)
-	magic, err := buffered.Peek(3)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+// Now is the file's clock, for [Options.Now]: the time at which a regular file was last written, else the present.
+// A file that claims to be older than log files are has lost its time, as in an archive made to be reproducible.
+func (f *File) Now() time.Time {
+	if written := f.info.ModTime(); f.info.Mode().IsRegular() && written.Year() > 1990 {
+		return written
 	}
-	if string(magic) != "\x1f\x8b\x08" {
-		return buffered, nil
-	}
-	unzipped, err := gzip.NewReader(buffered)
-	if err != nil {
-		return nil, fmt.Errorf("gzip: %w", err)
-	}
-	return unzipped, nil
-}
-
-type countingReader struct {
-	src  io.Reader
-	read *atomic.Int64
-}
-
-func (c countingReader) Read(p []byte) (int, error) {
-	n, err := c.src.Read(p)
-	c.read.Add(int64(n))
-	return n, err
+	return time.Now()
 }

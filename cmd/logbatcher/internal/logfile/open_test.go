@@ -1,74 +1,37 @@
 package logfile
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
-func zipped(t *testing.T, texts ...string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	for _, text := range texts {
-		w := gzip.NewWriter(&b)
-		if _, err := io.WriteString(w, text); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return b.Bytes()
-}
-
 func TestOpen(t *testing.T) {
-	dir := t.TempDir()
-	for name, data := range map[string][]byte{
-		"plain.log":   []byte("one\ntwo\n"),
-		"zipped":      zipped(t, "one\ntwo\n"),
-		"members.log": zipped(t, "one\n", "two\n"),
-		"plain.gz":    []byte("one\ntwo\n"),
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, data, 0o600); err != nil {
+	written := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
+	for name, data := range map[string]string{"plain.log": "one\ntwo\n", "zipped": zipped(t, "one\ntwo\n"), "plain.gz": "one\ntwo\n", "empty": ""} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := errors.Join(os.WriteFile(path, []byte(data), 0o600), os.Chtimes(path, written, written)); err != nil {
 			t.Fatal(err)
 		}
 		f, err := Open(path)
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		text, err := io.ReadAll(f)
-		if err != nil || string(text) != "one\ntwo\n" {
-			t.Errorf("%s: %q, %v", name, text, err)
+		got, err := io.ReadAll(f)
+		if err != nil || string(got) != data {
+			t.Errorf("%s: %q, %v", name, got, err)
 		}
-		if f.Size() != int64(len(data)) || f.Position() != int64(len(data)) || f.ModTime().IsZero() {
-			t.Errorf("%s: size %d, position %d of %d", name, f.Size(), f.Position(), len(data))
+		if f.Size() != int64(len(data)) || f.Position() != int64(len(data)) || !f.Now().Equal(written) {
+			t.Errorf("%s: size %d, position %d of %d, written %s", name, f.Size(), f.Position(), len(data), f.Now())
 		}
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func TestOpenEmptyAndShort(t *testing.T) {
-	for _, data := range []string{"", "a", "\x1f\x8b", "\x1f"} {
-		path := filepath.Join(t.TempDir(), "x")
-		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		f, err := Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if text, err := io.ReadAll(f); err != nil || string(text) != data {
-			t.Errorf("%q, %v", text, err)
-		}
-		f.Close()
 	}
 }
 
@@ -80,26 +43,56 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Error(err)
 	}
-	if _, err := Decompress(strings.NewReader("\x1f\x8b\x08 none")); err == nil {
-		t.Error("a broken header is no error")
-	}
 }
 
-// The text before the place where a gzip file breaks off is read, and then the error.
-func TestTruncatedGzip(t *testing.T) {
-	data := zipped(t, strings.Repeat("a line\n", 10_000))
-	text, err := Decompress(bytes.NewReader(data[:len(data)-8]))
+// A file whose time was lost is read as one of today.
+func TestOpenWithoutTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, time.Unix(0, 0), time.Unix(0, 0))); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader := NewReader(text, Options{})
-	count := 0
-	for err == nil {
-		if _, err = reader.Next(); err == nil {
-			count++
-		}
+	defer f.Close()
+	if f.Now().Year() < 2025 {
+		t.Error(f.Now())
 	}
-	if !errors.Is(err, io.ErrUnexpectedEOF) || count == 0 {
-		t.Errorf("%d records, then %v", count, err)
+}
+
+// Opening a named pipe does not wait for a writer, nor does the end of reading it.
+func TestOpenNamedPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skip(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := NewReader(f, Options{FoldWait: time.Millisecond, Now: f.Now})
+	if _, err := reader.Next(); !errors.Is(err, ErrQuiet) {
+		t.Errorf("%v, want ErrQuiet", err)
+	}
+	writer, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(writer, "one\n"); err != nil {
+		t.Fatal(err)
+	}
+	record, err := reader.Next()
+	for ; errors.Is(err, ErrQuiet); record, err = reader.Next() {
+	}
+	if err != nil || record.Body != "one" {
+		t.Errorf("%q, %v", record.Body, err)
+	}
+	reader.Close()
+	if _, err := reader.Next(); !errors.Is(err, os.ErrClosed) {
+		t.Error(err)
+	}
+	if err := errors.Join(writer.Close(), f.Close()); err != nil {
+		t.Error(err)
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// errQuiet says that the input had nothing for a while; it has not ended.
-var errQuiet = errors.New("input is quiet")
+// ErrQuiet means that nothing arrived for [Options.FoldWait] and that no record is pending. The input has not ended.
+var ErrQuiet = errors.New("input is quiet")
 
-// quietReader reads src in a goroutine of its own, so that Read can give up waiting: it
-// returns errQuiet when nothing arrives within wait. The goroutine starts with the first Read and ends
-// with the input, or after close when the Read that it is in returns.
+// quietReader reads src in its own goroutine, so that Read can stop waiting: it returns ErrQuiet when nothing
+// arrives within wait. The goroutine starts with the first Read and ends with the input, or after close once the
+// source's Read returns.
 type quietReader struct {
 	src  io.Reader
 	wait time.Duration
@@ -49,7 +49,7 @@ func (q *quietReader) Read(p []byte) (int, error) {
 		case got := <-q.pieces:
 			q.rest, q.err, q.open = got.data, got.err, true
 		case <-timer.C:
-			return 0, errQuiet
+			return 0, ErrQuiet
 		case <-q.done:
 			return 0, os.ErrClosed
 		}

@@ -41,6 +41,9 @@ func TestFoldWait(t *testing.T) {
 			{"2026-03-01 10:15:02 c", 15500 * time.Millisecond},
 		} {
 			record, err := reader.Next()
+			for errors.Is(err, ErrQuiet) {
+				record, err = reader.Next()
+			}
 			if at := time.Since(started); err != nil || record.Body != want.body || at != want.at {
 				t.Errorf("%q, %v after %s; want %q after %s", record.Body, err, at, want.body, want.at)
 			}

@@ -8,9 +8,9 @@ import (
 
 // Options says how to read. The zero value is good.
 type Options struct {
-	// Now decides the year of time stamps that have none: the latest that does not put
-	// them more than a day after Now. Zero is the time of NewReader.
-	Now time.Time
+	// Now is asked at each time stamp without a year, which lies in the latest year that does not put it more than
+	// a day after Now. Nil is time.Now. For a file it should be [File.Now].
+	Now func() time.Time
 	// Location is where time stamps without a zone were written; nil is time.Local.
 	Location *time.Location
 	// MaxEntryBytes bounds a line and the Body of a record; 0 is 256 KiB. Of a longer line the
@@ -18,8 +18,8 @@ type Options struct {
 	MaxEntryBytes int
 	// MaxFoldLines is how many lines continue an entry at most; 0 is 500, negative is none.
 	MaxFoldLines int
-	// FoldWait is for input that grows, as a pipe: an entry is given out when nothing has arrived
-	// for so long, although lines that continue it may come. 0 waits for the next line.
+	// FoldWait is for input that grows, such as a pipe: when nothing has arrived for this long, Next returns the
+	// pending records, although lines that continue them may follow, and then ErrQuiet. 0 waits for the next line.
 	// With it, Next reads in a goroutine that Close stops.
 	FoldWait time.Duration
 }
@@ -29,21 +29,6 @@ const (
 	DefaultMaxEntryBytes = 256 << 10
 	DefaultMaxFoldLines  = 500
 )
-
-// Stats counts what a Reader has read so far.
-type Stats struct {
-	Lines           int64 // lines of the input
-	BlankLines      int64 // of these, empty ones and those of white space only
-	JSONLines       int64 // of these, the ones read as JSON objects
-	FoldedLines     int64 // of these, the ones that continue another
-	Records         int64 // records given out
-	InheritedTimes  int64 // records that took the time of the one before
-	Untimed         int64 // records without a time
-	InvalidUTF8     int64 // runs of invalid bytes that U+FFFD replaces
-	SkippedNULBytes int64 // NUL bytes at the start of lines, skipped
-	TruncatedLines  int64 // lines that were cut
-	TruncatedBytes  int64 // bytes that were cut from them
-}
 
 // Reader reads the records of one input. It is not for concurrent use, Close excepted.
 type Reader struct {
@@ -80,7 +65,7 @@ type entry struct {
 	rest      bool   // of the entry before, which had no room for it
 }
 
-// NewReader returns a Reader of r.
+// NewReader returns a Reader of r, whose bytes may be compressed with gzip or zstd, or be UTF-16.
 func NewReader(r io.Reader, options Options) *Reader {
 	reader := &Reader{maxBytes: options.MaxEntryBytes, maxFold: options.MaxFoldLines}
 	if reader.maxBytes <= 0 {
@@ -90,12 +75,13 @@ func NewReader(r io.Reader, options Options) *Reader {
 		reader.maxFold = DefaultMaxFoldLines
 	}
 	reader.stamps.now, reader.stamps.loc = options.Now, options.Location
-	if reader.stamps.now.IsZero() {
-		reader.stamps.now = time.Now()
+	if reader.stamps.now == nil {
+		reader.stamps.now = time.Now
 	}
 	if reader.stamps.loc == nil {
 		reader.stamps.loc = time.Local
 	}
+	r = &decoder{src: r}
 	if options.FoldWait > 0 {
 		reader.quiet = newQuietReader(r, options.FoldWait)
 		r = reader.quiet
@@ -110,11 +96,11 @@ func (r *Reader) Next() (Record, error) {
 	for r.err == nil {
 		next, err := r.lines.next()
 		switch {
-		case err == errQuiet:
+		case err == ErrQuiet:
 			if r.pending {
 				return r.take(), nil
 			}
-			continue
+			return Record{}, err
 		case err != nil:
 			r.err = err
 			continue

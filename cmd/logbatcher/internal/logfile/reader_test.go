@@ -19,8 +19,8 @@ func readAll(t testing.TB, input string, options Options) ([]Record, Stats) {
 	if options.Location == nil {
 		options.Location = time.UTC
 	}
-	if options.Now.IsZero() {
-		options.Now = testNow
+	if options.Now == nil {
+		options.Now = testClock
 	}
 	reader := NewReader(strings.NewReader(input), options)
 	var records []Record
@@ -227,7 +227,7 @@ func FuzzReader(f *testing.F) {
 		f.Add([]byte(s), uint16(9), uint8(2), true)
 	}
 	f.Fuzz(func(t *testing.T, input []byte, limit uint16, fold uint8, small bool) {
-		options := Options{MaxEntryBytes: int(limit), MaxFoldLines: int(fold) - 1, Location: time.UTC, Now: testNow}
+		options := Options{MaxEntryBytes: int(limit), MaxFoldLines: int(fold) - 1, Location: time.UTC, Now: testClock}
 		var in io.Reader = bytes.NewReader(input)
 		if small {
 			in = iotest.HalfReader(in)

@@ -9,8 +9,10 @@ import (
 
 var testNow = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
+func testClock() time.Time { return testNow }
+
 func testStamps(loc *time.Location) *stampParser {
-	return &stampParser{calendar: calendar{loc: loc, now: testNow}}
+	return &stampParser{calendar: calendar{loc: loc, now: testClock}}
 }
 
 func mustLocation(tb testing.TB, name string) *time.Location {
