@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	_ "embed"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,14 +22,13 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/accesslog"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/sink"
 )
 
 const (
-	// demoAccessLines is how many lines of access log are generated.
-	demoAccessLines = 200_000
+	// demoRequests is how many requests the made-up web shop logs, and demoRate how many a second.
+	demoRequests, demoRate = 200_000, 40
 	// demoFiles and demoBytes bound the machine's own logs.
 	demoFiles, demoBytes = 40, 64 << 20
 	// demoLimit is when the demo gives up.
@@ -137,7 +138,7 @@ func (d *demo) serve(ctx context.Context) (ended chan error, stop func(), err er
 
 // steps sends and shows.
 func (d *demo) steps(ctx context.Context) error {
-	access := filepath.Join(d.directory, "access.log")
+	shop := filepath.Join(d.directory, "shop.json")
 	for _, s := range []struct {
 		name string
 		do   func() error
@@ -150,10 +151,10 @@ func (d *demo) steps(ctx context.Context) error {
 			}
 			return d.send(ctx, &sendOptions{}, files...)
 		}},
-		{fmt.Sprintf("generate %s lines of access log", humanize.Comma(demoAccessLines)), func() error {
-			return generateAccessLog(access)
+		{fmt.Sprintf("make up the log of a web shop, %s requests", humanize.Comma(demoRequests)), func() error {
+			return writeShopLog(shop)
 		}},
-		{"send the access log", func() error { return d.send(ctx, &sendOptions{service: "shop"}, access) }},
+		{"send it", func() error { return d.send(ctx, &sendOptions{}, shop) }},
 		{"send 1,000 entries, three of which ClickHouse refuses, and one that does not fit its column", func() error { return d.poison(ctx) }},
 		{"the tables", func() error {
 			return d.query(ctx, `SELECT table, sum(rows) AS rows, count() AS parts, formatReadableSize(sum(bytes_on_disk)) AS on_disk
@@ -281,14 +282,40 @@ func machineLogs() []string {
 	return files
 }
 
-func generateAccessLog(path string) error {
+// demoPages are what the shop's visitors ask for, and how many requests in a thousand fail.
+var demoPages = []struct {
+	method, path string
+	failures     int
+}{
+	{"GET", "/", 1}, {"GET", "/products/17", 2}, {"GET", "/products/204", 2}, {"GET", "/categories/tents", 1},
+	{"GET", "/search", 12}, {"GET", "/login", 3}, {"POST", "/cart", 4}, {"POST", "/checkout/payment", 25},
+}
+
+// writeShopLog writes JSON lines of requests, the last of which is of now.
+func writeShopLog(path string) error {
 	file, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	// 40 requests a second end now.
-	start := time.Now().Add(-demoAccessLines * time.Second / accesslog.RequestsPerSecond)
-	return errors.Join(accesslog.Generate(file, demoAccessLines, start, 1), file.Close())
+	out := bufio.NewWriter(file)
+	random := rand.New(rand.NewPCG(1, 2))
+	at := time.Now().UTC().Add(-demoRequests * time.Second / demoRate)
+	for range demoRequests {
+		at = at.Add(time.Second / demoRate)
+		page, level, status := demoPages[random.IntN(len(demoPages))], "INFO", 200
+		switch n := random.IntN(1000); {
+		case n < page.failures:
+			level, status = "ERROR", 500+n%4
+		case n > 980:
+			level, status = "WARN", 404
+		case n > 800:
+			status = 304
+		}
+		fmt.Fprintf(out, `{"time":%q,"level":%q,"msg":"%s %s: %d","http.request.method":%q,"url.path":%q,"http.response.status_code":%d,`+
+			`"client.address":"192.0.2.%d","duration_ms":%.1f}`+"\n", at.Format(time.RFC3339Nano), level, page.method, page.path, status,
+			page.method, page.path, status, 1+random.IntN(254), 2+20*random.ExpFloat64())
+	}
+	return errors.Join(out.Flush(), file.Close())
 }
 
 func shortened(text string, length int) string {
