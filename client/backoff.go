@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// backoff gives the waits between streams: doubling, with full jitter, back to the smallest after a welcome.
+// backoff computes the waits between streams. They double, with jitter, until reset.
 type backoff struct {
 	min, max time.Duration
 	current  time.Duration
@@ -17,25 +18,47 @@ type backoff struct {
 
 func (b *backoff) reset() { b.current = 0 }
 
-func (b *backoff) next() time.Duration {
-	b.current = min(b.max, max(b.min, 2*b.current))
-	return b.min/2 + rand.N(b.current)
+// next returns a wait of at least half of min, at most max, and not less than what the server asked for
+// unless that is more than max.
+func (b *backoff) next(asked time.Duration) time.Duration {
+	if b.current > b.max/2 {
+		b.current = b.max
+	} else {
+		b.current = max(b.min, 2*b.current)
+	}
+	wait := b.min/2 + rand.N(min(b.current, b.max-b.min/2))
+	return max(wait, min(asked, b.max))
 }
 
-// retryable tells whether a new stream may do better. It follows OpenTelemetry's table of
+// violation is something that the server must not do. Another stream would not change it.
+type violation struct{ message string }
+
+// Error returns what the server did.
+func (v *violation) Error() string { return v.message }
+
+// retryable reports whether another stream may do better. It follows OpenTelemetry's table of
 // retryable codes (opentelemetry-proto docs/specification.md), with two differences: ABORTED and OUT_OF_RANGE
-// mean here that another process sends as this producer, which a new stream would only answer in kind.
+// mean here that another process sends as this producer, and a new stream would only be answered in kind.
 func retryable(err error) bool {
-	s := status.Convert(err)
-	switch s.Code() {
+	if _, violated := errors.AsType[*violation](err); violated {
+		return false
+	}
+	switch status.Code(err) {
 	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded, codes.DataLoss, codes.Internal, codes.Unknown:
 		return true
 	case codes.ResourceExhausted:
-		for _, detail := range s.Details() {
-			if _, asked := detail.(*errdetails.RetryInfo); asked {
-				return true
-			}
-		}
+		_, asked := retryDelay(err)
+		return asked
 	}
 	return false
+}
+
+// retryDelay returns the wait that the server asked for.
+func retryDelay(err error) (delay time.Duration, asked bool) {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.RetryInfo); ok {
+			return info.GetRetryDelay().AsDuration(), true
+		}
+	}
+	return 0, false
 }

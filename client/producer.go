@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -18,51 +16,11 @@ import (
 // ErrClosed is returned by Send after Close.
 var ErrClosed = errors.New("the producer is closed")
 
-// Config says who sends and how much may be uncommitted.
-type Config struct {
-	// Open is the opening of every stream: producer, colo, resource attributes, scope. Its producer must
-	// not be empty; epoch and committed sequence are the Producer's to fill in.
-	Open *logbatcherv1.Open
-	// MaxUncommittedRequests and MaxUncommittedBytes bound what is kept. Send blocks above them.
-	MaxUncommittedRequests, MaxUncommittedBytes int
-	// MinBackoff and MaxBackoff bound the wait between two streams. It doubles from one failure to the next.
-	MinBackoff, MaxBackoff time.Duration
-	// OnRefusal is called for each entry that the server refuses. It must not block.
-	OnRefusal func(*logbatcherv1.Refusal)
-	// OnDeadLettered is called for rows that went to the dead-letter queue. It must not block.
-	OnDeadLettered func(*logbatcherv1.DeadLettered)
-	// OnCommitted is called when the committed watermark moves, with what it has passed since the last call.
-	// It must not block.
-	OnCommitted func(Committed)
-	// OnThrottle is called when the server stops reading, and when it goes on (cause 0). It must not block.
-	OnThrottle func(*logbatcherv1.Throttle)
-	// Log takes what a person should know: broken and resumed streams.
-	Log *slog.Logger
-}
+// ErrGaveUp is what Run's error wraps when Config.GiveUpAfter has passed.
+var ErrGaveUp = errors.New("gave up")
 
-// Committed is what the watermark has passed.
-type Committed struct {
-	// Sequence is the watermark.
-	Sequence uint64
-	// Entries is how many entries the requests that it passed had, Bytes their size on the wire.
-	Entries, Bytes int
-}
-
-// DefaultConfig returns a configuration for the producer id.
-func DefaultConfig(producer string) Config {
-	return Config{
-		Open:                   &logbatcherv1.Open{Producer: producer},
-		MaxUncommittedRequests: 1024,
-		MaxUncommittedBytes:    64 << 20,
-		MinBackoff:             100 * time.Millisecond,
-		MaxBackoff:             10 * time.Second,
-		OnRefusal:              func(*logbatcherv1.Refusal) {},
-		OnDeadLettered:         func(*logbatcherv1.DeadLettered) {},
-		OnCommitted:            func(Committed) {},
-		OnThrottle:             func(*logbatcherv1.Throttle) {},
-		Log:                    slog.New(slog.DiscardHandler),
-	}
-}
+// logInterval is the least time between two log lines while no stream gets anything committed.
+const logInterval = time.Minute
 
 // Producer sends the requests of one producer id. Make it with NewProducer, call Run in a goroutine of your own,
 // and Close when the last entry is sent.
@@ -70,34 +28,63 @@ type Producer struct {
 	config  Config
 	service logbatcherv1.IngestServiceClient
 
-	mu       sync.Mutex
-	window   window
-	closing  bool
-	failed   error         // why Run ended, if it did
-	changed  chan struct{} // closed and replaced whenever something above changes
-	doubtful uint64        // requests sent again to an instance that did not know the epoch
-	streams  int           // opened and welcomed so far
+	telling sync.Mutex // held while a function of config is called
+
+	mu        sync.Mutex
+	window    window
+	closing   bool
+	running   bool
+	failed    error             // why Run ended, if it did
+	changed   chan struct{}     // closed and replaced whenever something above changes
+	letters   map[letter]uint64 // dead letters reported, with their last sequence, until that is committed
+	cutBytes  int               // limits.cutBytes
+	warned    bool              // the log has it that streams fail
+	doubtful  uint64            // requests sent again to an instance that did not know the epoch
+	streams   int               // opened and welcomed so far
+	welcomed  bool              // a stream is open
+	commits   uint64            // how often the watermark moved
+	since     time.Time         // of the last progress
+	lastError error             // why the last stream ended
 }
 
-// NewProducer returns a producer that sends over conn. It starts nothing.
+// letter tells dead letters apart.
+type letter struct {
+	id, route   string
+	first, last uint64
+}
+
+// NewProducer returns a producer that sends over conn. It starts nothing. The error names everything that is wrong with the
+// configuration.
 func NewProducer(conn grpc.ClientConnInterface, config Config) (*Producer, error) {
-	if config.Open == nil || config.Open.GetProducer() == "" {
-		return nil, errors.New("the producer needs an id, in Config.Open.Producer")
+	if conn == nil {
+		return nil, errors.New("producer: conn is nil")
 	}
-	if config.MaxUncommittedRequests <= 0 || config.MaxUncommittedBytes <= 0 {
-		return nil, errors.New("MaxUncommittedRequests and MaxUncommittedBytes must be above 0")
+	if err := config.check(); err != nil {
+		return nil, fmt.Errorf("producer configuration: %w", err)
 	}
+	config.fill()
+	config.Open = proto.CloneOf(config.Open)
+	config.Open.ResourceAttributes = keepNegativeZeros(config.Open.ResourceAttributes)
+	config.Open.ScopeAttributes = keepNegativeZeros(config.Open.ScopeAttributes)
 	return &Producer{
-		config: config, service: logbatcherv1.NewIngestServiceClient(conn), changed: make(chan struct{}),
+		config: config, service: logbatcherv1.NewIngestServiceClient(conn),
+		changed: make(chan struct{}), letters: map[letter]uint64{},
 	}, nil
 }
 
-// Send queues the entries as one request, which must respect the server's limits. It returns once there is room, not once they are
-// safe. The entries belong to the producer from then on. It returns ErrClosed after Close, the error of Run after
-// that has ended, or ctx's.
+// Send queues the entries, which are sent as one request if the server's limits permit, and as several otherwise. It returns once there
+// is room, not once they are safe. The entries belong to the producer from then on. It returns ErrClosed after Close, the error of
+// Run after that has ended, or ctx's; then nothing was queued.
 func (p *Producer) Send(ctx context.Context, entries []*logbatcherv1.Entry) error {
-	request := &logbatcherv1.IngestStreamRequest{Entries: entries}
-	size := request.SizeVT()
+	added := newItem()
+	added.request.Entries = make([]*logbatcherv1.Entry, 0, len(entries))
+	for i, e := range entries {
+		if e == nil {
+			return fmt.Errorf("send: entry %d is nil", i)
+		}
+		e.Attributes = keepNegativeZeros(e.Attributes)
+		added.add(e, e.SizeVT())
+	}
 	for {
 		p.mu.Lock()
 		switch {
@@ -107,8 +94,11 @@ func (p *Producer) Send(ctx context.Context, entries []*logbatcherv1.Entry) erro
 		case p.closing:
 			p.mu.Unlock()
 			return ErrClosed
-		case p.window.fits(size, p.config.MaxUncommittedRequests, p.config.MaxUncommittedBytes):
-			p.window.add(request, size)
+		case p.window.fits(added.bytes, p.config.MaxUncommittedRequests, p.config.MaxUncommittedBytes):
+			if p.window.empty() {
+				p.since = time.Now()
+			}
+			p.window.add(added)
 			p.notifyLocked()
 			p.mu.Unlock()
 			return nil
@@ -133,7 +123,8 @@ func (p *Producer) Close() {
 
 // Statistics is what a producer has done so far.
 type Statistics struct {
-	// Sent is the last sequence given out, Committed the watermark.
+	// Sent is the last sequence sent, Committed the watermark, both of the current epoch. A server with smaller limits makes the
+	// producer begin a new one.
 	Sent, Committed uint64
 	// Streams is how many streams were opened.
 	Streams int
@@ -149,9 +140,17 @@ func (p *Producer) Statistics() Statistics {
 	return Statistics{Sent: p.window.last, Committed: p.window.committed, Streams: p.streams, Doubtful: p.doubtful}
 }
 
-// Run streams until Close was called and everything is committed, until ctx ends, or until the server refuses the
-// stream for good; then it returns that error. It opens a new stream whenever one ends otherwise.
+// Run streams until Close was called and everything is committed. It opens a new stream whenever one ends otherwise. It returns
+// early, with an error, when ctx ends, when the server refuses the stream for good, or when GiveUpAfter has passed. It
+// must be called once.
 func (p *Producer) Run(ctx context.Context) (err error) {
+	p.mu.Lock()
+	if p.running {
+		p.mu.Unlock()
+		return errors.New("run: the producer was run before")
+	}
+	p.running, p.since = true, time.Now()
+	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
 		p.failed = err
@@ -161,20 +160,46 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		p.notifyLocked()
 		p.mu.Unlock()
 	}()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel(nil)
+	if p.config.GiveUpAfter > 0 {
+		watching.Go(func() { p.watch(ctx, cancel) })
+	}
+
 	wait := backoff{min: p.config.MinBackoff, max: p.config.MaxBackoff}
+	var logged time.Time
 	for {
-		err := p.stream(ctx, &wait)
+		began, commits := time.Now(), p.progress()
+		err := p.stream(ctx)
 		switch {
 		case p.done():
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case err != nil && !retryable(err):
-			return fmt.Errorf("ingest stream: %w", err)
+		case errors.Is(err, errAgain):
+			continue
 		}
-		pause := wait.next()
 		if err != nil {
-			p.config.Log.Warn("stream ended, opening a new one", "error", err, "wait", pause)
+			p.tell(func() { p.config.OnError(err) })
+			if !retryable(err) {
+				return fmt.Errorf("ingest stream: %w", err)
+			}
+		}
+		if p.progressed(commits, began) {
+			wait.reset()
+			logged = time.Time{}
+		}
+		asked, _ := retryDelay(err)
+		pause := wait.next(asked)
+		if err != nil && time.Since(logged) >= logInterval {
+			p.config.Log.Warn("stream ended, opening another one", "error", err, "wait", pause)
+			logged = time.Now()
+			p.mu.Lock()
+			p.warned = true
+			p.mu.Unlock()
 		}
 		select {
 		case <-time.After(pause):
@@ -184,143 +209,104 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 	}
 }
 
+// watch cancels when nothing has been committed for GiveUpAfter.
+func (p *Producer) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	timer := time.NewTimer(p.config.GiveUpAfter)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		p.mu.Lock()
+		if p.welcomed && p.window.empty() {
+			p.since = time.Now() // nothing waits, and something sent now would be committed
+		}
+		left, last := p.config.GiveUpAfter-time.Since(p.since), p.lastError
+		p.mu.Unlock()
+		if left <= 0 {
+			err := fmt.Errorf("%w: nothing was committed for %v", ErrGaveUp, p.config.GiveUpAfter)
+			if last != nil {
+				err = fmt.Errorf("%w; the last stream ended with: %w", err, last)
+			}
+			cancel(err)
+			return
+		}
+		timer.Reset(left)
+	}
+}
+
+func (p *Producer) progress() (commits uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.commits
+}
+
+// progressed reports whether the stream that began then got anything committed, or had nothing to commit for as long as the longest wait.
+func (p *Producer) progressed(commits uint64, began time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.commits != commits || p.window.empty() && time.Since(began) > p.config.MaxBackoff
+}
+
 func (p *Producer) done() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.closing && p.window.empty()
 }
 
-// stream runs one stream to its end. Nil: it was drained, or half-closed by us.
-func (p *Producer) stream(ctx context.Context, wait *backoff) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := p.service.IngestStream(ctx)
-	if err != nil {
-		return err
-	}
-	if err := p.open(stream); err != nil {
-		return err
-	}
-	wait.reset()
-
-	drained := make(chan struct{})
-	received := make(chan error, 1)
-	go func() { received <- p.receive(stream, drained) }()
-	if p.transmit(ctx, stream, drained, received) {
-		return <-received
-	}
-	// The stream broke, or ctx ended: what receive returns says why.
-	cancel()
-	return <-received
-}
-
-// open sends the opening, takes the welcome and rewinds to what the server has.
-func (p *Producer) open(stream grpc.BidiStreamingClient[logbatcherv1.IngestStreamRequest, logbatcherv1.IngestStreamResponse]) error {
-	opening := proto.CloneOf(p.config.Open)
+// advance drops what the watermark covers.
+func (p *Producer) advance(committed uint64) error {
 	p.mu.Lock()
-	opening.Epoch, opening.CommittedSequence = p.window.epoch, p.window.committed
+	if committed > p.window.last {
+		last := p.window.last
+		p.mu.Unlock()
+		return &violation{fmt.Sprintf("the server's committed sequence %d is beyond the last one sent, %d: does another process send as producer %q?",
+			committed, last, p.config.Open.GetProducer())}
+	}
+	passed, requests := p.window.commit(committed)
+	if requests == 0 {
+		p.mu.Unlock()
+		return nil
+	}
+	for l, last := range p.letters {
+		if last <= committed {
+			delete(p.letters, l)
+		}
+	}
+	p.commits++
+	p.since = time.Now()
+	p.notifyLocked()
 	p.mu.Unlock()
-	// An error of Send is io.EOF; Recv has the status.
-	if err := stream.Send(&logbatcherv1.IngestStreamRequest{Open: opening}); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	response, err := stream.Recv()
-	if err != nil {
-		return err
-	}
-	welcome := response.GetWelcome()
-	if welcome == nil {
-		return errors.New("the server's first response is no welcome")
-	}
-	p.mu.Lock()
-	p.streams++
-	if opening.Epoch != 0 && !welcome.GetResumed() {
-		p.doubtful += uint64(p.window.sent)
-	}
-	p.window.resume(welcome.GetEpoch())
-	p.mu.Unlock()
-	p.advance(welcome.GetCommittedSequence())
+	p.tell(func() { p.config.OnCommitted(passed) })
 	return nil
 }
 
-// transmit sends pending requests until there will be no more on this stream, then half-closes. It returns false when
-// the stream broke.
-func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, drained <-chan struct{}, received chan error) bool {
-	for {
-		p.mu.Lock()
-		request := p.window.next()
-		last := request == nil && p.closing
-		changed := p.changed
-		p.mu.Unlock()
-		switch {
-		case last:
-			return stream.CloseSend() == nil
-		case request != nil:
-			select {
-			case <-drained:
-				p.mu.Lock()
-				p.window.unsend()
-				p.mu.Unlock()
-				return stream.CloseSend() == nil
-			default:
-			}
-			if err := stream.SendMsg(request); err != nil {
-				return true // receive has the status
-			}
-			continue
-		}
-		select {
-		case <-changed:
-		case <-drained:
-			return stream.CloseSend() == nil
-		case err := <-received:
-			received <- err
-			return true
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-// receive takes responses until the stream ends. Nil: it ended with OK.
-func (p *Producer) receive(stream grpc.BidiStreamingClient[logbatcherv1.IngestStreamRequest, logbatcherv1.IngestStreamResponse], drained chan struct{}) error {
-	asked := false
-	for {
-		response, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, refusal := range response.GetRefusals() {
-			p.config.OnRefusal(refusal)
-		}
-		for _, letter := range response.GetDeadLettered() {
-			p.config.OnDeadLettered(letter)
-		}
-		p.advance(response.GetCommittedSequence())
-		if throttle := response.GetThrottle(); throttle != nil {
-			p.config.OnThrottle(throttle)
-		}
-		if response.GetDrain() != nil && !asked {
-			asked = true
-			close(drained)
-		}
-	}
-}
-
-// advance drops what the watermark covers.
-func (p *Producer) advance(committed uint64) {
-	p.mu.Lock()
-	entries, bytes := p.window.commit(committed)
-	if entries == 0 && bytes == 0 {
-		p.mu.Unlock()
+// refuse reports entries that are not sent.
+func (p *Producer) refuse(left []tooLarge) {
+	if len(left) == 0 {
 		return
 	}
+	p.mu.Lock()
+	watermark := p.window.committed
+	p.since = time.Now()
 	p.notifyLocked()
 	p.mu.Unlock()
-	p.config.OnCommitted(Committed{Sequence: committed, Entries: entries, Bytes: bytes})
+	p.tell(func() {
+		for _, l := range left {
+			p.config.OnRefusal(l.entry, &logbatcherv1.Refusal{
+				Reason: logbatcherv1.RefusalReason_REFUSAL_REASON_TOO_LARGE, Message: l.why,
+			})
+		}
+		p.config.OnCommitted(Committed{Sequence: watermark, Entries: len(left), Refused: len(left)})
+	})
+}
+
+func (p *Producer) tell(call func()) {
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	call()
 }
 
 func (p *Producer) notifyLocked() {

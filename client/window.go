@@ -1,47 +1,112 @@
 package client
 
-import logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+import (
+	"slices"
 
-// window holds the requests that are not committed, in order of their sequences. It owns no goroutine and no lock.
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+)
+
+// window holds the requests that are not committed, in order. It owns no goroutine and no lock. A request gets its sequence when it is
+// first sent, and not before, so that it can be cut by the limits of the server that takes it.
 type window struct {
 	epoch     uint64
 	committed uint64 // watermark
-	last      uint64 // the last sequence given out
-	pending   []sized
-	sent      int // how many of pending are sent on the stream at hand
+	last      uint64 // the last sequence assigned
+	pending   []*item
+	numbered  int // how many of pending, from the first, have a sequence
+	sent      int // how many of these were sent on the current stream
 	bytes     int
 }
 
-type sized struct {
+// item is a request in the window.
+type item struct {
 	request *logbatcherv1.IngestStreamRequest
-	bytes   int
+	bytes   int  // of its entries on the wire
+	largest int  // bytes of its largest entry
+	tried   bool // the bytes may be on the wire. For the sending goroutine alone
+	refused map[refusal]struct{}
+}
+
+// refusal tells the refusals of one request apart.
+type refusal struct {
+	index        uint32
+	route, field string
+}
+
+func newItem() *item { return &item{request: &logbatcherv1.IngestStreamRequest{}} }
+
+func (i *item) add(e *logbatcherv1.Entry, bytes int) {
+	i.request.Entries = append(i.request.Entries, e)
+	i.bytes += entrySize(bytes)
+	i.largest = max(i.largest, bytes)
+}
+
+// refusedEntries returns how many of the entries were refused.
+func (i *item) refusedEntries() int {
+	entries := make(map[uint32]struct{}, len(i.refused))
+	for r := range i.refused {
+		entries[r.index] = struct{}{}
+	}
+	return len(entries)
 }
 
 func (w *window) empty() bool { return len(w.pending) == 0 }
 
-// fits says whether a request of that many bytes may be added. One always fits an empty window.
+// fits reports whether a request of that many bytes may be added. One always fits an empty window.
 func (w *window) fits(bytes, maxRequests, maxBytes int) bool {
 	return w.empty() || (len(w.pending) < maxRequests && w.bytes+bytes <= maxBytes)
 }
 
-func (w *window) add(request *logbatcherv1.IngestStreamRequest, bytes int) {
-	w.last++
-	request.Sequence = w.last
-	w.pending = append(w.pending, sized{request: request, bytes: bytes})
-	w.bytes += bytes
+func (w *window) add(i *item) {
+	w.pending = append(w.pending, i)
+	w.bytes += i.bytes
 }
 
-// next returns the first request that is not sent, and counts it as sent; nil when there is none.
-func (w *window) next() *logbatcherv1.IngestStreamRequest {
-	if w.sent == len(w.pending) {
-		return nil
+// next returns the first request that is not sent, and counts it as sent; nil when there is none. It cuts by the limits what has no
+// sequence yet, and returns the entries that fit no request.
+func (w *window) next(l limits) (next *item, left []tooLarge) {
+	for w.sent == w.numbered {
+		if w.numbered == len(w.pending) {
+			return nil, left
+		}
+		first := w.pending[w.numbered]
+		if l.asItIs(first) {
+			w.numbered++
+			w.last++
+			first.request.Sequence = w.last
+			break
+		}
+		pieces, none := l.cut(first)
+		left = append(left, none...)
+		w.bytes -= first.bytes
+		for _, piece := range pieces {
+			w.bytes += piece.bytes
+		}
+		w.pending = slices.Replace(w.pending, w.numbered, w.numbered+1, pieces...)
 	}
 	w.sent++
-	return w.pending[w.sent-1].request
+	return w.pending[w.sent-1], left
 }
 
-// unsend takes the last next back.
-func (w *window) unsend() { w.sent-- }
+// latest reports whether i is what next returned last, and has the last sequence.
+func (w *window) latest(i *item) bool {
+	return w.sent > 0 && w.sent == w.numbered && w.pending[w.sent-1] == i
+}
+
+// withdraw takes back the latest request and its sequence, neither of which the server has seen.
+func (w *window) withdraw() {
+	w.sent--
+	w.numbered--
+	w.pending[w.numbered].request.Sequence = 0
+	w.last--
+}
+
+// drop forgets a request that has no sequence.
+func (w *window) drop(i *item) {
+	at := slices.Index(w.pending, i)
+	w.pending = slices.Delete(w.pending, at, at+1)
+	w.bytes -= i.bytes
+}
 
 // resume begins a stream: nothing is sent on it yet.
 func (w *window) resume(epoch uint64) {
@@ -49,18 +114,62 @@ func (w *window) resume(epoch uint64) {
 	w.sent = 0
 }
 
-// commit drops what the watermark covers and returns how much that was.
-func (w *window) commit(sequence uint64) (entries, bytes int) {
-	n := 0
-	for n < len(w.pending) && w.pending[n].request.GetSequence() <= sequence {
-		entries += len(w.pending[n].request.GetEntries())
-		bytes += w.pending[n].bytes
-		n++
+// exceeds returns the first request that has a sequence and that the server does not take, or nil.
+func (w *window) exceeds(l limits) *item {
+	for _, i := range w.pending[:w.numbered] {
+		if !l.takes(i) {
+			return i
+		}
 	}
-	clear(w.pending[:n])
-	w.pending = w.pending[n:]
-	w.sent = max(0, w.sent-n)
-	w.bytes -= bytes
+	return nil
+}
+
+// restart takes all sequences back, for a new epoch.
+func (w *window) restart() {
+	for _, i := range w.pending[:w.numbered] {
+		i.request.Sequence, i.refused, i.tried = 0, nil, false
+	}
+	w.epoch, w.committed, w.last, w.numbered, w.sent = 0, 0, 0, 0, 0
+}
+
+// refuse notes a refusal and returns the entry. It is nil when it is no longer known, and fresh is false
+// when the refusal was noted before.
+func (w *window) refuse(r *logbatcherv1.Refusal) (entry *logbatcherv1.Entry, fresh bool) {
+	first := w.last - uint64(w.numbered) + 1 // sequence of pending[0]
+	at := r.GetSequence() - first
+	if r.GetSequence() < first || at >= uint64(w.numbered) {
+		return nil, true
+	}
+	i := w.pending[at]
+	if int(r.GetIndex()) >= len(i.request.GetEntries()) {
+		return nil, true
+	}
+	key := refusal{r.GetIndex(), r.GetRoute(), r.GetField()}
+	if _, known := i.refused[key]; known {
+		return nil, false
+	}
+	if i.refused == nil {
+		i.refused = map[refusal]struct{}{}
+	}
+	i.refused[key] = struct{}{}
+	return i.request.Entries[r.GetIndex()], true
+}
+
+// commit drops what the watermark covers and returns how much that was.
+func (w *window) commit(sequence uint64) (c Committed, requests int) {
+	for requests < w.numbered && w.pending[requests].request.GetSequence() <= sequence {
+		i := w.pending[requests]
+		c.Entries += len(i.request.GetEntries())
+		c.Refused += i.refusedEntries()
+		c.Bytes += i.bytes
+		requests++
+	}
+	clear(w.pending[:requests])
+	w.pending = w.pending[requests:]
+	w.numbered -= requests
+	w.sent = max(0, w.sent-requests)
+	w.bytes -= c.Bytes
 	w.committed = max(w.committed, sequence)
-	return entries, bytes
+	c.Sequence = w.committed
+	return c, requests
 }

@@ -9,38 +9,56 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-func request(entries int) *logbatcherv1.IngestStreamRequest {
-	r := &logbatcherv1.IngestStreamRequest{}
+// request returns an item of so many entries, 5 bytes each.
+func request(entries int) *item {
+	i := newItem()
 	for range entries {
-		r.Entries = append(r.Entries, &logbatcherv1.Entry{Body: "x"})
+		e := &logbatcherv1.Entry{Body: "x"}
+		i.add(e, e.SizeVT())
 	}
-	return r
+	return i
 }
 
 func TestWindowNumbersAndDropsInOrder(t *testing.T) {
 	var w window
+	next := func() uint64 {
+		i, _ := w.next(limits{})
+		if i == nil {
+			return 0
+		}
+		return i.request.Sequence
+	}
 	for i := range 5 {
-		w.add(request(i+1), 10)
+		w.add(request(i + 1))
 	}
 	for want := uint64(1); want <= 3; want++ {
-		if got := w.next().GetSequence(); got != want {
+		if got := next(); got != want {
 			t.Fatalf("next is %d, want %d", got, want)
 		}
 	}
-	entries, bytes := w.commit(2)
-	if entries != 1+2 || bytes != 20 || len(w.pending) != 3 || w.sent != 1 {
-		t.Errorf("commit(2): %d entries, %d bytes, %d pending, %d sent", entries, bytes, len(w.pending), w.sent)
+	w.refuse(&logbatcherv1.Refusal{Sequence: 2, Index: 1, Route: "a"})
+	w.refuse(&logbatcherv1.Refusal{Sequence: 2, Index: 1, Route: "b"})
+	if e, fresh := w.refuse(&logbatcherv1.Refusal{Sequence: 2, Index: 1, Route: "b"}); e != nil || fresh {
+		t.Error("a refusal that was noted counts again")
 	}
-	if entries, _ := w.commit(1); entries != 0 || w.committed != 2 {
-		t.Errorf("an older watermark dropped %d entries and moved it to %d", entries, w.committed)
+	for _, r := range []*logbatcherv1.Refusal{{Sequence: 0}, {Sequence: 4}, {Sequence: 2, Index: 2}, {Sequence: 1 << 63}} {
+		if e, _ := w.refuse(r); e != nil {
+			t.Errorf("%v names an entry that was not sent", r)
+		}
+	}
+	c, requests := w.commit(2)
+	if c != (Committed{Sequence: 2, Entries: 1 + 2, Refused: 1, Bytes: 15}) || requests != 2 || len(w.pending) != 3 || w.sent != 1 {
+		t.Errorf("commit(2): %+v of %d requests, %d pending, %d sent", c, requests, len(w.pending), w.sent)
+	}
+	if _, requests := w.commit(1); requests != 0 || w.committed != 2 {
+		t.Errorf("an older watermark dropped %d requests and moved it to %d", requests, w.committed)
 	}
 	w.resume(7)
-	if got := w.next().GetSequence(); got != 3 || w.epoch != 7 {
+	if got := next(); got != 3 || w.epoch != 7 {
 		t.Errorf("after resuming, next is %d in epoch %d, want the first uncommitted, 3, in 7", got, w.epoch)
 	}
-	w.commit(100) // a server that knows more than we have sent on this stream
-	if !w.empty() || w.bytes != 0 || w.next() != nil {
-		t.Errorf("%d requests, %d bytes are left", len(w.pending), w.bytes)
+	if w.commit(100); len(w.pending) != 2 {
+		t.Errorf("%d requests are left, want the 2 that were never sent", len(w.pending))
 	}
 }
 
@@ -49,13 +67,33 @@ func TestWindowBounds(t *testing.T) {
 	if !w.fits(1000, 2, 100) {
 		t.Error("an empty window takes no request larger than its bound: it would never be sent")
 	}
-	w.add(request(1), 60)
+	w.add(request(12)) // 60 bytes
 	if w.fits(50, 2, 100) {
 		t.Error("110 bytes fit in 100")
 	}
-	w.add(request(1), 10)
+	w.add(request(2))
 	if w.fits(1, 2, 100) {
 		t.Error("three requests fit in two")
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	const most = 1<<63 - 1
+	for _, b := range []backoff{{min: 1, max: 1}, {min: 100, max: 800}, {min: most - 1, max: most}, {min: 1, max: most}} {
+		for range 2 {
+			for range 100 {
+				if got := b.next(0); got < b.min/2 || got > b.max {
+					t.Fatalf("%+v waits %d", b, got)
+				}
+			}
+			if b.current < b.max/2 {
+				t.Errorf("after a hundred waits %+v has not grown", b)
+			}
+			b.reset()
+		}
+		if got := b.next(b.max); got != b.max {
+			t.Errorf("%+v waits %d, and the server asked for %d", b, got, b.max)
+		}
 	}
 }
 

@@ -155,7 +155,7 @@ func (s *sending) flush(ctx context.Context) error {
 	return nil
 }
 
-func (s *sending) onRefusal(r *logbatcherv1.Refusal) {
+func (s *sending) onRefusal(_ *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused++

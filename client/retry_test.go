@@ -1,0 +1,238 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+)
+
+// TestBackoffGrowsUntilProgress has streams that are welcomed and get nothing committed, then one that does.
+func TestBackoffGrowsUntilProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const fruitless = 30
+		var opened []time.Time
+		conn := serve(t, func(n int, open *logbatcherv1.Open, s serverStream) error {
+			opened = append(opened, time.Now())
+			if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1, Resumed: true, CommittedSequence: open.GetCommittedSequence()}); err != nil {
+				return err
+			}
+			if n == fruitless {
+				if err := s.Send(&logbatcherv1.IngestStreamResponse{CommittedSequence: 1}); err != nil {
+					return err
+				}
+			}
+			if n <= fruitless {
+				return unavailable("away")
+			}
+			return store(s, func(*logbatcherv1.IngestStreamRequest) error { return nil })
+		})
+		var l ledger
+		c := l.config("backoff")
+		c.MinBackoff, c.MaxBackoff = 100*time.Millisecond, 10*time.Second
+		if err := runFor(t, time.Hour, conn, c, bodies("a"), bodies("b")); err != nil {
+			t.Fatal(err)
+		}
+		if len(opened) != fruitless+2 || l.committed.Entries != 2 || len(l.errors) != fruitless+1 {
+			t.Fatalf("%d streams, %d errors, %+v", len(opened), len(l.errors), l.committed)
+		}
+		// Full jitter: thirty waits below 10 s last 75 s and more, nearly always; without growth they take 3 s.
+		if took := opened[fruitless].Sub(opened[0]); took < 30*time.Second {
+			t.Errorf("%d streams that got nothing committed took %v", fruitless, took)
+		}
+		if wait := opened[fruitless+1].Sub(opened[fruitless]); wait > c.MinBackoff*3/2 {
+			t.Errorf("after progress the wait was %v", wait)
+		}
+	})
+}
+
+// runFor is run, with its own bound on the bubble's time.
+func runFor(t *testing.T, limit time.Duration, conn grpc.ClientConnInterface, c Config, requests ...[]*logbatcherv1.Entry) error {
+	t.Helper()
+	p, err := NewProducer(conn, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the producer does not end"))
+	defer cancel()
+	for _, entries := range requests {
+		if err := p.Send(ctx, entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Close()
+	return p.Run(ctx)
+}
+
+// TestGivesUp has servers that can't be reached.
+func TestGivesUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		dial   func(context.Context) (net.Conn, error)
+		stream func(serverStream) error
+		want   string
+	}{
+		"nobody listens": {dial: func(context.Context) (net.Conn, error) { return nil, errors.New("connection refused") }, want: "connection refused"},
+		"connections are not answered": {dial: func(context.Context) (net.Conn, error) {
+			here, there := net.Pipe()
+			go func() { // reads what it is sent, for as long as the client likes
+				buffer := make([]byte, 1024)
+				for {
+					if _, err := there.Read(buffer); err != nil {
+						return
+					}
+				}
+			}()
+			return here, nil
+		}, want: "server preface"},
+		"no welcome": {stream: func(s serverStream) error { <-s.Context().Done(); return s.Context().Err() }, want: "no Welcome from the server within 1m0s"},
+		"nothing is committed": {stream: func(s serverStream) error {
+			if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1, Resumed: true}); err != nil {
+				return err
+			}
+			<-s.Context().Done()
+			return s.Context().Err()
+		}, want: "nothing was committed for 10m0s"},
+		"streams break": {stream: func(s serverStream) error {
+			if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1, Resumed: true}); err != nil {
+				return err
+			}
+			return unavailable("broken")
+		}, want: "broken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var conn *grpc.ClientConn
+				if test.dial != nil {
+					conn = connect(t, test.dial)
+				} else {
+					conn = serve(t, func(_ int, _ *logbatcherv1.Open, s serverStream) error { return test.stream(s) })
+				}
+				var l ledger
+				c := l.config("gives-up")
+				c.MinBackoff, c.MaxBackoff = 100*time.Millisecond, 10*time.Second
+				c.GiveUpAfter = 10 * time.Minute
+				began := time.Now()
+				err := runFor(t, time.Hour, conn, c, bodies("a"))
+				if took := time.Since(began); took != c.GiveUpAfter {
+					t.Errorf("gave up after %v", took)
+				}
+				if !errors.Is(err, ErrGaveUp) || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("Run ended with %v, want %q in it", err, test.want)
+				}
+				if name != "nothing is committed" && len(l.errors) == 0 {
+					t.Error("OnError was not called")
+				}
+			})
+		})
+	}
+}
+
+// TestIdleProducerDoesNotGiveUp leaves a stream open for a day with nothing to send.
+func TestIdleProducerDoesNotGiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn := serve(t, func(n int, _ *logbatcherv1.Open, s serverStream) error {
+			if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1}); err != nil {
+				return err
+			}
+			return store(s, func(*logbatcherv1.IngestStreamRequest) error { return nil })
+		})
+		var l ledger
+		c := l.config("idle")
+		c.GiveUpAfter = time.Minute
+		p, err := NewProducer(conn, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(t.Context()) }()
+		for range 2 {
+			time.Sleep(24 * time.Hour) // the bubble's clock
+			if err := p.Send(t.Context(), bodies("late")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.Close()
+		if err := <-ended; err != nil || l.committed.Entries != 2 || len(l.errors) > 0 {
+			t.Errorf("Run ended with %v, committed %+v, reported %v", err, l.committed, l.errors)
+		}
+	})
+}
+
+// TestTLSToAPlainPort speaks TLS to a real server without.
+func TestTLSToAPlainPort(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	defer func() { server.Stop(); <-ended }()
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var l ledger
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := l.config("tls")
+	c.OnError = func(err error) { l.errors = append(l.errors, err); cancel() }
+	p, err := NewProducer(conn, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(ctx); !errors.Is(err, context.Canceled) || len(l.errors) != 1 || !strings.Contains(l.errors[0].Error(), "TLS") {
+		t.Errorf("Run ended with %v, reported %v", err, l.errors)
+	}
+}
+
+func TestConfigurationIsChecked(t *testing.T) {
+	conn := serve(t, nil)
+	good := DefaultConfig("id")
+	if _, err := NewProducer(conn, good); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewProducer(nil, good); err == nil {
+		t.Error("a nil connection is taken")
+	}
+	bad := Config{Open: &logbatcherv1.Open{Producer: "caf\xe9 0", Epoch: 1}, GiveUpAfter: -1}
+	_, err := NewProducer(conn, bad)
+	for _, name := range []string{"Producer", "Epoch", "MaxUncommittedRequests", "MaxUncommittedBytes", "MinBackoff", "MaxBackoff", "WelcomeTimeout", "GiveUpAfter"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v: %s is not in it", err, name)
+		}
+	}
+	for name, change := range map[string]func(*Config){
+		"no opening":       func(c *Config) { c.Open = nil },
+		"long id":          func(c *Config) { c.Open.Producer = strings.Repeat("x", 129) },
+		"zero MinBackoff":  func(c *Config) { c.MinBackoff = 0 },
+		"zero back-offs":   func(c *Config) { c.MinBackoff, c.MaxBackoff = 0, 0 },
+		"inverted":         func(c *Config) { c.MinBackoff, c.MaxBackoff = c.MaxBackoff, c.MinBackoff },
+		"negative window":  func(c *Config) { c.MaxUncommittedBytes = -1 },
+		"negative timeout": func(c *Config) { c.WelcomeTimeout = -1 },
+	} {
+		c := DefaultConfig("id")
+		change(&c)
+		if _, err := NewProducer(conn, c); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}
+
+func TestRetryDelayIsHeeded(t *testing.T) {
+	delay, asked := retryDelay(status.Error(codes.Unavailable, "x"))
+	if asked || delay != 0 {
+		t.Errorf("a status without RetryInfo asks for %v", delay)
+	}
+}

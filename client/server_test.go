@@ -1,0 +1,143 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+)
+
+// patience is how long a test waits for what must come.
+const patience = time.Minute
+
+type serverStream = grpc.BidiStreamingServer[logbatcherv1.IngestStreamRequest, logbatcherv1.IngestStreamResponse]
+
+// script is an IngestService that does with the nth stream, from 0, what the test says.
+type script struct {
+	logbatcherv1.UnimplementedIngestServiceServer
+	stream func(n int, open *logbatcherv1.Open, s serverStream) error
+
+	mu      sync.Mutex
+	streams int
+}
+
+// IngestStream takes the opening and hands the stream to the script.
+func (s *script) IngestStream(stream serverStream) error {
+	s.mu.Lock()
+	n := s.streams
+	s.streams++
+	s.mu.Unlock()
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	return s.stream(n, first.GetOpen(), stream)
+}
+
+// serve runs the script behind gRPC and returns a connection to it. Both end with the test.
+func serve(t *testing.T, stream func(n int, open *logbatcherv1.Open, s serverStream) error, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	listener := bufconn.Listen(64 << 10)
+	server := grpc.NewServer(grpc.ForceServerCodecV2(codec{}))
+	logbatcherv1.RegisterIngestServiceServer(server, &script{stream: stream})
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return connect(t, listener.DialContext, options...)
+}
+
+func connect(t *testing.T, dial func(context.Context) (net.Conn, error), options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:test", append(options, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// welcome answers an opening.
+func welcome(s serverStream, w *logbatcherv1.Welcome) error {
+	return s.Send(&logbatcherv1.IngestStreamResponse{Welcome: w})
+}
+
+// store commits what arrives until the client half-closes, and hands it to keep.
+func store(s serverStream, keep func(*logbatcherv1.IngestStreamRequest) error) error {
+	for {
+		r, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := keep(r); err != nil {
+			return err
+		}
+		if err := s.Send(&logbatcherv1.IngestStreamResponse{CommittedSequence: r.GetSequence()}); err != nil {
+			return err
+		}
+	}
+}
+
+// ledger keeps what a producer reports. Its fields may be read once Run has returned.
+type ledger struct {
+	committed Committed // sums, and the latest sequence
+	refused   []*logbatcherv1.Entry
+	refusals  []*logbatcherv1.Refusal
+	letters   int
+	errors    []error
+}
+
+func (l *ledger) config(producer string) Config {
+	c := DefaultConfig(producer)
+	c.MinBackoff, c.MaxBackoff = time.Millisecond, 5*time.Millisecond
+	c.OnCommitted = func(more Committed) {
+		l.committed.Sequence = more.Sequence
+		l.committed.Entries += more.Entries
+		l.committed.Refused += more.Refused
+	}
+	c.OnRefusal = func(e *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
+		l.refused, l.refusals = append(l.refused, e), append(l.refusals, r)
+	}
+	c.OnDeadLettered = func(d *logbatcherv1.DeadLettered) { l.letters += int(d.GetRows()) }
+	c.OnError = func(err error) { l.errors = append(l.errors, err) }
+	return c
+}
+
+// run sends the requests, closes, and returns how Run ended.
+func run(t *testing.T, conn grpc.ClientConnInterface, c Config, requests ...[]*logbatcherv1.Entry) error {
+	t.Helper()
+	p, err := NewProducer(conn, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errors.New("the producer does not end"))
+	defer cancel()
+	for _, entries := range requests {
+		if err := p.Send(ctx, entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Close()
+	return p.Run(ctx)
+}
+
+func unavailable(message string) error { return status.Error(codes.Unavailable, message) }

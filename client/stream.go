@@ -1,0 +1,252 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+)
+
+// errAgain ends a stream after which the next one is opened at once, because it will go differently.
+var errAgain = errors.New("open another stream")
+
+type ingestStream = grpc.BidiStreamingClient[logbatcherv1.IngestStreamRequest, logbatcherv1.IngestStreamResponse]
+
+// stream runs one stream to its end. Nil: it was drained, or half-closed by us.
+func (p *Producer) stream(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	noWelcome := status.Errorf(codes.DeadlineExceeded, "no Welcome from the server within %v", p.config.WelcomeTimeout)
+	late := time.AfterFunc(p.config.WelcomeTimeout, func() { cancel(noWelcome) })
+	defer late.Stop()
+	defer func() {
+		if err != nil && context.Cause(ctx) == noWelcome {
+			err = noWelcome
+		}
+		p.mu.Lock()
+		if p.welcomed && p.window.empty() {
+			p.since = time.Now()
+		}
+		p.welcomed, p.lastError = false, err
+		p.mu.Unlock()
+	}()
+
+	stream, err := p.service.IngestStream(ctx, grpc.ForceCodecV2(codec{}))
+	if err != nil {
+		return err
+	}
+	limits, err := p.open(stream)
+	if err != nil {
+		return err
+	}
+	late.Stop()
+
+	p.mu.Lock()
+	tooLarge := p.window.exceeds(limits)
+	p.mu.Unlock()
+	if tooLarge != nil {
+		return p.restart(stream, tooLarge, limits)
+	}
+
+	drained := make(chan struct{})
+	received := make(chan error, 1)
+	go func() {
+		err := p.receive(stream, drained)
+		if err != nil {
+			cancel(nil) // also where it was the server that did wrong, so that SendMsg returns
+		}
+		received <- err
+	}()
+	if err := p.transmit(ctx, stream, limits, drained, received); err != nil {
+		cancel(nil)
+		<-received
+		return err
+	}
+	return <-received
+}
+
+// open sends the opening, takes the Welcome and rewinds to what the server has.
+func (p *Producer) open(stream ingestStream) (limits, error) {
+	opening := proto.CloneOf(p.config.Open)
+	p.mu.Lock()
+	opening.Epoch, opening.CommittedSequence = p.window.epoch, p.window.committed
+	p.mu.Unlock()
+	// An error of Send is io.EOF; Recv has the status.
+	if err := stream.Send(&logbatcherv1.IngestStreamRequest{Open: opening}); err != nil && !errors.Is(err, io.EOF) {
+		return limits{}, err
+	}
+	response, err := stream.Recv()
+	if err != nil {
+		return limits{}, err
+	}
+	welcome := response.GetWelcome()
+	if welcome == nil {
+		return limits{}, &violation{"the server's first response is no Welcome"}
+	}
+	p.mu.Lock()
+	p.streams++
+	p.welcomed = true
+	warned := p.warned
+	p.warned = false
+	cutBytes := p.cutBytes
+	if opening.Epoch != 0 && !welcome.GetResumed() {
+		p.doubtful += uint64(p.window.sent)
+	}
+	p.window.resume(welcome.GetEpoch())
+	p.mu.Unlock()
+	if warned {
+		p.config.Log.Info("stream open again", "instance", welcome.GetInstance(), "committed", welcome.GetCommittedSequence())
+	}
+	// What was refused and dead-lettered comes first: the watermark covers it.
+	if err := p.take(response); err != nil {
+		return limits{}, err
+	}
+	l := limitsOf(welcome.GetLimits())
+	l.cutBytes = cutBytes
+	return l, p.advance(welcome.GetCommittedSequence())
+}
+
+// restart ends a stream whose server does not take requests that have their sequences already. These can't be cut within their epoch,
+// because another instance may know the sequences for what they were, so a new epoch takes their entries: before the Welcome the
+// server settled whatever it had accepted, so what is above the watermark is stored no more than it would be by resuming.
+func (p *Producer) restart(stream ingestStream, tooLarge *item, l limits) error {
+	p.config.Log.Warn("the server takes smaller requests than the one before, beginning a new epoch", "sequence", tooLarge.request.GetSequence(),
+		"entries", len(tooLarge.request.GetEntries()), "bytes", tooLarge.bytes, "max_request_entries", l.requestEntries, "max_request_bytes", l.requestBytes)
+	if err := stream.CloseSend(); err != nil {
+		return err
+	}
+	// The server may still have refusals to report.
+	if err := p.receive(stream, make(chan struct{})); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.window.restart()
+	clear(p.letters)
+	return errAgain
+}
+
+// transmit sends pending requests until there will be no more on this stream, then half-closes. It returns nil, too, when the stream
+// broke: receive has the status.
+func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, l limits, drained <-chan struct{}, received chan error) error {
+	for {
+		select {
+		case <-drained:
+			return stream.CloseSend()
+		default:
+		}
+		p.mu.Lock()
+		next, left := p.window.next(l)
+		last := next == nil && p.closing
+		changed := p.changed
+		p.mu.Unlock()
+		p.refuse(left)
+		switch {
+		case next != nil:
+			err := stream.SendMsg(next.request)
+			if err != nil && !errors.Is(err, io.EOF) {
+				return p.unsent(ctx, next, err)
+			}
+			next.tried = true
+			if err != nil {
+				return nil
+			}
+			continue
+		case last:
+			return stream.CloseSend()
+		}
+		select {
+		case <-changed:
+		case <-drained:
+		case err := <-received:
+			received <- err
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// unsent handles a request that gRPC itself did not take, for instance because it is larger than the connection's
+// MaxCallSendMsgSize. It would fail again, so it is cut where it is too large, and refused where that does not help.
+func (p *Producer) unsent(ctx context.Context, i *item, err error) error {
+	code := status.Code(err)
+	if ctx.Err() != nil || i.tried || code != codes.ResourceExhausted && code != codes.Internal {
+		return err
+	}
+	p.mu.Lock()
+	if !p.window.latest(i) {
+		p.mu.Unlock()
+		return err
+	}
+	p.window.withdraw()
+	var left []tooLarge
+	if entries := i.request.GetEntries(); code == codes.ResourceExhausted && len(entries) > 1 {
+		p.cutBytes = i.bytes / 2
+	} else {
+		for _, e := range entries {
+			left = append(left, tooLarge{e, fmt.Sprintf("the entry can't be sent: %v", err)})
+		}
+		p.window.drop(i)
+	}
+	p.mu.Unlock()
+	p.refuse(left)
+	return errAgain
+}
+
+// receive takes responses until the stream ends, and closes drained when the server asks for that. Nil: it ended with OK.
+func (p *Producer) receive(stream ingestStream, drained chan struct{}) error {
+	asked := false
+	for {
+		response, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.take(response); err != nil {
+			return err
+		}
+		if response.GetDrain() != nil && !asked {
+			asked = true
+			close(drained)
+		}
+	}
+}
+
+// take reports what a response says, the watermark last.
+func (p *Producer) take(response *logbatcherv1.IngestStreamResponse) error {
+	for _, r := range response.GetRefusals() {
+		p.mu.Lock()
+		entry, fresh := p.window.refuse(r)
+		p.mu.Unlock()
+		if fresh {
+			p.tell(func() { p.config.OnRefusal(entry, r) })
+		}
+	}
+	for _, l := range response.GetDeadLettered() {
+		key := letter{l.GetDeadLetter(), l.GetRoute(), l.GetFirstSequence(), l.GetLastSequence()}
+		p.mu.Lock()
+		_, known := p.letters[key]
+		if l.GetDeadLetter() != "" && l.GetLastSequence() > p.window.committed {
+			p.letters[key] = l.GetLastSequence()
+		}
+		p.mu.Unlock()
+		if !known {
+			p.tell(func() { p.config.OnDeadLettered(l) })
+		}
+	}
+	if throttle := response.GetThrottle(); throttle != nil {
+		p.tell(func() { p.config.OnThrottle(throttle) })
+	}
+	return p.advance(response.GetCommittedSequence())
+}
