@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -247,7 +248,7 @@ func pingRedis(ctx context.Context, address string) error {
 	if _, err := connection.Write([]byte("PING\r\n")); err != nil {
 		return err
 	}
-	answer, err := bufio.NewReader(connection).ReadString('\n')
+	answer, err := bufio.NewReader(io.LimitReader(connection, 1<<10)).ReadString('\n')
 	if err != nil {
 		return err
 	}

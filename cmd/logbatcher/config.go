@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -30,7 +31,7 @@ func newConfigCheckCommand() *cobra.Command {
 		Args:         cobra.ExactArgs(1),
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, arguments []string) error {
-			c, err := loadConfig(command, arguments[0])
+			c, err := loadConfig(command.Context(), command, arguments[0])
 			if err != nil {
 				return err
 			}
@@ -57,7 +58,7 @@ func newConfigShowCommand() *cobra.Command {
 			if len(arguments) > 0 {
 				path = arguments[0]
 			}
-			c, err := loadConfig(command, path)
+			c, err := loadConfig(command.Context(), command, path)
 			if err != nil {
 				return err
 			}
@@ -69,8 +70,8 @@ func newConfigShowCommand() *cobra.Command {
 }
 
 // loadConfig loads a configuration for a command and prints its warnings.
-func loadConfig(command *cobra.Command, path string) (*config.Config, error) {
-	c, err := config.Load(path, os.Environ(), command.Flags())
+func loadConfig(ctx context.Context, command *cobra.Command, path string) (*config.Config, error) {
+	c, err := config.Load(ctx, path, os.Environ(), command.Flags())
 	if err != nil {
 		return nil, err
 	}

@@ -111,8 +111,8 @@ func (d *demo) serve(ctx context.Context) (ended chan error, stop func(), err er
 	if err := os.WriteFile(file, demoConfiguration, 0o600); err != nil {
 		return nil, nil, err
 	}
-	load := func() (*config.Config, error) {
-		cfg, err := config.Load(file, nil, nil)
+	load := func(ctx context.Context) (*config.Config, error) {
+		cfg, err := config.Load(ctx, file, nil, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -184,13 +184,13 @@ func (d *demo) send(ctx context.Context, o *sendOptions, files ...string) error 
 }
 
 func (d *demo) query(ctx context.Context, statement string) error {
-	return query(ctx, &d.gateway.config.ClickHouse, statement, "PrettyCompactMonoBlock", d.out)
+	return query(ctx, d.gateway.config, statement, "PrettyCompactMonoBlock", d.out)
 }
 
 // poison has ClickHouse refuse rows for a reason that the gateway does not know: a constraint on the table.
 func (d *demo) poison(ctx context.Context) error {
 	constraint := "ALTER TABLE otel_logs ADD CONSTRAINT no_card_numbers CHECK NOT match(Body, 'card=[0-9]{16}')"
-	if err := query(ctx, &d.gateway.config.ClickHouse, constraint, "", io.Discard); err != nil {
+	if err := query(ctx, d.gateway.config, constraint, "", io.Discard); err != nil {
 		return err
 	}
 	fmt.Fprintln(d.out, constraint)
@@ -269,7 +269,7 @@ func machineLogs() []string {
 			return nil
 		}
 		info, err := entry.Info()
-		if err != nil || info.Size() == 0 || bytes+info.Size() > demoBytes {
+		if err != nil || !info.Mode().IsRegular() || info.Size() == 0 || bytes+info.Size() > demoBytes {
 			return nil
 		}
 		if f, err := os.Open(path); err != nil || f.Close() != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,8 +43,8 @@ serves. A configuration file may say everything but where these two are.
 				log.Warn("stop the embedded servers", "error", err)
 			}
 		}()
-		loadOwn := func() (*config.Config, error) {
-			cfg, err := load()
+		loadOwn := func(ctx context.Context) (*config.Config, error) {
+			cfg, err := load(ctx)
 			if err != nil {
 				return nil, err
 			}

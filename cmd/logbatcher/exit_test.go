@@ -259,3 +259,52 @@ func TestExitStatusOfPart(t *testing.T) {
 	}
 	i.err = nil
 }
+
+// TestConfigurationsWithoutEnd gives the commands configurations and passwords that never end: they are refused, or a signal ends
+// the command.
+func TestConfigurationsWithoutEnd(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"configuration", "", "configuration: read /dev/zero: it has more bytes, at most 4194304"},
+		{"password", "redis: {password_file: /dev/zero}\n", "password_file: read /dev/zero: it has more bytes"},
+		{"certificates", "clickhouse: {tls: {enabled: true, ca_file: /dev/zero}}\n", "ca_file: read /dev/zero: it has more bytes"},
+	} {
+		t.Run("endless "+test.name, func(t *testing.T) {
+			file := "/dev/zero"
+			if test.text != "" {
+				file = filepath.Join(t.TempDir(), "c.yaml")
+				if err := os.WriteFile(file, []byte(test.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			status, _, errs := command(t, "", "config", "check", file)
+			if status != exitError || !strings.Contains(errs, test.want) {
+				t.Errorf("exit status %d, %q; want %d, %q", status, errs, exitError, test.want)
+			}
+		})
+	}
+	for _, name := range []string{"configuration", "password"} {
+		t.Run("pipe for a "+name, func(t *testing.T) {
+			folder := t.TempDir()
+			pipe, file := filepath.Join(folder, "pipe"), filepath.Join(folder, "c.yaml")
+			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte("redis: {password_file: "+pipe+"}\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if name == "configuration" {
+				file = pipe
+			}
+			p := startProcess(t, "config", "check", file)
+			writer, err := os.OpenFile(pipe, os.O_WRONLY, 0) // blocks until the command reads
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer writer.Close()
+			p.signal(t, syscall.SIGTERM)
+			if status, last := p.wait(t); status != exitInterrupted || last != "logbatcher: stopped: terminated" {
+				t.Errorf("exit status %d, %q", status, last)
+			}
+		})
+	}
+}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,16 +64,14 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.redis, err = redisClient(&cfg.Redis); err != nil {
-		return nil, err
-	}
+	g.redis = redisClient(cfg)
 	letters := deadletter.DefaultConfig()
 	letters.Stream, letters.MaxBytes, letters.WhenFull = cfg.DeadLetters.Stream, int64(cfg.DeadLetters.MaxBytes), deadletter.Policy(cfg.DeadLetters.WhenFull)
 	if g.letters, err = deadletter.New(g.redis, letters, g.registry, log); err != nil {
 		return nil, err
 	}
 	g.locker = lease.New(g.redis, "logbatcher:lease:", instance, log)
-	if g.clickhouse, err = openClickHouse(&cfg.ClickHouse, classes, log); err != nil {
+	if g.clickhouse, err = openClickHouse(cfg, classes, log); err != nil {
 		return nil, err
 	}
 	g.migrations = newMigrations(newMigrator(cfg, g.clickhouse, g.locker, instance, log), g.clickhouse, log)
@@ -96,7 +93,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 // run starts the gateway from the far end, runs it until ctx ends or a part fails, and stops it in flow order.
 // It returns the part's error, joined with a *shard.LeftoverError where accepted rows are not settled; nil when ctx ended it
 // and nothing is left.
-func (g *gateway) run(ctx context.Context, load func() (*config.Config, error), reload <-chan os.Signal, started func(*gateway)) error {
+func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal, started func(*gateway)) error {
 	defer g.close()
 	if err := g.listen(); err != nil {
 		return err
@@ -181,11 +178,7 @@ func (g *gateway) prepare(ctx context.Context) ([]*schema.Route, error) {
 	if g.router, err = shard.NewRouter(g.routerConfig(), g.budget, g.delivery, routes, g.zone); err != nil {
 		return nil, err
 	}
-	configuration, err := g.serverConfig()
-	if err != nil {
-		return nil, err
-	}
-	g.server, err = server.New(configuration, g.router, g.budget, &admin{g}, g.status)
+	g.server, err = server.New(g.serverConfig(), g.router, g.budget, &admin{g}, g.status)
 	return routes, err
 }
 
@@ -235,7 +228,7 @@ func (g *gateway) routerConfig() shard.Config {
 	}
 }
 
-func (g *gateway) serverConfig() (server.Config, error) {
+func (g *gateway) serverConfig() server.Config {
 	c := &g.config.Server
 	s := server.DefaultConfig()
 	s.Instance, s.Colo, s.Log, s.Registerer = g.instance, g.config.Colo, g.log, g.registry
@@ -246,14 +239,8 @@ func (g *gateway) serverConfig() (server.Config, error) {
 	s.StreamWindowBytes, s.ConnectionWindowBytes = int(c.Windows.Stream), int(c.Windows.Connection)
 	s.StreamAge, s.StreamDrain, s.MaxConnectionAge = c.StreamAge, c.DrainTimeout, c.ConnectionAge
 	s.KeepaliveTime, s.KeepaliveTimeout, s.KeepaliveMinTime = c.Keepalive.Interval, c.Keepalive.Timeout, c.Keepalive.MinClientInterval
-	if c.TLS.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
-		if err != nil {
-			return s, fmt.Errorf("server.tls: %w", err)
-		}
-		s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	}
-	return s, nil
+	s.TLS = g.config.ServerTLS()
+	return s
 }
 
 // stop shuts down in flow order: streams, then what they left in batches. It ends at shutdown.timeout, and its error is
@@ -286,28 +273,21 @@ func (g *gateway) close() {
 	}
 }
 
-func openClickHouse(c *config.ClickHouse, classes *sink.Classes, log *slog.Logger) (*clickhouse.Sink, error) {
-	configuration := clickhouse.DefaultConfig()
+func openClickHouse(cfg *config.Config, classes *sink.Classes, log *slog.Logger) (*clickhouse.Sink, error) {
+	c, configuration := &cfg.ClickHouse, clickhouse.DefaultConfig()
 	configuration.Addresses, configuration.Failover = c.Addresses, clickhouse.Failover(c.Failover)
 	configuration.User, configuration.Compression = c.User, clickhouse.Compression(c.Compression)
 	configuration.AttemptTimeout, configuration.Classes, configuration.Log = c.AttemptTimeout, classes, log
-	configuration.Password = string(c.Password)
-	var err error
-	if configuration.TLS, err = clientTLS(&c.TLS); err != nil {
-		return nil, err
-	}
+	configuration.Password, configuration.TLS = string(c.Password), cfg.ClickHouseTLS()
 	return clickhouse.New(configuration)
 }
 
-func redisClient(c *config.Redis) (redis.UniversalClient, error) {
-	transport, err := clientTLS(&c.TLS)
-	if err != nil {
-		return nil, err
-	}
+func redisClient(cfg *config.Config) redis.UniversalClient {
+	c := &cfg.Redis
 	return redis.NewUniversalClient(&redis.UniversalOptions{
-		Addrs: c.Addresses, MasterName: c.MasterName, Username: c.User, Password: string(c.Password), DB: c.DB, TLSConfig: transport,
+		Addrs: c.Addresses, MasterName: c.MasterName, Username: c.User, Password: string(c.Password), DB: c.DB, TLSConfig: cfg.RedisTLS(),
 		ContextTimeoutEnabled: true,
-	}), nil
+	})
 }
 
 // errorClasses returns the table of error codes with the configuration's own over it.

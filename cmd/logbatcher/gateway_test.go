@@ -91,8 +91,8 @@ func (b *bench) write(t *testing.T, text string) {
 }
 
 // load is what the gateway loads its configuration with, at the start and again.
-func (b *bench) load() (*config.Config, error) {
-	c, err := config.Load(b.file, nil, nil)
+func (b *bench) load(ctx context.Context) (*config.Config, error) {
+	c, err := config.Load(ctx, b.file, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ type instance struct {
 // start runs a gateway until the test ends or stop is called. The next one takes the same address.
 func (b *bench) start(t *testing.T) *instance {
 	t.Helper()
-	cfg, err := b.load()
+	cfg, err := b.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,25 +26,21 @@ func newQueryCommand() *cobra.Command {
 	load := addConfigFlags(command)
 	command.Flags().StringVar(&format, "format", "PrettyCompactMonoBlock", "ClickHouse output format")
 	command.RunE = func(command *cobra.Command, arguments []string) error {
-		cfg, err := load()
+		cfg, err := load(command.Context())
 		if err != nil {
 			return err
 		}
-		return query(command.Context(), &cfg.ClickHouse, arguments[0], format, command.OutOrStdout())
+		return query(command.Context(), cfg, arguments[0], format, command.OutOrStdout())
 	}
 	return command
 }
 
 // query runs one statement on the first address that answers and copies the result to out.
-func query(ctx context.Context, c *config.ClickHouse, statement, format string, out io.Writer) error {
-	scheme, transport := "http", &http.Transport{}
+func query(ctx context.Context, cfg *config.Config, statement, format string, out io.Writer) error {
+	c, scheme, transport := &cfg.ClickHouse, "http", &http.Transport{TLSClientConfig: cfg.ClickHouseTLS()}
 	defer transport.CloseIdleConnections()
 	if c.TLS.Enabled {
 		scheme = "https"
-		var err error
-		if transport.TLSClientConfig, err = clientTLS(&c.TLS); err != nil {
-			return err
-		}
 	}
 	var problems []error
 	for _, address := range c.Addresses {
@@ -74,27 +69,4 @@ func query(ctx context.Context, c *config.ClickHouse, statement, format string, 
 		return err
 	}
 	return errors.Join(problems...)
-}
-
-// clientTLS returns how a server is trusted, and what we show it. Nil where TLS is off.
-func clientTLS(c *config.ClientTLS) (*tls.Config, error) {
-	if !c.Enabled {
-		return nil, nil
-	}
-	result := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.InsecureSkipVerify}
-	if c.CAFile != "" {
-		pool, err := certificatePool(c.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		result.RootCAs = pool
-	}
-	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("load certificate %s: %w", c.CertFile, err)
-		}
-		result.Certificates = []tls.Certificate{pair}
-	}
-	return result, nil
 }

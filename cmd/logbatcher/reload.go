@@ -9,8 +9,8 @@ import (
 
 // reload reads the configuration again and routes by it from then on. A bad one is refused whole and the old one stays. What
 // was routed before ends as it began, so no entry is lost.
-func (g *gateway) reload(ctx context.Context, load func() (*config.Config, error), retention *retention) {
-	cfg, err := load()
+func (g *gateway) reload(ctx context.Context, load loader, retention *retention) {
+	cfg, err := load(ctx)
 	if err != nil {
 		g.log.Error("configuration refused, the old one stays", "error", err)
 		return

@@ -27,8 +27,8 @@ type tools struct {
 }
 
 // openTools loads the configuration and reaches ClickHouse.
-func openTools(ctx context.Context, load func() (*config.Config, error), out io.Writer) (*tools, error) {
-	cfg, err := load()
+func openTools(ctx context.Context, load loader, out io.Writer) (*tools, error) {
+	cfg, err := load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -44,12 +44,10 @@ func openTools(ctx context.Context, load func() (*config.Config, error), out io.
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if t.clickhouse, err = openClickHouse(&cfg.ClickHouse, classes, log); err != nil {
+	if t.clickhouse, err = openClickHouse(cfg, classes, log); err != nil {
 		return nil, err
 	}
-	if t.redis, err = redisClient(&cfg.Redis); err != nil {
-		return nil, errors.Join(err, t.clickhouse.Close())
-	}
+	t.redis = redisClient(cfg)
 	t.locker = lease.New(t.redis, "logbatcher:lease:", t.instance, log)
 	if _, err := t.clickhouse.Check(ctx); err != nil {
 		t.close()
@@ -95,7 +93,7 @@ statement that a person would have to run, unless it is asked for by name with -
 	return command
 }
 
-func printPlans(command *cobra.Command, load func() (*config.Config, error)) error {
+func printPlans(command *cobra.Command, load loader) error {
 	t, err := openTools(command.Context(), load, command.ErrOrStderr())
 	if err != nil {
 		return err
@@ -113,7 +111,7 @@ func printPlans(command *cobra.Command, load func() (*config.Config, error)) err
 	return err
 }
 
-func applyPlans(command *cobra.Command, load func() (*config.Config, error), allow []string) error {
+func applyPlans(command *cobra.Command, load loader, allow []string) error {
 	t, err := openTools(command.Context(), load, command.ErrOrStderr())
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/client"
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/logfile"
 )
 
@@ -76,18 +77,18 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	if err != nil {
 		return err
 	}
-	conn, err := dial(o.address, o.tls, o.caFile)
+	conn, err := dial(ctx, o.address, o.tls, o.caFile)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 
 	s := newSending(o, location, progress)
-	config := client.DefaultConfig(opening.GetProducer())
-	config.Open = opening
-	config.Log = slog.New(slog.NewTextHandler(progress, nil))
-	config.OnRefusal, config.OnDeadLettered, config.OnCommitted = s.onRefusal, s.onDeadLettered, s.onCommitted
-	if s.producer, err = client.NewProducer(conn, config); err != nil {
+	settings := client.DefaultConfig(opening.GetProducer())
+	settings.Open = opening
+	settings.Log = slog.New(slog.NewTextHandler(progress, nil))
+	settings.OnRefusal, settings.OnDeadLettered, settings.OnCommitted = s.onRefusal, s.onDeadLettered, s.onCommitted
+	if s.producer, err = client.NewProducer(conn, settings); err != nil {
 		return err
 	}
 
@@ -132,14 +133,15 @@ func (o *sendOptions) opening() (*logbatcherv1.Open, error) {
 }
 
 // dial connects to a LogBatcher. It returns at once; the first call waits for the connection.
-func dial(address string, useTLS bool, caFile string) (*grpc.ClientConn, error) {
+func dial(ctx context.Context, address string, useTLS bool, caFile string) (*grpc.ClientConn, error) {
 	transport := insecure.NewCredentials()
 	switch {
 	case caFile != "":
-		var err error
-		if transport, err = credentials.NewClientTLSFromFile(caFile, ""); err != nil {
+		trusted, err := config.CertificatePool(ctx, caFile)
+		if err != nil {
 			return nil, fmt.Errorf("--ca-file: %w", err)
 		}
+		transport = credentials.NewClientTLSFromCert(trusted, "")
 	case useTLS:
 		transport = credentials.NewTLS(nil)
 	}

@@ -40,11 +40,14 @@ one is refused whole and the old one stays.
 	return command
 }
 
+// loader loads the configuration, at the start and again. It gives up when ctx ends.
+type loader func(ctx context.Context) (*config.Config, error)
+
 // addConfigFlags adds --config and the flags of all settings, and returns what loads the configuration that they make.
-func addConfigFlags(command *cobra.Command) func() (*config.Config, error) {
+func addConfigFlags(command *cobra.Command) loader {
 	path := command.Flags().StringP("config", "c", os.Getenv("LOGBATCHER_CONFIG"), "configuration file (YAML); none: the defaults")
 	config.AddFlags(command.Flags())
-	return func() (*config.Config, error) { return loadConfig(command, *path) }
+	return func(ctx context.Context) (*config.Config, error) { return loadConfig(ctx, command, *path) }
 }
 
 // hangups returns a channel that gets something for each SIGHUP.
@@ -56,8 +59,8 @@ func hangups() (<-chan os.Signal, func()) {
 
 // serve runs the service until ctx ends, and then shuts it down in order: that is no error, unless rows are left. started is called
 // once it takes entries.
-func serve(ctx context.Context, load func() (*config.Config, error), reload <-chan os.Signal, out io.Writer, started func(*gateway)) error {
-	cfg, err := load()
+func serve(ctx context.Context, load loader, reload <-chan os.Signal, out io.Writer, started func(*gateway)) error {
+	cfg, err := load(ctx)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,9 @@ type Config struct {
 	// Warnings are what is not wrong but probably not meant, such as an unknown variable.
 	Warnings []string `yaml:"-"`
 
+	// transports are made of the files that the sections name.
+	transports transports
+
 	// origins say where each setting's value came from, by its path. What is not there is a default.
 	origins map[string]origin
 }

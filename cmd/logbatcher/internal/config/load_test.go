@@ -25,7 +25,7 @@ func newFlags(t *testing.T, arguments ...string) *pflag.FlagSet {
 }
 
 func TestLoadNothing(t *testing.T) {
-	c, err := Load("", nil, nil)
+	c, err := Load(t.Context(), "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestLoadNothing(t *testing.T) {
 		t.Errorf("got %v, %v, want the firehose", routes, problems)
 	}
 	for _, text := range []string{"", "# nothing\n", "---\n"} {
-		if _, err := parse("f", []byte(text), nil, nil); err != nil {
+		if _, err := parse(t.Context(), "f", []byte(text), nil, nil); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -45,7 +45,7 @@ func TestLoadPrecedence(t *testing.T) {
 	if err := os.WriteFile(file, []byte("colo: AMS\nshards: {linger: 2s, count: 3}\nclickhouse:\n  fsync: false\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load(file, []string{
+	c, err := Load(t.Context(), file, []string{
 		"LOGBATCHER_SHARDS_LINGER=3s", "LOGBATCHER_COLO=FRA", "LOGBATCHER_CLICKHOUSE_ADDRESSES=a:1, b:2", "HOME=/",
 		"LOGBATCHER_SERVER_LIMITS_MAX_REQUEST_BYTES=8MiB", "LOGBATCHER_MEMORY_LIMIT=4GiB",
 	}, newFlags(t, "--colo", "EWR", "--redis.tls.enabled", "--memory.table_share=0.5"))
@@ -71,7 +71,7 @@ func TestLoadPrecedence(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	c, err := Load("", []string{
+	c, err := Load(t.Context(), "", []string{
 		"LOGBATCHER_COLOO=x", "LOGBATCHER_TEST_X=1", "LOGBATCHER_CHDB_LIBRARY=/x", "LOGBATCHER_ENGINE=x", "LOGBATCHER_ENGINE_LOG=x",
 		"LOGBATCHER_CONFIG=y", "LOGBATCHER_SOMETHING_OF_OTHERS=1",
 	}, nil)
@@ -118,7 +118,7 @@ func TestPasswords(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := "clickhouse: {password_file: " + file + "}\nredis: {password: other}\n"
-	c, err := parse("f", []byte(text), nil, nil)
+	c, err := parse(t.Context(), "f", []byte(text), nil, nil)
 	if err != nil || c.ClickHouse.Password != "sesame" || c.Redis.Password != "other" {
 		t.Fatalf("got %v, %v", c, err)
 	}
@@ -129,11 +129,11 @@ func TestPasswords(t *testing.T) {
 	if strings.Contains(out.String(), "sesame") || strings.Contains(out.String(), "other\n") || strings.Count(out.String(), `"***"`) != 2 {
 		t.Errorf("got\n%s", out.String())
 	}
-	c, err = parse("f", []byte(text), []string{"LOGBATCHER_CLICKHOUSE_PASSWORD=nearer"}, nil)
+	c, err = parse(t.Context(), "f", []byte(text), []string{"LOGBATCHER_CLICKHOUSE_PASSWORD=nearer"}, nil)
 	if err != nil || c.ClickHouse.Password != "nearer" {
 		t.Errorf("a variable does not win over the file of a password: %v", err)
 	}
-	_, err = parse("f", []byte("redis:\n  password: a\n  password_file: b\nclickhouse:\n  password_file: /nowhere\n"), nil, nil)
+	_, err = parse(t.Context(), "f", []byte("redis:\n  password: a\n  password_file: b\nclickhouse:\n  password_file: /nowhere\n"), nil, nil)
 	want := "f:3:18: redis.password_file: password is set too; leave one of the two out\n" +
 		"f:5:18: clickhouse.password_file: open /nowhere: no such file or directory"
 	if err == nil || err.Error() != want {
@@ -142,7 +142,7 @@ func TestPasswords(t *testing.T) {
 }
 
 func TestLoadMissingFile(t *testing.T) {
-	_, err := Load("/nowhere/c.yaml", nil, nil)
+	_, err := Load(t.Context(), "/nowhere/c.yaml", nil, nil)
 	if err == nil || err.Error() != "configuration: open /nowhere/c.yaml: no such file or directory" {
 		t.Errorf("got %v", err)
 	}
@@ -168,7 +168,7 @@ routes:
 clickhouse:
   error_classes: [{code: 469, class: hold, reason: "a: b"}]
 `
-	first, err := parse("f", []byte(text), nil, nil)
+	first, err := parse(t.Context(), "f", []byte(text), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ clickhouse:
 	if err := first.Print(&out); err != nil {
 		t.Fatal(err)
 	}
-	second, err := parse("printed", []byte(out.String()), nil, nil)
+	second, err := parse(t.Context(), "printed", []byte(out.String()), nil, nil)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
@@ -195,14 +195,14 @@ clickhouse:
 }
 
 func TestAnchors(t *testing.T) {
-	c, err := parse("f", []byte(`
+	c, err := parse(t.Context(), "f", []byte(`
 clickhouse:
-  tls: &tls {enabled: true, ca_file: ca.pem}
+  tls: &tls {enabled: true}
 redis:
   tls: {<<: *tls, server_name: r}
   addresses: &a [x:1]
 `), nil, nil)
-	if err != nil || c.Redis.TLS != (ClientTLS{Enabled: true, CAFile: "ca.pem", ServerName: "r"}) {
+	if err != nil || c.Redis.TLS != (ClientTLS{Enabled: true, ServerName: "r"}) {
 		t.Errorf("got %v", err)
 	}
 	bomb := "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
@@ -210,7 +210,7 @@ redis:
 		alias := "*" + string(name-1)
 		bomb += string(name) + ": &" + string(name) + " [" + strings.Repeat(alias+",", 9) + alias + "]\n"
 	}
-	if _, err = parse("f", []byte(bomb), nil, nil); err == nil || !strings.Contains(err.Error(), "its aliases repeat too much") {
+	if _, err = parse(t.Context(), "f", []byte(bomb), nil, nil); err == nil || !strings.Contains(err.Error(), "its aliases repeat too much") {
 		t.Errorf("got %.300v", err)
 	}
 }
@@ -225,7 +225,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("a: &a [*a]\n<<: *a\n? x : y\n--- |\n z")
 	f.Add("shards: {linger: 1e3, count: 0x1}\nmemory: {budget: .inf, limit: -1}\ncolo: !!str 5\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := parse("f", []byte(text), nil, nil)
+		c, err := parse(t.Context(), "f", []byte(text), nil, nil)
 		if err == nil {
 			if err := c.Print(&strings.Builder{}); err != nil {
 				t.Fatal(err)

@@ -65,7 +65,7 @@ var problemCases = []struct{ text, want string }{
 	{"clickhouse: {database: a-b}", `f:1:24: clickhouse.database: a name is letters, digits and _, does not begin with a digit and has at most 128 characters; this is "a-b"`},
 	{"clickhouse: {user: \"\"}", "f:1:20: clickhouse.user: there is no user; write one, as in default"},
 	{"clickhouse: {tls: {ca_file: a}}", "f:1:14: clickhouse.tls.enabled: TLS is not enabled, so that the other settings of clickhouse.tls do nothing; write enabled: true, or leave them out"},
-	{"redis: {tls: {enabled: true, ca_file: a, insecure_skip_verify: true}}", "f:1:64: redis.tls.insecure_skip_verify: nothing is verified, so that ca_file and server_name do nothing; leave one out"},
+	{"redis: {tls: {enabled: true, server_name: a, insecure_skip_verify: true}}", "f:1:68: redis.tls.insecure_skip_verify: nothing is verified, so that ca_file and server_name do nothing; leave one out"},
 	{"clickhouse: {retry: {min: 1m}}", "f:1:27: clickhouse.retry.min: 1m is more than clickhouse.retry.max, 30s"},
 	{"clickhouse: {engine: Distributed(a)}", "f:1:22: clickhouse.engine: a Distributed table acknowledges before anything is stored; write the engine of the tables under it, as in ReplicatedMergeTree"},
 	{"clickhouse: {engine: Log}", `f:1:22: clickhouse.engine: tables are of the MergeTree family, which can tell whether a batch is there; this is "Log"`},
@@ -145,7 +145,7 @@ var problemCases = []struct{ text, want string }{
 
 func TestProblems(t *testing.T) {
 	for _, test := range problemCases {
-		_, err := parse("f", []byte(test.text), nil, nil)
+		_, err := parse(t.Context(), "f", []byte(test.text), nil, nil)
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%s\n got %v\nwant %s", test.text, err, test.want)
 		}
@@ -168,7 +168,7 @@ func TestProblemsOfOthers(t *testing.T) {
 		{top + "routes:\n- {name: a, table: a, order_by: ts, partition_by: cityHash64(ts)}", "f:4:51", "routes[0].partition_by"},
 	}
 	for _, test := range tests {
-		_, err := parse("f", []byte(test.text), nil, nil)
+		_, err := parse(t.Context(), "f", []byte(test.text), nil, nil)
 		var problems *Errors
 		if !errors.As(err, &problems) || len(problems.Problems) != 1 || problems.Problems[0].Origin != test.place || problems.Problems[0].Path != test.path {
 			t.Errorf("%s\n got %v\nwant one at %s: %s", test.text, err, test.place, test.path)
@@ -177,7 +177,7 @@ func TestProblemsOfOthers(t *testing.T) {
 }
 
 func TestProblemsOfVariablesAndFlags(t *testing.T) {
-	_, err := parse("f", []byte("colo: a b\nclickhouse: {database: a-b}\n"),
+	_, err := parse(t.Context(), "f", []byte("colo: a b\nclickhouse: {database: a-b}\n"),
 		[]string{"LOGBATCHER_SHARDS_LINGER=5", "LOGBATCHER_LISTEN_GRPC=x", "LOGBATCHER_CLICKHOUSE_FSYNC=1"},
 		newFlags(t, "--memory.budget=1x", "--clickhouse.database=b-c", "--log.level=warning"))
 	want := `f:1:7: colo: a colo is 1 to 32 letters, digits, _ and .; this is "a b"

@@ -20,7 +20,7 @@ func TestReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load(referenceFile, nil, nil)
+	c, err := Load(t.Context(), referenceFile, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestReferenceChoices(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(string(data), "\n")
-	c, err := Load(referenceFile, nil, nil)
+	c, err := Load(t.Context(), referenceFile, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,9 +66,6 @@ type treeBuilder struct {
 // parseTree reads a file. The value is nil for a file that says nothing. The problems have
 // positions, and no origins.
 func parseTree(data []byte) (tree *value, problems []Problem) {
-	if len(data) > maxFileBytes {
-		return nil, []Problem{{Message: fmt.Sprintf("the file has %d bytes, more than %d", len(data), maxFileBytes)}}
-	}
 	defer func() {
 		if r := recover(); r != nil { // the library's parser is not proof against every input
 			tree, problems = nil, []Problem{{Message: fmt.Sprintf("the file is not YAML: %v", r)}}
