@@ -87,8 +87,8 @@ func TestEngineClauses(t *testing.T) {
 	if c.partitionBy != "(toDate(t), a)" || c.primaryKey != "s" || c.orderBy != "(s, t)" || c.ttl != "t + toIntervalDay(30) WHERE a = 3, t + toIntervalYear(1)" {
 		t.Errorf("%+v", c)
 	}
-	if len(c.settings) != 3 || c.settings["index_granularity"] != "8192" || c.settings["storage_policy"] != "hot, SETTINGS" || c.settings["x"] != "-1" {
-		t.Errorf("%v", c.settings)
+	if s := parseSettings(c.settings); len(s) != 3 || s["index_granularity"] != "8192" || s["storage_policy"] != "hot, SETTINGS" || s["x"] != "-1" {
+		t.Errorf("%v", s)
 	}
 	if c := engineClauses("Memory"); c.orderBy != "" || len(c.settings) != 0 {
 		t.Errorf("%+v", c)

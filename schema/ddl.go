@@ -15,17 +15,31 @@ const (
 	deduplicationWindowSeconds = "604800"
 )
 
+// deduplicationSettings are the settings with which a table remembers no tokens when they are 0.
+var deduplicationSettings = []string{
+	"non_replicated_deduplication_window", "replicated_deduplication_window", "replicated_deduplication_window_seconds",
+}
+
+// ForgetsTokens reports whether a table with the setting remembers no deduplication tokens, so that a repeated insert would
+// be stored twice.
+func ForgetsTokens(setting, value string) bool {
+	window, err := strconv.ParseUint(value, 10, 64)
+	return slices.Contains(deduplicationSettings, setting) && (err != nil || window == 0)
+}
+
+// smallWindow is the number of tokens, or of seconds, below which a table may forget a token while its batch is still
+// being retried.
+const smallWindow = 1000
+
 // CreateDatabase returns the statement that creates the table's database.
 func CreateDatabase(t *Table) string {
 	return "CREATE DATABASE IF NOT EXISTS " + QuoteIdentifier(t.Database) + onCluster(t)
 }
 
 // CreateTable returns the statement that creates the table.
-func CreateTable(t *Table) string { return createTable(t, t.Name) }
-
-func createTable(t *Table, name string) string {
+func CreateTable(t *Table) string {
 	var b strings.Builder
-	b.WriteString("CREATE TABLE IF NOT EXISTS " + quotedName(t.Database, name) + onCluster(t) + "\n(\n")
+	b.WriteString("CREATE TABLE IF NOT EXISTS " + quotedName(t.Database, t.Name) + onCluster(t) + "\n(\n")
 	lines := make([]string, 0, len(t.Columns)+len(t.Indexes))
 	for i := range t.Columns {
 		lines = append(lines, "    "+columnDefinition(&t.Columns[i]))

@@ -21,6 +21,8 @@ type Existing struct {
 	Columns []ExistingColumn
 	// Indexes are the data skipping indexes.
 	Indexes []Index
+	// Definition is the statement that would create the table as it is, as ClickHouse writes it.
+	Definition string
 }
 
 // ExistingColumn is a column as system.columns has it.
@@ -44,7 +46,7 @@ func readExisting(ctx context.Context, conn Conn, database, table string) (*Exis
 		return existing, nil
 	}
 	where := " WHERE database = " + QuoteString(database) + " AND "
-	rows, err = conn.Query(ctx, "SELECT engine, engine_full, partition_key, sorting_key, primary_key FROM system.tables"+
+	rows, err = conn.Query(ctx, "SELECT engine, engine_full, partition_key, sorting_key, primary_key, create_table_query FROM system.tables"+
 		where+"name = "+QuoteString(table))
 	if err != nil {
 		return nil, fmt.Errorf("read tables: %w", err)
@@ -55,7 +57,7 @@ func readExisting(ctx context.Context, conn Conn, database, table string) (*Exis
 	row := rows[0]
 	existing.Engine, existing.PartitionBy, existing.OrderBy, existing.PrimaryKey = row[0], row[2], row[3], row[4]
 	clauses := engineClauses(row[1])
-	existing.TTL, existing.Settings = clauses.ttl, clauses.settings
+	existing.TTL, existing.Settings, existing.Definition = clauses.ttl, parseSettings(clauses.settings), row[5]
 	where += "table = " + QuoteString(table)
 	if err := readColumns(ctx, conn, where, existing); err != nil {
 		return nil, err
@@ -104,24 +106,19 @@ func (e *Existing) column(name string) *ExistingColumn {
 
 // clauses are the parts of an engine's definition.
 type clauses struct {
-	partitionBy, primaryKey, orderBy, ttl string
-	settings                              map[string]string
+	engine, partitionBy, primaryKey, orderBy, sampleBy, ttl, settings, comment string
 }
 
 // clauseWords begin a part of an engine's definition, at the top level.
 var clauseWords = []string{"PARTITION BY", "PRIMARY KEY", "ORDER BY", "SAMPLE BY", "TTL", "SETTINGS", "COMMENT"}
 
 // engineClauses splits an engine's definition, as system.tables.engine_full and the end of CREATE TABLE
-// have it. Anything before the first clause is left out.
+// have it. What stands before the first clause is the engine.
 func engineClauses(definition string) clauses {
 	list := tokens(definition)
 	bodies := make(map[string]string)
 	clause, bodyStart, depth := "", 0, 0
-	end := func(at int) {
-		if clause != "" {
-			bodies[clause] = strings.TrimSpace(definition[bodyStart:at])
-		}
-	}
+	end := func(at int) { bodies[clause] = strings.TrimSpace(definition[bodyStart:at]) }
 	for i, t := range list {
 		switch {
 		case t.is("("):
@@ -139,11 +136,14 @@ func engineClauses(definition string) clauses {
 	}
 	end(len(definition))
 	return clauses{
+		engine:      bodies[""],
 		partitionBy: bodies["PARTITION BY"],
 		primaryKey:  bodies["PRIMARY KEY"],
 		orderBy:     bodies["ORDER BY"],
+		sampleBy:    bodies["SAMPLE BY"],
 		ttl:         bodies["TTL"],
-		settings:    parseSettings(bodies["SETTINGS"]),
+		settings:    bodies["SETTINGS"],
+		comment:     bodies["COMMENT"],
 	}
 }
 

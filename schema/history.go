@@ -110,11 +110,19 @@ func (h *history) table(database, name, fallback string, columns []Column) *Tabl
 		database = h.config.Database
 	}
 	return &Table{
-		Database: database, Name: name, Cluster: h.config.Cluster, Engine: h.config.Engine,
+		Database: database, Name: name, Cluster: h.config.Cluster, Engine: historyEngine(h.config.Engine),
 		Columns: columns, OrderBy: "time",
 		// Two runs that did the same are two rows.
 		Settings: map[string]string{"non_replicated_deduplication_window": "0"},
 	}
+}
+
+// historyEngine returns the engine of the history where the tables have this one: each row of it stays.
+func historyEngine(engine string) string {
+	if name := engineName(engine); engineKind(name) == "ReplacingMergeTree" {
+		return strings.Replace(name, "Replacing", "", 1)
+	}
+	return engine
 }
 
 // write inserts one row of SQL expressions, in the order of the table's columns, and creates the table if it is

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,14 +34,18 @@ type MigratorConfig struct {
 	VisibleWithin time.Duration
 }
 
-// Migrator makes tables fit their routes. It starts no goroutine, keeps no state, and may be used by several goroutines at once.
+// Migrator makes tables fit their routes. It starts no goroutine and may be used by several goroutines at once.
 type Migrator struct {
 	config  MigratorConfig
 	log     *slog.Logger
 	history *history
+
+	mu     sync.Mutex
+	warned map[string][]string // the warnings that were logged last, by the table's full name
 }
 
-// RefusedError tells that a table does not fit and that making it fit is left to a person. Nothing was changed.
+// RefusedError says that a table does not fit and that making it fit is left to a person. Nothing was changed, and rows must
+// not be inserted: the table would change them, lose them, or not take them.
 type RefusedError struct {
 	// Table is the table, as database.table.
 	Table string
@@ -79,6 +85,7 @@ func NewMigrator(config MigratorConfig) *Migrator {
 		config:  config,
 		log:     orDiscard(config.Log),
 		history: newHistory(config.History, config.Conn, config.Instance),
+		warned:  make(map[string][]string),
 	}
 }
 
@@ -117,18 +124,15 @@ func (m *Migrator) Migrate(ctx context.Context, t *Table) error {
 	return err
 }
 
-// Apply is Migrate with changes that are otherwise refused, asked for by their names (see RefusedStep). It returns
-// what was done.
+// Apply is Migrate with changes that are otherwise refused, asked for by their names (see Plan.Allow). Names that this
+// table knows nothing of are another table's: UnknownNames finds those that are nobody's. It returns what was done.
 func (m *Migrator) Apply(ctx context.Context, t *Table, allow ...string) (*Plan, error) {
-	if err := m.checkNames(ctx, t, allow); err != nil {
-		return nil, err
-	}
-	plan, err := m.permitted(ctx, t, allow)
+	plan, asked, err := m.permitted(ctx, t, allow)
 	if err != nil || plan.Empty() {
 		return plan, err
 	}
 	m.reportForeignChange(ctx, t)
-	lease, err := m.acquire(ctx, t, len(allow) > 0)
+	lease, err := m.acquire(ctx, t, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -137,12 +141,20 @@ func (m *Migrator) Apply(ctx context.Context, t *Table, allow ...string) (*Plan,
 	}
 	err = underLease(ctx, lease, func(ctx context.Context) error {
 		// Another instance may have migrated while this one waited.
-		if plan, err = m.permitted(ctx, t, allow); err != nil || plan.Empty() {
+		if plan, _, err = m.permitted(ctx, t, allow); err != nil || plan.Empty() {
 			return err
 		}
 		return m.run(ctx, t, plan)
 	})
 	return plan, err
+}
+
+// UnknownNames returns the names by which none of the plans refuses anything: whoever mistypes one should not read
+// that all is well.
+func UnknownNames(plans []*Plan, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(plans, func(p *Plan) bool { return p.named(name) >= 0 })
+	})
 }
 
 // History returns the newest migrations of the table, newest first.
@@ -165,32 +177,31 @@ func (m *Migrator) plan(ctx context.Context, t *Table) (*Plan, error) {
 	return NewPlan(spelled, existing), nil
 }
 
-// checkNames reports names that allow nothing: who mistypes one should not read that all is well.
-func (m *Migrator) checkNames(ctx context.Context, t *Table, allow []string) error {
-	if len(allow) == 0 {
-		return nil
+// permitted returns a plan that may be run, and whether something in it was asked for by name.
+func (m *Migrator) permitted(ctx context.Context, t *Table, allow []string) (plan *Plan, asked bool, err error) {
+	if plan, err = m.plan(ctx, t); err != nil {
+		return nil, false, err
 	}
-	plan, err := m.plan(ctx, t)
-	if err != nil {
-		return err
+	m.warn(ctx, plan)
+	asked = len(plan.Allow(allow...)) < len(allow)
+	if len(plan.Refused) > 0 {
+		return nil, asked, &RefusedError{Table: t.FullName(), Steps: plan.Refused}
 	}
-	if unknown := plan.Allow(allow...); len(unknown) > 0 {
-		return fmt.Errorf("migrate %s: nothing is refused by the name %q", t.FullName(), unknown)
-	}
-	return nil
+	return plan, asked, nil
 }
 
-// permitted returns a plan that may be run.
-func (m *Migrator) permitted(ctx context.Context, t *Table, allow []string) (*Plan, error) {
-	plan, err := m.plan(ctx, t)
-	if err != nil {
-		return nil, err
+// warn logs a plan's warnings when they are others than the last time.
+func (m *Migrator) warn(ctx context.Context, plan *Plan) {
+	name := plan.Table.FullName()
+	m.mu.Lock()
+	news := !slices.Equal(m.warned[name], plan.warnings)
+	m.warned[name] = plan.warnings
+	m.mu.Unlock()
+	for _, warning := range plan.warnings {
+		if news {
+			m.log.WarnContext(ctx, "table", "table", name, "warning", warning)
+		}
 	}
-	plan.Allow(allow...) // names were checked; another instance may have made the change since
-	if len(plan.Refused) > 0 {
-		return nil, &RefusedError{Table: t.FullName(), Steps: plan.Refused}
-	}
-	return plan, nil
 }
 
 // reportForeignChange tells that a table which fitted was changed by somebody else.

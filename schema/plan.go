@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,6 +21,8 @@ type Plan struct {
 	Notes []string
 
 	existing *Existing
+	// warnings are those of the notes that tell of values or rows which will not stay.
+	warnings []string
 	// rebuilds are the differences that only a new table can do away with.
 	rebuilds []string
 }
@@ -34,8 +37,8 @@ type Step struct {
 
 // RefusedStep is a change that only a person may make.
 type RefusedStep struct {
-	// Name is by what the change is allowed, for instance "column Body". Empty: it can't be allowed, it
-	// has to be made by hand.
+	// Name is what the change is allowed by, after the table's name and a colon, for instance "column Body". Empty: it
+	// can't be allowed, it has to be made by hand.
 	Name string
 	// Change says what differs, and why it is refused.
 	Change string
@@ -50,6 +53,9 @@ func (p *Plan) Empty() bool { return len(p.Steps) == 0 && len(p.Refused) == 0 }
 // NewPlan compares the table that is wanted with what there is.
 func NewPlan(desired *Table, existing *Existing) *Plan {
 	p := &Plan{Table: desired, existing: existing}
+	if p.refuseRoute(); len(p.Refused) > 0 {
+		return p
+	}
 	if !existing.Database {
 		p.Steps = append(p.Steps, Step{
 			Changes:   []string{"create database " + desired.Database},
@@ -72,18 +78,29 @@ func NewPlan(desired *Table, existing *Existing) *Plan {
 	p.alterIndexes(&a)
 	p.alterSettings(&a)
 	p.alterTTL(&a)
-	p.refuseRebuilds()
+	p.noteOthers()
+	p.refuseRebuilds(&a)
 	if statement := a.statement(desired); statement != "" {
 		p.Steps = append(p.Steps, Step{Changes: a.changes, Statement: statement})
 	}
 	return p
 }
 
-// Allow moves the refused steps with those names ("column Body") to the steps to run. It reports the names that
-// no refused step has.
+// allowName returns the name by which a refused change of a table is asked for, as in "logs.otel_logs:column Body".
+func allowName(t *Table, change string) string { return t.FullName() + ":" + change }
+
+// named returns the place of the refused change with that name, or -1. The database may be left out.
+func (p *Plan) named(name string) int {
+	return slices.IndexFunc(p.Refused, func(r RefusedStep) bool {
+		return r.Name != "" && (name == allowName(p.Table, r.Name) || name == p.Table.Name+":"+r.Name)
+	})
+}
+
+// Allow moves the refused steps with those names ("logs.otel_logs:column Body", or without the database) to the steps
+// to run. It returns the names that no refused step of this table has.
 func (p *Plan) Allow(names ...string) (unknown []string) {
 	for _, name := range names {
-		i := slices.IndexFunc(p.Refused, func(r RefusedStep) bool { return r.Name != "" && r.Name == name })
+		i := p.named(name)
 		if i < 0 {
 			unknown = append(unknown, name)
 			continue
@@ -137,27 +154,37 @@ func alterTable(t *Table) string {
 	return "ALTER TABLE " + quotedName(t.Database, t.Name) + onCluster(t)
 }
 
-// checkEngine refuses what is not a table that keeps every row that it is given.
-func (p *Plan) checkEngine() bool {
-	want, have := engineName(p.Table.Engine), p.existing.Engine
-	fits := want == have
-	if want == "" {
-		fits = have == "MergeTree" || have == "ReplicatedMergeTree" || have == "SharedMergeTree"
+// refuseRoute refuses what no table could make right.
+func (p *Plan) refuseRoute() {
+	t := p.Table
+	if !UsableEngine(t.Engine) {
+		p.refuse("engine %s can't be used: %s", engineName(t.Engine), engineEffect(t.Engine))
 	}
-	if fits {
+	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
+		if ForgetsTokens(name, t.Settings[name]) {
+			p.refuse("setting %s = %s in the route: the table would remember no tokens, so that a repeated insert is stored twice; "+
+				"leave the setting out", name, t.Settings[name])
+		}
+	}
+}
+
+// checkEngine refuses what is not a table that keeps every row as it is given. It reports whether there is more
+// to compare.
+func (p *Plan) checkEngine() bool {
+	want, have := engineOf(p.Table), p.existing.Engine
+	if engineFits(want, have) {
 		return true
 	}
-	change := fmt.Sprintf("engine %s is not %s", have, engineName(engineOf(p.Table)))
-	switch have {
-	case "Distributed", "Buffer":
-		p.Refused = append(p.Refused, RefusedStep{Change: change + ": it acknowledges rows before they are stored; name the table behind it"})
-	case "View", "MaterializedView", "LiveView":
-		p.Refused = append(p.Refused, RefusedStep{Change: change + ": it is a view"})
-	default:
-		p.rebuilds = append(p.rebuilds, change)
-		p.refuseRebuilds()
+	change := fmt.Sprintf("engine %s is not %s", have, engineName(want))
+	if !UsableEngine(have) || engineKind(want) == "MergeTree" && engineKind(have) != "MergeTree" {
+		change += ": " + engineEffect(have)
 	}
-	return false
+	if !canBeCopied(have) {
+		p.refuse("%s", change)
+		return false
+	}
+	p.rebuilds = append(p.rebuilds, change)
+	return true
 }
 
 // checkKeys refuses changes of what ClickHouse sorted and cut the parts by.
@@ -178,51 +205,30 @@ func (p *Plan) checkKeys() {
 }
 
 // refuseRebuilds makes one refused step of all that takes a new table.
-func (p *Plan) refuseRebuilds() {
+func (p *Plan) refuseRebuilds(a *alteration) {
 	if len(p.rebuilds) == 0 {
 		return
 	}
-	p.Refused = append(p.Refused, RefusedStep{
-		Change:    strings.Join(p.rebuilds, "; ") + ": ClickHouse can't change that in place, it takes a new table",
-		Statement: p.rebuild(),
-	})
+	change := strings.Join(p.rebuilds, "; ") + ": ClickHouse can't change that in place, it takes a new table"
+	statement := ""
+	if missing := p.missingTime(); missing != "" {
+		change += "; column " + missing + ", which a key reads, is not in this one: add and fill it first, or let the route name another table"
+	} else if statement = p.rebuild(a); statement != "" {
+		change += ". Run the statements while nothing is inserted; afterwards " + p.Table.FullName() + rebuiltSuffix +
+			" is the table as it was, to be dropped when the two have been compared"
+	}
+	p.Refused = append(p.Refused, RefusedStep{Change: change, Statement: statement})
 }
 
-// rebuild returns the statements that put the rows into a table of the wanted form. They are for a
-// person to run while nothing is inserted: the copy is not atomic, and tokens do not go with the rows.
-func (p *Plan) rebuild() string {
-	t := *p.Table
-	t.Engine = rebuiltEngine(t.Engine)
-	var both []string
-	for i := range t.Columns {
-		if c := p.existing.column(t.Columns[i].Name); c != nil && c.DefaultKind != "EPHEMERAL" {
-			both = append(both, QuoteIdentifier(c.Name))
+// missingTime returns a column of dates or times that the keys read and the table lacks. A copy would give all rows 1970 in
+// it, and retention would then remove them.
+func (p *Plan) missingTime() string {
+	for _, k := range tokens(p.Table.PartitionBy + "," + p.Table.OrderBy) {
+		if c := p.Table.column(k.text); k.kind != stringToken && c != nil && isTime(c.Type.Kind) && p.existing.column(c.Name) == nil {
+			return c.Name
 		}
 	}
-	names := strings.Join(both, ", ")
-	table, rebuilt := quotedName(t.Database, t.Name), quotedName(t.Database, t.Name+"_rebuilt")
-	statements := []string{createTable(&t, t.Name+"_rebuilt")}
-	if len(both) > 0 {
-		statements = append(statements, "INSERT INTO "+rebuilt+" ("+names+") SELECT "+names+" FROM "+table)
-	}
-	return strings.Join(append(statements,
-		"EXCHANGE TABLES "+table+" AND "+rebuilt+onCluster(&t),
-		"DROP TABLE "+rebuilt+onCluster(&t),
-	), ";\n")
-}
-
-// rebuiltEngine gives a replicated table of the same form a path of its own in Keeper, where the path does not
-// follow from the table already.
-func rebuiltEngine(engine string) string {
-	if !strings.HasPrefix(engine, "Replicated") || strings.Contains(engine, "{uuid}") || strings.Contains(engine, "{table}") {
-		return engine
-	}
-	for _, t := range tokens(engine) {
-		if t.kind == stringToken {
-			return engine[:t.start] + QuoteString(t.text+"_rebuilt") + engine[t.end:]
-		}
-	}
-	return engine
+	return ""
 }
 
 func (p *Plan) alterColumns(a *alteration) {
@@ -278,6 +284,10 @@ func (p *Plan) alterColumn(a *alteration, c *Column, have *ExistingColumn) {
 }
 
 func (p *Plan) refuseComputed(c *Column, have *ExistingColumn) {
+	if have.DefaultKind == "EPHEMERAL" {
+		p.rebuilds = append(p.rebuilds, fmt.Sprintf("column %s is EPHEMERAL: ClickHouse takes its values and stores none", c.Name))
+		return
+	}
 	statement := alterTable(p.Table) + " MODIFY COLUMN " + QuoteIdentifier(c.Name) + " REMOVE " + have.DefaultKind + alterSync
 	p.Refused = append(p.Refused, RefusedStep{
 		Name:      "column " + c.Name,
@@ -336,7 +346,11 @@ func sameIndex(a, b *Index) bool {
 }
 
 func (p *Plan) alterSettings(a *alteration) {
-	want := tableSettings(p.Table, p.existing.Engine)
+	engine := p.existing.Engine
+	if !engineFits(engineOf(p.Table), engine) {
+		engine = engineName(engineOf(p.Table)) // of the table that takes this one's place
+	}
+	want := tableSettings(p.Table, engine)
 	if !p.Table.Fsync && p.existing.Settings["fsync_after_insert"] == "1" {
 		want["fsync_after_insert"] = "0"
 	}
@@ -362,11 +376,50 @@ func (p *Plan) alterTTL(a *alteration) {
 	switch {
 	case want == have:
 	case want == "":
-		p.note("TTL %s is in the table and not in the route: left alone", p.existing.TTL)
+		p.warn("TTL %s is in the table and not in the route: left alone; it changes or removes rows by itself", p.existing.TTL)
 	default:
 		a.changes = append(a.changes, "TTL "+p.Table.TTL)
 		a.ttl = p.Table.TTL
 	}
+}
+
+// noteOthers names what others have put into the table and the route does not know of.
+func (p *Plan) noteOthers() {
+	d, _ := parseDefinition(p.existing.Definition)
+	for i := range d.elements {
+		e := &d.elements[i]
+		switch ttl := e.ttl(); {
+		case e.kind == "PROJECTION":
+			p.note("projection %s is in the table and not in the route: left alone", e.name)
+		case e.kind == "CONSTRAINT":
+			p.note("constraint %s is in the table and not in the route: left alone; rows that violate a CHECK become dead letters", e.text[len(e.kind)+1:])
+		case ttl == "" || p.Table.column(e.name) == nil:
+		case e.name == BatchIDColumn:
+			p.Refused = append(p.Refused, RefusedStep{
+				Name:      "column " + e.name,
+				Change:    fmt.Sprintf("column %s has the TTL %s: without its value nobody can tell whether a batch is there", e.name, ttl),
+				Statement: alterTable(p.Table) + " MODIFY COLUMN " + QuoteIdentifier(e.name) + " REMOVE TTL" + alterSync,
+			})
+		default:
+			p.warn("column %s has the TTL %s, which is not in the route: left alone; it empties the column by itself, at once in rows that are older", e.name, ttl)
+		}
+	}
+	for _, name := range deduplicationSettings {
+		if window, err := strconv.Atoi(p.Table.Settings[name]); err == nil && window > 0 && window < smallWindow {
+			p.warn("setting %s = %d: the table may forget a token while its batch is still tried again; leave the setting out for %s", name, window, deduplicationWindow)
+		}
+	}
+}
+
+// refuse adds a difference that no statement does away with.
+func (p *Plan) refuse(format string, arguments ...any) {
+	p.Refused = append(p.Refused, RefusedStep{Change: fmt.Sprintf(format, arguments...)})
+}
+
+// warn adds a note that an operator should read without asking for the plan.
+func (p *Plan) warn(format string, arguments ...any) {
+	p.note(format, arguments...)
+	p.warnings = append(p.warnings, p.Notes[len(p.Notes)-1])
 }
 
 func (p *Plan) note(format string, arguments ...any) {

@@ -22,7 +22,7 @@ func (p *Plan) String() string {
 	for _, refused := range p.Refused {
 		change := "REFUSED: " + refused.Change
 		if refused.Name != "" {
-			change += " (allowed by the name " + QuoteString(refused.Name) + ")"
+			change += " (allowed by the name " + QuoteString(allowName(p.Table, refused.Name)) + ")"
 		}
 		writeComment(&b, change)
 		if refused.Statement != "" {

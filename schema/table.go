@@ -140,6 +140,16 @@ type Table struct {
 // FullName returns the table's name as "database.table", for people and labels. It is not quoted.
 func (t *Table) FullName() string { return t.Database + "." + t.Name }
 
+// column returns the column with the name, or nil.
+func (t *Table) column(name string) *Column {
+	for i := range t.Columns {
+		if t.Columns[i].Name == name {
+			return &t.Columns[i]
+		}
+	}
+	return nil
+}
+
 // Route is a filter, and the table that entries matching it go to.
 type Route struct {
 	// Name identifies the route in metrics, refusals and dead letters.

@@ -74,7 +74,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 	if g.clickhouse, err = openClickHouse(cfg, classes, log); err != nil {
 		return nil, err
 	}
-	g.migrations = newMigrations(newMigrator(cfg, g.clickhouse, g.locker, instance, log), g.clickhouse, log)
+	g.migrations = newMigrations(newMigrator(cfg, g.clickhouse, g.locker, instance, log), log)
 
 	delivery := sink.DefaultDeliveryConfig()
 	delivery.Sink, delivery.DeadLetters, delivery.Classes, delivery.Migrator = g.clickhouse, g.letters, classes, g.migrations

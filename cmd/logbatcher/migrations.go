@@ -20,7 +20,6 @@ const migrationRetry = 15 * time.Second
 // does not fit are held by the errors that ClickHouse gives for them; nothing else depends on it.
 type migrations struct {
 	migrator *schema.Migrator
-	sink     *clickhouse.Sink
 	log      *slog.Logger
 
 	mu     sync.Mutex
@@ -32,8 +31,8 @@ type failedMigration struct {
 	err   error
 }
 
-func newMigrations(migrator *schema.Migrator, sink *clickhouse.Sink, log *slog.Logger) *migrations {
-	return &migrations{migrator: migrator, sink: sink, log: log, failed: map[string]failedMigration{}}
+func newMigrations(migrator *schema.Migrator, log *slog.Logger) *migrations {
+	return &migrations{migrator: migrator, log: log, failed: map[string]failedMigration{}}
 }
 
 // newMigrator returns what migrates, for the service and for the commands.
@@ -50,9 +49,6 @@ func history(c *config.Config) schema.HistoryConfig {
 // Migrate implements sink.Migrator: it is called when ClickHouse refuses a batch because the table does not fit.
 func (m *migrations) Migrate(ctx context.Context, table *schema.Table) error {
 	err := m.migrator.Migrate(ctx, table)
-	if err == nil {
-		err = m.sink.CheckTable(ctx, table)
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name := table.FullName()

@@ -66,6 +66,19 @@ func routesOf(cfg *config.Config) ([]*schema.Route, error) {
 	return routes, nil
 }
 
+func (t *tools) migrator() *schema.Migrator {
+	return newMigrator(t.config, t.clickhouse, t.locker, t.instance, slog.New(slog.DiscardHandler))
+}
+
+// plans returns the plans of all routes' tables.
+func (t *tools) plans(ctx context.Context, migrator *schema.Migrator) ([]*schema.Plan, error) {
+	var tables []*schema.Table
+	for _, r := range t.routes {
+		tables = append(tables, r.Table)
+	}
+	return migrator.Plan(ctx, tables...)
+}
+
 func newSchemaCommand() *cobra.Command {
 	command := &cobra.Command{Use: "schema", Short: "Plan and apply the DDL that makes the tables fit their routes"}
 	plan := &cobra.Command{
@@ -81,11 +94,12 @@ func newSchemaCommand() *cobra.Command {
 		Use:   "apply",
 		Short: "Make the tables fit their routes",
 		Long: `Apply creates and alters tables, one at a time, under a lease. What would lose data is refused, with the
-statement that a person would have to run, unless it is asked for by name with --allow.`,
+statement that a person would have to run, unless it is asked for by name with --allow, for instance
+--allow 'logs.otel_logs:column Body'. The name is the table's and the change's, as plan prints it.`,
 		Args: cobra.NoArgs,
 	}
 	loadApply := addConfigFlags(apply)
-	allow := apply.Flags().StringArray("allow", nil, "name of a refused change that is to be made all the same, as plan prints it")
+	allow := apply.Flags().StringArray("allow", nil, "name of a refused change that is to be made all the same, as plan prints it (may be repeated)")
 	apply.RunE = func(command *cobra.Command, _ []string) error {
 		return applyPlans(command, loadApply, *allow)
 	}
@@ -99,12 +113,7 @@ func printPlans(command *cobra.Command, load loader) error {
 		return err
 	}
 	defer t.close()
-	migrator := newMigrator(t.config, t.clickhouse, t.locker, t.instance, slog.New(slog.DiscardHandler))
-	var tables []*schema.Table
-	for _, r := range t.routes {
-		tables = append(tables, r.Table)
-	}
-	plans, err := migrator.Plan(command.Context(), tables...)
+	plans, err := t.plans(command.Context(), t.migrator())
 	for _, p := range plans {
 		fmt.Fprint(command.OutOrStdout(), p)
 	}
@@ -117,7 +126,16 @@ func applyPlans(command *cobra.Command, load loader, allow []string) error {
 		return err
 	}
 	defer t.close()
-	migrator := newMigrator(t.config, t.clickhouse, t.locker, t.instance, slog.New(slog.DiscardHandler))
+	migrator := t.migrator()
+	if len(allow) > 0 {
+		plans, err := t.plans(command.Context(), migrator)
+		if err != nil {
+			return err
+		}
+		if unknown := schema.UnknownNames(plans, allow); len(unknown) > 0 {
+			return fmt.Errorf("--allow: no table refuses a change by the name %q; plan prints the names, as in 'logs.otel_logs:column Body'. Nothing was changed", unknown)
+		}
+	}
 	var problems []error
 	for _, r := range t.routes {
 		plan, err := migrator.Apply(command.Context(), r.Table, allow...)

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/logbatcher/logbatcher/schema"
 )
 
 // The oldest ClickHouse that is taken. The settings that the gateway needs are asked for by name, and a server that lacks one is refused whatever its
@@ -60,7 +57,7 @@ func (s *Sink) Check(ctx context.Context) (Server, error) {
 	return *found, nil
 }
 
-// RefusedError says why a server or a table can't be used, and what to change.
+// RefusedError says why a server can't be used, and what to change.
 type RefusedError struct{ Message string }
 
 // Error returns the message.
@@ -108,58 +105,4 @@ func isNewEnough(version string) bool {
 		return false
 	}
 	return major > oldestMajor || major == oldestMajor && minor >= oldestMinor
-}
-
-// windowInEngine finds a deduplication window among a table's settings.
-var windowInEngine = regexp.MustCompile(`\b(non_replicated_deduplication_window|replicated_deduplication_window) = (\d+)`)
-
-// CheckTable refuses a table that can't keep the gateway's promises: one that is no MergeTree, such as a Distributed one, which
-// acknowledges before anything is stored, or one that remembers no tokens. A table that is not there yet is good.
-// The error is a *RefusedError, or an *sink.Error where the server could not be asked.
-func (s *Sink) CheckTable(ctx context.Context, table *schema.Table) error {
-	rows, err := s.Conn().Query(ctx, fmt.Sprintf("SELECT engine, engine_full FROM system.tables WHERE database = %s AND name = %s",
-		schema.QuoteString(table.Database), schema.QuoteString(table.Name)))
-	if err != nil || len(rows) == 0 {
-		return err
-	}
-	engine, full := rows[0][0], rows[0][1]
-	name := table.FullName()
-	switch {
-	case engine == "Distributed":
-		return &RefusedError{fmt.Sprintf("%s is a Distributed table, which acknowledges an insert before it is stored: name the local tables behind it, and spread instances or addresses over the servers", name)}
-	case !strings.HasSuffix(engine, "MergeTree"):
-		return &RefusedError{fmt.Sprintf("%s has the engine %s: only tables of the MergeTree family store a batch whole or not at all", name, engine)}
-	}
-	setting := "non_replicated_deduplication_window"
-	if strings.HasPrefix(engine, "Replicated") || strings.HasPrefix(engine, "Shared") {
-		setting = "replicated_deduplication_window"
-	}
-	window, err := s.window(ctx, setting, full)
-	if err != nil {
-		return err
-	}
-	switch {
-	case window == 0:
-		return &RefusedError{fmt.Sprintf("%s remembers no deduplication tokens, so that a retry would double rows: ALTER TABLE %s MODIFY SETTING %s = 10000", name, tableName(table), setting)}
-	case window < smallWindow:
-		s.log.Warn("small deduplication window", "table", name, "setting", setting, "window", window, "recommended", 10000)
-	}
-	return nil
-}
-
-// smallWindow is the number of tokens below which a table may forget one while its batch is still being retried.
-const smallWindow = 1000
-
-// window returns how many tokens a table remembers: its own setting or the server's.
-func (s *Sink) window(ctx context.Context, setting, engine string) (int, error) {
-	for _, found := range windowInEngine.FindAllStringSubmatch(engine, -1) {
-		if found[1] == setting {
-			return strconv.Atoi(found[2])
-		}
-	}
-	rows, err := s.Conn().Query(ctx, "SELECT value FROM system.merge_tree_settings WHERE name = "+schema.QuoteString(setting))
-	if err != nil || len(rows) == 0 {
-		return 0, err
-	}
-	return strconv.Atoi(rows[0][0])
 }

@@ -165,20 +165,23 @@ func (b *builder) checkClickHouse(h *ClickHouse) {
 
 // checkEngine checks the engine of tables, and what failover needs of it.
 func (b *builder) checkEngine(h *ClickHouse) {
-	name, _, _ := strings.Cut(h.Engine, "(")
-	name = strings.TrimSpace(name)
-	replicated := strings.HasPrefix(name, "Replicated") || strings.HasPrefix(name, "Shared")
+	b.engine("clickhouse.engine", h.Engine)
+	replicated := strings.HasPrefix(h.Engine, "Replicated") || strings.HasPrefix(h.Engine, "Shared")
 	switch {
-	case name == "Distributed":
-		b.report("clickhouse.engine", "a Distributed table acknowledges before anything is stored; write the engine of the tables under it, as in ReplicatedMergeTree")
-	case name != "" && !strings.HasSuffix(name, "MergeTree"):
-		b.report("clickhouse.engine", "tables are of the MergeTree family, which can tell whether a batch is there; this is %q", cut(h.Engine))
 	case h.Failover != "replicas":
 	case len(h.Addresses) < 2:
 		b.report("clickhouse.failover", "replicas needs two addresses or more in clickhouse.addresses")
 	case !replicated:
 		b.report("clickhouse.failover", "replicas needs tables that replicate, or a retry on another replica would store a batch twice; "+
 			"write clickhouse.engine, as in ReplicatedMergeTree")
+	}
+}
+
+// engine checks an engine of tables.
+func (b *builder) engine(path, engine string) {
+	if !schema.UsableEngine(engine) {
+		b.report(path, "the engine is MergeTree or ReplicatedMergeTree, which keep every row and can tell whether a batch is there, "+
+			"or a form of ReplacingMergeTree, which keeps one row of those with the same sorting key; this is %q", cut(engine))
 	}
 }
 

@@ -212,6 +212,7 @@ type Route struct {
 	PartitionBy      *string           `yaml:"partition_by" doc:"partition key; empty: one partition; nothing: the firehose's, where the table has its columns"`
 	OrderBy          string            `yaml:"order_by" doc:"sorting key; may be left out where the table has the firehose's columns"`
 	PrimaryKey       string            `yaml:"primary_key" doc:"primary key, a prefix of the sorting key; empty: the sorting key"`
+	Engine           string            `yaml:"engine" doc:"engine of the table, with its arguments; empty: clickhouse.engine"`
 	TTL              string            `yaml:"ttl" doc:"ClickHouse TTL expression; empty: none, retention removes rows"`
 	Settings         map[string]string `yaml:"settings" doc:"settings of the table, beside those that the service needs"`
 	MaxAge           time.Duration     `yaml:"max_age" min:"1m" doc:"how far an entry's time may lie in the past; below retention.max_age"`

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -52,7 +53,7 @@ func (c *Config) Routes() ([]*schema.Route, []schema.Problem) {
 // complete fills in what all tables have from the section clickhouse.
 func (c *Config) complete(route *schema.Route) {
 	route.Table.Cluster = c.ClickHouse.Cluster
-	route.Table.Engine = c.ClickHouse.Engine
+	route.Table.Engine = cmp.Or(route.Table.Engine, c.ClickHouse.Engine)
 	route.Table.Fsync = c.ClickHouse.Fsync
 	if route.Retention.Interval == 0 || len(c.RouteList) == 0 {
 		route.Retention.Interval = c.Retention.Interval
@@ -61,7 +62,7 @@ func (c *Config) complete(route *schema.Route) {
 
 // route turns one route.
 func (b *builder) route(r *Route, list []schema.Column, database, path string) *schema.Route {
-	table := &schema.Table{Database: database, Name: r.Table, PrimaryKey: r.PrimaryKey, OrderBy: r.OrderBy, TTL: r.TTL}
+	table := &schema.Table{Database: database, Name: r.Table, Engine: r.Engine, PrimaryKey: r.PrimaryKey, OrderBy: r.OrderBy, TTL: r.TTL}
 	route := &schema.Route{
 		Name: r.Name, Table: table, MaxAge: r.MaxAge, MaxAhead: r.MaxAhead, OnTimeOutOfRange: onErrorOf(r.OnTimeOutOfRange),
 		HoldFor: r.HoldFor,
@@ -77,6 +78,7 @@ func (b *builder) route(r *Route, list []schema.Column, database, path string) *
 		b.report(path+".name", "the name of a route is at most 64 letters, digits, _, - and .; this is %q", cut(r.Name))
 	}
 	b.tableName(table, path+".table")
+	b.engine(path+".engine", r.Engine)
 	if r.Filter != nil {
 		filter, problems := schema.ParseFilter(r.Filter, path+".filter")
 		route.Filter = filter
@@ -245,6 +247,10 @@ func (b *builder) settings(r *Route, table *schema.Table, path string) {
 	for _, name := range slices.Sorted(maps.Keys(r.Settings)) {
 		if !identifier.MatchString(name) {
 			b.report(path+".settings."+name, identifierRule, cut(name))
+		}
+		if schema.ForgetsTokens(name, r.Settings[name]) {
+			b.report(path+".settings."+name, "a table that remembers no tokens stores a repeated insert twice; write a number above 0, or leave "+
+				"the setting out; this is %q", cut(r.Settings[name]))
 		}
 	}
 	if len(r.Settings) > 0 {

@@ -1,0 +1,143 @@
+package schema
+
+import (
+	"slices"
+	"strings"
+)
+
+// rebuiltSuffix names the table that a rebuild copies the rows to.
+const rebuiltSuffix = "_rebuilt"
+
+// rebuild returns the statements that put the rows into a table of the wanted form, for a person to run while nothing is
+// inserted. The new table is the old one's own definition with what differs put in its place, so all else that
+// is in the table goes along; the additions of the plan follow as an ALTER of the new table. The old one is not dropped:
+// the copy is not atomic, and rows that came meanwhile are in the old table alone. Empty: the definition can't be read.
+func (p *Plan) rebuild(a *alteration) string {
+	d, ok := parseDefinition(p.existing.Definition)
+	if !ok {
+		return ""
+	}
+	t := *p.Table
+	t.Name += rebuiltSuffix
+	lines := p.rebuiltElements(d)
+	create := "CREATE TABLE " + quotedName(t.Database, t.Name) + onCluster(&t) + "\n(\n    " + strings.Join(lines, ",\n    ") + "\n)\n" + p.rebuiltClauses(d)
+	statements := []string{create}
+	if change := a.statement(&t); change != "" {
+		statements = append(statements, change)
+	}
+	table, rebuilt := quotedName(t.Database, p.Table.Name), quotedName(t.Database, t.Name)
+	return strings.Join(append(statements, p.copyRows(table, rebuilt), "EXCHANGE TABLES "+table+" AND "+rebuilt+onCluster(&t)), ";\n")
+}
+
+// rebuiltElements returns the columns, indexes, projections and constraints of the table, with the columns of the route
+// in the type that it wants, where that is not refused apart, and those that its keys read and the table lacks.
+func (p *Plan) rebuiltElements(d definition) []string {
+	var lines, others []string
+	for i := range d.elements {
+		e := &d.elements[i]
+		if e.kind != "" {
+			others = append(others, e.text)
+			continue
+		}
+		c, have := p.Table.column(e.name), p.existing.column(e.name)
+		switch {
+		case c == nil || have == nil:
+			lines = append(lines, e.text)
+		case have.DefaultKind == "EPHEMERAL":
+			lines = append(lines, e.without("EPHEMERAL"))
+		case p.changesType(c, have):
+			lines = append(lines, e.withType(c.Type.String()))
+		default:
+			lines = append(lines, e.text)
+		}
+	}
+	keys := tokens(p.Table.PartitionBy + "," + p.Table.OrderBy + "," + p.Table.PrimaryKey)
+	for i := range p.Table.Columns {
+		c := &p.Table.Columns[i]
+		read := slices.ContainsFunc(keys, func(k token) bool { return k.kind != stringToken && k.text == c.Name })
+		if read && p.existing.column(c.Name) == nil {
+			lines = append(lines, columnDefinition(c))
+		}
+	}
+	return append(lines, others...)
+}
+
+// changesType reports whether the rebuilt table has the column in the route's type: in a key of the table a type can't be
+// changed later, and elsewhere a wider one costs nothing while the table is empty.
+func (p *Plan) changesType(c *Column, have *ExistingColumn) bool {
+	t, err := ParseType(have.Type)
+	if have.InKey || err != nil {
+		return have.InKey
+	}
+	return t.String() != c.Type.String() && Widens(t, c.Type)
+}
+
+func (p *Plan) rebuiltClauses(d definition) string {
+	t, engine := p.Table, d.engine
+	if !engineFits(engineOf(t), p.existing.Engine) {
+		engine = engineOf(t)
+	}
+	order, primary := t.OrderBy, t.PrimaryKey
+	if order == "" {
+		order, primary = d.orderBy, d.primaryKey
+	} else if primary == "" && canonicalExpression(order) == canonicalExpression(p.existing.OrderBy) {
+		primary = d.primaryKey
+	}
+	lines := []string{"ENGINE = " + rebuiltEngine(engine)}
+	clause := func(keyword, body string) {
+		if body != "" {
+			lines = append(lines, keyword+" "+body)
+		}
+	}
+	if t.PartitionBy != "" {
+		clause("PARTITION BY", keyExpression(t.PartitionBy))
+	}
+	if primary != "" {
+		clause("PRIMARY KEY", keyExpression(primary))
+	}
+	clause("ORDER BY", keyExpression(order))
+	clause("SAMPLE BY", d.sampleBy)
+	clause("TTL", d.ttl)
+	clause("SETTINGS", d.settings)
+	clause("COMMENT", d.comment)
+	return strings.Join(lines, "\n")
+}
+
+// copyRows returns the INSERT that copies all that the table stores. Blocks that are alike are not taken for repeats, a copy
+// has as many partitions as the table, and values that a type can't hold fail it.
+func (p *Plan) copyRows(table, rebuilt string) string {
+	var names, values []string
+	settings := "insert_deduplicate = 0, max_partitions_per_insert_block = 0"
+	for i := range p.existing.Columns {
+		have := &p.existing.Columns[i]
+		name := QuoteIdentifier(have.Name)
+		switch have.DefaultKind {
+		case "ALIAS", "EPHEMERAL":
+			continue
+		case "MATERIALIZED":
+			if !strings.Contains(settings, "materialized") {
+				settings += ", insert_allow_materialized_columns = 1"
+			}
+		}
+		value := name
+		if c := p.Table.column(have.Name); c != nil && have.InKey && have.Type != c.Type.String() {
+			value = "accurateCast(" + name + ", " + QuoteString(c.Type.String()) + ")"
+		}
+		names, values = append(names, name), append(values, value)
+	}
+	return "INSERT INTO " + rebuilt + " (" + strings.Join(names, ", ") + ") SETTINGS " + settings + " SELECT " + strings.Join(values, ", ") + " FROM " + table
+}
+
+// rebuiltEngine gives a replicated table of the same form a path of its own in Keeper, where the path does not
+// follow from the table already.
+func rebuiltEngine(engine string) string {
+	if !strings.HasPrefix(engine, "Replicated") || strings.Contains(engine, "{uuid}") || strings.Contains(engine, "{table}") {
+		return engine
+	}
+	for _, t := range tokens(engine) {
+		if t.kind == stringToken {
+			return engine[:t.start] + QuoteString(t.text+rebuiltSuffix) + engine[t.end:]
+		}
+	}
+	return engine
+}
