@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +32,7 @@ type address struct {
 
 	mu        sync.Mutex // guards what follows
 	awayUntil time.Time
-	settings  map[string]bool // those of insertSettings that the server knows; nil: not asked yet
+	settings  map[string]bool // those of ours that the server knows; nil: not asked yet
 }
 
 func openAddress(c *Config, name string) (*address, error) {
@@ -77,7 +78,7 @@ func (a *address) isAway() bool {
 	return time.Now().Before(a.awayUntil)
 }
 
-// known returns which of the settings the server knows. It asks once.
+// known returns which of our settings the server knows. It asks once.
 func (a *address) known(ctx context.Context) (map[string]bool, error) {
 	a.mu.Lock()
 	settings := a.settings
@@ -86,10 +87,10 @@ func (a *address) known(ctx context.Context) (map[string]bool, error) {
 		return settings, nil
 	}
 	var names []string
-	for _, setting := range insertSettings {
+	for _, setting := range slices.Concat(insertSettings, questionSettings) {
 		names = append(names, schema.QuoteString(setting.name))
 	}
-	rows, err := a.query(ctx, "SELECT name FROM system.settings WHERE name IN ("+strings.Join(names, ", ")+")")
+	rows, err := a.rows(ctx, answerSettings, "SELECT name FROM system.settings WHERE name IN ("+strings.Join(names, ", ")+")")
 	if err != nil {
 		return nil, err
 	}

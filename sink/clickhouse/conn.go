@@ -106,7 +106,20 @@ func (a *address) exec(ctx context.Context, statement string) error {
 
 // query runs a statement and returns its rows as text.
 func (a *address) query(ctx context.Context, statement string) ([][]string, error) {
-	text, err := a.run(ctx, answerSettings, statement)
+	known, err := a.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.rows(ctx, answering(known), statement)
+	if code, _ := exceptionCode(err); code == codeUnknownSetting {
+		a.forgetSettings() // the server is another than when it was asked
+	}
+	return rows, err
+}
+
+// rows runs a statement with these settings and returns its rows as text.
+func (a *address) rows(ctx context.Context, settings clickhouse.Settings, statement string) ([][]string, error) {
+	text, err := a.run(ctx, settings, statement)
 	if err != nil {
 		return nil, err
 	}

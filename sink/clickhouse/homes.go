@@ -66,25 +66,3 @@ func (s *Sink) choose(batch string) *address {
 	s.homes.set(batch, chosen)
 	return chosen
 }
-
-// misjudged are the tables of which a batch has spanned partitions: the partitions that we compute for them are
-// wrong, so that their batches are looked for in all.
-type misjudged struct {
-	mu     sync.Mutex
-	tables map[string]bool
-}
-
-func (m *misjudged) add(table string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.tables == nil {
-		m.tables = map[string]bool{}
-	}
-	m.tables[table] = true
-}
-
-func (m *misjudged) has(table string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.tables[table]
-}

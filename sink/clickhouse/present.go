@@ -87,7 +87,7 @@ func (s *Sink) countStatement(b *sink.Batch) string {
 // batch's id, a dash and a number.
 func (s *Sink) running(ctx context.Context, asked []*address, b *sink.Batch) (bool, error) {
 	prefix := b.ID() + "-"
-	statement := fmt.Sprintf("SELECT count() FROM system.processes WHERE startsWith(query_id, %s) AND match(substring(query_id, %d), '^[0-9]+$')",
+	statement := fmt.Sprintf("SELECT count() FROM system.processes WHERE startsWith(query_id, %s) AND match(substring(query_id, %d), '^[0-9]+w?$')",
 		schema.QuoteString(prefix), len(prefix)+1)
 	for _, a := range asked {
 		n, err := a.number(ctx, statement)

@@ -18,7 +18,8 @@ type Sink struct {
 	addresses []*address
 	frames    *framePool
 	homes     homes
-	misjudged misjudged
+	misjudged tableSet // of tables of which a batch has spanned partitions
+	wider     tableSet // of tables whose columns are wider than a batch's
 }
 
 var _ sink.Sink = (*Sink)(nil)
@@ -59,7 +60,7 @@ func (s *Sink) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error 
 	defer cancel()
 	table := b.Layout().Table()
 	to := s.choose(b.ID())
-	sent, err := s.insert(ctx, to, b, a)
+	sent, err := s.insertFitting(ctx, to, b, a)
 	if code, _ := exceptionCode(err); err == nil || code == codeInsertWasDeduplicated {
 		to.back()
 		return nil
@@ -82,14 +83,15 @@ func (s *Sink) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error 
 	return failure
 }
 
-// insert sends the batch to one server, and says whether any of it may have arrived.
-func (s *Sink) insert(ctx context.Context, to *address, b *sink.Batch, a sink.Attempt) (sent bool, err error) {
+// insert sends the batch to one server, and reports whether any of it may have arrived. With convert the server makes the
+// batch's columns those of the table, whatever becomes of the values.
+func (s *Sink) insert(ctx context.Context, to *address, b *sink.Batch, a sink.Attempt, convert bool) (sent bool, err error) {
 	known, err := to.known(ctx)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", to.name, err)
 	}
 	data := &body{batch: b, frames: s.frames}
-	ctx, cancel := context.WithCancel(context.WithValue(ctx, insertKey{}, s.parameters(known, a)))
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, insertKey{}, s.parameters(known, a, convert)))
 	// InsertFormat is experimental in the driver. It is called here and nowhere else.
 	err = to.conn.InsertFormat(ctx, "Native", insertStatement(b), data)
 	cancel() // what still writes the batch ends with the connection
