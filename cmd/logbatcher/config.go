@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,7 @@ func newConfigCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			warn(command.ErrOrStderr(), c)
 			routes, _ := c.Routes()
 			fmt.Fprintf(command.OutOrStdout(), "%s: no problem; %d routes\n", arguments[0], len(routes))
 			return nil
@@ -50,11 +52,12 @@ func newConfigShowCommand() *cobra.Command {
 		Use:   "show [FILE]",
 		Short: "Print the values in force, and where each came from",
 		Long: "Show prints the values that the service would use, defaults included, with where each came from. Secrets are " +
-			"hidden. Without a file it prints the defaults with environment variables and flags over them.",
+			"hidden. Without a file it reads the one that LOGBATCHER_CONFIG names, or prints the defaults with environment variables " +
+			"and flags over them.",
 		Args:         cobra.MaximumNArgs(1),
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, arguments []string) error {
-			path := ""
+			path := os.Getenv("LOGBATCHER_CONFIG")
 			if len(arguments) > 0 {
 				path = arguments[0]
 			}
@@ -62,6 +65,7 @@ func newConfigShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			warn(command.ErrOrStderr(), c)
 			return c.Print(command.OutOrStdout())
 		},
 	}
@@ -69,14 +73,14 @@ func newConfigShowCommand() *cobra.Command {
 	return command
 }
 
-// loadConfig loads a configuration for a command and prints its warnings.
+// loadConfig loads a configuration, with the environment and the command's flags over it.
 func loadConfig(ctx context.Context, command *cobra.Command, path string) (*config.Config, error) {
-	c, err := config.Load(ctx, path, os.Environ(), command.Flags())
-	if err != nil {
-		return nil, err
-	}
+	return config.Load(ctx, path, os.Environ(), command.Flags())
+}
+
+// warn prints what is not wrong with a configuration but should be known. The service logs it instead.
+func warn(out io.Writer, c *config.Config) {
 	for _, warning := range c.Warnings {
-		fmt.Fprintln(command.ErrOrStderr(), "warning: "+warning)
+		fmt.Fprintln(out, "warning: "+warning)
 	}
-	return c, nil
 }

@@ -78,6 +78,7 @@ func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
+	strict(root)
 	return exitStatus(ctx, root.ExecuteContext(ctx), errs)
 }
 

@@ -30,6 +30,7 @@ func newQueryCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		warn(command.ErrOrStderr(), cfg)
 		return query(command.Context(), cfg, arguments[0], format, command.OutOrStdout())
 	}
 	return command

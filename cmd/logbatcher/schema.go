@@ -32,6 +32,7 @@ func openTools(ctx context.Context, load loader, out io.Writer) (*tools, error) 
 	if err != nil {
 		return nil, err
 	}
+	warn(out, cfg)
 	t := &tools{config: cfg}
 	if t.routes, err = routesOf(cfg); err != nil {
 		return nil, err

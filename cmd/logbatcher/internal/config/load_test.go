@@ -70,20 +70,48 @@ func TestLoadPrecedence(t *testing.T) {
 	}
 }
 
-func TestWarnings(t *testing.T) {
+// TestForeignVariables has variables with our prefix that are not settings: those of the program itself and of Kubernetes are
+// let be, all others are errors.
+func TestForeignVariables(t *testing.T) {
 	c, err := Load(t.Context(), "", []string{
-		"LOGBATCHER_COLOO=x", "LOGBATCHER_TEST_X=1", "LOGBATCHER_CHDB_LIBRARY=/x", "LOGBATCHER_ENGINE=x", "LOGBATCHER_ENGINE_LOG=x",
-		"LOGBATCHER_CONFIG=y", "LOGBATCHER_SOMETHING_OF_OTHERS=1",
+		"LOGBATCHER_TEST_X=1", "LOGBATCHER_CHDB_LIBRARY=/x", "LOGBATCHER_ENGINE=x", "LOGBATCHER_ENGINE_LOG=x", "LOGBATCHER_CONFIG=y",
+		"LOGBATCHERS=x", "logbatcher_colo=x",
 	}, nil)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(c.Warnings) > 0 {
+		t.Errorf("got %v", err)
 	}
-	want := []string{
-		"unknown environment variable LOGBATCHER_COLOO; did you mean LOGBATCHER_COLO?",
-		"unknown environment variable LOGBATCHER_SOMETHING_OF_OTHERS",
+	for _, links := range [][]string{
+		{
+			"LOGBATCHER_SERVICE_HOST=10.0.0.7", "LOGBATCHER_SERVICE_PORT=4320", "LOGBATCHER_SERVICE_PORT_GRPC=4320", "LOGBATCHER_SERVICE_PORT_HTTP_2=4321",
+			"LOGBATCHER_PORT=tcp://10.0.0.7:4320", "LOGBATCHER_PORT_4320_TCP=tcp://10.0.0.7:4320", "LOGBATCHER_PORT_4320_TCP_PROTO=tcp",
+			"LOGBATCHER_PORT_4320_TCP_PORT=4320", "LOGBATCHER_PORT_4320_TCP_ADDR=10.0.0.7",
+		},
+		{"LOGBATCHER_METRICS_SERVICE_HOST=fd00::7", "LOGBATCHER_METRICS_PORT=udp://[fd00::7]:53", "LOGBATCHER_METRICS_PORT_53_UDP_ADDR=fd00::7"},
+	} {
+		c, err := Load(t.Context(), "", links, nil)
+		if err != nil || len(c.Warnings) != 1 {
+			t.Fatalf("got %v", err)
+		}
+		for _, link := range links {
+			if name, _, _ := strings.Cut(link, "="); !strings.Contains(c.Warnings[0], name) {
+				t.Errorf("%s is not in %q", name, c.Warnings[0])
+			}
+		}
 	}
-	if !reflect.DeepEqual(c.Warnings, want) {
-		t.Errorf("got %q", c.Warnings)
+	for _, test := range []struct{ variable, want string }{
+		{"LOGBATCHER_COLOO=x", "environment variable LOGBATCHER_COLOO: unknown variable; did you mean LOGBATCHER_COLO?"},
+		{"LOGBATCHER_SOMETHING_OF_OTHERS=secret", "environment variable LOGBATCHER_SOMETHING_OF_OTHERS: unknown variable; those of LogBatcher are named"},
+		{"LOGBATCHER_ENGINE_LOGS=1", "LOGBATCHER_ENGINE_LOGS: unknown variable"},
+		{"LOGBATCHER_PORT=4320", "LOGBATCHER_PORT: unknown variable"},
+		{"LOGBATCHER_SERVICE_HOST=logs.example", "LOGBATCHER_SERVICE_HOST: unknown variable"},
+		{"LOGBATCHER_SERVICE_PORT=", "LOGBATCHER_SERVICE_PORT: unknown variable"},
+		{"LOGBATCHER_LISTEN_GRCP_PORT=4320", "LOGBATCHER_LISTEN_GRCP_PORT: unknown variable"},
+		{"LOGBATCHER_=1", "LOGBATCHER_: unknown variable"},
+	} {
+		_, err := Load(t.Context(), "", []string{test.variable}, nil)
+		if err == nil || !strings.HasPrefix(err.Error(), "environment variable ") || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: got %v, want %s", test.variable, err, test.want)
+		}
 	}
 }
 

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// TestMistypedCommandLines has every word and flag that is not known fail and be named, with what was probably meant.
+func TestMistypedCommandLines(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"sned", `unknown command "sned" for "logbatcher"; did you mean send?`},
+		{"config chekc", `unknown command "chekc" for "logbatcher config"; did you mean check?`},
+		{"config chekc f.yaml", `did you mean check?`},
+		{"config ./f.yaml", `unknown command "./f.yaml" for "logbatcher config"; it is one of check, show`},
+		{"schema plann", `unknown command "plann" for "logbatcher schema"; did you mean plan?`},
+		{"retention rnu", `did you mean run?`},
+		{"engine instal", `did you mean install?`},
+		{"completion bsh", `did you mean bash?`},
+		{"help conifg", `did you mean config?`},
+		{"help config chekc", `unknown command "chekc" for "logbatcher config"; did you mean check?`},
+		{"", `a command is missing after "logbatcher"; it is one of completion, config`},
+		{"config", `a command is missing after "logbatcher config"; it is one of check, show`},
+		{"schema", "it is one of apply, plan"},
+		{"serve --shards.lingr 5s", "unknown flag: --shards.lingr; did you mean --shards.linger?"},
+		{"config check f.yaml --shards.lingr=5s", "did you mean --shards.linger?"},
+		{"send --addres x f", "did you mean --address?"},
+		{"serve --colourful", `unknown flag: --colourful; "logbatcher serve --help" lists the flags`},
+		{"serve -x", "unknown shorthand flag: 'x' in -x"},
+		{"serve f.yaml", `unknown command "f.yaml" for "logbatcher serve"`},
+		{"serve -- f.yaml", `unknown command "f.yaml"`},
+		{"config check a b", "accepts 1 arg(s), received 2"},
+		{"config show a b", "accepts at most 1 arg(s), received 2"},
+		{"query a b", "accepts 1 arg(s), received 2"},
+	} {
+		status, out, errs := command(t, "", strings.Fields(test.line)...)
+		if status != exitError || out != "" || !strings.Contains(errs, test.want) {
+			t.Errorf("%q: exit status %d, printed %.100q, complained %q; want %d and %q", test.line, status, out, errs, exitError, test.want)
+		}
+	}
+	for _, line := range []string{"--help", "help", "help config check", "config --help", "config check --help", "completion bash"} {
+		if status, out, errs := command(t, "", strings.Fields(line)...); status != exitOK || out == "" || errs != "" {
+			t.Errorf("%q: exit status %d, complained %q", line, status, errs)
+		}
+	}
+}
+
+// TestCommandsRefuseArguments has every command that does not take files refuse words that it has no use for.
+func TestCommandsRefuseArguments(t *testing.T) {
+	takesAny := []string{"logbatcher send", "logbatcher help"}
+	var visit func(*cobra.Command)
+	visit = func(c *cobra.Command) {
+		for _, below := range c.Commands() {
+			visit(below)
+		}
+		if !slices.Contains(takesAny, c.CommandPath()) && c.ValidateArgs([]string{"one", "two", "three"}) == nil {
+			t.Errorf("%q takes any arguments", c.CommandPath())
+		}
+	}
+	root := newRootCommand()
+	strict(root)
+	visit(root)
+}
