@@ -19,6 +19,9 @@ var ErrClosed = errors.New("the producer is closed")
 // ErrGaveUp is what Run's error wraps when Config.GiveUpAfter has passed.
 var ErrGaveUp = errors.New("gave up")
 
+// farewell is how long Run waits, once everything is committed, for the server to end the stream that was half-closed.
+const farewell = 5 * time.Second
+
 // logInterval is the least time between two log lines while no stream gets anything committed.
 const logInterval = time.Minute
 
@@ -34,17 +37,18 @@ type Producer struct {
 	window    window
 	closing   bool
 	running   bool
-	failed    error             // why Run ended, if it did
-	changed   chan struct{}     // closed and replaced whenever something above changes
-	letters   map[letter]uint64 // dead letters reported, with their last sequence, until that is committed
-	cutBytes  int               // limits.cutBytes
-	warned    bool              // the log has it that streams fail
-	doubtful  uint64            // requests sent again to an instance that did not know the epoch
-	streams   int               // opened and welcomed so far
-	welcomed  bool              // a stream is open
-	commits   uint64            // how often the watermark moved
-	since     time.Time         // of the last progress
-	lastError error             // why the last stream ended
+	cancel    context.CancelFunc // ends Run; nil before it
+	failed    error              // why Run ended, if it did
+	changed   chan struct{}      // closed and replaced whenever something above changes
+	letters   map[letter]uint64  // dead letters reported, with their last sequence, until that is committed
+	cutBytes  int                // limits.cutBytes
+	warned    bool               // the log has it that streams fail
+	doubtful  uint64             // requests sent again to an instance that did not know the epoch
+	streams   int                // opened and welcomed so far
+	welcomed  bool               // a stream is open
+	commits   uint64             // how often the watermark moved
+	since     time.Time          // of the last progress
+	lastError error              // why the last stream ended
 }
 
 // letter tells dead letters apart.
@@ -113,12 +117,24 @@ func (p *Producer) Send(ctx context.Context, entries []*logbatcherv1.Entry) erro
 	}
 }
 
-// Close ends sending. Run returns once everything is committed. Close does not wait for it.
+// Close ends sending. Run returns once everything is committed, which it is where nothing was sent. Close does not wait for it.
 func (p *Producer) Close() {
 	p.mu.Lock()
 	p.closing = true
+	p.endLocked()
 	p.notifyLocked()
 	p.mu.Unlock()
+}
+
+// endLocked ends Run once everything is committed after Close: at once where no stream is open, else after the farewell.
+func (p *Producer) endLocked() {
+	switch {
+	case !p.closing || !p.window.empty() || p.cancel == nil:
+	case p.welcomed:
+		time.AfterFunc(farewell, p.cancel)
+	default:
+		p.cancel()
+	}
 }
 
 // Statistics is what a producer has done so far.
@@ -126,8 +142,9 @@ type Statistics struct {
 	// Sent is the last sequence sent, Committed the watermark, both of the current epoch. A server with smaller limits makes the
 	// producer begin a new one.
 	Sent, Committed uint64
-	// Streams is how many streams were opened.
+	// Streams is how many streams were opened. Open is whether one is.
 	Streams int
+	Open    bool
 	// Doubtful counts requests that were sent again to an instance that did not know what an earlier one had stored: their
 	// entries may be stored twice.
 	Doubtful uint64
@@ -137,7 +154,7 @@ type Statistics struct {
 func (p *Producer) Statistics() Statistics {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Statistics{Sent: p.window.last, Committed: p.window.committed, Streams: p.streams, Doubtful: p.doubtful}
+	return Statistics{Sent: p.window.last, Committed: p.window.committed, Streams: p.streams, Open: p.welcomed, Doubtful: p.doubtful}
 }
 
 // Run streams until Close was called and everything is committed. It opens a new stream whenever one ends otherwise. It returns
@@ -149,7 +166,10 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		p.mu.Unlock()
 		return errors.New("run: the producer was run before")
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
 	p.running, p.since = true, time.Now()
+	p.cancel = func() { cancel(nil) }
+	p.endLocked()
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
@@ -161,7 +181,6 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		p.mu.Unlock()
 	}()
 
-	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer cancel(nil)
@@ -172,14 +191,15 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 	wait := backoff{min: p.config.MinBackoff, max: p.config.MaxBackoff}
 	var logged time.Time
 	for {
+		if p.done() {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		began, commits := time.Now(), p.progress()
 		err := p.stream(ctx)
-		switch {
-		case p.done():
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, errAgain):
+		if ctx.Err() != nil || p.done() || errors.Is(err, errAgain) {
 			continue
 		}
 		if err != nil {
@@ -204,7 +224,6 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
 	}
 }
@@ -277,6 +296,7 @@ func (p *Producer) advance(committed uint64) error {
 	}
 	p.commits++
 	p.since = time.Now()
+	p.endLocked()
 	p.notifyLocked()
 	p.mu.Unlock()
 	p.tell(func() { p.config.OnCommitted(passed) })
@@ -291,6 +311,7 @@ func (p *Producer) refuse(left []tooLarge) {
 	p.mu.Lock()
 	watermark := p.window.committed
 	p.since = time.Now()
+	p.endLocked()
 	p.notifyLocked()
 	p.mu.Unlock()
 	p.tell(func() {

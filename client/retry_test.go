@@ -236,3 +236,67 @@ func TestRetryDelayIsHeeded(t *testing.T) {
 		t.Errorf("a status without RetryInfo asks for %v", delay)
 	}
 }
+
+// TestCloseWithNothingLeft ends producers that have nothing to wait for, whatever their server does.
+func TestCloseWithNothingLeft(t *testing.T) {
+	closing := func(t *testing.T, conn grpc.ClientConnInterface, before func(*Producer)) {
+		t.Helper()
+		var l ledger
+		p, err := NewProducer(conn, l.config("close"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(t.Context()) }()
+		before(p)
+		began := time.Now()
+		p.Close()
+		if err := <-ended; err != nil || time.Since(began) > farewell {
+			t.Errorf("Run ended after %v with %v", time.Since(began), err)
+		}
+	}
+	silent := func(context.Context) (net.Conn, error) { return nil, errors.New("connection refused") }
+	t.Run("before Run", func(t *testing.T) {
+		p, err := NewProducer(connect(t, silent), DefaultConfig("close"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+		if err := p.Run(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := p.Run(t.Context()); err == nil {
+			t.Error("Run can be called twice")
+		}
+	})
+	t.Run("in a pause", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			closing(t, connect(t, silent), func(*Producer) { synctest.Wait() })
+		})
+	})
+	t.Run("before the welcome", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			conn := serve(t, func(_ int, _ *logbatcherv1.Open, s serverStream) error { <-s.Context().Done(); return nil })
+			closing(t, conn, func(*Producer) { synctest.Wait() })
+		})
+	})
+	t.Run("the server does not end the stream", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			conn := serve(t, func(_ int, _ *logbatcherv1.Open, s serverStream) error {
+				_ = s.Send(&logbatcherv1.IngestStreamResponse{Welcome: &logbatcherv1.Welcome{Epoch: 1}})
+				if _, err := s.Recv(); err != nil {
+					return err
+				}
+				_ = s.Send(&logbatcherv1.IngestStreamResponse{CommittedSequence: 1})
+				<-s.Context().Done()
+				return nil
+			})
+			closing(t, conn, func(p *Producer) {
+				if err := p.Send(t.Context(), bodies("a")); err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+			})
+		})
+	})
+}
