@@ -38,7 +38,7 @@ type batchSeen struct {
 	at               time.Time
 }
 
-func (s *scripted) Deliver(ctx context.Context, b *sink.Batch, _ time.Duration, _ <-chan struct{}) (sink.Outcome, error) {
+func (s *scripted) Deliver(ctx context.Context, b *sink.Batch, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
 	s.mu.Lock()
 	s.batches = append(s.batches, batchSeen{
 		table: b.Layout().Table().Name, partition: b.Partition().ID, rows: b.Rows(), origins: b.Origins(), at: time.Now(),

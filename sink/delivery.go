@@ -160,18 +160,24 @@ func (e *UnsettledError) Error() string {
 // Unwrap returns the context's error.
 func (e *UnsettledError) Unwrap() error { return e.Err }
 
+// Limits says when a batch that can't be settled is given up. The zero value never gives up.
+type Limits struct {
+	// HoldFor is how long a batch is held where an operator has to act.
+	HoldFor time.Duration
+}
+
 // Deliver returns when every row of b is settled. The error is not nil only when ctx ended first;
 // it is an *UnsettledError, and the outcome has the rows that were settled all the same. Deliver blocks
-// while the table's inserts in flight are at their limit. HoldFor is how long the batch is held where an
-// operator has to act; 0 is for ever. When drain is closed the batch is tried once more at once, and then with
+// while the table's inserts in flight are at their limit. Limits says when the
+// batch is given up. When drain is closed the batch is tried once more at once, and then with
 // ordinary pauses until ctx ends. The batch stays the caller's; nothing keeps it, or runs, after Deliver has returned.
-func (d *Delivery) Deliver(ctx context.Context, b *Batch, holdFor time.Duration, drain <-chan struct{}) (Outcome, error) {
+func (d *Delivery) Deliver(ctx context.Context, b *Batch, limits Limits, drain <-chan struct{}) (Outcome, error) {
 	if b.Rows() == 0 {
 		return Outcome{}, nil
 	}
 	table := b.Layout().Table()
 	one := &delivery{
-		Delivery: d, root: b, table: d.watch(table.FullName()), holdFor: holdFor,
+		Delivery: d, root: b, table: d.watch(table.FullName()), limits: limits,
 		patience: patience{drain: drain},
 	}
 	d.metrics.batchRows.WithLabelValues(one.table.name).Observe(float64(b.Rows()))
@@ -183,7 +189,7 @@ type delivery struct {
 	*Delivery
 	root     *Batch
 	table    *tableWatch
-	holdFor  time.Duration
+	limits   Limits
 	patience patience
 
 	outcome Outcome

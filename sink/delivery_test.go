@@ -48,7 +48,7 @@ func (b *bench) deliver(t *testing.T, rows uint64) sink.Outcome {
 
 func (b *bench) deliverHolding(t *testing.T, rows uint64, holdFor time.Duration) sink.Outcome {
 	t.Helper()
-	outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, rows)...), holdFor, nil)
+	outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, rows)...), sink.Limits{HoldFor: holdFor}, nil)
 	if err != nil {
 		t.Fatalf("deliver: %v", err)
 	}
@@ -316,7 +316,7 @@ func TestDrainTriesOnceMoreAtOnce(t *testing.T) {
 		drain := make(chan struct{})
 		start := time.Now()
 		time.AfterFunc(time.Second, func() { close(drain) })
-		outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", 1, 2), 0, drain)
+		outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", 1, 2), sink.Limits{}, drain)
 		if err != nil || outcome.Committed != 2 {
 			t.Fatalf("outcome %+v, %v", outcome, err)
 		}
@@ -334,7 +334,7 @@ func TestDrainEndsWithTheDeadline(t *testing.T) {
 		close(drain)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		_, err := b.delivery.Deliver(ctx, b.maker.Batch(t, "batch", 1, 2, 3), 0, drain)
+		_, err := b.delivery.Deliver(ctx, b.maker.Batch(t, "batch", 1, 2, 3), sink.Limits{}, drain)
 		var unsettled *sink.UnsettledError
 		if !errors.As(err, &unsettled) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("error %v, want *UnsettledError because of the deadline", err)
@@ -396,7 +396,7 @@ func TestPartlyPresentIsHeldAndNeverSentAgain(t *testing.T) {
 		time.AfterFunc(time.Millisecond/2, func() {
 			b.memory.RemoveRows("logs.numbered", func(r sinktest.Row) bool { return r.Number() < 4 })
 		})
-		outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...), time.Hour, nil)
+		outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...), sink.Limits{HoldFor: time.Hour}, nil)
 		if err != nil || outcome.Committed != 0 || len(outcome.DeadLettered) != 1 || outcome.DeadLettered[0].Rows != 10 {
 			t.Fatalf("outcome %+v, %v; want all rows in the dead-letter queue after the hour", outcome, err)
 		}

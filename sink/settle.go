@@ -274,5 +274,5 @@ func (v *delivery) hold(ctx context.Context, p *piece, failure *Error) (*verdict
 }
 
 func (v *delivery) heldTooLong(s *settling) bool {
-	return v.holdFor > 0 && !s.heldSince.IsZero() && time.Since(s.heldSince) >= v.holdFor
+	return v.limits.HoldFor > 0 && !s.heldSince.IsZero() && time.Since(s.heldSince) >= v.limits.HoldFor
 }
