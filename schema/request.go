@@ -1,6 +1,9 @@
 package schema
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Request is a producer's request on its way from the server into batches: entries that
 // are valid until Release is called, and the two calls that end its life.
@@ -13,11 +16,15 @@ type Request struct {
 	Sequence uint64
 	// Received is when the server received it. Its shard ids follow from this.
 	Received time.Time
+	// Size is how many bytes the request has as it was sent.
+	Size int
 	// Entries are views into the receive buffer. An entry that the server refused
 	// is not among them: Index says which place in the request each one had.
 	Entries []Entry
 	// Index has the place in the producer's request of each of Entries. Nil: the same place.
 	Index []uint32
+	// Decoder makes Entries. Nil: Entries is all there is, and stays.
+	Decoder Decoder
 	// Bytes is the memory that the request occupies until it is released: buffer and views.
 	Bytes int
 	// Release gives the receive buffer back. It is called once, when nothing reads Entries
@@ -26,6 +33,18 @@ type Request struct {
 	// Settled is called once, when every row of the request is committed, dead-lettered or
 	// refused. It must not block. It may be called by any goroutine.
 	Settled func(*Outcome)
+}
+
+// Decoder makes a request's Entries, Index and Bytes. A request whose entries would take too much memory together has them in
+// several pieces, of which one is there at a time. A request that is given to the Router has its first piece.
+type Decoder interface {
+	// Next makes the next piece and reports true, or leaves the last one and reports false.
+	Next() bool
+	// Suspend gives back the entries and what the budget has granted: a request that waits must not keep memory from others.
+	Suspend()
+	// Resume makes the first piece again. After Suspend it blocks until the budget has granted the memory, and returns an error
+	// when ctx ends first.
+	Resume(ctx context.Context) error
 }
 
 // Place returns the place that entry i of Entries had in the producer's request.

@@ -79,41 +79,59 @@ func newMemory() *memory {
 	return &memory{buffers: newBytePool(), decoders: sync.Pool{New: func() any { return new(decoder) }}}
 }
 
-// arena holds the views of one request. An entry's attributes lie together in one chunk.
+// arena holds the views of one piece of a request. An entry's attributes lie together in one chunk.
 type arena struct {
 	memory  *memory
 	entries *[]schema.Entry
 	chunks  []*[]schema.Attribute
-	// index has the places of the entries, once one of them was refused.
+	// index has the places of the entries, once one of them is not the place in entries.
 	index []uint32
-	// chunk is the size of a chunk; attributeBytes is what the chunks may occupy together.
-	chunk, attributeBytes int
+	// maxEntries is how many entries a piece may have. chunk is the size of a chunk; attributeBytes is what the chunks may occupy
+	// together.
+	maxEntries, chunk, attributeBytes int
 }
 
-// plan returns an arena for a request of that many bytes and entries, and the memory that it may take. Its
-// chunks get four times the bytes of the request, which is enough unless attributes have less than twelve bytes each.
-func (m *memory) plan(requestBytes, entries int) (a arena, bytes int) {
+// The views that a request's bytes pay for. One with more of them, in shorter entries or attributes, is decoded piece by piece.
+const (
+	// minPieceEntries is how many entries a piece may have whatever the request's bytes.
+	minPieceEntries = 4096
+	// entryBytesPaid and attributeBytesPaid are the bytes of views to a byte of the request: enough unless entries have less than some 60
+	// bytes on average, or attributes less than 24.
+	entryBytesPaid     = 4
+	attributeBytesPaid = 2
+	// minAttributeBytes is the least that an attribute has in an entry: tags, lengths and a key.
+	minAttributeBytes = 5
+)
+
+// plan returns an arena for a request of that many bytes and entries, and the memory that it may take.
+func (m *memory) plan(c *Config, requestBytes, entries int) (a arena, bytes int) {
 	a = arena{memory: m, chunk: min(slabCap(requestBytes/32), maxChunk)}
-	a.attributeBytes = 4*requestBytes + a.chunk*attributeSize
-	return a, slabCap(entries)*(entrySize+placeSize) + a.attributeBytes
+	a.maxEntries = min(entries, max(minPieceEntries, entryBytesPaid*requestBytes/entrySize))
+	// Any one entry fits into an empty arena.
+	largest := slabCap(min(c.MaxEntryAttributes, requestBytes/minAttributeBytes))
+	a.attributeBytes = attributeBytesPaid*requestBytes + max(a.chunk, largest)*attributeSize
+	return a, slabCap(a.maxEntries)*(entrySize+placeSize) + a.attributeBytes
 }
 
-// planExact is plan for a request whose attributes have been counted.
-func (m *memory) planExact(requestBytes, entries, attributes, maxEntryAttributes int) (a arena, bytes int) {
-	a, _ = m.plan(requestBytes, entries)
-	// A chunk is left for the next when an entry's attributes don't fit any more, so any two neighbours together hold more than the
-	// first has room for: all chunks but the last have room for less than twice the attributes.
-	chunk := max(a.chunk, slabCap(min(attributes, maxEntryAttributes)))
-	a.attributeBytes = (2*attributes + 2*chunk) * attributeSize
-	return a, slabCap(entries)*(entrySize+placeSize) + a.attributeBytes
+// RequestMemory returns the most that one request may occupy while it is decoded.
+func (c *Config) RequestMemory() int {
+	_, views := (*memory)(nil).plan(c, c.MaxRequestBytes, c.MaxRequestEntries)
+	return slabCap(c.MaxRequestBytes) + views
 }
 
-// begin takes the memory for the entries.
-func (a *arena) begin(entries int) {
+// begin takes the memory for a piece of which the first entry has a place in the request.
+func (a *arena) begin(entries, place int) {
+	entries = min(entries, a.maxEntries)
 	if entries > 0 {
 		a.entries = a.memory.entries.get(entries)
 	}
+	if place > 0 {
+		a.index = make([]uint32, 0, entries)
+	}
 }
+
+// full reports whether the piece has all the entries that it may have.
+func (a *arena) full() bool { return a.entries != nil && len(*a.entries) >= a.maxEntries }
 
 // took notes that the entry at the place is the latest of entries.
 func (a *arena) took(place int) {

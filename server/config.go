@@ -181,12 +181,6 @@ func (c *Config) positives() []namedValue {
 	}
 }
 
-// MemoryOutsideBudget returns the bytes that streams may hold beside the budget: each one request that
-// waits for the budget, and one window of what it has sent beyond that.
-func (c *Config) MemoryOutsideBudget() int64 {
-	return int64(c.MaxStreams) * int64(c.receiveBytes()+c.StreamWindowBytes)
-}
-
 // receiveBytes is what gRPC lets pass. It is a little above MaxRequestBytes: gRPC ends a
 // stream that goes beyond with a text of its own, and who is only a little above should read which bound it was.
 func (c *Config) receiveBytes() int { return c.MaxRequestBytes + c.MaxEntryBytes }

@@ -43,34 +43,43 @@ type decoder struct {
 	arena   *arena
 }
 
-// errArenaFull says that a request has more attributes than were planned for.
+// errArenaFull is returned for an entry for which a piece has no room left.
 var errArenaFull = errors.New("the arena is full")
 
-// decode makes views of the entries of an encoded request, whose outline is o, in the arena, and
-// returns what is wrong with those that it left out. The views alias data.
-func (d *decoder) decode(data []byte, o *outline) ([]schema.Refusal, error) {
-	d.arena.begin(o.entries)
+// cut is where a piece of a request begins: a byte of it, and how many entries lie before.
+type cut struct{ at, place int }
+
+// decode makes views of the entries of an encoded request, whose outline is o, in the arena: of those from a place on, as many as
+// fit. It returns where the next piece begins and what is wrong with the entries that it left out. The views alias data.
+func (d *decoder) decode(data []byte, o *outline, from cut) (cut, []schema.Refusal, error) {
+	d.arena.begin(o.entries-from.place, from.place)
 	var refusals []schema.Refusal
-	place := 0
-	err := eachField(data, func(number protowire.Number, _ int, value []byte, _ uint64) error {
-		if number != fieldEntries {
-			return nil
+	next := from
+	err := eachField(data[from.at:], func(number protowire.Number, at int, value []byte, _ uint64) error {
+		if number == fieldEntries {
+			if d.arena.full() {
+				return errArenaFull
+			}
+			refusal, err := d.entry(value)
+			if err != nil {
+				return err
+			}
+			if refusal != nil {
+				refusal.Index = uint32(next.place)
+				refusals = append(refusals, *refusal)
+				d.arena.skip(next.place)
+			} else {
+				d.arena.took(next.place)
+			}
+			next.place++
 		}
-		refusal, err := d.entry(value)
-		if err != nil {
-			return err
-		}
-		if refusal != nil {
-			refusal.Index = uint32(place)
-			refusals = append(refusals, *refusal)
-			d.arena.skip(place)
-		} else {
-			d.arena.took(place)
-		}
-		place++
+		next.at = from.at + at + len(value)
 		return nil
 	})
-	return refusals, err
+	if err == errArenaFull {
+		err = nil
+	}
+	return next, refusals, err
 }
 
 // entry adds a view of one encoded entry to the arena, or says why not.

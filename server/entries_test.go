@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,7 +42,7 @@ var testReceived = time.Unix(1_700_000_000, 42)
 func decodeBytes(t testing.TB, in *intake, data []byte, values defaults) (*request, error) {
 	t.Helper()
 	f := &frame{data: mem.BufferSlice{mem.SliceBuffer(data)}}
-	r, err := in.admit(t.Context(), f, testReceived)
+	r, err := in.admit(t.Context(), f, testReceived, noWaits{})
 	if err != nil {
 		return nil, err
 	}
@@ -270,6 +271,35 @@ func withReceived(d defaults) defaults {
 	return d
 }
 
+// However few bytes entries and attributes have, no request needs more than RequestMemory says.
+func TestRequestMemory(t *testing.T) {
+	entry := &pb.Entry{}
+	for range 1000 {
+		entry.Attributes = append(entry.Attributes, &pb.Attribute{Key: "k"})
+	}
+	dense := &pb.IngestStreamRequest{}
+	for range 830 {
+		dense.Entries = append(dense.Entries, entry)
+	}
+	in, budget := testIntake(t, func(c *Config) { c.MaxRequestBytes, c.MaxRequestEntries = 5<<20, 1_000_000 })
+	for name, m := range map[string]*pb.IngestStreamRequest{"attributes": dense, "entries": {Entries: make([]*pb.Entry, 1_000_000)}} {
+		for i := range m.Entries {
+			if m.Entries[i] == nil {
+				m.Entries[i] = &pb.Entry{}
+			}
+		}
+		r := decodeRequest(t, in, m, defaults{})
+		entries := 0
+		for more := true; more; more = r.Next() {
+			entries += len(r.Entries)
+		}
+		if _, peak := budget.now(); entries != len(m.Entries) || peak > in.config.RequestMemory() {
+			t.Errorf("%s: %d entries in %d bytes, want %d in at most %d", name, entries, peak, len(m.Entries), in.config.RequestMemory())
+		}
+		r.free()
+	}
+}
+
 // What a few bytes on the wire become in memory is charged before it is decoded.
 func TestDenseRequestsAreCharged(t *testing.T) {
 	var entries []*pb.Entry
@@ -285,16 +315,42 @@ func TestDenseRequestsAreCharged(t *testing.T) {
 		"attributes": {Entries: entries}, "entries": {Entries: make10000()}, "refused": {Entries: refused10000()}, "one": {Entries: entriesOf("x")}, "none": {},
 	} {
 		r := decodeRequest(t, in, m, defaults{})
-		used, _ := budget.now()
-		held := cap(*r.buffer) + r.arena.bytes()
-		if used != r.Bytes || held > used {
-			t.Errorf("%s: charged %d, Bytes %d, holds %d", name, used, r.Bytes, held)
+		places, attributes := make([]bool, len(m.Entries)), 0
+		for more := true; more; more = r.Next() {
+			used, _ := budget.now()
+			if held := cap(*r.buffer) + r.arena.bytes(); used != r.Bytes || held > used {
+				t.Errorf("%s: charged %d, Bytes %d, holds %d", name, used, r.Bytes, held)
+			}
+			for i := range r.Entries {
+				if places[r.Place(i)] {
+					t.Errorf("%s: place %d twice", name, r.Place(i))
+				}
+				places[r.Place(i)] = true
+				attributes += len(r.Entries[i].Attributes)
+			}
 		}
-		if len(r.Entries)+len(r.refusals) != len(m.Entries) {
-			t.Errorf("%s: %d entries, %d refusals of %d", name, len(r.Entries), len(r.refusals), len(m.Entries))
+		for i := range r.refusals {
+			if places[r.refusals[i].Index] {
+				t.Errorf("%s: place %d is refused and taken, or refused twice", name, r.refusals[i].Index)
+			}
+			places[r.refusals[i].Index] = true
 		}
-		if name == "attributes" && len(r.Entries[3999].Attributes) != 12 {
-			t.Errorf("%d attributes", len(r.Entries[3999].Attributes))
+		if at := slices.Index(places, false); at >= 0 {
+			t.Errorf("%s: entry %d is neither taken nor refused", name, at)
+		}
+		if name == "attributes" && attributes != 4000*12 {
+			t.Errorf("%d attributes", attributes)
+		}
+		// Suspended, it holds nothing; and what comes after is the same again.
+		r.Suspend()
+		if used, _ := budget.now(); used != 0 {
+			t.Errorf("%s: %d bytes charged while suspended", name, used)
+		}
+		if err := r.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Entries) > 0 && len(r.Entries) > 0 && r.Place(0) > uint32(len(r.refusals)) {
+			t.Errorf("%s: resumed at place %d", name, r.Place(0))
 		}
 		r.free()
 		if used, _ := budget.now(); used != 0 {
@@ -376,7 +432,7 @@ func BenchmarkDecode(b *testing.B) {
 			before := cpuTime()
 			for b.Loop() {
 				f := &frame{data: mem.BufferSlice{mem.SliceBuffer(data)}}
-				r, err := in.admit(b.Context(), f, testReceived)
+				r, err := in.admit(b.Context(), f, testReceived, noWaits{})
 				if err == nil {
 					err = r.decode(b.Context(), &values)
 				}

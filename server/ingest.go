@@ -108,11 +108,13 @@ type delivery struct {
 	epoch   uint64
 	// waiting is called when the Router begins to wait.
 	waiting func(cause schema.WaitCause, table string)
+	// defaults hold for the entries.
+	defaults *defaults
 	// outcome takes what became of the request, in place of the producer's outbox. Nil: the outbox.
 	outcome func(*schema.Outcome)
 }
 
-// route accepts a decoded request for its producer and hands it to the Router. The request is freed where the Router has not taken it.
+// route accepts a request for its producer, decodes it and hands it to the Router. The request is freed where the Router has not taken it.
 func (in *ingest) route(ctx context.Context, d delivery, r *request) (accepted, error) {
 	p := d.producer
 	a, err := p.accept(ctx, d.session, d.epoch, r.outline.sequence, r.sum)
@@ -123,6 +125,11 @@ func (in *ingest) route(ctx context.Context, d delivery, r *request) (accepted, 
 	taken := false
 	defer func() { p.routed(taken) }() // whatever happens, or the producer could never open again
 
+	if err := r.decode(ctx, d.defaults); err != nil {
+		r.free()
+		return a, err
+	}
+	r.Decoder = r
 	r.Producer, r.Epoch, r.Sequence = p.id, a.epoch, a.sequence
 	refusals, received := r.refusals, r.Received
 	r.Settled = func(o *schema.Outcome) {
@@ -134,7 +141,7 @@ func (in *ingest) route(ctx context.Context, d delivery, r *request) (accepted, 
 		p.settle(a.epoch, a.sequence, nil, nil) // first, or the answer would not have the watermark that it stands for
 		d.outcome(o)
 	}
-	if len(r.Entries) == 0 {
+	if len(r.Entries) == 0 && !r.pieces {
 		taken = true
 		r.count()
 		r.free()

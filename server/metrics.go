@@ -10,7 +10,7 @@ type metrics struct {
 	streams                  prometheus.Gauge
 	producers                prometheus.Gauge
 	lag                      prometheus.Gauge
-	throttled                *prometheus.CounterVec
+	throttled                *waited
 	drains                   *prometheus.CounterVec
 	commitSeconds            prometheus.Histogram
 	forgottenProducers       prometheus.Counter
@@ -41,9 +41,8 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		streams:   gauge("logbatcher_open_streams", "Ingest streams and unary calls that are open."),
 		producers: gauge("logbatcher_known_producers", "Producers whose watermark is kept, anonymous ones excluded."),
 		lag:       gauge("logbatcher_watermark_lag_requests", "Requests that are accepted and not below their producer's committed watermark."),
-		throttled: counterBy("cause", "logbatcher_throttled_seconds_total",
-			"Seconds that streams spent waiting instead of reading, by cause."),
-		drains: counterBy("reason", "logbatcher_drains_total", "Streams that were told to drain, by reason."),
+		throttled: newWaited(),
+		drains:    counterBy("reason", "logbatcher_drains_total", "Streams that were told to drain, by reason."),
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "logbatcher_commit_seconds", Help: "Seconds from the receipt of a request until all of it was committed, dead-lettered or refused.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 12),

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -116,21 +115,4 @@ func countAttributes(entry []byte) (int, error) {
 		}
 	}
 	return count, nil
-}
-
-// countAllAttributes counts the attributes of all entries of an encoded request.
-func countAllAttributes(data []byte) (int, error) {
-	count := 0
-	err := eachField(data, func(number protowire.Number, at int, value []byte, _ uint64) error {
-		if number != fieldEntries {
-			return nil
-		}
-		n, err := countAttributes(value)
-		if err != nil {
-			return fmt.Errorf("entry at byte %d: %w", at, err)
-		}
-		count += n
-		return nil
-	})
-	return count, err
 }

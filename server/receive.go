@@ -81,21 +81,18 @@ func (st *stream) receiveRequests() error {
 // take takes one request: it decodes and routes it, or finds that it is a repeat, or a violation of the protocol.
 func (st *stream) take(f *frame, watch *throttleWatch) error {
 	defer watch.end()
-	watch.begin(pb.ThrottleCause_THROTTLE_CAUSE_MEMORY, "")
-	r, err := st.ingest.intake.admit(st.intake, f, time.Now())
+	r, err := st.ingest.intake.admit(st.intake, f, time.Now(), watch)
 	if err != nil {
 		return err
 	}
 	v, err := st.judge(r)
-	if err == nil && v == verdictNext {
-		err = r.decode(st.intake, &st.opening.defaults)
-	}
 	if err != nil || v == verdictRepeat {
 		r.free()
 		return err
 	}
-	watch.end()
-	_, err = st.ingest.route(st.intake, delivery{producer: st.producer, session: st.session, waiting: watch.beginFor}, r)
+	_, err = st.ingest.route(st.intake, delivery{
+		producer: st.producer, session: st.session, waiting: watch.beginFor, defaults: &st.opening.defaults,
+	}, r)
 	return err
 }
 

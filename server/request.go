@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
 )
 
@@ -33,25 +34,34 @@ func newIntake(config *Config, budget Budget, m *metrics) *intake {
 // request is one request in memory. It is freed by whoever has it: the intake's caller, or after Route has taken it the Router.
 type request struct {
 	schema.Request
-	intake   *intake
+	intake *intake
+	// waits is told while the request waits for memory.
+	waits    waits
 	outline  outline
 	sum      uint32
 	buffer   *[]byte
+	values   defaults
 	arena    arena
 	granted  int
 	refusals []schema.Refusal
+	// next is where the next piece begins.
+	next cut
+	// pieces says that the entries come in several: all that was granted is needed until the last one.
+	pieces bool
 }
 
+var _ schema.Decoder = (*request)(nil)
+
 // admit takes a frame, waits until the budget has room for it, and reads its outline. It frees the frame in any case.
-func (in *intake) admit(ctx context.Context, f *frame, received time.Time) (*request, error) {
+func (in *intake) admit(ctx context.Context, f *frame, received time.Time, w waits) (*request, error) {
 	size := f.data.Len()
 	if size > in.config.MaxRequestBytes {
 		f.free()
 		return nil, statusTooLarge("max_request_bytes", in.config.MaxRequestBytes, size)
 	}
-	r := &request{intake: in}
-	r.Received = received
-	_, views := in.memory.plan(size, min(size/minEntryGuess, in.config.MaxRequestEntries))
+	r := &request{intake: in, waits: w}
+	r.Received, r.Size = received, size
+	_, views := in.memory.plan(in.config, size, min(size/minEntryGuess, in.config.MaxRequestEntries))
 	if err := r.grant(ctx, slabCap(size)+views); err != nil {
 		f.free()
 		return nil, err
@@ -76,10 +86,10 @@ func (in *intake) admit(ctx context.Context, f *frame, received time.Time) (*req
 // grant has the budget grant that much in place of what was granted before. Nothing is held
 // while it waits: two requests that wait for each other's memory would wait for ever.
 func (r *request) grant(ctx context.Context, bytes int) error {
-	if r.granted > 0 {
-		r.intake.budget.Release(r.granted)
-		r.granted = 0
-	}
+	r.giveBack()
+	r.waits.end() // of whatever it has waited for until now
+	r.waits.begin(pb.ThrottleCause_THROTTLE_CAUSE_MEMORY, "")
+	defer r.waits.end()
 	if err := r.intake.budget.Acquire(ctx, bytes); err != nil {
 		return err
 	}
@@ -87,7 +97,15 @@ func (r *request) grant(ctx context.Context, bytes int) error {
 	return nil
 }
 
-// decode makes views of the entries and sets refusals to what is wrong with those that it left out.
+func (r *request) giveBack() {
+	if r.granted > 0 {
+		r.intake.budget.Release(r.granted)
+		r.granted = 0
+	}
+}
+
+// decode makes views of the entries, of the first piece where they come in several, and sets refusals to what is wrong with those that it
+// left out.
 func (r *request) decode(ctx context.Context, stream *defaults) error {
 	defer func() {
 		if v := recover(); v != nil { // or one hostile request after the other would use the budget up
@@ -95,75 +113,106 @@ func (r *request) decode(ctx context.Context, stream *defaults) error {
 			panic(v)
 		}
 	}()
-	values := *stream
-	values.received = r.Received.UnixNano()
-	data := *r.buffer
-	var views int
-	r.arena, views = r.intake.memory.plan(len(data), r.outline.entries)
-	if need := cap(data) + views; need > r.granted {
-		if err := r.grant(ctx, need); err != nil {
+	r.values = *stream
+	r.values.received = r.Received.UnixNano()
+	r.Release = r.free
+	if err := r.grantViews(ctx); err != nil {
+		return err
+	}
+	// All pieces, to see what is wrong with any of them before the first one is taken.
+	for r.next = (cut{}); ; r.pieces = true {
+		begun := r.next
+		refusals, err := r.decodePiece()
+		if err == errNotProtobuf {
+			return statusMalformed()
+		}
+		if err != nil {
 			return err
 		}
+		r.refusals = append(r.refusals, refusals...)
+		if r.next.place == r.outline.entries {
+			break
+		}
+		if r.next.place == begun.place {
+			return errArenaFull // cannot be: any entry fits into an empty arena
+		}
 	}
-	err := r.decodeInto(ctx, &values)
-	if err == errArenaFull {
-		err = r.decodeExact(ctx, &values)
-	}
-	if err == errNotProtobuf {
-		return statusMalformed()
-	}
-	if err != nil {
-		return err
+	if r.pieces {
+		return r.Resume(ctx)
 	}
 	r.settleBooks()
 	return nil
 }
 
-// decodeExact decodes again, with as much memory as the attributes need when they are counted.
-func (r *request) decodeExact(ctx context.Context, values *defaults) error {
-	attributes, err := countAllAttributes(*r.buffer)
-	if err != nil {
-		return err
-	}
+// grantViews has the budget grant what buffer and views may take, if it has not.
+func (r *request) grantViews(ctx context.Context) error {
 	r.arena.free()
 	var views int
-	r.arena, views = r.intake.memory.planExact(len(*r.buffer), r.outline.entries, attributes, r.intake.config.MaxEntryAttributes)
-	if err := r.grant(ctx, cap(*r.buffer)+views); err != nil {
-		return err
+	r.arena, views = r.intake.memory.plan(r.intake.config, len(*r.buffer), r.outline.entries)
+	if need := cap(*r.buffer) + views; need > r.granted {
+		return r.grant(ctx, need)
 	}
-	return r.decodeInto(ctx, values)
+	return nil
 }
 
-func (r *request) decodeInto(ctx context.Context, values *defaults) error {
+// decodePiece makes views of as many entries as there is memory for, from next on, and returns what is wrong with those that it left out.
+func (r *request) decodePiece() ([]schema.Refusal, error) {
 	in := r.intake
-	select {
-	case in.decoding <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	in.decoding <- struct{}{} // who has a place waits for nothing
 	defer func() { <-in.decoding }()
 	d := in.memory.decoders.Get().(*decoder)
 	d.bounds = bounds{in.config.MaxEntryBytes, in.config.MaxEntryAttributes}
-	d.values, d.arena = values, &r.arena
-	var err error
-	r.refusals, err = d.decode(*r.buffer, &r.outline)
+	d.values, d.arena = &r.values, &r.arena
+	r.arena.free()
+	next, refusals, err := d.decode(*r.buffer, &r.outline, r.next)
 	d.reset()
 	in.memory.decoders.Put(d)
-	return err
+	r.next = next
+	r.Entries, r.Index = nil, r.arena.index
+	if r.arena.entries != nil {
+		r.Entries = *r.arena.entries
+	}
+	if r.Bytes = cap(*r.buffer) + r.arena.bytes(); r.pieces {
+		r.Bytes = r.granted
+	}
+	return refusals, err
 }
 
-// settleBooks gives back what was granted beyond what the request occupies, and fills in what the Router reads.
+// settleBooks gives back what was granted beyond what the request occupies.
 func (r *request) settleBooks() {
-	r.Bytes = cap(*r.buffer) + r.arena.bytes()
 	if r.granted > r.Bytes {
 		r.intake.budget.Release(r.granted - r.Bytes)
 		r.granted = r.Bytes
 	}
-	if r.arena.entries != nil {
-		r.Entries = *r.arena.entries
+}
+
+// Next implements schema.Decoder.
+func (r *request) Next() bool {
+	if r.next.place >= r.outline.entries {
+		return false
 	}
-	r.Index = r.arena.index
-	r.Release = r.free
+	_, _ = r.decodePiece() // decode has seen all of it
+	return true
+}
+
+// Suspend implements schema.Decoder.
+func (r *request) Suspend() {
+	r.arena.free()
+	r.Entries, r.Index = nil, nil
+	r.giveBack()
+}
+
+// Resume implements schema.Decoder.
+func (r *request) Resume(ctx context.Context) error {
+	if err := r.grantViews(ctx); err != nil {
+		return err
+	}
+	r.next = cut{}
+	_, _ = r.decodePiece()
+	if !r.pieces {
+		r.settleBooks()
+	}
+	return nil
 }
 
 // free gives buffer, views and grant back.
@@ -173,10 +222,7 @@ func (r *request) free() {
 		r.intake.memory.buffers.Put(r.buffer)
 		r.buffer = nil
 	}
-	if r.granted > 0 {
-		r.intake.budget.Release(r.granted)
-		r.granted = 0
-	}
+	r.giveBack()
 }
 
 // count counts the entries once the request is accepted.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"time"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
@@ -34,7 +33,6 @@ type session struct {
 	repeat bool
 	// waiting is what the receiver waits for, throttled what the client should know, throttledTold what it knows.
 	waiting, throttled, throttledTold throttle
-	waitingSince                      time.Time
 	// welcome and drain are to be sent.
 	welcome *pb.Welcome
 	drain   *pb.Drain

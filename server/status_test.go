@@ -168,9 +168,6 @@ func TestConfigValidate(t *testing.T) {
 			t.Errorf("%q is not in %v", name, err)
 		}
 	}
-	if got := c.MemoryOutsideBudget(); got < int64(c.MaxStreams)*int64(c.MaxRequestBytes) {
-		t.Errorf("MemoryOutsideBudget is %d", got)
-	}
 	if c.connectionGrace() < c.StreamAge+c.StreamDrain+c.FinishTimeout {
 		t.Error("a connection's grace ends before its streams do")
 	}

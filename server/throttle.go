@@ -7,6 +7,18 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
+// waits is told when a call begins to wait and when it goes on.
+type waits interface {
+	begin(cause pb.ThrottleCause, table string)
+	end()
+}
+
+// noWaits is for who can't be told.
+type noWaits struct{}
+
+func (noWaits) begin(pb.ThrottleCause, string) {}
+func (noWaits) end()                           {}
+
 // throttleWatch tells a stream's client that the stream waits, if it waits for long enough. The receiver is its only user.
 type throttleWatch struct {
 	session *session
@@ -26,10 +38,8 @@ func (w *throttleWatch) begin(cause pb.ThrottleCause, table string) {
 	s := w.session
 	s.producer.mu.Lock()
 	defer s.producer.mu.Unlock()
-	w.countLocked()
-	s.waitingSince = time.Now()
 	waited := s.waiting.cause != 0
-	s.waiting = throttle{cause, table}
+	w.setLocked(throttle{cause, table})
 	switch {
 	case s.throttled.cause != 0: // the client knows that it waits
 		s.throttled = s.waiting
@@ -53,20 +63,22 @@ func (w *throttleWatch) end() {
 	s := w.session
 	s.producer.mu.Lock()
 	defer s.producer.mu.Unlock()
-	w.countLocked()
 	w.timer.Stop()
-	s.waiting = throttle{}
+	w.setLocked(throttle{})
 	if s.throttled != (throttle{}) {
 		s.throttled = throttle{}
 		s.wakeSender()
 	}
 }
 
-// countLocked counts the time since begin as waited for its cause.
-func (w *throttleWatch) countLocked() {
+// setLocked says what the receiver waits for from now on, and counts the time until now as waited for what it was.
+func (w *throttleWatch) setLocked(now throttle) {
 	s := w.session
 	if s.waiting.cause != 0 {
-		s.producer.metrics.throttled.WithLabelValues(causeName(s.waiting.cause)).Add(time.Since(s.waitingSince).Seconds())
+		s.producer.metrics.throttled.add(s.waiting.cause, -1)
+	}
+	if s.waiting = now; now.cause != 0 {
+		s.producer.metrics.throttled.add(now.cause, 1)
 	}
 }
 

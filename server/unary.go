@@ -44,7 +44,7 @@ func (in *ingest) unaryHandler(srv any, ctx context.Context, decode func(any) er
 func (in *ingest) unary(ctx context.Context, f *frame) (*pb.IngestResponse, error) {
 	ctx, cancel := in.unaryContext(ctx)
 	defer cancel()
-	r, err := in.intake.admit(ctx, f, time.Now())
+	r, err := in.intake.admit(ctx, f, time.Now(), noWaits{})
 	if err != nil {
 		return nil, in.unaryLate(err, metadata{"state": "not accepted"})
 	}
@@ -53,10 +53,7 @@ func (in *ingest) unary(ctx context.Context, f *frame) (*pb.IngestResponse, erro
 		r.free()
 		return nil, err
 	}
-	if err := r.decode(ctx, &o.defaults); err != nil {
-		r.free()
-		return nil, in.unaryLate(err, metadata{"state": "not accepted"})
-	}
+	r.Suspend() // other calls of the producer may go first, and wait for a table
 	p, err := in.registry.use(o.producer)
 	if err != nil {
 		r.free()
@@ -81,9 +78,8 @@ func (in *ingest) unary(ctx context.Context, f *frame) (*pb.IngestResponse, erro
 // unaryRoute hands the request to the Router and waits for the level asked for.
 func (in *ingest) unaryRoute(ctx context.Context, p *producer, o *opening, r *request, response *pb.IngestResponse) (*pb.IngestResponse, error) {
 	settled := make(chan *schema.Outcome, 1)
-	refusals := r.refusals
 	d := delivery{
-		producer: p, epoch: response.Epoch, waiting: func(schema.WaitCause, string) {},
+		producer: p, epoch: response.Epoch, waiting: func(schema.WaitCause, string) {}, defaults: &o.defaults,
 		outcome: func(o *schema.Outcome) { settled <- o },
 	}
 	a, err := in.route(ctx, d, r)
@@ -91,6 +87,7 @@ func (in *ingest) unaryRoute(ctx context.Context, p *producer, o *opening, r *re
 	if err != nil {
 		return nil, in.unaryLate(err, known)
 	}
+	refusals := r.refusals
 	known["state"] = "accepted"
 	if a.verdict == verdictRepeat {
 		in.metrics.repeats.Inc()

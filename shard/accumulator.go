@@ -16,7 +16,7 @@ type accumulator struct {
 	byPartition map[*sink.Partition]*openBatch
 	// oldest has the same batches, in the order of their first rows.
 	oldest []*openBatch
-	// touched are the batches that the request at hand has added to.
+	// touched are the batches that the piece of a request at hand has added to.
 	touched []*openBatch
 }
 
@@ -28,6 +28,7 @@ type openBatch struct {
 	requests []*pending
 	charged  int // bytes of its columns that the budget knows of
 	counted  int // rows that the table's account knows of
+	touched  bool
 }
 
 func newAccumulator(maxRows, maxBytes, maxOpen int, linger time.Duration) *accumulator {
@@ -48,6 +49,9 @@ func (a *accumulator) batch(r *route, partition *sink.Partition, p *pending, now
 	if len(b.requests) == 0 || b.requests[len(b.requests)-1] != p {
 		b.requests = append(b.requests, p)
 		p.unsettled.Add(1)
+	}
+	if !b.touched {
+		b.touched = true
 		a.touched = append(a.touched, b)
 	}
 	return b
@@ -58,6 +62,7 @@ func (a *accumulator) batch(r *route, partition *sink.Partition, p *pending, now
 func (a *accumulator) full() []*openBatch {
 	var sealed []*openBatch
 	for _, b := range a.touched {
+		b.touched = false
 		// What all rows of a stream share is kept once and written for each row: a batch may be small here and a large block.
 		if b.Rows() >= a.maxRows || b.Bytes() >= a.maxBytes || b.EncodedBytes() >= a.maxBytes {
 			a.remove(b)

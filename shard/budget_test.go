@@ -10,7 +10,7 @@ import (
 
 func TestBudgetGrantsInTheOrderOfAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(100)
+		b := NewBudget(BudgetConfig{Limit: 100, Tables: 80, TableShare: 0.25, LargestRequest: 10})
 		if err := b.Acquire(t.Context(), 80); err != nil {
 			t.Fatal(err)
 		}
@@ -36,17 +36,22 @@ func TestBudgetGrantsInTheOrderOfAsking(t *testing.T) {
 
 func TestBudgetTakesNothingWhenTheContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(100)
-		b.Charge(150) // rows take their place even beyond the limit
+		b := NewBudget(BudgetConfig{Limit: 100, Tables: 80, TableShare: 0.25, LargestRequest: 10})
+		table := b.newAccount("t")
+		table.charge(150, 1) // rows take their place even beyond the limit
+		if err := b.Acquire(t.Context(), 1); err != nil {
+			t.Errorf("tables alone keep a request out: %v", err)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := b.Acquire(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Acquire beyond the limit returned %v", err)
 		}
-		if b.Used() != 150 {
-			t.Errorf("used %d, want the 150 charged", b.Used())
+		if b.Used() != 151 {
+			t.Errorf("used %d, want the 151 charged", b.Used())
 		}
-		b.Release(150)
+		b.Release(1)
+		table.settle(150, 1)
 		if err := b.Acquire(t.Context(), 1000); err != nil {
 			t.Errorf("a request larger than an idle budget was not let in: %v", err)
 		}
@@ -55,8 +60,10 @@ func TestBudgetTakesNothingWhenTheContextEnds(t *testing.T) {
 
 func TestBudgetPassesOnWhatAGivenUpWaiterHeldUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(100)
-		b.Charge(60)
+		b := NewBudget(BudgetConfig{Limit: 100, Tables: 80, TableShare: 0.25, LargestRequest: 10})
+		if err := b.Acquire(t.Context(), 60); err != nil {
+			t.Fatal(err)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = b.Acquire(ctx, 90) }()
 		synctest.Wait()

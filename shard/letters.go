@@ -51,12 +51,15 @@ func (l *letters) add(r *route, e *schema.Entry, id *shardID, problem *sink.RowE
 // writeLetters starts the writing of what take has gathered; the request is not settled before it is kept.
 func (w *worker) writeLetters(ctx context.Context, p *pending) {
 	for i, l := range w.letters.order {
-		letter := l.deadLetter(p, fmt.Sprintf("%s/%s/%d/%d/%d/%d", w.router.config.Instance, p.Producer, p.Epoch, p.Sequence, w.number, i))
-		bytes := len(letter.Payload)
-		w.router.budget.Charge(bytes)
+		letter := l.deadLetter(p, fmt.Sprintf("%s/%s/%d/%d/%d/%d/%d", w.router.config.Instance, p.Producer, p.Epoch, p.Sequence, p.piece, w.number, i))
+		account, bytes := w.router.unmatchedAccount, len(letter.Payload)
+		if l.route != nil {
+			account = l.route.account
+		}
+		account.charge(bytes, 0)
 		p.unsettled.Add(1)
 		w.deliveries.Go(func() {
-			defer w.router.budget.Release(bytes)
+			defer account.release(bytes)
 			written, err := w.router.delivery.DeadLetter(ctx, letter)
 			for _, d := range written {
 				if l.route != nil {

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"slices"
 	"strconv"
 
@@ -12,18 +13,76 @@ import (
 // into the same place.
 var shardSeed = maphash.MakeSeed()
 
-// match finds the routes and the shard ids of all entries of the request.
-func (r *Router) match(request *schema.Request) *pending {
-	routing := r.routing.Load()
-	words := routing.matcher.Words()
-	p := &pending{Request: request, routing: routing}
-	p.sets = make([]uint64, words*len(request.Entries))
-	bucket := request.Received.UnixMilli() / r.config.Bucket.Milliseconds()
+// RowBytes is about what a row occupies beside the values of its entry: lengths, times and keys of dictionaries.
+const RowBytes = 64
+
+// survey matches all entries of the request, whatever the number of pieces they come in, and says what each table will have to hold
+// of them.
+func (r *Router) survey(request *schema.Request) *pending {
+	p := &pending{Request: request, routing: r.routing.Load()}
+	counts := make([]int32, len(p.routing.routes))
+	var touched []int
+	entries, unmatched := 0, 0
+	for {
+		r.match(p)
+		p.pieces++
+		entries += len(p.Entries)
+		for i := range p.Entries {
+			set := p.set(i)
+			n := nextRoute(set, 0)
+			if n < 0 {
+				unmatched++
+			}
+			for ; n >= 0; n = nextRoute(set, n+1) {
+				if counts[n] == 0 {
+					touched = append(touched, n)
+				}
+				counts[n]++
+			}
+		}
+		if request.Decoder == nil || !request.Decoder.Next() {
+			break
+		}
+	}
+	size := request.Size
+	if size == 0 {
+		size = request.Bytes
+	}
+	bytes := func(count int) int { return size*count/entries + RowBytes*count }
+	for _, n := range touched {
+		p.reserved = append(p.reserved, reservation{account: p.routing.routes[n].account, bytes: bytes(int(counts[n]))})
+	}
+	if unmatched > 0 && r.config.KeepUnmatched {
+		p.reserved = append(p.reserved, reservation{account: r.unmatchedAccount, bytes: bytes(unmatched)})
+	}
+	return p
+}
+
+// nextRoute returns the first route of a match set from a number on, or -1.
+func nextRoute(set []uint64, from int) int {
+	for word := from / 64; word < len(set); word++ {
+		rest := set[word]
+		if word == from/64 {
+			rest &= ^uint64(0) << (from % 64)
+		}
+		if rest != 0 {
+			return word*64 + bits.TrailingZeros64(rest)
+		}
+	}
+	return -1
+}
+
+// match finds the routes and the shard ids of the entries of the piece at hand.
+func (r *Router) match(p *pending) {
+	words := p.routing.matcher.Words()
+	p.sets = slices.Grow(p.sets[:0], words*len(p.Entries))[:words*len(p.Entries)]
+	p.shards, p.shardOf = nil, nil
+	bucket := p.Received.UnixMilli() / r.config.Bucket.Milliseconds()
 	var last string // the colo of the entry before
 	at := -1        // its place in p.shards
-	for i := range request.Entries {
-		e := &request.Entries[i]
-		routing.matcher.Match(e, p.sets[i*words:(i+1)*words])
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		p.routing.matcher.Match(e, p.set(i))
 		if at >= 0 && e.Colo == last {
 			if len(p.shardOf) > 0 {
 				p.shardOf = append(p.shardOf, uint16(at))
@@ -33,13 +92,12 @@ func (r *Router) match(request *schema.Request) *pending {
 		last = e.Colo
 		at = r.shardIDOf(p, e.Colo, bucket)
 		if len(p.shards) > 1 && len(p.shardOf) == 0 {
-			p.shardOf = make([]uint16, i, len(request.Entries)) // those before are all of the first
+			p.shardOf = make([]uint16, i, len(p.Entries)) // those before are all of the first
 		}
 		if len(p.shards) > 1 {
 			p.shardOf = append(p.shardOf, uint16(at))
 		}
 	}
-	return p
 }
 
 // shardIDOf returns the place in p.shards of the colo's shard id.

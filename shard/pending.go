@@ -12,19 +12,26 @@ import (
 type pending struct {
 	*schema.Request
 	routing *routing
+	pieces  int // how many pieces the entries come in
+	// reserved are the bytes promised to tables until the entries are in their batches.
+	reserved []reservation
 
+	// What follows is of the piece at hand.
+
+	// piece is its number.
+	piece int
 	// sets has routing.matcher.Words() words an entry: the routes that it matches.
 	sets []uint64
 	// shards are the shard ids of the entries, each once.
 	shards []shardID
 	// shardOf has for each entry its place in shards. It is empty where all entries have the same shard id.
 	shardOf []uint16
-	// reserved are the bytes promised to tables until the entries are in their batches.
-	reserved []reservation
-
 	// copying counts the shards that still read Entries.
 	copying atomic.Int32
-	// unsettled counts what the outcome waits for: each shard until it has copied its entries, each batch and
+	// taken has room for one: a piece that is not the last has been copied.
+	taken chan struct{}
+
+	// unsettled counts what the outcome waits for: Route, each shard until it has copied its entries, each batch and
 	// each dead letter with rows of this request.
 	unsettled atomic.Int32
 
@@ -38,9 +45,10 @@ type shardID struct {
 	worker int
 }
 
-type reservation struct {
-	account *tableAccount
-	bytes   int
+// set returns the routes that entry i matches.
+func (p *pending) set(i int) []uint64 {
+	words := p.routing.matcher.Words()
+	return p.sets[i*words : (i+1)*words]
 }
 
 // shardIDOf returns the shard id of entry i.
@@ -51,20 +59,17 @@ func (p *pending) shardIDOf(i int) *shardID {
 	return &p.shards[p.shardOf[i]]
 }
 
-// copied says that one shard has copied its entries. It ends with a settle of its own.
-func (p *pending) copied() {
+// copied notes that one shard has copied its entries. It ends with a settle of its own.
+func (p *pending) copied(b *Budget) {
 	if p.copying.Add(-1) == 0 {
-		p.unreserve()
-		p.Release()
+		if p.piece < p.pieces-1 {
+			p.taken <- struct{}{}
+		} else {
+			b.unreserve(p.reserved)
+			p.Release()
+		}
 	}
 	p.settle()
-}
-
-// unreserve gives back what was promised to the request: its rows are in their batches, or will not be.
-func (p *pending) unreserve() {
-	for _, r := range p.reserved {
-		r.account.add(-r.bytes, 0)
-	}
 }
 
 // settle takes one from what the outcome waits for.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,8 +46,6 @@ type Config struct {
 	MaxBatchRows, MaxBatchBytes int
 	// MaxOpenBatches bounds the open batches of a shard; above it the oldest is sealed.
 	MaxOpenBatches int
-	// MaxTableBytes is what one table may hold of the budget.
-	MaxTableBytes int
 	// KeepUnmatched sends entries that match no route to the dead-letter queue. Otherwise they are refused.
 	KeepUnmatched bool
 	// Log takes what an operator should know.
@@ -69,7 +68,6 @@ func (c *Config) Validate() error {
 	positive("MaxBatchRows", int64(c.MaxBatchRows))
 	positive("MaxBatchBytes", int64(c.MaxBatchBytes))
 	positive("MaxOpenBatches", int64(c.MaxOpenBatches))
-	positive("MaxTableBytes", int64(c.MaxTableBytes))
 	if c.Instance == "" {
 		problems = append(problems, errors.New("no Instance is given"))
 	}
@@ -102,6 +100,8 @@ type Router struct {
 
 	reloading sync.Mutex
 	tables    *tables // guarded by reloading
+	// unmatchedAccount holds the dead letters of entries that match no route.
+	unmatchedAccount *tableAccount
 
 	leftover leftover
 }
@@ -114,7 +114,7 @@ func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schem
 	r := &Router{
 		config: config, budget: budget, delivery: delivery,
 		draining: make(chan struct{}),
-		tables:   newTables(config.MaxTableBytes),
+		tables:   newTables(budget), unmatchedAccount: budget.newAccount("unmatched"),
 	}
 	r.deliveries, r.abandon = context.WithCancelCause(context.Background())
 	if err := r.Reload(routes, zone); err != nil {
@@ -135,6 +135,8 @@ func (r *Router) Reload(routes []*schema.Route, zone *time.Location) error {
 	if err != nil {
 		return err
 	}
+	everything := slices.ContainsFunc(routes, func(route *schema.Route) bool { return route.Filter == nil })
+	r.budget.setTables(len(routes) > 1 || r.config.KeepUnmatched && !everything)
 	r.routing.Store(compiled)
 	return nil
 }
@@ -177,32 +179,64 @@ func (r *Router) close() {
 	}
 }
 
-// Route takes the request. The caller has charged its Bytes to the budget; its Release gives them back. Route
-// blocks while a table that the request has entries for holds too much, and says so to waiting. On an error it has neither
+// Route takes the request. The budget has granted its Bytes; its Release gives them back. Route blocks while the tables that the
+// request has entries for hold too much, and says so to waiting, with the table that it waits for. On an error it has neither
 // released nor settled the request, and it never will.
 func (r *Router) Route(ctx context.Context, request *schema.Request, waiting func(cause schema.WaitCause, table string)) error {
-	p := r.match(request)
-	for _, t := range r.touchedTables(p) {
-		if err := r.admit(ctx, p, t, waiting); err != nil {
-			p.unreserve()
-			return err
-		}
+	p := r.survey(request)
+	if err := r.admit(ctx, p, waiting); err != nil {
+		return err
 	}
 	r.entrance.RLock()
 	defer r.entrance.RUnlock()
 	if r.closed {
-		p.unreserve()
+		r.budget.unreserve(p.reserved)
 		return ErrClosed
 	}
-	// Workers never wait for what a caller holds, so sending to their queues needs no way out:
-	// a request is with all of its shards or with none.
+	p.taken = make(chan struct{}, 1)
+	p.unsettled.Store(1)
+	for ; p.piece < p.pieces-1; p.piece++ {
+		r.handOver(p)
+		<-p.taken
+		p.Decoder.Next()
+		r.match(p)
+	}
+	r.handOver(p)
+	p.settle()
+	return nil
+}
+
+// admit reserves the request's part in all of its tables at once. While it waits, the request holds nothing of the budget:
+// requests for one table must not keep out those for others.
+func (r *Router) admit(ctx context.Context, p *pending, waiting func(schema.WaitCause, string)) error {
+	suspend, resume := func() {}, func(context.Context) error { return nil }
+	if p.Decoder != nil {
+		suspend, resume = p.Decoder.Suspend, p.Decoder.Resume
+	}
+	waited, err := r.budget.reserve(ctx, p.reserved, suspend, waiting)
+	if err != nil {
+		return err
+	}
+	if !waited && p.pieces == 1 {
+		return nil
+	}
+	if err := resume(ctx); err != nil {
+		r.budget.unreserve(p.reserved)
+		return err
+	}
+	r.match(p)
+	return nil
+}
+
+// handOver gives the piece at hand to its shards. Workers never wait for what a caller holds, so sending to their queues needs
+// no way out: a piece is with all of its shards or with none.
+func (r *Router) handOver(p *pending) {
 	targets := r.targets(p)
 	p.copying.Store(int32(len(targets)))
-	p.unsettled.Store(int32(len(targets)))
+	p.unsettled.Add(int32(len(targets)))
 	for _, w := range targets {
 		w.queue <- job{request: p}
 	}
-	return nil
 }
 
 // targets returns the workers of the request's shard ids; a request without entries goes to the first, to be settled in turn.
@@ -225,52 +259,6 @@ func (r *Router) targets(p *pending) []*worker {
 		}
 	}
 	return targets
-}
-
-// tableShare is a table that a request has entries for, and how many.
-type tableShare struct {
-	route   *route
-	entries int
-}
-
-// touchedTables counts the request's entries for each route.
-func (r *Router) touchedTables(p *pending) []tableShare {
-	words := p.routing.matcher.Words()
-	var shares []tableShare
-	for n, route := range p.routing.routes {
-		entries := 0
-		for at := n / 64; at < len(p.sets); at += words {
-			entries += int(p.sets[at] >> (n % 64) & 1)
-		}
-		if entries > 0 {
-			shares = append(shares, tableShare{route: route, entries: entries})
-		}
-	}
-	return shares
-}
-
-// admit reserves the request's part of the table's bytes, waiting for them if need be. While it waits, the request's
-// own bytes are not charged to the budget: requests for one table must not keep out those for others.
-func (r *Router) admit(ctx context.Context, p *pending, t tableShare, waiting func(schema.WaitCause, string)) error {
-	bytes := p.Bytes * t.entries / len(p.Entries)
-	said := false
-	for !t.route.account.tryReserve(bytes) {
-		if !said {
-			said = true
-			waiting(schema.WaitTable, t.route.Table.FullName())
-		}
-		r.budget.Release(p.Bytes)
-		err := t.route.account.wait(ctx)
-		if err == nil {
-			err = r.budget.Acquire(ctx, p.Bytes)
-		}
-		if err != nil {
-			r.budget.Charge(p.Bytes) // the caller still thinks it is charged
-			return err
-		}
-	}
-	p.reserved = append(p.reserved, reservation{account: t.route.account, bytes: bytes})
-	return nil
 }
 
 func (r *Router) nextBatchID() string {

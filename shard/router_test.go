@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,7 +71,7 @@ func (s *scripted) rows() (batches, rows int) {
 func testConfig() Config {
 	return Config{
 		Instance: "test", Shards: 2, Bucket: time.Minute, Linger: time.Second,
-		MaxBatchRows: 1000, MaxBatchBytes: 1 << 20, MaxOpenBatches: 8, MaxTableBytes: 1 << 20,
+		MaxBatchRows: 1000, MaxBatchBytes: 1 << 20, MaxOpenBatches: 8,
 		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 }
@@ -108,7 +109,12 @@ type running struct {
 
 func start(t *testing.T, config Config, delivery Delivery, routes ...*schema.Route) *running {
 	t.Helper()
-	budget := NewBudget(8 << 20)
+	return startWith(t, BudgetConfig{Limit: 8 << 20, Tables: 6 << 20, TableShare: 0.25, LargestRequest: 1 << 20}, config, delivery, routes...)
+}
+
+func startWith(t *testing.T, bounds BudgetConfig, config Config, delivery Delivery, routes ...*schema.Route) *running {
+	t.Helper()
+	budget := NewBudget(bounds)
 	router, err := NewRouter(config, budget, delivery, routes, time.UTC)
 	if err != nil {
 		t.Fatal(err)
@@ -129,18 +135,26 @@ func (r *running) send(entries ...schema.Entry) uint64 {
 }
 
 func (r *running) try(ctx context.Context, entries ...schema.Entry) (uint64, error) {
+	return r.tryPieces(ctx, func(schema.WaitCause, string) {}, entries)
+}
+
+// tryPieces routes a request whose entries come in pieces.
+func (r *running) tryPieces(ctx context.Context, waiting func(schema.WaitCause, string), pieces ...[]schema.Entry) (uint64, error) {
 	r.mu.Lock()
 	r.sequence++
 	sequence := r.sequence
 	r.mu.Unlock()
-	request := &schema.Request{
-		Producer: "p", Epoch: 1, Sequence: sequence, Received: time.Now(), Entries: entries, Bytes: 400 * len(entries),
-	}
-	request.Release = func() {
-		for i := range request.Entries { // what is read after this is a bug, and shows
-			request.Entries[i].Body = "RELEASED"
+	request := &schema.Request{Producer: "p", Epoch: 1, Sequence: sequence, Received: time.Now()}
+	for _, piece := range pieces {
+		request.Size += 400 * len(piece)
+		for i := range piece {
+			request.Size += len(piece[i].Body)
 		}
-		r.budget.Release(request.Bytes)
+	}
+	views := &pieceViews{running: r, request: request, pieces: pieces}
+	request.Bytes, request.Decoder = request.Size, views
+	request.Release = func() {
+		views.Suspend()
 		r.mu.Lock()
 		r.released++
 		r.mu.Unlock()
@@ -154,14 +168,69 @@ func (r *running) try(ctx context.Context, entries ...schema.Entry) (uint64, err
 		}
 		r.outcomes[sequence] = o
 	}
-	if err := r.budget.Acquire(ctx, request.Bytes); err != nil {
+	if err := views.Resume(ctx); err != nil {
 		return sequence, err
 	}
-	err := r.Route(ctx, request, func(schema.WaitCause, string) {})
+	err := r.Route(ctx, request, waiting)
 	if err != nil {
-		r.budget.Release(request.Bytes)
+		views.Suspend()
 	}
 	return sequence, err
+}
+
+// pieceViews is the Decoder of a request whose entries are there.
+type pieceViews struct {
+	*running
+	request *schema.Request
+	pieces  [][]schema.Entry
+	next    int
+	granted int
+}
+
+// Next implements schema.Decoder. What is read of a piece after the next one was made is a bug, and shows.
+func (v *pieceViews) Next() bool {
+	if v.next == len(v.pieces) {
+		return false
+	}
+	v.spoil()
+	places := 0
+	for _, before := range v.pieces[:v.next] {
+		places += len(before)
+	}
+	v.request.Entries, v.request.Index = slices.Clone(v.pieces[v.next]), nil
+	for i := range v.request.Entries {
+		v.request.Index = append(v.request.Index, uint32(places+i))
+	}
+	v.next++
+	return true
+}
+
+func (v *pieceViews) spoil() {
+	for i := range v.request.Entries {
+		v.request.Entries[i].Body = "RELEASED"
+	}
+}
+
+// Suspend implements schema.Decoder.
+func (v *pieceViews) Suspend() {
+	v.spoil()
+	if v.granted > 0 {
+		v.budget.Release(v.granted)
+		v.granted = 0
+	}
+}
+
+// Resume implements schema.Decoder.
+func (v *pieceViews) Resume(ctx context.Context) error {
+	if v.granted == 0 {
+		if err := v.budget.Acquire(ctx, v.request.Bytes); err != nil {
+			return err
+		}
+		v.granted = v.request.Bytes
+	}
+	v.next = 0
+	v.Next()
+	return nil
 }
 
 func (r *running) outcome(sequence uint64) *schema.Outcome {
@@ -375,6 +444,32 @@ func TestRowsSettledBeforeTheDeadlineAreNotLeft(t *testing.T) {
 	})
 }
 
+func TestPiecesOfARequestAreOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		late := filtered(t, "late")
+		r := start(t, testConfig(), delivery, filtered(t, "a"), late)
+		ahead := entry("late", "EWR", time.Now().Add(48*time.Hour))
+		sequence, err := r.tryPieces(t.Context(), func(schema.WaitCause, string) {},
+			[]schema.Entry{entry("a", "EWR", time.Now()), entry("late", "LHR", time.Now())},
+			[]schema.Entry{entry("a", "AMS", time.Now())},
+			[]schema.Entry{entry("none", "EWR", time.Now()), ahead})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if _, rows := delivery.rows(); rows != 3 {
+			t.Errorf("%d rows delivered, want 3", rows)
+		}
+		o := r.outcome(sequence)
+		if o == nil || o.Unmatched != 1 || len(o.Refusals) != 2 || o.Refusals[0].Index+o.Refusals[1].Index != 3+4 {
+			t.Errorf("outcome %+v, want the entries at 3 and 4 refused", o)
+		}
+		r.stop()
+	})
+}
+
 func TestUnmatchedIsRefusedOrKept(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		t.Run(fmt.Sprint("keep=", keep), func(t *testing.T) {
@@ -400,56 +495,6 @@ func TestUnmatchedIsRefusedOrKept(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestFullTableHoldsUpOnlyItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{})
-		delivery := &scripted{}
-		delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
-			if b.Layout().Table().Name == "of_stuck" {
-				<-gate
-			}
-			return sink.Outcome{Committed: b.Rows()}, nil
-		}
-		config := testConfig()
-		config.MaxTableBytes = 64 << 10
-		r := start(t, config, delivery, filtered(t, "stuck"), filtered(t, "free"))
-		many := func(service string) []schema.Entry {
-			var entries []schema.Entry
-			for range 100 {
-				e := entry(service, "EWR", time.Now())
-				e.Body = strings.Repeat("x", 400)
-				entries = append(entries, e)
-			}
-			return entries
-		}
-		blocked := make(chan error, 1)
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			for {
-				if _, err := r.try(ctx, many("stuck")...); err != nil {
-					blocked <- err
-					return
-				}
-			}
-		}()
-		synctest.Wait() // the sender waits for its table
-		if bytes, _ := r.routing.Load().routes[0].account.held(); bytes < config.MaxTableBytes {
-			t.Fatalf("the stuck table holds %d bytes, want its bound %d", bytes, config.MaxTableBytes)
-		}
-		for range 20 {
-			r.send(many("free")...)
-			time.Sleep(time.Second)
-		}
-		synctest.Wait()
-		cancel()
-		if err := <-blocked; !errors.Is(err, context.Canceled) {
-			t.Errorf("the waiting request ended with %v", err)
-		}
-		close(gate)
-		r.stop()
-	})
 }
 
 func TestFlushWaitsForWhatIsInFlight(t *testing.T) {

@@ -34,13 +34,13 @@ type routeCounts struct {
 
 // tables has what outlives a reload, by the table's full name.
 type tables struct {
-	limit    int
+	budget   *Budget
 	accounts map[string]*tableAccount
 	counts   map[string]*routeCounts
 }
 
-func newTables(limit int) *tables {
-	return &tables{limit: limit, accounts: map[string]*tableAccount{}, counts: map[string]*routeCounts{}}
+func newTables(budget *Budget) *tables {
+	return &tables{budget: budget, accounts: map[string]*tableAccount{}, counts: map[string]*routeCounts{}}
 }
 
 // compile makes a routing of routes. zone is the ClickHouse server's.
@@ -55,7 +55,7 @@ func (t *tables) compile(routes []*schema.Route, zone *time.Location) (*routing,
 		}
 		name := r.Table.FullName()
 		if t.accounts[name] == nil {
-			t.accounts[name] = newTableAccount(t.limit)
+			t.accounts[name] = t.budget.newAccount(name)
 			t.counts[name] = &routeCounts{}
 		}
 		compiled.routes = append(compiled.routes, &route{

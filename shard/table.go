@@ -1,67 +1,93 @@
 package shard
 
-import (
-	"context"
-	"sync"
-)
+import "time"
 
-// tableAccount bounds the bytes that one table may hold: those of its open batches and those in flight. It outlives
-// reloads of the configuration, as the table does.
+// tableAccount is what one table holds of the budget: its open batches, those in flight and its dead letters that are not kept
+// yet. It outlives reloads of the configuration, as the table does.
 type tableAccount struct {
-	limit int
+	name   string
+	budget *Budget
 
-	mu      sync.Mutex
-	bytes   int           // held, or promised to requests on their way
-	rows    int           // in batches that are not settled
-	changed chan struct{} // closed and replaced when bytes fall below the limit
+	// The budget's lock guards what follows.
+	bytes int       // held, or reserved for requests on their way
+	rows  int       // in batches that are not settled
+	freed time.Time // when the table settled a batch last
+	pass  int       // the last pass over the queue in which a request had a claim on the table
 }
 
-func newTableAccount(limit int) *tableAccount {
-	return &tableAccount{limit: limit, changed: make(chan struct{})}
+// newAccount returns the account of a table.
+func (b *Budget) newAccount(name string) *tableAccount {
+	t := &tableAccount{name: name, budget: b}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.accounts = append(b.accounts, t)
+	return t
 }
 
-// tryReserve promises bytes to a request if the table is below its bound.
-func (t *tableAccount) tryReserve(bytes int) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.bytes >= t.limit {
-		return false
-	}
-	t.bytes += bytes
-	return true
-}
-
-// wait returns when the table may be below its bound, or with ctx's error.
-func (t *tableAccount) wait(ctx context.Context) error {
-	t.mu.Lock()
-	changed, full := t.changed, t.bytes >= t.limit
-	t.mu.Unlock()
-	if !full {
-		return nil
-	}
-	select {
-	case <-changed:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// add changes what the table holds.
-func (t *tableAccount) add(bytes, rows int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	wasFull := t.bytes >= t.limit
+// charge notes that the table holds more. It never blocks: rows take the place of a request that was let in.
+func (t *tableAccount) charge(bytes, rows int) {
+	b := t.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	t.bytes += bytes
 	t.rows += rows
-	if wasFull && t.bytes < t.limit {
-		close(t.changed)
-		t.changed = make(chan struct{})
-	}
+	b.held += bytes
 }
 
+// settle notes that a batch of the table is settled.
+func (t *tableAccount) settle(bytes, rows int) {
+	b := t.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t.rows -= rows
+	t.freed = time.Now()
+	b.freeLocked(t, bytes)
+	b.admitLocked()
+}
+
+// release notes that the table holds less, though it may take no inserts.
+func (t *tableAccount) release(bytes int) {
+	t.budget.unreserve([]reservation{{t, bytes}})
+}
+
+// unreserve gives back what reserve has promised.
+func (b *Budget) unreserve(reserved []reservation) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range reserved {
+		b.freeLocked(r.account, r.bytes)
+	}
+	b.admitLocked()
+}
+
+func (b *Budget) freeLocked(t *tableAccount, bytes int) {
+	t.bytes -= bytes
+	b.held -= bytes
+}
+
+// held returns what the table holds.
 func (t *tableAccount) held() (bytes, rows int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.budget.mu.Lock()
+	defer t.budget.mu.Unlock()
 	return t.bytes, t.rows
+}
+
+// setTables says whether there are several tables.
+func (b *Budget) setTables(several bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.several = several
+	b.admitLocked()
+}
+
+// roomLocked reports whether the table may hold that much more, as far as it alone is concerned.
+func (b *Budget) roomLocked(t *tableAccount, bytes int) bool {
+	if t.bytes <= 0 {
+		return true
+	}
+	left := b.config.Tables - (b.held - t.bytes) // by the others
+	if b.several {
+		left = min(int(float64(left)*b.config.TableShare), left-b.config.LargestRequest)
+	}
+	return t.bytes+bytes <= left
 }

@@ -18,7 +18,7 @@ type worker struct {
 
 	open         *accumulator
 	routing      *routing // that partitioners are of
-	partitioners map[*route]*sink.Partitioner
+	partitioners []*sink.Partitioner
 	letters      *letters
 
 	deliveries sync.WaitGroup
@@ -45,10 +45,9 @@ func newWorker(r *Router, number int) *worker {
 	c := r.config
 	return &worker{
 		router: r, number: number, queue: make(chan job, queueLength),
-		open:         newAccumulator(c.MaxBatchRows, c.MaxBatchBytes, c.MaxOpenBatches, c.Linger),
-		partitioners: map[*route]*sink.Partitioner{},
-		letters:      newLetters(),
-		flights:      map[*flight]struct{}{},
+		open:    newAccumulator(c.MaxBatchRows, c.MaxBatchBytes, c.MaxOpenBatches, c.Linger),
+		letters: newLetters(),
+		flights: map[*flight]struct{}{},
 	}
 }
 
@@ -89,33 +88,32 @@ func (w *worker) arm(linger *time.Timer) {
 
 // take copies the request's entries of this shard into batches.
 func (w *worker) take(ctx context.Context, p *pending) {
-	words := p.routing.matcher.Words()
 	now := time.Now()
+	if p.routing != w.routing { // those of a routing that a reload has replaced are forgotten
+		w.routing, w.partitioners = p.routing, make([]*sink.Partitioner, len(p.routing.routes))
+	}
 	for i := range p.Entries {
 		id := p.shardIDOf(i)
 		if id.worker != w.number {
 			continue
 		}
-		set := p.sets[i*words : (i+1)*words]
-		matched := false
-		for n, r := range p.routing.routes {
-			if set[n/64]&(1<<(n%64)) == 0 {
-				continue
-			}
-			matched = true
+		set := p.set(i)
+		n := nextRoute(set, 0)
+		if n < 0 {
+			w.unmatched(p, i, id)
+		}
+		for ; n >= 0; n = nextRoute(set, n+1) {
+			r := p.routing.routes[n]
 			if problem := w.add(r, p, i, id, now); problem != nil {
 				w.refuse(r, p, i, id, problem)
 			}
-		}
-		if !matched {
-			w.unmatched(p, i, id)
 		}
 	}
 	for _, b := range w.open.touched {
 		w.charge(b)
 	}
 	w.writeLetters(ctx, p)
-	p.copied()
+	p.copied(w.router.budget)
 }
 
 // add appends entry i to the route's batch of its partition.
@@ -125,7 +123,7 @@ func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *s
 		return problem
 	}
 	origin := sink.Origin{Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: id.text}
-	partition, problem := w.partitioner(p, r).Of(e, &origin)
+	partition, problem := w.partitioner(r).Of(e, &origin)
 	if problem != nil {
 		return problem
 	}
@@ -134,18 +132,12 @@ func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *s
 	return b.Append(e)
 }
 
-// partitioner returns the route's. Those of a routing that a reload has replaced are forgotten.
-func (w *worker) partitioner(p *pending, r *route) *sink.Partitioner {
-	if p.routing != w.routing {
-		w.routing = p.routing
-		clear(w.partitioners)
+// partitioner returns the route's.
+func (w *worker) partitioner(r *route) *sink.Partitioner {
+	if w.partitioners[r.index] == nil {
+		w.partitioners[r.index] = r.layout.NewPartitioner()
 	}
-	partitioner := w.partitioners[r]
-	if partitioner == nil {
-		partitioner = r.layout.NewPartitioner()
-		w.partitioners[r] = partitioner
-	}
-	return partitioner
+	return w.partitioners[r.index]
 }
 
 // refuse tells the producer, or keeps the entry as a dead letter, as the problem says.
@@ -181,8 +173,7 @@ func (w *worker) charge(b *openBatch) {
 	bytes, rows := b.Bytes()-b.charged, b.Rows()-b.counted
 	b.charged += bytes
 	b.counted += rows
-	w.router.budget.Charge(bytes)
-	b.route.account.add(bytes, rows)
+	b.route.account.charge(bytes, rows)
 	b.route.counts.routed.Add(uint64(rows))
 }
 
@@ -223,8 +214,7 @@ func (w *worker) deliver(ctx context.Context, f *flight) {
 	for i := range outcome.DeadLettered {
 		f.tell(&outcome.DeadLettered[i])
 	}
-	w.router.budget.Release(f.charged)
-	f.route.account.add(-f.charged, -f.rows)
+	f.route.account.settle(f.charged, f.rows)
 	f.Release()
 	for _, p := range f.requests {
 		p.settle()

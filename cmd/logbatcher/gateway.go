@@ -85,7 +85,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 	if g.delivery, err = sink.NewDelivery(delivery); err != nil {
 		return nil, err
 	}
-	g.budget = shard.NewBudget(int(cfg.Memory.Budget))
+	g.budget = shard.NewBudget(cfg.Budget())
 	g.status.degradations = append(g.status.degradations, g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded)
 	return g, nil
 }
@@ -223,8 +223,8 @@ func (g *gateway) routerConfig() shard.Config {
 	return shard.Config{
 		Instance: g.instance, Shards: capacity.Shards, Bucket: c.Shards.Bucket, Linger: c.Shards.Linger,
 		MaxBatchRows: c.Shards.MaxBatchRows, MaxBatchBytes: int(c.Shards.MaxBatchBytes), MaxOpenBatches: capacity.MaxOpenBatches,
-		MaxTableBytes: int(float64(c.Memory.Budget) * c.Memory.TableShare), KeepUnmatched: c.Unmatched == config.UnmatchedDeadLetter,
-		Log: g.log, Registerer: g.registry,
+		KeepUnmatched: c.Unmatched == config.UnmatchedDeadLetter,
+		Log:           g.log, Registerer: g.registry,
 	}
 }
 

@@ -39,7 +39,7 @@ func TestThousandStreamsWait(t *testing.T) {
 	const budget = 4 * config.MiB
 	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
 	b.change = func(c *config.Config) {
-		c.Memory.Budget, c.Memory.TableShare = budget, 1
+		c.Memory.Budget = budget
 		c.Server.Limits.MaxRequestBytes, c.Server.Limits.MaxStreams = config.MiB, 1000
 		c.Shards.MaxBatchBytes, c.Shards.MaxOpenBatches = config.MiB, 4
 	}
@@ -55,9 +55,9 @@ func TestThousandStreamsWait(t *testing.T) {
 		tr.sendEach(t)
 	}
 	most, highest := 0, uint64(0)
-	eventually(t, "the budget is spent", func() bool {
+	eventually(t, "a stream waits for the table", func() bool {
 		most, highest = max(most, i.budget.Used()), max(highest, heap())
-		return most > int(budget)*3/4
+		return i.metric(t, "logbatcher_throttled_streams") > 0
 	})
 	for range 300 {
 		most, highest = max(most, i.budget.Used()), max(highest, heap())

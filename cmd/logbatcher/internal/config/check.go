@@ -98,6 +98,10 @@ func (b *builder) checkBudget(c *Config) {
 	case share < request:
 		b.report("memory.table_share", "%v of the budget is %s, less than server.limits.max_request_bytes, %v; one table must be able to hold a request",
 			c.Memory.TableShare, approximate(share), request)
+	case len(c.RouteList) > 1 && c.tableBytes() < 2*c.largestRows():
+		b.report("memory.budget", "a table that stands still must leave room for the others: of %v tables may hold %s, and the rows of one request up to %s, "+
+			"of which two must fit; raise memory.budget or lower server.limits.max_request_bytes",
+			c.Memory.Budget, approximate(c.tableBytes()), approximate(c.largestRows()))
 	}
 }
 

@@ -97,7 +97,7 @@ type ServerTLS struct {
 type Memory struct {
 	Budget     Size    `yaml:"budget" min:"1MiB" doc:"bytes of requests in flight, over all streams; when they are spent, producers wait"`
 	Limit      Size    `yaml:"limit" min:"0" doc:"memory of the process; 0: GOMEMLIMIT, else the cgroup's, else the machine's"`
-	TableShare float64 `yaml:"table_share" min:"0.01" max:"1" doc:"share of the budget that one table may hold, so that one that stands still leaves room for others"`
+	TableShare float64 `yaml:"table_share" min:"0.01" max:"1" doc:"share that one of several tables may hold of what the others leave of the tables' part of the budget; the only table may hold all of it"`
 }
 
 // Shards are the workers that fill batches.

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/server"
+	"github.com/logbatcher/logbatcher/shard"
 )
 
 // Capacity is what the settings that are 0 ("as many as fit") come to on this machine.
@@ -91,6 +93,32 @@ func (c *Config) checkMemory(p Capacity) []schema.Problem {
 			(p.Limit-(p.Need-batches))/(Size(p.Shards)*batch))
 	}
 	return []schema.Problem{{Path: at, Message: message + ": " + advice}}
+}
+
+// Budget returns how the budget is divided.
+func (c *Config) Budget() shard.BudgetConfig {
+	return shard.BudgetConfig{
+		Limit: int(c.Memory.Budget), Tables: int(c.tableBytes()), TableShare: c.Memory.TableShare, LargestRequest: int(c.largestRows()),
+	}
+}
+
+// requestMemory returns the most that one request occupies while it is decoded.
+func (c *Config) requestMemory() Size {
+	l := &c.Server.Limits
+	s := server.Config{MaxRequestBytes: int(l.MaxRequestBytes), MaxRequestEntries: l.MaxRequestEntries, MaxEntryAttributes: l.MaxEntryAttributes}
+	return Size(s.RequestMemory())
+}
+
+// tableBytes returns what all tables together may hold of the budget: what the largest request leaves, and three quarters where it leaves less. Then
+// such a request is let in beyond the budget.
+func (c *Config) tableBytes() Size {
+	return max(c.Memory.Budget-c.requestMemory(), c.Memory.Budget/4*3)
+}
+
+// largestRows returns what the rows of the largest request may occupy in one table.
+func (c *Config) largestRows() Size {
+	l := &c.Server.Limits
+	return l.MaxRequestBytes + Size(l.MaxRequestEntries)*shard.RowBytes
 }
 
 // approximate writes a size for people to read.

@@ -1,0 +1,154 @@
+package server
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/mem"
+
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+// An alert on the seconds that streams wait must fire while they wait, and not afterwards.
+func TestWaitingIsCountedWhileItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		b.router.set(func(r *fakeRouter) {
+			r.script = func(ctx context.Context, _ *schema.Request, waiting func(schema.WaitCause, string)) error {
+				waiting(schema.WaitTable, "d.t")
+				<-ctx.Done()
+				return ctx.Err()
+			}
+		})
+		p, q := b.open(&pb.Open{Producer: "p"}, 100), b.open(&pb.Open{Producer: "q"}, 100)
+		p.in <- &pb.IngestStreamRequest{Sequence: 1, Entries: entriesOf("a")}
+		time.Sleep(5 * time.Second)
+		q.in <- &pb.IngestStreamRequest{Sequence: 1, Entries: entriesOf("a")}
+		time.Sleep(3 * time.Second)
+		for _, when := range []string{"while both wait", "afterwards"} {
+			seconds, streams := collected(t, b.ingest.metrics.throttled)
+			if want := map[string]float64{"while both wait": 2}[when]; seconds["table"] != 11 || seconds["memory"] != 0 || streams["table"] != want {
+				t.Errorf("%s: %v seconds, %v streams, want 11 seconds for the table and %v streams", when, seconds, streams, want)
+			}
+			b.close(p, q)
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// collected returns the seconds and the streams by cause.
+func collected(t *testing.T, w *waited) (seconds, streams map[string]float64) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(w)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds, streams = map[string]float64{}, map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			cause := m.Label[0].GetValue()
+			if f.GetName() == "logbatcher_throttled_streams" {
+				streams[cause] = m.Gauge.GetValue()
+			} else {
+				seconds[cause] = m.Counter.GetValue()
+			}
+		}
+	}
+	return seconds, streams
+}
+
+func frameOf(data []byte) *frame { return &frame{data: mem.BufferSlice{mem.SliceBuffer(data)}} }
+
+func marshal(t *testing.T, m *pb.IngestRequest) []byte {
+	t.Helper()
+	data, err := m.MarshalVT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// recordedWaits reports whether the request waits.
+type recordedWaits struct{ waiting, waited bool }
+
+func (w *recordedWaits) begin(pb.ThrottleCause, string) { w.waiting, w.waited = true, true }
+func (w *recordedWaits) end()                           { w.waiting = false }
+
+// A request that is copied or decoded, however long that takes, waits for no memory.
+func TestDecodingIsNoWaiting(t *testing.T) {
+	in, budget := testIntake(t, nil)
+	w := &recordedWaits{}
+	in.memory.decoders.New = func() any {
+		if w.waiting {
+			t.Error("the request is said to wait for memory while it is decoded")
+		}
+		return new(decoder)
+	}
+	data, err := (&pb.IngestStreamRequest{Entries: make10000()}).MarshalVT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := in.admit(t.Context(), frameOf(data), testReceived, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.waiting || !w.waited {
+		t.Errorf("waiting %v after the budget was asked (%v)", w.waiting, w.waited)
+	}
+	if err := r.decode(t.Context(), &defaults{}); err != nil {
+		t.Fatal(err)
+	}
+	r.Suspend()
+	if err := r.Resume(t.Context()); err != nil || w.waiting {
+		t.Errorf("resumed with %v, waiting %v", err, w.waiting)
+	}
+	r.free()
+	if used, _ := budget.now(); used != 0 {
+		t.Errorf("%d bytes are still charged", used)
+	}
+}
+
+// Calls of one producer go one after the other; those that wait for their turn hold nothing of the budget.
+func TestCallsThatWaitForTheirTurnHoldNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		opened, err := b.ingest.unary(t.Context(), frameOf(marshal(t, &pb.IngestRequest{Open: &pb.Open{Producer: "p"}})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.router.set(func(r *fakeRouter) {
+			r.script = func(ctx context.Context, q *schema.Request, waiting func(schema.WaitCause, string)) error {
+				q.Decoder.Suspend()
+				<-ctx.Done()
+				return ctx.Err()
+			}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 5)
+		for sequence := range 5 {
+			go func() {
+				_, err := b.ingest.unary(ctx, frameOf(marshal(t, &pb.IngestRequest{
+					Open: &pb.Open{Producer: "p", Epoch: opened.Epoch}, Sequence: uint64(sequence) + 1, Entries: entriesOf("a"),
+				})))
+				ended <- err
+			}()
+			synctest.Wait()
+		}
+		if used, _ := b.budget.now(); used != 0 {
+			t.Errorf("%d bytes are charged for calls that wait", used)
+		}
+		cancel()
+		for range 5 {
+			if err := <-ended; err == nil {
+				t.Error("a call that was canceled has succeeded")
+			}
+		}
+		b.close()
+	})
+}

@@ -1,0 +1,223 @@
+package shard
+
+import (
+	"container/list"
+	"context"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
+const (
+	// movingFor is how long after it has settled a batch a table is taken to be moving.
+	movingFor = 2 * time.Second
+	// claimEvery is how often a request that waits for what all tables together free may keep the others waiting, for movingFor each time. Tables
+	// at their ordinary pace settle what they hold within that time, and slow ones must not set the pace of all.
+	claimEvery = 5 * movingFor
+)
+
+// queue has the requests that wait for tables. A request gets room in all of its tables or in none, so that it holds nothing
+// of one while it waits for another.
+//
+// They are looked at in the order in which they came. One that can't have its room yet has a claim on what it waits for, so that
+// smaller ones do not take that for ever; but only while all of it is moving. What waits for a table that stands still keeps nobody
+// waiting.
+type queue struct {
+	claims list.List // of *claim
+	pass   int       // counts the passes
+	armed  bool      // a pass is due without being called for
+}
+
+// reservation is bytes that are promised to a table for the rows of a request.
+type reservation struct {
+	account *tableAccount
+	bytes   int
+}
+
+// claim is a request that waits for tables.
+type claim struct {
+	reservations []reservation
+	bytes        int // of all of them
+	granted      bool
+	// obstacle is what it waits for: a table, or nil where the tables together hold too much.
+	obstacle *tableAccount
+	// at is the place of the obstacle among the reservations.
+	at int
+	// since is when it began to wait for what all tables together hold. Zero: it does not.
+	since time.Time
+	// news has room for one: granted or obstacle have changed.
+	news chan struct{}
+}
+
+func (c *claim) tell() {
+	select {
+	case c.news <- struct{}{}:
+	default:
+	}
+}
+
+// reserve promises all the bytes at once. When it has to wait it calls suspend first, and then waiting with what it waits for,
+// again whenever that changes. It returns whether it has waited. When ctx ends it has promised nothing and returns ctx's error.
+func (b *Budget) reserve(ctx context.Context, reservations []reservation, suspend func(), waiting func(schema.WaitCause, string)) (waited bool, err error) {
+	if len(reservations) == 0 {
+		return false, nil
+	}
+	c := &claim{reservations: reservations, news: make(chan struct{}, 1)}
+	for _, r := range reservations {
+		c.bytes += r.bytes
+	}
+	b.mu.Lock()
+	place := b.queue.claims.PushBack(c)
+	b.admitLocked()
+	if c.granted {
+		b.mu.Unlock()
+		return false, nil
+	}
+	obstacle := c.obstacle
+	b.mu.Unlock()
+
+	suspend()
+	waiting(causeOf(obstacle))
+	for {
+		select {
+		case <-c.news:
+		case <-ctx.Done():
+		}
+		b.mu.Lock()
+		granted, changed := c.granted, c.obstacle != obstacle
+		obstacle = c.obstacle
+		if !granted && ctx.Err() != nil {
+			b.queue.claims.Remove(place)
+			b.admitLocked()
+		}
+		b.mu.Unlock()
+		switch {
+		case granted:
+			return true, nil
+		case ctx.Err() != nil:
+			return true, context.Cause(ctx)
+		case changed:
+			waiting(causeOf(obstacle))
+		}
+	}
+}
+
+func causeOf(obstacle *tableAccount) (schema.WaitCause, string) {
+	if obstacle == nil {
+		return schema.WaitMemory, ""
+	}
+	return schema.WaitTable, obstacle.name
+}
+
+// admitLocked makes a pass: it grants what can be granted. It ends with the waiters for memory, since what was freed may serve them.
+func (b *Budget) admitLocked() {
+	q := &b.queue
+	q.pass++
+	now := time.Now()
+	claimed := false // somebody may be kept waiting by a claim
+	for place := q.claims.Front(); place != nil; {
+		c, at := place.Value.(*claim), place
+		place = place.Next()
+		found := b.blockedLocked(c, now)
+		if !found.any {
+			for _, r := range c.reservations {
+				r.account.bytes += r.bytes
+			}
+			b.held += c.bytes
+			c.granted = true
+			q.claims.Remove(at)
+			c.tell()
+			continue
+		}
+		if c.obstacle != found.by {
+			c.tell()
+		}
+		c.obstacle, c.at = found.by, found.at
+		if !found.moving {
+			continue
+		}
+		claimed = true
+		if found.by == nil && b.keepsAllLocked(c, now) {
+			break // who comes later would take what comes free for this one
+		}
+		for _, r := range c.reservations {
+			if !b.roomLocked(r.account, r.bytes) {
+				r.account.pass = q.pass
+			}
+		}
+	}
+	b.armLocked(claimed)
+	b.grantLocked()
+}
+
+// armLocked has another pass made once tables that move now may have come to a stand, if anybody waits for that.
+func (b *Budget) armLocked(claimed bool) {
+	q := &b.queue
+	if !claimed || q.armed {
+		return
+	}
+	q.armed = true
+	time.AfterFunc(movingFor, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.queue.armed = false
+		b.admitLocked()
+	})
+}
+
+// blocked is why a claim can't be granted.
+type blocked struct {
+	any    bool
+	by     *tableAccount // nil: the tables together hold too much
+	at     int           // the place of the table among the claim's reservations
+	moving bool          // every table that it waits for is moving
+}
+
+func (b *Budget) blockedLocked(c *claim, now time.Time) blocked {
+	// First what it waited for in the last pass: there may be many who wait for one table that stands still, and for many others besides.
+	if t := c.obstacle; t != nil && !t.moving(now) && !b.roomLocked(t, c.reservations[c.at].bytes) {
+		return blocked{any: true, by: t, at: c.at}
+	}
+	found := blocked{moving: true}
+	for i, r := range c.reservations {
+		t := r.account
+		claimed := t.pass == b.queue.pass
+		if !claimed && b.roomLocked(t, r.bytes) {
+			continue
+		}
+		// A table that stands still is the one to name.
+		if moving := claimed || t.moving(now); !found.any || found.moving && !moving {
+			found.any, found.by, found.at, found.moving = true, t, i, moving
+		}
+	}
+	// A request whose entries go to many tables is let in like the largest one that goes to one. Otherwise it would have to wait until
+	// nothing is in flight at all.
+	bytes := min(c.bytes, b.config.LargestRequest)
+	if !found.any && b.held > 0 && b.held+bytes > b.config.Tables {
+		found.any = true
+	} else {
+		c.since = time.Time{}
+	}
+	return found
+}
+
+// keepsAllLocked reports whether a request that waits for what all tables together hold may keep the others waiting: from time to time, and if the
+// tables that are moving hold what is missing.
+func (b *Budget) keepsAllLocked(c *claim, now time.Time) bool {
+	if c.since.IsZero() {
+		c.since = now
+	}
+	if now.Sub(c.since)%claimEvery >= movingFor {
+		return false
+	}
+	bytes := min(c.bytes, b.config.LargestRequest)
+	free := b.config.Tables - b.held
+	for _, t := range b.accounts {
+		if t.moving(now) {
+			free += t.bytes
+		}
+	}
+	return free >= bytes
+}
+
+func (t *tableAccount) moving(now time.Time) bool { return now.Sub(t.freed) < movingFor }

@@ -1,0 +1,246 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// sized returns an entry with a body of that many bytes.
+func sized(service string, bytes int) schema.Entry {
+	e := entry(service, "EWR", time.Now())
+	e.Body = strings.Repeat("x", bytes)
+	return e
+}
+
+// TestStuckTableHoldsUpOnlyItself has tables that take no inserts, and producers who send all kinds of requests for them. Requests for
+// other tables are committed all the time.
+func TestStuckTableHoldsUpOnlyItself(t *testing.T) {
+	large := func(service string) []schema.Entry { return []schema.Entry{sized(service, 900<<10)} }
+	for name, waiting := range map[string]func(i int) []schema.Entry{
+		"small":      func(int) []schema.Entry { return []schema.Entry{sized("stuck", 100)} },
+		"large":      func(int) []schema.Entry { return large("stuck") },
+		"two tables": func(int) []schema.Entry { return []schema.Entry{sized("stuck", 10<<10), sized("free", 10<<10)} },
+		"two large tables": func(int) []schema.Entry {
+			return []schema.Entry{sized("stuck", 450<<10), sized("free", 450<<10)}
+		},
+		"both stuck": func(int) []schema.Entry { return []schema.Entry{sized("stuck", 10<<10), sized("stuck2", 100<<10)} },
+		"mixed": func(i int) []schema.Entry {
+			return []schema.Entry{sized([]string{"stuck", "stuck2"}[i%2], 1<<(i%18)), sized([]string{"free", "stuck", "other"}[i%3], 1<<(i%19))}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				gate := make(chan struct{})
+				delivery := &scripted{}
+				delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+					if strings.HasPrefix(b.Layout().Table().Name, "of_stuck") {
+						<-gate
+					}
+					return sink.Outcome{Committed: b.Rows()}, nil
+				}
+				r := start(t, testConfig(), delivery, filtered(t, "stuck"), filtered(t, "stuck2"), filtered(t, "free"), filtered(t, "other"))
+				ctx, cancel := context.WithCancel(t.Context())
+				const senders = 40
+				ended := make(chan error, senders)
+				named := make([]string, senders)
+				for i := range senders {
+					go func() {
+						for {
+							if _, err := r.tryPieces(ctx, func(_ schema.WaitCause, table string) { named[i] = table }, waiting(i)); err != nil {
+								ended <- err
+								return
+							}
+						}
+					}()
+				}
+				for range 5 { // each of them has come to wait
+					time.Sleep(time.Second)
+					synctest.Wait()
+				}
+				for i := range 20 {
+					for _, entries := range [][]schema.Entry{large("free"), {sized("other", 10)}, {sized("free", 10), sized("other", 300<<10)}} {
+						sequence := r.send(entries...)
+						time.Sleep(1100 * time.Millisecond)
+						synctest.Wait()
+						if r.outcome(sequence) == nil {
+							t.Fatalf("round %d: a request for the other tables is not committed", i)
+						}
+					}
+				}
+				for i, table := range named {
+					if !strings.HasPrefix(table, "logs.of_stuck") {
+						t.Errorf("sender %d waits for %q, want the table that stands still", i, table)
+					}
+				}
+				cancel()
+				for range senders {
+					if err := <-ended; !errors.Is(err, context.Canceled) {
+						t.Errorf("a waiting request ended with %v", err)
+					}
+				}
+				close(gate)
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestOnlyTableMayHoldEverything: nobody else needs the room.
+func TestOnlyTableMayHoldEverything(t *testing.T) {
+	for _, several := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			delivery := &scripted{}
+			delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+				<-gate
+				return sink.Outcome{Committed: b.Rows()}, nil
+			}
+			routes := []*schema.Route{firehose(t)}
+			if several {
+				routes = append(routes, filtered(t, "never"))
+			}
+			r := start(t, testConfig(), delivery, routes...)
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				for {
+					if _, err := r.try(ctx, sized("a", 50<<10)); err != nil {
+						ended <- err
+						return
+					}
+				}
+			}()
+			synctest.Wait()
+			held, _ := r.routing.Load().routes[0].account.held()
+			tables := r.budget.config.Tables
+			if least := tables - 200<<10; !several && held < least {
+				t.Errorf("the only table holds %d bytes, want nearly %d", held, tables)
+			}
+			if several && (held > tables/4+100<<10 || held < tables/4-200<<10) {
+				t.Errorf("one of two tables holds %d bytes, want about a quarter of %d", held, tables)
+			}
+			cancel()
+			<-ended
+			close(gate)
+			r.stop()
+		})
+	}
+}
+
+// TestLargeRequestsAreNotPassedForEver: while all tables move, a large request gets its turn among any number of small ones.
+func TestLargeRequestsAreNotPassedForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+			time.Sleep(500 * time.Millisecond)
+			return sink.Outcome{Committed: b.Rows()}, nil
+		}
+		var routes []*schema.Route
+		for i := range 40 {
+			routes = append(routes, filtered(t, fmt.Sprintf("s%d", i)))
+		}
+		config := testConfig()
+		config.MaxOpenBatches = 100
+		r := start(t, config, delivery, append(routes, filtered(t, "large"))...)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{}, 80)
+		for i := range 80 {
+			go func() {
+				for ctx.Err() == nil {
+					_, _ = r.try(ctx, sized(fmt.Sprintf("s%d", i%40), 20<<10))
+				}
+				ended <- struct{}{}
+			}()
+		}
+		time.Sleep(5 * time.Second)
+		for range 5 {
+			begun := time.Now()
+			r.send(sized("large", 900<<10), sized("s1", 10))
+			if waited := time.Since(begun); waited > 2*claimEvery {
+				t.Errorf("the large request waited %v", waited)
+			}
+		}
+		cancel()
+		for range 80 {
+			<-ended
+		}
+		r.stop()
+	})
+}
+
+// TestQueueKeepsToWhatIsThere draws requests and settlements at random and checks the books of the budget after each.
+func TestQueueKeepsToWhatIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(BudgetConfig{Limit: 1000, Tables: 800, TableShare: 0.25, LargestRequest: 100})
+		b.setTables(true)
+		var tables []*tableAccount
+		for i := range 6 {
+			tables = append(tables, b.newAccount(fmt.Sprint(i)))
+		}
+		done := make(chan error, 200)
+		for i := range 200 {
+			go func() {
+				request := []reservation{{tables[i%6], 1 + i%50}}
+				if i%3 == 0 {
+					request = append(request, reservation{tables[(i+1)%6], 1 + i%40})
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%7*10)*time.Second)
+				defer cancel()
+				_, err := b.reserve(ctx, request, func() {}, func(schema.WaitCause, string) {})
+				if err == nil {
+					time.Sleep(time.Duration(i%5) * time.Second)
+					for _, r := range request {
+						r.account.charge(r.bytes, 1)
+					}
+					b.unreserve(request)
+					time.Sleep(time.Second)
+					for _, r := range request {
+						r.account.settle(r.bytes, 1)
+					}
+				}
+				done <- err
+			}()
+		}
+		granted := 0
+		for range 200 {
+			if <-done == nil {
+				granted++
+			}
+		}
+		sum := 0
+		for _, table := range tables {
+			bytes, rows := table.held()
+			sum += bytes + rows
+		}
+		if b.Used() != 0 || sum != 0 || b.queue.claims.Len() != 0 {
+			t.Errorf("used %d, tables hold %d, %d wait", b.Used(), sum, b.queue.claims.Len())
+		}
+		if granted < 100 {
+			t.Errorf("%d of 200 were granted", granted)
+		}
+	})
+}
+
+func TestNextRoute(t *testing.T) {
+	set := make([]uint64, 3)
+	want := []int{0, 5, 63, 64, 130, 191}
+	for _, n := range want {
+		set[n/64] |= 1 << (n % 64)
+	}
+	var got []int
+	for n := nextRoute(set, 0); n >= 0; n = nextRoute(set, n+1) {
+		got = append(got, n)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
