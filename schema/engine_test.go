@@ -3,6 +3,7 @@ package schema_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,8 @@ type engineConn struct {
 
 	mu       sync.Mutex
 	executed []string
+	// now is the server's clock where a test needs another than the engine's.
+	now func() time.Time
 	// refuse answers a statement in the engine's place where it returns an error.
 	refuse func(statement string) error
 }
@@ -42,6 +45,9 @@ func (c *engineConn) Exec(ctx context.Context, statement string) error {
 }
 
 func (c *engineConn) Query(ctx context.Context, statement string) ([][]string, error) {
+	if c.now != nil && statement == "SELECT toUnixTimestamp64Milli(now64(3))" {
+		return [][]string{{strconv.FormatInt(c.now().UnixMilli(), 10)}}, nil
+	}
 	text, err := c.server.Try(ctx, statement, nil)
 	if err != nil || text == "" {
 		return nil, err

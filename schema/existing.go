@@ -104,6 +104,22 @@ func (e *Existing) column(name string) *ExistingColumn {
 	return nil
 }
 
+// vocabulary returns the table's columns as a route would name them, where their types are known, and the partition key
+// where the gateway can compute it. Any other key counts as none.
+func (e *Existing) vocabulary() ([]Column, PartitionBy) {
+	columns := make([]Column, 0, len(e.Columns))
+	for i := range e.Columns {
+		if t, err := ParseType(e.Columns[i].Type); err == nil {
+			columns = append(columns, Column{Name: e.Columns[i].Name, Type: t})
+		}
+	}
+	by, err := ParsePartitionBy(e.PartitionBy, columns)
+	if err != nil {
+		return columns, PartitionBy{}
+	}
+	return columns, by
+}
+
 // clauses are the parts of an engine's definition.
 type clauses struct {
 	engine, partitionBy, primaryKey, orderBy, sampleBy, ttl, settings, comment string

@@ -174,6 +174,9 @@ func (h *history) migrations(ctx context.Context, database, table string, limit 
 	return list, nil
 }
 
+// firstDateTime64 is the earliest second that a DateTime64 holds, 1900-01-01.
+const firstDateTime64 = -2208988800
+
 func (h *history) writeRetention(ctx context.Context, route *Route, r *RetentionResult, failure error) error {
 	message := ""
 	if failure != nil {
@@ -186,7 +189,7 @@ func (h *history) writeRetention(ctx context.Context, route *Route, r *Retention
 	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	return h.write(ctx, h.retentionTable(route.Table.Database), []string{
 		"now64(3, 'UTC')", QuoteString(route.Table.Database), QuoteString(route.Table.Name), QuoteString(route.Name),
-		"fromUnixTimestamp64Milli(" + strconv.FormatInt(max(r.Cutoff.UnixMilli(), 0), 10) + ", 'UTC')",
+		"fromUnixTimestamp64Milli(" + strconv.FormatInt(max(r.Cutoff.UnixMilli(), 1000*firstDateTime64), 10) + ", 'UTC')",
 		"[" + strings.Join(partitions, ", ") + "]::Array(String)", number(r.DroppedRows), number(r.DroppedBytes), number(r.DeletedRows),
 		QuoteString(h.instance), QuoteString(h.host), "currentUser()", strconv.FormatInt(r.Duration.Milliseconds(), 10),
 		QuoteString(retentionOutcome(failure)), QuoteString(message),

@@ -282,9 +282,10 @@ func (m *Migrator) execute(ctx context.Context, statement string) error {
 func (m *Migrator) verify(ctx context.Context, t *Table) error {
 	wait, cancel := context.WithTimeoutCause(ctx, m.config.VisibleWithin, errNotVisible)
 	defer cancel()
-	left := ""
+	left, look := "", ctx // the first look takes as long as it takes
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		plan, err := m.plan(wait, t)
+		plan, err := m.plan(look, t)
+		look = wait
 		if err == nil && plan.Empty() {
 			return nil
 		}

@@ -41,7 +41,7 @@ func columns(t testing.TB, lines ...string) []schema.Column {
 }
 
 func newMigrator(conn schema.Conn, change ...func(*schema.MigratorConfig)) *schema.Migrator {
-	config := schema.MigratorConfig{Conn: conn, Instance: "test", VisibleWithin: 5 * time.Second}
+	config := schema.MigratorConfig{Conn: conn, Instance: "test", VisibleWithin: time.Minute}
 	for _, c := range change {
 		c(&config)
 	}

@@ -62,9 +62,12 @@ func unfinished(list []Mutation) []Mutation {
 	return slices.DeleteFunc(slices.Clone(list), func(m Mutation) bool { return m.Done || m.Killed })
 }
 
-// startsWithComparison tells whether a mutation deletes by the comparison that retention runs use.
+// startsWithComparison reports whether a mutation deletes by the comparison that retention runs use. ClickHouse puts parentheses
+// around a comparison that is one of several.
 func (m Mutation) startsWithComparison(comparison string) bool {
-	return strings.Contains(canonicalTokens(tokens(m.Command)), canonicalTokens(tokens("WHERE "+comparison)))
+	command := canonicalTokens(tokens(m.Command))
+	return strings.Contains(command, canonicalTokens(tokens("WHERE "+comparison))) ||
+		strings.Contains(command, canonicalTokens(tokens("WHERE ("+comparison)))
 }
 
 // startMutation runs a statement and returns the mutation that it made.

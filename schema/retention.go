@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,7 +27,7 @@ type RetainerConfig struct {
 	Registerer prometheus.Registerer
 	// History says where runs are written down.
 	History HistoryConfig
-	// Now is the clock. Nil: time.Now.
+	// Now is the clock of this machine, which is held against ClickHouse's. Nil: time.Now.
 	Now func() time.Time
 	// LeaseTTL is when a dead instance's lease runs out. 0: 30 s.
 	LeaseTTL time.Duration
@@ -42,7 +43,17 @@ type Retainer struct {
 	log     *slog.Logger
 	history *history
 	metrics *retentionMetrics
+
+	mu      sync.Mutex
+	stopped string // why no run can be made; empty: the clocks agreed when they were last compared
 }
+
+// ErrClocksDiffer is returned by a run that was not begun because this machine's clock and ClickHouse's differ by more than
+// five minutes: nobody knows what has expired.
+var ErrClocksDiffer = errors.New("the clocks of LogBatcher and of ClickHouse differ")
+
+// maxClockDifference is how far the two clocks may be apart.
+const maxClockDifference = 5 * time.Minute
 
 // RetentionResult is what a retention run did.
 type RetentionResult struct {
@@ -100,16 +111,28 @@ func (r *Retainer) plan(ctx context.Context, route *Route) (*RetentionPlan, erro
 		p.note("the route keeps its rows for ever")
 		return p, nil
 	}
-	column, err := retentionColumn(route)
+	now, err := r.now(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e := newExpiry(column, r.config.Now().Add(-route.Retention.MaxAge))
-	p.Column, p.Cutoff, p.ours = column.Name, e.cutoff, e.compared()
-	by, exists, err := r.partitionBy(ctx, t)
-	if err != nil || !exists {
+	existing, err := readExisting(ctx, r.config.Conn, t.Database, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !existing.Table {
 		p.note("the table is not there")
-		return p, err
+		return p, nil
+	}
+	columns, by := existing.vocabulary()
+	column, err := retentionColumn(route, columns, by)
+	if err != nil {
+		return nil, err
+	}
+	e := newExpiry(column, now.Add(-route.Retention.MaxAge))
+	p.Column, p.Cutoff, p.ours = column.Name, e.cutoff, e.compared()
+	if e.never() {
+		p.note("nothing can have expired: %s holds no time before the cutoff", column.Type)
+		return p, nil
 	}
 	partitions, err := readPartitions(ctx, r.config.Conn, t, by, e)
 	if err != nil {
@@ -124,22 +147,51 @@ func (r *Retainer) plan(ctx context.Context, route *Route) (*RetentionPlan, erro
 	return p, err
 }
 
-// partitionBy returns the partition key that the table has, which may not be the one that its route wants. One that
-// the gateway can't compute counts as none: then nothing is dropped, and expired rows are deleted.
-func (r *Retainer) partitionBy(ctx context.Context, t *Table) (by PartitionBy, exists bool, err error) {
-	rows, err := r.config.Conn.Query(ctx, "SELECT name, partition_key FROM system.tables WHERE database = "+
-		QuoteString(t.Database)+" AND name = "+QuoteString(t.Name))
+// now returns the earlier of this machine's time and ClickHouse's. A clock that runs ahead would have rows removed before
+// their time, for good; one that is behind only keeps them longer.
+func (r *Retainer) now(ctx context.Context) (time.Time, error) {
+	before := r.config.Now()
+	rows, err := r.config.Conn.Query(ctx, "SELECT toUnixTimestamp64Milli(now64(3))")
 	if err != nil {
-		return PartitionBy{}, false, fmt.Errorf("read table: %w", err)
+		return time.Time{}, fmt.Errorf("read ClickHouse's time: %w", err)
 	}
-	if len(rows) == 0 {
-		return PartitionBy{}, false, nil
-	}
-	by, err = ParsePartitionBy(rows[0][1], t.Columns)
+	numbers, err := integers(rows[0])
 	if err != nil {
-		return PartitionBy{}, true, nil
+		return time.Time{}, fmt.Errorf("read ClickHouse's time: %w", err)
 	}
-	return by, true, nil
+	server, after := time.UnixMilli(numbers[0]), r.config.Now()
+	difference := time.Duration(0) // within the time that the question took, they agree
+	switch {
+	case server.Before(before):
+		difference = server.Sub(before)
+	case server.After(after):
+		difference = server.Sub(after)
+	}
+	r.metrics.clocks.Set(difference.Seconds())
+	if difference.Abs() > maxClockDifference {
+		err = fmt.Errorf("%w by more than %v: here it is %s, there %s; nothing is removed until they agree",
+			ErrClocksDiffer, maxClockDifference, after.UTC().Format(time.RFC3339), server.UTC().Format(time.RFC3339))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped = ""; err != nil {
+		r.stopped = "retention is stopped: " + err.Error()
+		return time.Time{}, err
+	}
+	if server.Before(before) {
+		return server, nil
+	}
+	return before, nil
+}
+
+// Degraded returns why no run can be made, for people. Nothing: runs are made.
+func (r *Retainer) Degraded() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped == "" {
+		return nil
+	}
+	return []string{r.stopped}
 }
 
 // Run removes what has expired. It returns ErrLeaseHeld where another instance is at it, an error that is
@@ -227,18 +279,16 @@ func (r *Retainer) apply(ctx context.Context, route *Route, plan *RetentionPlan,
 	if plan.Delete == nil {
 		return nil
 	}
-	wait, cancel := context.WithTimeoutCause(ctx, r.config.MutationTimeout, ErrMutationUnfinished)
-	defer cancel()
-	if err := r.takeUp(wait, route.Table, plan); err != nil {
+	if err := r.takeUp(ctx, route.Table, plan); err != nil {
 		return err
 	}
 	r.log.InfoContext(ctx, "deleting rows", "table", plan.Table, "rows", plan.Delete.Rows, "statement", plan.Delete.Statement)
-	id, err := startMutation(wait, r.config.Conn, route.Table, plan.Delete.Statement, plan.ours)
+	id, err := startMutation(ctx, r.config.Conn, route.Table, plan.Delete.Statement, plan.ours)
 	if err != nil {
 		return fmt.Errorf("delete rows: %w", err)
 	}
-	if err := watchMutation(wait, r.config.Conn, route.Table, id, r.config.PollInterval); err != nil {
-		return fmt.Errorf("delete rows: %w", causeOf(wait, err))
+	if err := r.await(ctx, route.Table, id); err != nil {
+		return fmt.Errorf("delete rows: %w", err)
 	}
 	result.DeletedRows = plan.Delete.Rows
 	return nil
@@ -251,16 +301,19 @@ func (r *Retainer) takeUp(ctx context.Context, t *Table, plan *RetentionPlan) er
 		if !m.startsWithComparison(plan.ours) {
 			return fmt.Errorf("%w: %s %s", ErrMutationUnfinished, m.ID, m.Command)
 		}
-		if err := watchMutation(ctx, r.config.Conn, t, m.ID, r.config.PollInterval); err != nil {
-			return fmt.Errorf("mutation of an earlier run: %w", causeOf(ctx, err))
+		if err := r.await(ctx, t, m.ID); err != nil {
+			return fmt.Errorf("mutation of an earlier run: %w", err)
 		}
 	}
 	return nil
 }
 
-// causeOf adds why the context ended, where that is the reason for the error.
-func causeOf(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+// await blocks until a mutation is done, for MutationTimeout at most.
+func (r *Retainer) await(ctx context.Context, t *Table, id string) error {
+	wait, cancel := context.WithTimeoutCause(ctx, r.config.MutationTimeout, ErrMutationUnfinished)
+	defer cancel()
+	err := watchMutation(wait, r.config.Conn, t, id, r.config.PollInterval)
+	if cause := context.Cause(wait); err != nil && cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w: %w", cause, err)
 	}
 	return err
@@ -268,22 +321,18 @@ func causeOf(ctx context.Context, err error) error {
 
 // check asks for the oldest row, so that what is exported is what is there and not what should be.
 func (r *Retainer) check(ctx context.Context, route *Route, plan *RetentionPlan, result *RetentionResult) error {
-	column := QuoteIdentifier(plan.Column)
-	rows, err := r.config.Conn.Query(ctx, "SELECT count("+column+"), toUnixTimestamp64Milli(toDateTime64(assumeNotNull(min("+column+")), 3, 'UTC')) FROM "+
-		quotedName(route.Table.Database, route.Table.Name))
+	oldest, err := r.oldest(ctx, route.Table, plan.Column, "")
+	if err == nil && oldest.Equal(noTime) {
+		// Rows without a time hide the oldest one. To find it takes reading the column.
+		oldest, err = r.oldest(ctx, route.Table, plan.Column, " WHERE toUnixTimestamp64Milli(toDateTime64("+QuoteIdentifier(plan.Column)+", 3, 'UTC')) != 0")
+	}
 	if errorCode(err) == codeUnknownTable || errorCode(err) == codeUnknownDatabase {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read oldest row: %w", err)
 	}
-	numbers, err := integers(rows[0])
-	if err != nil {
-		return fmt.Errorf("read oldest row: %w", err)
-	}
-	if numbers[0] > 0 {
-		result.Oldest = time.UnixMilli(numbers[1]).UTC()
-	}
+	result.Oldest = oldest
 	mutations, err := readMutations(ctx, r.config.Conn, route.Table)
 	if err != nil {
 		return err
@@ -294,4 +343,19 @@ func (r *Retainer) check(ctx context.Context, route *Route, plan *RetentionPlan,
 		r.log.WarnContext(ctx, "rows older than the cutoff are left", "table", plan.Table, "oldest", result.Oldest, "cutoff", plan.Cutoff)
 	}
 	return nil
+}
+
+// oldest returns the least time in a column. Zero: there is none.
+func (r *Retainer) oldest(ctx context.Context, t *Table, name, where string) (time.Time, error) {
+	column := QuoteIdentifier(name)
+	rows, err := r.config.Conn.Query(ctx, "SELECT count("+column+"), toUnixTimestamp64Milli(toDateTime64(assumeNotNull(min("+column+")), 3, 'UTC')) FROM "+
+		quotedName(t.Database, t.Name)+where+rightBounds)
+	if err != nil {
+		return time.Time{}, err
+	}
+	numbers, err := integers(rows[0])
+	if err != nil || numbers[0] == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(numbers[1]).UTC(), nil
 }

@@ -13,6 +13,7 @@ type retentionMetrics struct {
 	duration           *prometheus.HistogramVec
 	oldest, mutations  *prometheus.GaugeVec
 	lastSuccess        *prometheus.GaugeVec
+	clocks             prometheus.Gauge
 }
 
 func newRetentionMetrics(registerer prometheus.Registerer) *retentionMetrics {
@@ -35,9 +36,13 @@ func newRetentionMetrics(registerer prometheus.Registerer) *retentionMetrics {
 		oldest:      gauge("oldest_row_timestamp_seconds", "Time of the oldest row after the last run, as Unix time. 0: the table was empty."),
 		mutations:   gauge("unfinished_mutations", "Mutations of the table that were not done after the last run, anybody's."),
 		lastSuccess: gauge("last_success_timestamp_seconds", "When a run last did all it had to, as Unix time."),
+		clocks: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "logbatcher", Subsystem: "retention", Name: "clock_difference_seconds",
+			Help: "How far ClickHouse's clock was ahead of this machine's before the last run. Above 300, or below -300, no run is made.",
+		}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.runs, m.rows, m.parts, m.bytes, m.duration, m.oldest, m.mutations, m.lastSuccess)
+		registerer.MustRegister(m.runs, m.rows, m.parts, m.bytes, m.duration, m.oldest, m.mutations, m.lastSuccess, m.clocks)
 	}
 	return m
 }
@@ -66,6 +71,8 @@ func retentionOutcome(err error) string {
 	switch {
 	case err == nil:
 		return outcomeApplied
+	case errors.Is(err, ErrClocksDiffer):
+		return "clocks_differ"
 	case errors.Is(err, ErrMutationUnfinished):
 		return "mutation_unfinished"
 	}

@@ -56,35 +56,33 @@ type ExpiredRows struct {
 // Empty tells whether nothing has expired.
 func (p *RetentionPlan) Empty() bool { return len(p.Drops) == 0 && p.Delete == nil }
 
-// retentionColumn returns the column by which the route's rows age: the one that is configured, or, of those that hold the
-// entry's time, the one that the partition key reads, which ClickHouse knows the bounds of.
-func retentionColumn(route *Route) (*Column, error) {
-	t := route.Table
-	var found *Column
-	partition, _ := ParsePartitionBy(t.PartitionBy, t.Columns) // one that can't be read names no column
-	for i := range t.Columns {
-		c := &t.Columns[i]
-		switch {
-		case route.Retention.Column != "":
-			if c.Name == route.Retention.Column {
-				found = c
+// retentionColumn returns the column by which the route's rows age, as it is in the table: the one that is configured, or, of
+// those that hold the entry's time, the one that the partition key reads, which ClickHouse knows the bounds of.
+func retentionColumn(route *Route, columns []Column, by PartitionBy) (*Column, error) {
+	name := route.Retention.Column
+	if name == "" {
+		for i := range route.Table.Columns {
+			c := &route.Table.Columns[i]
+			if c.Source.Field != FieldTime || !isTime(c.Type.Kind) {
+				continue
 			}
-		case c.Source.Field == FieldTime && isTime(c.Type.Kind):
-			inKey := slices.ContainsFunc(partition.Keys, func(k PartitionKey) bool { return k.Name == c.Name })
-			if found == nil || inKey {
-				found = c
+			inKey := slices.ContainsFunc(by.Keys, func(k PartitionKey) bool { return k.Name == c.Name })
+			if name == "" || inKey {
+				name = c.Name
 			}
 		}
 	}
-	switch {
-	case found == nil && route.Retention.Column != "":
-		return nil, fmt.Errorf("column %s is not in the table", route.Retention.Column)
-	case found == nil:
+	if name == "" {
 		return nil, errors.New("no column holds the entry's time: name one in retention.column")
-	case !isTime(found.Type.Kind):
-		return nil, fmt.Errorf("column %s is %s: it has to be Date, DateTime or DateTime64", found.Name, found.Type.String())
 	}
-	return found, nil
+	i := slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
+	switch {
+	case i < 0:
+		return nil, fmt.Errorf("column %s is not in the table, or its type is not known", name)
+	case !isTime(columns[i].Type.Kind):
+		return nil, fmt.Errorf("column %s is %s: it has to be Date, DateTime or DateTime64", name, columns[i].Type.String())
+	}
+	return &columns[i], nil
 }
 
 func isTime(k Kind) bool { return k == KindDate || k == KindDateTime || k == KindDateTime64 }
@@ -106,50 +104,80 @@ func newExpiry(column *Column, cutoff time.Time) expiry {
 	return e
 }
 
-// compared is how every DELETE of a retention run begins its condition.
-func (e expiry) compared() string {
-	if e.column.Type.Kind == KindDate {
-		return QuoteIdentifier(e.column.Name) + " < toDate("
+// never reports that the column holds no time before the limit. A literal of such a time would become another one.
+func (e expiry) never() bool {
+	if e.column.Type.Kind == KindDateTime64 {
+		return e.limit.Year() < 1900
 	}
-	return QuoteIdentifier(e.column.Name) + " < toDateTime("
+	return e.limit.Unix() <= 0
 }
+
+// function is what makes a literal a value of the column's type.
+func (e expiry) function() string {
+	switch e.column.Type.Kind {
+	case KindDate:
+		return "toDate("
+	case KindDateTime64:
+		return "toDateTime64("
+	}
+	return "toDateTime("
+}
+
+// compared is how every DELETE of a retention run begins its condition.
+func (e expiry) compared() string { return QuoteIdentifier(e.column.Name) + " < " + e.function() }
+
+func (e expiry) literal(at time.Time) string {
+	switch e.column.Type.Kind {
+	case KindDate:
+		return QuoteString(at.Format(time.DateOnly)) + ")"
+	case KindDateTime64:
+		return QuoteString(at.Format(time.DateTime)) + ", 0, 'UTC')"
+	}
+	return QuoteString(at.Format(time.DateTime)) + ", 'UTC')"
+}
+
+// noTime is the value of a column of times in a row that has none: one that is older than the column, or that was
+// inserted without it.
+var noTime = time.Unix(0, 0).UTC()
 
 func (e expiry) condition() string {
-	if e.column.Type.Kind == KindDate {
-		return e.compared() + QuoteString(e.limit.Format(time.DateOnly)) + ")"
-	}
-	return e.compared() + QuoteString(e.limit.Format(time.DateTime)) + ", 'UTC')"
+	return e.compared() + e.literal(e.limit) + " AND " + QuoteIdentifier(e.column.Name) + " != " + e.function() + e.literal(noTime)
 }
 
-// partitionEnd returns the expression for the end of the span of a partition, where hi(name) is the newest value of a column
-// in it; empty where the partition key has no time, and a partition takes rows for ever.
-func partitionEnd(by PartitionBy, columns []Column, hi func(name string) string) string {
+// partitionEnd returns the expression for the end of the span of a partition, where hi is the newest value of the column that
+// rows age by. No row that belongs into the partition is as young as that. Empty where the partition key does not read
+// this column: then rows of any age may come into any partition, for ever.
+func partitionEnd(by PartitionBy, column *Column) string {
+	zone := ""
+	switch {
+	case column.Type.Kind == KindDate:
+		zone = ", 'UTC'" // as in the limit
+	case column.Type.Zone != "":
+		zone = ", " + QuoteString(column.Type.Zone)
+	}
 	var ends []string
 	for _, k := range by.Keys {
-		t := columns[k.Column].Type
-		if !isTime(t.Kind) || t.Nullable {
+		if k.Name != column.Name {
 			continue
-		}
-		newest := hi(k.Name)
-		zone := ""
-		if t.Zone != "" {
-			zone = ", " + QuoteString(t.Zone)
 		}
 		end := ""
 		switch k.Function {
 		case PartitionToDate, PartitionToStartOfDay:
-			end = "addDays(toStartOfDay(" + newest + "), 1)"
+			end = "addDays(toStartOfDay(hi), 1)"
+			if column.Type.Kind == KindDate {
+				end = "addDays(hi, 1)"
+			}
 		case PartitionToStartOfHour:
-			end = "addHours(toStartOfHour(" + newest + "), 1)"
+			end = "addHours(toStartOfHour(hi), 1)"
 		case PartitionToMonday:
-			end = "addDays(toMonday(" + newest + "), 7)"
+			end = "addDays(toMonday(hi), 7)"
 		case PartitionToYYYYMM:
-			end = "addMonths(toStartOfMonth(" + newest + "), 1)"
+			end = "addMonths(toStartOfMonth(hi), 1)"
 		case PartitionValue:
-			if t.Kind != KindDate {
-				end = "addSeconds(" + newest + ", 1)"
+			if column.Type.Kind != KindDate {
+				end = "addSeconds(hi, 1)"
 			} else {
-				end = "addDays(" + newest + ", 1)"
+				end = "addDays(hi, 1)"
 			}
 		default:
 			continue
@@ -165,7 +193,7 @@ func partitionEnd(by PartitionBy, columns []Column, hi func(name string) string)
 // tablePartition is what is known of one partition.
 type tablePartition struct {
 	ExpiredPartition
-	// nulls tells that some rows have no time at all. They never expire.
+	// nulls says that some rows have no time: NULL, or 1970-01-01. They never expire.
 	nulls bool
 	// ends tells that End is known.
 	ends bool
@@ -176,14 +204,7 @@ type tablePartition struct {
 func partitionQuery(t *Table, by PartitionBy, e expiry) string {
 	column := QuoteIdentifier(e.column.Name)
 	inner := []string{"_partition_id", "count() AS n", "count(" + column + ") AS timed", "min(" + column + ") AS lo", "max(" + column + ") AS hi"}
-	end := partitionEnd(by, t.Columns, func(name string) string {
-		if name == e.column.Name {
-			return "hi"
-		}
-		alias := "hi_" + strconv.Itoa(len(inner))
-		inner = append(inner, "max("+QuoteIdentifier(name)+") AS "+alias)
-		return alias
-	})
+	end := partitionEnd(by, e.column)
 	if end == "" {
 		end = "0"
 	}
@@ -195,8 +216,12 @@ func partitionQuery(t *Table, by PartitionBy, e expiry) string {
 		return "toUnixTimestamp64Milli(toDateTime64(assumeNotNull(" + name + "), 3" + zone + "))"
 	}
 	return "SELECT _partition_id, n, timed, " + moment("lo") + ", " + moment("hi") + ", " + end +
-		" FROM (SELECT " + strings.Join(inner, ", ") + " FROM " + quotedName(t.Database, t.Name) + " GROUP BY _partition_id) ORDER BY lo, _partition_id"
+		" FROM (SELECT " + strings.Join(inner, ", ") + " FROM " + quotedName(t.Database, t.Name) + " GROUP BY _partition_id) ORDER BY lo, _partition_id" + rightBounds
 }
+
+// rightBounds turns off what compiles aggregations: compiled, min and max take a DateTime64 before 1970 for the greatest
+// (ClickHouse 26.7).
+const rightBounds = " SETTINGS compile_aggregate_expressions = 0"
 
 // readPartitions returns the partitions of a table, oldest first.
 func readPartitions(ctx context.Context, conn Conn, t *Table, by PartitionBy, e expiry) ([]tablePartition, error) {
@@ -218,6 +243,7 @@ func readPartitions(ctx context.Context, conn Conn, t *Table, by PartitionBy, e 
 		p := tablePartition{nulls: numbers[1] != numbers[0], ends: numbers[4] != 0}
 		p.ID, p.Rows = row[0], uint64(numbers[0])
 		p.Min, p.Max, p.End = time.UnixMilli(numbers[2]).UTC(), time.UnixMilli(numbers[3]).UTC(), time.Unix(numbers[4], 0).UTC()
+		p.nulls = p.nulls || p.Min.Equal(noTime) || p.Max.Equal(noTime)
 		for _, part := range parts {
 			if part[0] != p.ID {
 				continue
@@ -247,16 +273,18 @@ func integers(fields []string) ([]int64, error) {
 
 // sortPartitions decides what becomes of each partition: dropped, rows deleted, or left.
 //
-// A partition is dropped only when its newest row has expired and its span of time has ended before the cutoff. The
-// second is what keeps rows that arrive between the question and the drop: entries for that span are older than
-// the route accepts, because its MaxAge lies below its retention.
+// A partition is dropped only when its newest row has expired and its span of time has ended before the limit. The second
+// is what keeps rows that arrive between the question and the drop: none that belongs into the partition is younger.
 func (p *RetentionPlan) sortPartitions(route *Route, e expiry, partitions []tablePartition) (cut []tablePartition) {
 	t := route.Table
+	var timeless []string
 	for _, part := range partitions {
 		switch {
-		case part.Rows == 0 || !part.Min.Before(e.limit) || part.nulls && part.Max.Equal(time.UnixMilli(0)):
+		case part.Rows == 0 || !part.Min.Before(e.limit):
 			continue
-		case part.ends && !part.nulls && part.Max.Before(e.limit) && !part.End.After(e.cutoff):
+		case part.nulls && part.Max.Equal(noTime):
+			timeless = append(timeless, part.Value)
+		case part.ends && !part.nulls && part.Max.Before(e.limit) && !part.End.After(e.limit):
 			part.Statement = alterTable(t) + " DROP PARTITION ID " + QuoteString(part.ID) + " SETTINGS max_partition_size_to_drop = 0"
 			p.Drops = append(p.Drops, part.ExpiredPartition)
 		// In a table without time in its partition key nothing is ever dropped: rows are deleted, precise or not.
@@ -266,6 +294,9 @@ func (p *RetentionPlan) sortPartitions(route *Route, e expiry, partitions []tabl
 			p.note("partition %s stays until all of it has expired, at %s: the retention is not precise",
 				part.Value, part.End.Add(route.Retention.MaxAge).Format(time.RFC3339))
 		}
+	}
+	if len(timeless) > 0 {
+		p.note("no row in the partitions %s has a time in %s: they never expire", strings.Join(timeless, ", "), e.column.Name)
 	}
 	return cut
 }

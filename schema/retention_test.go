@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type retentionSuite struct {
 func newRetentionSuite(t *testing.T, change func(*schema.Route)) *retentionSuite {
 	t.Helper()
 	conn := openEngine(t)
+	conn.now = func() time.Time { return retentionNow }
 	route := &schema.Route{
 		Name:      "events",
 		Table:     &schema.Table{Database: conn.server.Database, Name: "events", OrderBy: "time", PartitionBy: "toDate(time)", Columns: columns(t, "time DateTime('UTC')", "colo String")},
@@ -45,7 +47,7 @@ func newRetentionSuite(t *testing.T, change func(*schema.Route)) *retentionSuite
 }
 
 func (s *retentionSuite) retainer(change ...func(*schema.RetainerConfig)) *schema.Retainer {
-	config := schema.RetainerConfig{Conn: s.conn, Instance: "test", Now: func() time.Time { return retentionNow }, PollInterval: 20 * time.Millisecond, MutationTimeout: 20 * time.Second}
+	config := schema.RetainerConfig{Conn: s.conn, Instance: "test", Now: func() time.Time { return retentionNow }, PollInterval: 20 * time.Millisecond, MutationTimeout: 2 * time.Minute}
 	for _, c := range change {
 		c(&config)
 	}
@@ -187,6 +189,150 @@ func TestRetentionPartitions(t *testing.T) {
 	}
 }
 
+// TestRetentionTrustsNoClock: the earlier of two clocks counts, and nothing goes where they are far apart.
+func TestRetentionTrustsNoClock(t *testing.T) {
+	for name, test := range map[string]struct {
+		server time.Duration // ahead of our own clock
+		left   string
+	}{
+		"together": {0, "240"}, "server behind": {-5 * time.Minute, "241"}, "server ahead": {5 * time.Minute, "240"},
+		"server far behind": {-5*time.Minute - time.Second, "961"}, "server far ahead": {5*time.Minute + time.Second, "961"},
+		"a month ahead": {31 * 24 * time.Hour, "961"}, "a month behind": {-31 * 24 * time.Hour, "961"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newRetentionSuite(t, nil)
+			s.conn.exec(t, fmt.Sprintf("INSERT INTO %s (time) VALUES (%d)", s.name, retentionNow.AddDate(0, 0, -10).Add(-3*time.Minute).Unix()))
+			registry := prometheus.NewRegistry()
+			r := s.retainer(func(c *schema.RetainerConfig) { c.Registerer = registry })
+			s.conn.now = func() time.Time { return retentionNow.Add(test.server) }
+			before := len(s.conn.statements("ALTER"))
+			_, err := r.Run(t.Context(), s.route)
+			if got := s.conn.query(t, "SELECT count() FROM "+s.name); got != test.left {
+				t.Errorf("%s rows are left, want %s", got, test.left)
+			}
+			if got := metricValue(t, registry, "logbatcher_retention_clock_difference_seconds"); got != test.server.Seconds() {
+				t.Errorf("the metric says %g", got)
+			}
+			if test.left != "961" {
+				if err != nil || len(r.Degraded()) > 0 {
+					t.Errorf("error %v, degraded %q", err, r.Degraded())
+				}
+				return
+			}
+			if !errors.Is(err, schema.ErrClocksDiffer) || len(r.Degraded()) != 1 || len(s.conn.statements("ALTER")) != before {
+				t.Errorf("error %v, degraded %q", err, r.Degraded())
+			}
+			if _, err := r.Plan(t.Context(), s.route); !errors.Is(err, schema.ErrClocksDiffer) {
+				t.Errorf("rehearsal: %v", err)
+			}
+			s.conn.now = func() time.Time { return retentionNow }
+			if _, err := r.Run(t.Context(), s.route); err != nil || len(r.Degraded()) > 0 {
+				t.Errorf("when they agree again: error %v, degraded %q", err, r.Degraded())
+			}
+		})
+	}
+}
+
+// TestRetentionByAnotherColumn: where the partition key reads another column than rows age by, a young row may come into an old
+// partition between the question and the drop.
+func TestRetentionByAnotherColumn(t *testing.T) {
+	for name, partitionBy := range map[string]string{"another": "toDate(seen)", "both": "(toDate(seen), toYYYYMM(time))", "month of a zone": "toYYYYMM(time)"} {
+		t.Run(name, func(t *testing.T) {
+			s := newRetentionSuite(t, func(r *schema.Route) {
+				r.Table.PartitionBy = "tuple()"
+				r.Table.Columns = columns(t, "time DateTime('Pacific/Kiritimati')", "seen DateTime('UTC')", "colo String")
+				r.Table.Columns[0].Source.Field, r.Table.OrderBy, r.Retention.Column = schema.FieldTime, "colo", "time"
+				r.Table.PartitionBy = partitionBy
+			})
+			s.conn.exec(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time, seen, colo) VALUES ('2026-02-02 00:00:00', '2026-02-02 00:00:00', 'old')")
+			s.conn.refuse = func(statement string) error {
+				if strings.HasPrefix(statement, "ALTER") {
+					// A young row arrives just before the statement is run.
+					_, err := s.conn.server.Try(t.Context(), "INSERT INTO "+s.name+" (time, seen, colo) VALUES (toDateTime("+strconv.FormatInt(retentionNow.Unix(), 10)+"), '2026-02-02 12:00:00', 'young')", nil)
+					return err
+				}
+				return nil
+			}
+			if _, err := s.retainer().Run(t.Context(), s.route); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.conn.query(t, "SELECT groupUniqArray(colo) FROM "+s.name); got != "['young']" {
+				t.Errorf("left are %s", got)
+			}
+		})
+	}
+}
+
+// TestRetentionOfTheTableAsItIs: the zone and the type that count are the table's own, not those of its route.
+func TestRetentionOfTheTableAsItIs(t *testing.T) {
+	s := newRetentionSuite(t, func(r *schema.Route) {
+		r.Table.PartitionBy = "toYYYYMM(time)"
+		r.Table.Columns[0].Type = columns(t, "time DateTime('Etc/GMT+12')")[0].Type // twelve hours west of Greenwich
+	})
+	s.route.Table.Columns[0].Type = columns(t, "time DateTime('Pacific/Kiritimati')")[0].Type
+	s.conn.exec(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time) VALUES (toDateTime('2026-06-01 05:00:00', 'UTC'))") // May in the table's zone
+	s.route.Retention.MaxAge = retentionNow.Sub(time.Date(2026, 6, 1, 6, 0, 0, 0, time.UTC))
+	plan, err := s.retainer().Plan(t.Context(), s.route)
+	if err != nil || len(plan.Drops) != 0 || plan.Delete == nil {
+		t.Errorf("May goes on for six hours, and is dropped: %v\n%s", err, plan)
+	}
+}
+
+// TestRetentionOfDecades: a cutoff before 1970 is no literal that every type can hold.
+func TestRetentionOfDecades(t *testing.T) {
+	for column, want := range map[string]string{
+		"time DateTime('UTC')":      "970", // all of the suite's, and ten of 1970
+		"time DateTime64(3, 'UTC')": "980", // ten more of 1969, which are younger than the cutoff
+	} {
+		t.Run(column, func(t *testing.T) {
+			s := newRetentionSuite(t, func(r *schema.Route) {
+				r.Table.PartitionBy, r.Table.OrderBy = "", "colo"
+				r.Table.Columns[0].Type = columns(t, column)[0].Type
+				r.Retention.MaxAge = retentionNow.Sub(time.Date(1969, 6, 1, 0, 0, 0, 0, time.UTC))
+			})
+			s.conn.exec(t, "INSERT INTO "+s.name+" (time, colo) SELECT toDateTime('1970-01-02 00:00:00', 'UTC'), 'a' FROM numbers(10)")
+			if strings.Contains(column, "64") {
+				s.conn.exec(t, "INSERT INTO "+s.name+" (time, colo) SELECT toDateTime64('1969-06-02 00:00:00', 0, 'UTC'), 'young' FROM numbers(10)",
+					"INSERT INTO "+s.name+" (time, colo) SELECT toDateTime64('1969-05-31 00:00:00', 0, 'UTC'), 'old' FROM numbers(10)")
+			}
+			for range 5 { // ClickHouse compiles an aggregation that it has seen a few times
+				if plan, err := s.retainer().Plan(t.Context(), s.route); err != nil || (plan.Delete != nil) != (want == "980") {
+					t.Fatalf("%v\n%s", err, plan)
+				}
+			}
+			result, err := s.retainer().Run(t.Context(), s.route)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.conn.query(t, "SELECT count() FROM "+s.name); got != want {
+				t.Errorf("%s rows are left, want %s: %s", got, want, result)
+			}
+			s.route.Retention.MaxAge = 200 * 365 * 24 * time.Hour
+			if result, err = s.retainer().Run(t.Context(), s.route); err != nil || result.DeletedRows != 0 {
+				t.Errorf("older than every time: %v %v", result, err)
+			}
+		})
+	}
+}
+
+// TestRetentionOfALateColumn: rows that are older than the column by which rows age have no time in it, and stay.
+func TestRetentionOfALateColumn(t *testing.T) {
+	for _, partitionBy := range []string{"", "toDate(time)"} {
+		s := newRetentionSuite(t, func(r *schema.Route) { r.Table.PartitionBy = partitionBy })
+		s.conn.exec(t, "INSERT INTO "+s.name+" (colo) SELECT 'timeless' FROM numbers(10)", "INSERT INTO "+s.name+" (time, colo) VALUES ('1970-01-01 10:00:00', 'old')")
+		result, err := s.retainer().Run(t.Context(), s.route)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.conn.query(t, "SELECT count(), countIf(colo = 'timeless') FROM "+s.name); got != "250\t10" {
+			t.Errorf("left are %s", got)
+		}
+		if !result.Oldest.Equal(retentionNow.AddDate(0, 0, -10)) {
+			t.Errorf("the oldest is of %v", result.Oldest)
+		}
+	}
+}
+
 // TestRetentionKeepsOpenPartition: all rows of this month have expired, but more may come.
 func TestRetentionKeepsOpenPartition(t *testing.T) {
 	s := newRetentionSuite(t, func(r *schema.Route) { r.Table.PartitionBy = "toYYYYMM(time)" })
@@ -324,6 +470,7 @@ func TestRetentionTimesOut(t *testing.T) {
 func TestRetentionOneAtATime(t *testing.T) {
 	s := newRetentionSuite(t, nil)
 	locker := &memoryLocker{}
+	s.conn.now = time.Now
 	r := s.retainer(func(c *schema.RetainerConfig) { c.Locker, c.Now = locker, nil })
 	lease, err := locker.TryAcquire(t.Context(), "retention/"+s.route.Table.FullName(), time.Minute)
 	if err != nil {

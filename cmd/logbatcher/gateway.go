@@ -42,6 +42,7 @@ type gateway struct {
 	locker     *lease.Locker
 	clickhouse *clickhouse.Sink
 	migrations *migrations
+	retainer   *schema.Retainer
 	delivery   *sink.Delivery
 	budget     *shard.Budget
 	router     *shard.Router
@@ -75,6 +76,9 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 		return nil, err
 	}
 	g.migrations = newMigrations(newMigrator(cfg, g.clickhouse, g.locker, instance, log), log)
+	g.retainer = schema.NewRetainer(schema.RetainerConfig{
+		Conn: g.clickhouse.Conn(), Locker: g.locker, Instance: instance, Log: log, Registerer: g.registry, History: history(cfg),
+	})
 
 	delivery := sink.DefaultDeliveryConfig()
 	delivery.Sink, delivery.DeadLetters, delivery.Classes, delivery.Migrator = g.clickhouse, g.letters, classes, g.migrations

@@ -22,10 +22,7 @@ type retention struct {
 
 func newRetention(g *gateway, routes []*schema.Route) *retention {
 	return &retention{
-		enabled: g.config.Retention.Enabled, first: routes, routes: make(chan []*schema.Route),
-		retainer: schema.NewRetainer(schema.RetainerConfig{
-			Conn: g.clickhouse.Conn(), Locker: g.locker, Instance: g.instance, Log: g.log, Registerer: g.registry, History: history(g.config),
-		}),
+		enabled: g.config.Retention.Enabled, first: routes, routes: make(chan []*schema.Route), retainer: g.retainer,
 	}
 }
 
