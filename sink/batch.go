@@ -106,13 +106,23 @@ func (b *Batch) Bytes() int { return b.columns.memory() + originBytes*len(b.orig
 func (b *Batch) Origins() []Origin { return b.origins }
 
 // OriginsOf returns where the rows from and up to to, without it, come from.
-func (b *Batch) OriginsOf(from, to int) []Origin {
+func (b *Batch) OriginsOf(from, to int) []Origin { return b.originsOf(rowSet{{from, to}}) }
+
+// originsOf returns where rows of the batch come from, in their order.
+func (b *Batch) originsOf(rows rowSet) []Origin {
 	var origins []Origin
 	start := 0
 	for _, o := range b.origins {
-		end := start + o.Rows
-		if first, after := max(start, from), min(end, to); first < after {
-			o.Rows = after - first
+		end, size := start+o.Rows, 0
+		for len(rows) > 0 && rows[0].From < end {
+			size += max(0, min(rows[0].To, end)-max(rows[0].From, start))
+			if rows[0].To > end {
+				break
+			}
+			rows = rows[1:]
+		}
+		if size > 0 {
+			o.Rows = size
 			origins = append(origins, o)
 		}
 		start = end
@@ -122,17 +132,20 @@ func (b *Batch) OriginsOf(from, to int) []Origin {
 
 // Slice returns the rows from and up to to, without it, as a batch of its own with its own id. The two share no
 // memory. Several goroutines may slice a sealed batch.
-func (b *Batch) Slice(id string, from, to int) *Batch {
+func (b *Batch) Slice(id string, from, to int) *Batch { return b.pick(id, rowSet{{from, to}}) }
+
+// pick is Slice for any rows.
+func (b *Batch) pick(id string, rows rowSet) *Batch {
 	c, pooled := b.layout.pool.Get().(*columns)
 	if !pooled {
 		c = b.layout.newColumns()
 	}
 	s := b.layout.batchOf(id, b.partition, c)
 	for i := range s.columns.cells {
-		s.columns.cells[i].column.appendRange(b.columns.cells[i].column, from, to)
+		s.columns.cells[i].column.appendRows(b.columns.cells[i].column, rows)
 	}
-	s.rows = to - from
-	s.origins = b.OriginsOf(from, to)
+	s.rows = rows.size()
+	s.origins = b.originsOf(rows)
 	return s
 }
 

@@ -13,8 +13,8 @@ type column interface {
 	append(v *value)
 	// undo takes the last row back. It is called at most once after an append.
 	undo()
-	// appendRange adds the rows start to end (without it) of another column of the same type.
-	appendRange(from column, start, end int)
+	// appendRows adds rows of another column of the same type.
+	appendRows(from column, rows rowSet)
 	// writeState writes what stands before the column's data in a Native block.
 	writeState(b *proto.Buffer)
 	// write writes the data of all rows, of which there is at least one. What it hands to w is not copied, so

@@ -16,8 +16,10 @@ func (c *fixedColumn[T]) append(v *value) { c.values = append(c.values, T(v.bits
 
 func (c *fixedColumn[T]) undo() { c.values = c.values[:len(c.values)-1] }
 
-func (c *fixedColumn[T]) appendRange(from column, start, end int) {
-	c.values = append(c.values, from.(*fixedColumn[T]).values[start:end]...)
+func (c *fixedColumn[T]) appendRows(from column, rows rowSet) {
+	for _, r := range rows {
+		c.values = append(c.values, from.(*fixedColumn[T]).values[r.From:r.To]...)
+	}
 }
 
 func (c *fixedColumn[T]) writeState(*proto.Buffer) {}
@@ -53,8 +55,10 @@ func (c *wideColumn) append(v *value) { c.values = append(c.values, v.wide) }
 
 func (c *wideColumn) undo() { c.values = c.values[:len(c.values)-1] }
 
-func (c *wideColumn) appendRange(from column, start, end int) {
-	c.values = append(c.values, from.(*wideColumn).values[start:end]...)
+func (c *wideColumn) appendRows(from column, rows rowSet) {
+	for _, r := range rows {
+		c.values = append(c.values, from.(*wideColumn).values[r.From:r.To]...)
+	}
 }
 
 func (c *wideColumn) writeState(*proto.Buffer) {}
@@ -85,8 +89,10 @@ func (c *fixedStringColumn) append(v *value) {
 
 func (c *fixedStringColumn) undo() { c.bytes = c.bytes[:len(c.bytes)-c.size] }
 
-func (c *fixedStringColumn) appendRange(from column, start, end int) {
-	c.bytes = append(c.bytes, from.(*fixedStringColumn).bytes[start*c.size:end*c.size]...)
+func (c *fixedStringColumn) appendRows(from column, rows rowSet) {
+	for _, r := range rows {
+		c.bytes = append(c.bytes, from.(*fixedStringColumn).bytes[r.From*c.size:r.To*c.size]...)
+	}
 }
 
 func (c *fixedStringColumn) writeState(*proto.Buffer) {}
@@ -122,10 +128,12 @@ func (c *nullableColumn) undo() {
 	c.column.undo()
 }
 
-func (c *nullableColumn) appendRange(from column, start, end int) {
+func (c *nullableColumn) appendRows(from column, rows rowSet) {
 	other := from.(*nullableColumn)
-	c.mask = append(c.mask, other.mask[start:end]...)
-	c.column.appendRange(other.column, start, end)
+	for _, r := range rows {
+		c.mask = append(c.mask, other.mask[r.From:r.To]...)
+	}
+	c.column.appendRows(other.column, rows)
 }
 
 func (c *nullableColumn) write(w *nativeWriter) error {

@@ -134,14 +134,16 @@ func (c *lowCardinalityColumn) undo() {
 	c.keys.truncate(c.keys.len() - 1)
 }
 
-func (c *lowCardinalityColumn) appendRange(from column, start, end int) {
+func (c *lowCardinalityColumn) appendRows(from column, rows rowSet) {
 	other := from.(*lowCardinalityColumn)
-	for i := start; i < end; i++ {
-		index := other.keys.at(i)
-		if index >= other.texts.base {
-			index = c.texts.index(other.texts.text(index))
+	for _, r := range rows {
+		for i := r.From; i < r.To; i++ {
+			index := other.keys.at(i)
+			if index >= other.texts.base {
+				index = c.texts.index(other.texts.text(index))
+			}
+			c.keys.append(index)
 		}
-		c.keys.append(index)
 	}
 	c.texts.mark()
 }
@@ -192,7 +194,7 @@ func (c *constantColumn) append(*value) { c.rows++ }
 
 func (c *constantColumn) undo() { c.rows-- }
 
-func (c *constantColumn) appendRange(_ column, start, end int) { c.rows += end - start }
+func (c *constantColumn) appendRows(_ column, rows rowSet) { c.rows += rows.size() }
 
 func (c *constantColumn) writeState(b *proto.Buffer) {
 	if c.lowCardinality {

@@ -50,15 +50,17 @@ func (c *mapColumn) undo() {
 	c.names.undo()
 }
 
-func (c *mapColumn) appendRange(from column, start, end int) {
+func (c *mapColumn) appendRows(from column, rows rowSet) {
 	other := from.(*mapColumn)
-	var first, after uint64
-	c.ends, first, after = appendEnds(c.ends, other.ends, start, end)
-	for i := first; i < after; i++ {
-		c.keys.append(c.names.index(other.names.text(other.keys.at(int(i)))))
+	values := stringReader{bytes: other.values}
+	for _, r := range rows {
+		var first, after uint64
+		c.ends, first, after = appendEnds(c.ends, other.ends, r.From, r.To)
+		for i := first; i < after; i++ {
+			c.keys.append(c.names.index(other.names.text(other.keys.at(int(i)))))
+		}
+		c.values = append(c.values, values.read(int(first), int(after))...)
 	}
-	begin := skipStrings(other.values, 0, int(first))
-	c.values = append(c.values, other.values[begin:skipStrings(other.values, begin, int(after-first))]...)
 	c.names.mark()
 }
 

@@ -115,16 +115,18 @@ func (c *streamMapColumn) undo() {
 	c.rows = c.rows[:len(c.rows)-1]
 }
 
-func (c *streamMapColumn) appendRange(from column, start, end int) {
+func (c *streamMapColumn) appendRows(from column, rows rowSet) {
 	other := from.(*streamMapColumn)
 	copied := make(map[uint32]uint32)
-	for _, theirs := range other.rows[start:end] {
-		ours, known := copied[theirs]
-		if !known {
-			ours = c.copyMap(other, &other.maps[theirs])
-			copied[theirs] = ours
+	for _, r := range rows {
+		for _, theirs := range other.rows[r.From:r.To] {
+			ours, known := copied[theirs]
+			if !known {
+				ours = c.copyMap(other, &other.maps[theirs])
+				copied[theirs] = ours
+			}
+			c.appendRow(ours)
 		}
-		c.appendRow(ours)
 	}
 }
 

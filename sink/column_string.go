@@ -34,6 +34,18 @@ func skipStrings(bytes []byte, at, n int) int {
 	return at
 }
 
+// stringReader reads ranges of strings with their lengths, each range after the one before.
+type stringReader struct {
+	bytes    []byte
+	at, next int // the place of the string with the number next
+}
+
+func (r *stringReader) read(from, to int) []byte {
+	begin := skipStrings(r.bytes, r.at, from-r.next)
+	r.at, r.next = skipStrings(r.bytes, begin, to-from), to
+	return r.bytes[begin:r.at]
+}
+
 func (c *stringColumn) appendText(text string) {
 	c.last = len(c.bytes)
 	c.bytes = appendString(c.bytes, text)
@@ -43,10 +55,11 @@ func (c *stringColumn) append(v *value) { c.appendText(v.text) }
 
 func (c *stringColumn) undo() { c.bytes = c.bytes[:c.last] }
 
-func (c *stringColumn) appendRange(from column, start, end int) {
-	other := from.(*stringColumn)
-	first := skipStrings(other.bytes, 0, start)
-	c.bytes = append(c.bytes, other.bytes[first:skipStrings(other.bytes, first, end-start)]...)
+func (c *stringColumn) appendRows(from column, rows rowSet) {
+	texts := stringReader{bytes: from.(*stringColumn).bytes}
+	for _, r := range rows {
+		c.bytes = append(c.bytes, texts.read(r.From, r.To)...)
+	}
 }
 
 func (c *stringColumn) writeState(*proto.Buffer) {}
@@ -97,12 +110,14 @@ func (c *arrayColumn) undo() {
 	c.elements = c.elements[:c.last]
 }
 
-func (c *arrayColumn) appendRange(from column, start, end int) {
+func (c *arrayColumn) appendRows(from column, rows rowSet) {
 	other := from.(*arrayColumn)
-	var first, after uint64
-	c.ends, first, after = appendEnds(c.ends, other.ends, start, end)
-	begin := skipStrings(other.elements, 0, int(first))
-	c.elements = append(c.elements, other.elements[begin:skipStrings(other.elements, begin, int(after-first))]...)
+	elements := stringReader{bytes: other.elements}
+	for _, r := range rows {
+		var first, after uint64
+		c.ends, first, after = appendEnds(c.ends, other.ends, r.From, r.To)
+		c.elements = append(c.elements, elements.read(int(first), int(after))...)
+	}
 }
 
 func (c *arrayColumn) writeState(*proto.Buffer) {}

@@ -132,9 +132,6 @@ type Outcome struct {
 	DeadLettered []DeadLetter
 }
 
-// RowRange is the rows From to To of a batch, without To, counted from 0.
-type RowRange struct{ From, To int }
-
 // UnsettledError is Deliver's: the rows whose fate was not learned before the context ended.
 type UnsettledError struct {
 	// Batch is the batch's id.
@@ -195,27 +192,28 @@ type delivery struct {
 	outcome Outcome
 	last    error // the sink's last
 	refused []refusal
-	tries   int  // pieces of the batch that have been inserted
+	tries   int  // inserts that the search for bad rows has cost
 	misled  bool // an error has named a row that was not the bad one
 }
 
-// piece is a range of the batch that is inserted by itself: all of it at first.
+// piece is rows of the batch that are inserted by themselves: at first all of them.
 type piece struct {
-	batch    *Batch
-	from, to int
-	named    bool // it is the row that an error has named
+	rows     rowSet
+	batch    *Batch // its rows; nil until it is its turn
+	named    bool   // it is the row that an error has named
 	settling settling
 }
 
-func (p *piece) rows() RowRange { return RowRange{p.from, p.to} }
-
-func (p *piece) size() int { return p.to - p.from }
+func (p *piece) size() int { return p.rows.size() }
 
 // run settles piece after piece until none is left, and then writes the dead letters.
 func (v *delivery) run(ctx context.Context) (Outcome, error) {
-	queue := []*piece{{batch: v.root, to: v.root.Rows()}}
+	queue := v.begin()
 	for len(queue) > 0 {
 		p := queue[0]
+		if p.batch == nil {
+			p.batch = v.root.pick(p.rows.id(v.root.ID()), p.rows)
+		}
 		verdict, err := v.settle(ctx, p)
 		if err == nil && verdict.divides {
 			var pieces []*piece
@@ -246,7 +244,7 @@ func (v *delivery) commit(p *piece) {
 
 // release gives back a piece's own copy of its rows.
 func (v *delivery) release(p *piece) {
-	if p.batch != v.root {
+	if p.batch != nil && p.batch != v.root {
 		p.batch.Release()
 	}
 }
@@ -255,11 +253,11 @@ func (v *delivery) release(p *piece) {
 func (v *delivery) unsettled(queue []*piece, err error) (Outcome, error) {
 	var left []RowRange
 	for _, p := range queue {
-		left = append(left, p.rows())
+		left = append(left, p.rows...)
 		v.release(p)
 	}
 	for _, r := range v.refused {
-		left = append(left, r.rows)
+		left = append(left, r.rows...)
 	}
 	return v.outcome, v.unsettledError(left, err)
 }

@@ -1,10 +1,12 @@
 package sink
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
+	"time"
 )
 
 // The names under which the gateway dead-letters rows that no single error of ClickHouse explains.
@@ -16,33 +18,56 @@ const (
 	reasonRefused     = "refused"
 )
 
+// begin returns the pieces that the batch is tried in at first: all of it, or else the rows of producers that had
+// refused rows a moment ago apart from the others, which are then stored with their first insert.
+func (v *delivery) begin() []*piece {
+	all := rowSet{{0, v.root.Rows()}}
+	suspected := v.table.suspected(time.Now(), v.root.origins)
+	if len(suspected) > 0 {
+		theirs := v.rowsOf(all, func(producer string) bool { return suspected[producer] })
+		if others := all.minus(theirs); len(others) > 0 {
+			v.tries += 2
+			v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(2)
+			return []*piece{{rows: others}, {rows: theirs}}
+		}
+	}
+	return []*piece{{rows: all, batch: v.root}}
+}
+
 // divide breaks a refused piece into smaller ones, or refuses it where that is not possible any more: it is a
 // single row, or the batch has used up its inserts. Each piece is smaller than what it comes
 // from, so it comes to an end. The error is the context's.
 func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece, error) {
 	if p.size() == 1 {
-		v.refuse(p, why.err, reasonRefused)
+		v.refuse(p, p.rows, why.err, reasonRefused)
 		return nil, nil
 	}
-	ranges, named := halves(p.rows()), -1
+	named := -1 // the row that the error names
 	if row, ok := namedRow(why.err.Error(), p.size()); ok && why.err.Class == Row && !v.misled {
-		named = p.from + row
-		ranges = around(p.rows(), named)
+		named = p.rows.slice(row, row+1)[0].From
 	}
-	if v.tries+len(ranges) > v.config.MaxIsolationInserts {
-		v.refuse(p, why.err, reasonNotIsolated)
+	rest, judged, err := v.withoutViolations(ctx, p, why.err)
+	if err != nil || len(rest) == 0 {
+		return nil, err
+	}
+	sets := []rowSet{rest}
+	if !judged {
+		sets = v.split(rest, named, why.err.Class)
+	}
+	if v.tries+len(sets) > v.config.MaxIsolationInserts {
+		v.refuse(p, rest, why.err, reasonNotIsolated)
 		return nil, nil
 	}
-	v.tries += len(ranges)
+	v.tries += len(sets)
 	if why.err.Class == Shape {
 		v.metrics.shapeSplits.WithLabelValues(v.table.name).Inc()
 		v.log.Error("batch spans partitions", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(), "error", why.err)
 	}
-	v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(float64(len(ranges)))
+	v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(float64(len(sets)))
 
-	pieces := make([]*piece, len(ranges))
-	for i, r := range ranges {
-		pieces[i] = &piece{batch: v.root.Slice(rangeID(v.root.ID(), r), r.From, r.To), from: r.From, to: r.To, named: r.From == named && r.To == named+1}
+	pieces := make([]*piece, len(sets))
+	for i, rows := range sets {
+		pieces[i] = &piece{rows: rows, named: len(rows) == 1 && rows[0] == RowRange{named, named + 1}}
 		if why.err.Class == Unclassified {
 			// The whole has been patient already; a part is given one more chance.
 			pieces[i].settling.unclassified = max(0, v.config.UnclassifiedAttempts-2)
@@ -51,28 +76,98 @@ func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece,
 	return pieces, nil
 }
 
-// rangeID names a range of a batch's rows: the first and the last row, counted from 0.
-func rangeID(batch string, r RowRange) string {
-	return fmt.Sprintf("%s.%d-%d", batch, r.From, r.To-1)
+// withoutViolations asks the sink which of the piece's rows violate a constraint, and refuses those. It returns the rows that are left,
+// and whether the sink could tell. The error is the context's.
+func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Error) (rest rowSet, judged bool, err error) {
+	judge, ok := v.config.Sink.(Judge)
+	if !ok || failure.Code != codeViolatedConstraint || !v.table.judges(time.Now()) {
+		return p.rows, false, nil
+	}
+	askCtx, cancel := context.WithTimeout(ctx, v.config.AttemptTimeout)
+	violations, judgeErr := judge.Violations(askCtx, p.batch)
+	cancel()
+	if err := ctx.Err(); err != nil {
+		return p.rows, false, err
+	}
+	answer, passes := judgedFound, false
+	switch {
+	case judgeErr != nil:
+		class := asError(judgeErr, "ask for violations in", v.table.name).Class
+		answer, passes = judgedError, class == Transient || class == Ambiguous
+	case len(violations) == 0:
+		answer = judgedNone
+	}
+	v.metrics.judged.WithLabelValues(v.table.name, answer).Inc()
+	if answer != judgedFound {
+		if !passes {
+			v.table.dontJudge(time.Now())
+		}
+		return p.rows, false, nil
+	}
+	rest = p.rows
+	for _, violation := range violations {
+		rows := p.rows.of(violation.Rows)
+		rest = rest.minus(rows)
+		v.refuse(p, rows, &Error{Class: Row, Code: failure.Code, Op: failure.Op, Table: failure.Table, Err: violation}, reasonRefused)
+	}
+	return rest, true, nil
 }
 
-func halves(r RowRange) []RowRange {
-	middle := r.From + (r.To-r.From)/2
-	return []RowRange{{r.From, middle}, {middle, r.To}}
-}
-
-// around cuts a row out of a range, so that it is tried by itself.
-func around(r RowRange, row int) []RowRange {
-	var ranges []RowRange
-	for _, part := range []RowRange{{r.From, row}, {row, row + 1}, {row + 1, r.To}} {
-		if part.From < part.To {
-			ranges = append(ranges, part)
+// split divides rows without the sink's help. Most bad rows come from one producer, so while several have rows the
+// suspect's are set apart: that of the row that the error names or, where it names none, half of the producers. Rows of one producer are
+// divided at the named row, or in halves.
+func (v *delivery) split(rows rowSet, named int, class Class) []rowSet {
+	var apart rowSet
+	if producers := v.producersOf(rows); len(producers) > 1 && class != Shape {
+		suspects := producers[:len(producers)/2]
+		if named >= 0 {
+			suspects = []string{v.root.OriginsOf(named, named+1)[0].Producer}
+		}
+		apart = v.rowsOf(rows, func(producer string) bool { return slices.Contains(suspects, producer) })
+		return []rowSet{rows.minus(apart), apart}
+	}
+	if named < 0 {
+		first, second := rows.halves()
+		return []rowSet{first, second}
+	}
+	var sets []rowSet
+	at := rowSet{{named, named + 1}}
+	before := 0 // rows of the set
+	for _, r := range rows {
+		before += max(0, min(r.To, named)-r.From)
+	}
+	for _, part := range []rowSet{rows.slice(0, before), at, rows.slice(before+1, rows.size())} {
+		if len(part) > 0 {
+			sets = append(sets, part)
 		}
 	}
-	return ranges
+	return sets
 }
 
-// rowInMessage is how ClickHouse names the row of an insert: "is violated at row 501. Expression: …".
+// producersOf returns the producers of the rows, each once, in an order that depends on the rows alone.
+func (v *delivery) producersOf(rows rowSet) []string {
+	var producers []string
+	for _, o := range v.root.originsOf(rows) {
+		producers = append(producers, o.Producer)
+	}
+	slices.Sort(producers)
+	return slices.Compact(producers)
+}
+
+// rowsOf returns those of the rows that come from producers for which from is true.
+func (v *delivery) rowsOf(rows rowSet, from func(producer string) bool) rowSet {
+	var within rowSet
+	start := 0
+	for _, o := range v.root.originsOf(rows) {
+		if from(o.Producer) {
+			within = within.add(RowRange{start, start + o.Rows})
+		}
+		start += o.Rows
+	}
+	return rows.of(within)
+}
+
+// rowInMessage matches how ClickHouse names the row of an insert: "is violated at row 501. Expression: …".
 var rowInMessage = regexp.MustCompile(`\bat row (\d+)\b`)
 
 // namedRow returns the row that an error names, counted from 0. It is a hint: the row is tried by
@@ -88,3 +183,6 @@ func namedRow(message string, rows int) (int, bool) {
 	}
 	return row - 1, true
 }
+
+// byFirstRow orders refusals by their first rows.
+func byFirstRow(a, b refusal) int { return cmp.Compare(a.rows[0].From, b.rows[0].From) }

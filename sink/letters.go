@@ -17,7 +17,7 @@ const maxLetterOrigins = 500
 
 // refusal is a range of rows that the table has refused for good.
 type refusal struct {
-	rows        RowRange
+	rows        rowSet
 	err         *Error
 	reason      string
 	column      string
@@ -25,19 +25,29 @@ type refusal struct {
 	first, last time.Time
 }
 
-// refuse notes that the piece's rows go to the dead-letter queue.
-func (v *delivery) refuse(p *piece, err *Error, reason string) {
+// refuse notes that rows of the piece go to the dead-letter queue.
+func (v *delivery) refuse(p *piece, rows rowSet, err *Error, reason string) {
 	s := &p.settling
+	column := namedColumn(err.Error())
+	var violation Violation
+	if errors.As(err, &violation) {
+		column = violation.Column
+	}
 	v.refused = append(v.refused, refusal{
-		rows: p.rows(), err: err, reason: reason, column: namedColumn(err.Error()),
-		attempts: s.attempts, first: s.first, last: s.last,
+		rows: rows, err: err, reason: reason, column: column, attempts: s.attempts, first: s.first, last: s.last,
 	})
-	v.log.Warn("rows refused", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(), "reason", reason, "error", err)
+	if err.Class == Row || err.Class == Unclassified {
+		v.table.suspect(time.Now(), v.root.originsOf(rows))
+	}
+	v.log.Warn("rows refused", "batch", p.batch.ID(), "table", v.table.name, "rows", rows.size(), "reason", reason, "error", err)
 }
 
 // columnInMessage matches how ClickHouse names a column: "column LogAttributes", "for column `n`", "Column values: n = 5". The
 // message may quote a row, so what looks like a name is bounded.
 var columnInMessage = regexp.MustCompile("(?i)column(?:s| values:| name:?)? [`'\"]?([A-Za-z_][A-Za-z0-9_.]{0,255})")
+
+// constraintInMessage matches how ClickHouse names a constraint.
+var constraintInMessage = regexp.MustCompile("Constraint `[^`]*`")
 
 // namedColumn returns the column that an error names, or "".
 func namedColumn(message string) string {
@@ -49,12 +59,14 @@ func namedColumn(message string) string {
 
 // grouped joins refusals of neighbouring rows for the same reason. It orders its argument.
 func grouped(refused []refusal) []refusal {
-	slices.SortFunc(refused, func(a, b refusal) int { return a.rows.From - b.rows.From })
+	slices.SortFunc(refused, byFirstRow)
 	var groups []refusal
 	for _, r := range refused {
 		if n := len(groups); n > 0 && groups[n-1].joins(&r) {
 			last := &groups[n-1]
-			last.rows.To = r.rows.To
+			for _, rows := range r.rows {
+				last.rows = last.rows.add(rows)
+			}
 			last.attempts = max(last.attempts, r.attempts)
 			if r.first.Before(last.first) {
 				last.first = r.first
@@ -70,8 +82,9 @@ func grouped(refused []refusal) []refusal {
 }
 
 func (r *refusal) joins(next *refusal) bool {
-	return r.rows.To == next.rows.From && r.reason == next.reason && r.column == next.column &&
-		r.err.Code == next.err.Code && r.err.Class == next.err.Class
+	return r.rows[len(r.rows)-1].To == next.rows[0].From && r.reason == next.reason && r.column == next.column &&
+		r.err.Code == next.err.Code && r.err.Class == next.err.Class &&
+		constraintInMessage.FindString(r.err.Error()) == constraintInMessage.FindString(next.err.Error())
 }
 
 // writeLetters writes the refused rows to the dead-letter queue. When the context ends first it returns the rows
@@ -87,14 +100,13 @@ func (v *delivery) writeLetters(ctx context.Context) (left []RowRange, err error
 		}
 		if tooLarge && letter.Rows > 1 {
 			first, second := queue[0], queue[0]
-			parts := halves(first.rows)
-			first.rows, second.rows = parts[0], parts[1]
+			first.rows, second.rows = first.rows.halves()
 			queue = slices.Replace(queue, 0, 1, first, second)
 			continue
 		}
 		if err != nil {
 			for _, r := range queue {
-				left = append(left, r.rows)
+				left = append(left, r.rows...)
 			}
 			return left, err
 		}
@@ -106,8 +118,8 @@ func (v *delivery) writeLetters(ctx context.Context) (left []RowRange, err error
 
 // letter makes the dead letter of a refusal.
 func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
-	id := rangeID(v.root.ID(), r.rows)
-	rows := v.root.Slice(id, r.rows.From, r.rows.To)
+	id := r.rows.id(v.root.ID())
+	rows := v.root.pick(id, r.rows)
 	defer rows.Release()
 	var payload bytes.Buffer
 	payload.Grow(min(rows.Bytes(), 2*MaxPayloadBytes))
@@ -118,8 +130,8 @@ func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
 	letter := &DeadLetter{
 		ID: id, Table: v.table.name, Route: layout.Route(), Class: r.err.Class, Code: r.err.Code, Reason: r.reason,
 		Column: r.column, Message: r.err.Error(), Attempts: r.attempts, First: r.first, Last: r.last,
-		Origins: v.root.OriginsOf(r.rows.From, r.rows.To), SchemaHash: layout.SchemaHash(),
-		Rows: r.rows.To - r.rows.From, Format: FormatNative, Payload: payload.Bytes(),
+		Origins: rows.origins, SchemaHash: layout.SchemaHash(),
+		Rows: rows.rows, Format: FormatNative, Payload: payload.Bytes(),
 	}
 	if len(letter.Origins) > 0 {
 		letter.ShardID = letter.Origins[0].ShardID

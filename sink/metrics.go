@@ -24,7 +24,7 @@ type deliveryMetrics struct {
 	inserts, asked, unclassified *prometheus.CounterVec
 	duration, batchRows          *prometheus.HistogramVec
 	inFlight, limit              *prometheus.GaugeVec
-	rowsLeftOut                  *prometheus.CounterVec
+	rowsLeftOut, judged          *prometheus.CounterVec
 	letterFailures, lettersLost  prometheus.Counter
 	lettersWaiting               prometheus.Gauge
 }
@@ -55,6 +55,7 @@ func newDeliveryMetrics(registerer prometheus.Registerer) (*deliveryMetrics, err
 		limit:            gauge("inserts_in_flight_limit", "Inserts that may be in flight at a time; fewer while the server is overloaded."),
 		letterFailures: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "logbatcher", Subsystem: "sink", Name: "dead_letter_write_failures_total",
 			Help: "Failed attempts to write a dead letter; each is tried again."}),
+		judged:      counter("violation_asks_total", "Questions which rows of a refused batch violate a constraint, by answer: found, none or error.", "table", "answer"),
 		rowsLeftOut: counter("dead_letter_rows_left_out_total", "Rows too large for the dead-letter queue: their letters have the reason and the origin, and no payload.", "table"),
 		lettersLost: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "logbatcher", Subsystem: "sink", Name: "dead_letters_lost_total",
 			Help: "Dead letters that the queue refuses for good whatever is left out of them. Each one is a fault."}),
@@ -66,7 +67,7 @@ func newDeliveryMetrics(registerer prometheus.Registerer) (*deliveryMetrics, err
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.inserts, m.retries, m.isolationInserts, m.shapeSplits, m.burned, m.partial, m.asked, m.rowsLeftOut,
+		m.inserts, m.retries, m.isolationInserts, m.shapeSplits, m.burned, m.partial, m.asked, m.judged, m.rowsLeftOut,
 		m.unclassified, m.duration, m.batchRows, m.inFlight, m.limit, m.letterFailures, m.lettersLost, m.lettersWaiting,
 	} {
 		errs = append(errs, registerer.Register(c))

@@ -243,7 +243,7 @@ func (v *delivery) conclude(p *piece, found answer, failure *Error) verdict {
 	if found == partial || failure == nil {
 		failure = &Error{Class: Hold, Op: "ask for rows in", Table: v.table.name, Err: answerErrors[found]}
 	}
-	v.refuse(p, failure, answerReasons[found])
+	v.refuse(p, p.rows, failure, answerReasons[found])
 	return verdict{}
 }
 

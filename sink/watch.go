@@ -21,6 +21,9 @@ type tableWatch struct {
 	failing      *Error
 	failingSince time.Time
 	lastFailure  *FailedInsert
+	// suspects are the producers that had refused rows a moment ago, and until when they are remembered.
+	suspects      map[string]time.Time
+	unjudgedUntil time.Time // the table's Judge is not asked before
 }
 
 // watch returns what is remembered of a table, from its first use on.
@@ -31,7 +34,7 @@ func (d *Delivery) watch(table string) *tableWatch {
 	if t == nil {
 		t = &tableWatch{
 			name: table, limiter: newLimiter(d.config.MaxInsertsPerTable),
-			migration: migrationGate{turn: make(chan struct{}, 1)}, held: map[*piece]string{},
+			migration: migrationGate{turn: make(chan struct{}, 1)}, held: map[*piece]string{}, suspects: map[string]time.Time{},
 		}
 		d.tables[table] = t
 		d.metrics.limit.WithLabelValues(table).Set(float64(d.config.MaxInsertsPerTable))

@@ -88,6 +88,9 @@ func (s *server) serveStatement(w http.ResponseWriter, r *http.Request) {
 
 // execute reads a request's statement and runs it.
 func (s *server) execute(r *http.Request, parsed *request) (output []byte, format string, did summary, err error) {
+	if form := forms(r); form != nil {
+		return s.executeForm(r.Context(), parsed, form)
+	}
 	body, err := requestBody(r, parsed.decompress)
 	if err != nil {
 		return nil, "", summary{}, err

@@ -22,8 +22,11 @@ var errBodyClosed = errors.New("the insert has ended")
 //
 // After close has returned nothing reads the batch any more, whatever the transport still does.
 type body struct {
-	batch   *sink.Batch
-	frames  *framePool
+	batch  *sink.Batch
+	frames *framePool
+	// before and after stand around the batch where it is a part of a form.
+	before, after []byte
+
 	mu      sync.Mutex // held while the batch is read; guards what follows
 	touched bool
 	closed  bool
@@ -44,10 +47,16 @@ func (b *body) WriteTo(w io.Writer) (int64, error) {
 	b.touched = true
 	frame := b.frames.get(w)
 	defer b.frames.put(frame)
-	err := b.batch.WriteNative(frame)
-	if err == nil {
-		err = frame.flush()
+	if _, err := frame.Write(b.before); err != nil {
+		return frame.written, err
 	}
+	if err := b.batch.WriteNative(frame); err != nil {
+		return frame.written, err
+	}
+	if _, err := frame.Write(b.after); err != nil {
+		return frame.written, err
+	}
+	err := frame.flush()
 	return frame.written, err
 }
 

@@ -41,7 +41,7 @@ type insertKey struct{}
 // insertParameters are the URL parameters of one insert request.
 type insertParameters map[string]string
 
-// transport adds an insert's parameters to the insert request alone, and refuses answers that only look like success.
+// transport adds an insert's parameters to the insert request alone, and rows to the statement that they belong to, and refuses answers that only look like success.
 // The driver would send the parameters with its own first query on a new connection too, where decompress=1 makes the
 // server read that query as compressed frames; and of an answer with status 200 it looks at neither header nor text.
 type transport struct{ *http.Transport }
@@ -57,6 +57,12 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		r = r.Clone(r.Context())
 		r.URL.RawQuery = values.Encode()
+	}
+	if rows, ok := r.Context().Value(externalKey{}).(*external); ok {
+		var err error
+		if r, err = rows.addTo(r); err != nil {
+			return nil, err
+		}
 	}
 	response, err := t.Transport.RoundTrip(r)
 	if err != nil {

@@ -45,6 +45,8 @@ type Maker struct {
 	Body string
 	// RequestRows is how many rows come from one request. 0: ten.
 	RequestRows int
+	// Producers is how many producers the requests come from, in turn. 0: one.
+	Producers int
 }
 
 // NewMaker returns a maker for a table that Table has returned.
@@ -80,7 +82,11 @@ func (m *Maker) batch(t testing.TB, id string, at func(int) time.Time, numbers [
 			Time: at(i).UnixNano(), ObservedTime: at(i).UnixNano(), Body: m.Body, Stream: stream,
 			Attributes: []schema.Attribute{schema.IntAttribute("number", int64(number))},
 		}
-		origin := sink.Origin{Producer: "producer", Epoch: 1, Sequence: uint64(1 + i/requestRows), ShardID: "TST-1"}
+		producer := "producer"
+		if m.Producers > 1 {
+			producer = fmt.Sprintf("producer-%d", i/requestRows%m.Producers)
+		}
+		origin := sink.Origin{Producer: producer, Epoch: 1, Sequence: uint64(1 + i/requestRows), ShardID: "TST-1"}
 		if b == nil {
 			partition, refused := m.Layout.NewPartitioner().Of(&entry, &origin)
 			if refused != nil {

@@ -1,0 +1,172 @@
+package clickhouse
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+var _ sink.Judge = (*Sink)(nil)
+
+// externalTable is the name under which a statement reads the rows that come with it.
+const externalTable = "logbatcher_rows"
+
+// Violations has the server evaluate the table's constraints on the rows of the batch, which travel beside the statement as an external
+// table: nothing is stored, and no right is needed beyond SELECT. It returns no violations where the server's
+// constraints read columns that are not in the batch. The error is an *sink.Error.
+func (s *Sink) Violations(ctx context.Context, b *sink.Batch) ([]sink.Violation, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
+	defer cancel()
+	found, err := s.violations(ctx, s.choose(b.ID()), b)
+	if err != nil {
+		return nil, s.classify("ask for violations in", b.Layout().Table().FullName(), err, false)
+	}
+	return found, nil
+}
+
+func (s *Sink) violations(ctx context.Context, to *address, b *sink.Batch) ([]sink.Violation, error) {
+	table := b.Layout().Table()
+	created, err := to.query(ctx, "SELECT create_table_query FROM system.tables WHERE database = "+schema.QuoteString(table.Database)+
+		" AND name = "+schema.QuoteString(table.Name))
+	if err != nil || len(created) != 1 {
+		return nil, err
+	}
+	constraints := schema.Constraints(created[0][0])
+	if len(constraints) == 0 {
+		return nil, nil
+	}
+	firsts, err := s.firstViolated(ctx, to, b, constraints)
+	if err != nil {
+		return nil, err
+	}
+	var found []sink.Violation
+	for i, c := range constraints {
+		v := sink.Violation{
+			Rows: rowsWith(firsts, i+1), Message: fmt.Sprintf("Constraint %s is violated. Expression: (%s)", schema.QuoteIdentifier(c.Name), c.Check),
+		}
+		if at := slices.IndexFunc(table.Columns, func(column schema.Column) bool { return c.Reads(column.Name) }); at >= 0 {
+			v.Column = table.Columns[at].Name
+		}
+		if len(v.Rows) > 0 {
+			found = append(found, v)
+		}
+	}
+	return found, nil
+}
+
+// rowsWith returns the rows that have the value, as ranges.
+func rowsWith(values []int, wanted int) []sink.RowRange {
+	var ranges []sink.RowRange
+	for i, value := range values {
+		switch n := len(ranges); {
+		case value != wanted:
+		case n > 0 && ranges[n-1].To == i:
+			ranges[n-1].To = i + 1
+		default:
+			ranges = append(ranges, sink.RowRange{From: i, To: i + 1})
+		}
+	}
+	return ranges
+}
+
+// firstViolated returns for each row the number, from 1, of the first constraint that it violates, or 0.
+func (s *Sink) firstViolated(ctx context.Context, to *address, b *sink.Batch, constraints []schema.Constraint) ([]int, error) {
+	// One thread reads the rows in their order.
+	statement := "SELECT " + firstFalse(constraints) + " FROM " + externalTable + " SETTINGS max_threads = 1"
+	answer, err := to.queryRows(ctx, statement, b)
+	if err != nil {
+		return nil, err
+	}
+	if len(answer) != b.Rows() {
+		return nil, fmt.Errorf("%s: %d answers for %d rows", to.name, len(answer), b.Rows())
+	}
+	firsts := make([]int, len(answer))
+	for i, row := range answer {
+		if firsts[i], err = strconv.Atoi(row[0]); err != nil {
+			return nil, fmt.Errorf("%s: row %d: %w", to.name, i, err)
+		}
+	}
+	return firsts, nil
+}
+
+// firstFalse is the expression for the number of the first constraint that does not hold. ClickHouse takes 1 and nothing else: neither NULL
+// nor another number.
+func firstFalse(constraints []schema.Constraint) string {
+	var cases strings.Builder
+	for i, c := range constraints {
+		fmt.Fprintf(&cases, "ifNull((%s) = 1, false) = false, %d, ", c.Check, i+1)
+	}
+	return "toUInt32(multiIf(" + cases.String() + "0))"
+}
+
+// externalKey is the key of a context's external.
+type externalKey struct{}
+
+// external is rows that go with one statement.
+type external struct {
+	statement, structure, contentType string
+	rows                              *body
+}
+
+// queryRows runs a statement that reads the rows of the batch as externalTable, and returns its rows as text.
+func (a *address) queryRows(ctx context.Context, statement string, b *sink.Batch) ([][]string, error) {
+	var head bytes.Buffer
+	form := multipart.NewWriter(&head)
+	if err := form.WriteField("query", statement); err != nil {
+		return nil, err
+	}
+	if _, err := form.CreateFormFile(externalTable, externalTable); err != nil {
+		return nil, err
+	}
+	e := &external{statement: statement, structure: structure(b.Layout().Table()), contentType: form.FormDataContentType()}
+	e.rows = &body{
+		batch: b, frames: &framePool{compression: CompressNone},
+		before: head.Bytes(), after: []byte("\r\n--" + form.Boundary() + "--\r\n"),
+	}
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, externalKey{}, e))
+	answer, err := a.query(ctx, statement)
+	cancel() // what still writes the batch ends with the connection
+	e.rows.close()
+	return answer, err
+}
+
+// structure describes the batch's columns to the server.
+func structure(t *schema.Table) string {
+	columns := make([]string, len(t.Columns))
+	for i := range t.Columns {
+		columns[i] = schema.QuoteIdentifier(t.Columns[i].Name) + " " + t.Columns[i].Type.String()
+	}
+	return strings.Join(columns, ", ")
+}
+
+// addTo returns the request with the rows in a form beside its statement. The driver's own first request on a new connection
+// stays as it is.
+func (e *external) addTo(r *http.Request) (*http.Request, error) {
+	if r.GetBody == nil {
+		return r, nil
+	}
+	again, err := r.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	if statement, err := io.ReadAll(again); err != nil || string(statement) != e.statement {
+		return r, err
+	}
+	values := r.URL.Query()
+	values.Set(externalTable+"_structure", e.structure)
+	values.Set(externalTable+"_format", "Native")
+	changed := r.Clone(r.Context())
+	changed.URL.RawQuery = values.Encode()
+	changed.Header.Set("Content-Type", e.contentType)
+	changed.Body, changed.GetBody, changed.ContentLength = io.NopCloser(e.rows), nil, -1
+	return changed, r.Body.Close()
+}
