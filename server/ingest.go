@@ -110,8 +110,8 @@ type delivery struct {
 	waiting func(cause schema.WaitCause, table string)
 	// defaults hold for the entries.
 	defaults *defaults
-	// outcome takes what became of the request, in place of the producer's outbox. Nil: the outbox.
-	outcome func(*schema.Outcome)
+	// reply takes what became of the request, in place of the producer's outbox. Nil: the outbox.
+	reply *reply
 }
 
 // route accepts a request for its producer, decodes it and hands it to the Router. The request is freed where the Router has not taken it.
@@ -132,14 +132,13 @@ func (in *ingest) route(ctx context.Context, d delivery, r *request) (accepted, 
 	r.Decoder = r
 	r.Producer, r.Epoch, r.Sequence = p.id, a.epoch, a.sequence
 	refusals, received := r.refusals, r.Received
+	if d.reply != nil {
+		p.expect(a.sequence, d.reply, refusals)
+		refusals = nil
+	}
 	r.Settled = func(o *schema.Outcome) {
 		in.metrics.commitSeconds.Observe(time.Since(received).Seconds())
-		if d.outcome == nil {
-			p.settle(a.epoch, a.sequence, refusals, o)
-			return
-		}
-		p.settle(a.epoch, a.sequence, nil, nil) // first, or the answer would not have the watermark that it stands for
-		d.outcome(o)
+		p.settle(a.epoch, a.sequence, refusals, o)
 	}
 	if len(r.Entries) == 0 && !r.pieces {
 		taken = true

@@ -27,6 +27,8 @@ type producer struct {
 	epoch  uint64 // 0: never opened
 	cursor cursor
 	outbox outbox
+	// replies has what unary calls of this epoch wait for, by their sequences.
+	replies map[uint64]*reply
 	// session is the newest opening, which may still wait for the older one. Nil: none.
 	session *session
 	// attached counts the sessions that have the right to accept: 0 or 1.
@@ -73,8 +75,8 @@ func (p *producer) open(ctx context.Context, s *session, o *opening) (welcome, e
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// Before anything is stopped: a process that is thought dead must not disturb the one that took its place.
-	if o.epoch != 0 && o.epoch < p.epoch {
-		return welcome{}, statusOldEpoch(o.epoch, p.epoch)
+	if err := p.checkEpochLocked(o); err != nil {
+		return welcome{}, err
 	}
 	if p.session != nil {
 		p.session.stop(errSuperseded)
@@ -82,8 +84,8 @@ func (p *producer) open(ctx context.Context, s *session, o *opening) (welcome, e
 	p.session = s
 	p.changeLocked()
 	err := p.awaitQuietLocked(ctx, s)
-	if err == nil && o.epoch != 0 && o.epoch < p.epoch {
-		err = statusOldEpoch(o.epoch, p.epoch)
+	if err == nil {
+		err = p.checkEpochLocked(o)
 	}
 	if err != nil {
 		if p.session == s {
@@ -98,6 +100,17 @@ func (p *producer) open(ctx context.Context, s *session, o *opening) (welcome, e
 	s.level = o.level
 	s.told = watermarks{committed: w.committed, received: w.committed}
 	return w, nil
+}
+
+// checkEpochLocked returns why the producer can't be opened with an epoch as it stands.
+func (p *producer) checkEpochLocked(o *opening) error {
+	switch {
+	case o.epoch != 0 && o.epoch < p.epoch:
+		return statusOldEpoch(o.epoch, p.epoch)
+	case o.epoch == 0 && p.epoch >= maxNumber: // the next one could not be claimed
+		return statusInvalidOpening(violation{"open.epoch", "no epoch is left after " + decimal(p.epoch) + ", which the producer itself has claimed: use another producer id"})
+	}
+	return nil
 }
 
 // awaitQuietLocked waits until nobody else accepts and everything accepted is settled.
@@ -120,6 +133,7 @@ func (p *producer) enterLocked(o *opening) welcome {
 		p.beginEpochLocked(nextEpoch(p.epoch, p.now()), 0)
 		return welcome{epoch: p.epoch}
 	case o.epoch == p.epoch && o.committed <= p.cursor.committed:
+		p.takeRepliesLocked()
 		p.outbox.resend(o.committed)
 		return welcome{epoch: p.epoch, committed: p.cursor.committed, resumed: true}
 	}
@@ -131,7 +145,8 @@ func (p *producer) enterLocked(o *opening) welcome {
 func (p *producer) beginEpochLocked(epoch, start uint64) {
 	p.epoch = epoch
 	p.cursor = newCursor(start)
-	p.outbox = outbox{} // it is of an epoch that nobody asks for any more
+	p.metrics.forgottenOutcomes.Add(float64(p.outbox.len()))
+	p.outbox, p.replies = outbox{}, nil // they are of an epoch that nobody asks for any more
 }
 
 // join is what a unary call does in place of open. It holds no session, so that several calls of one
@@ -157,9 +172,9 @@ type accepted struct {
 	verdict         verdict
 }
 
-// accept accepts a sequence, or says that it is a repeat, or why it is neither. Zero stands for the next one. Who
-// accepts is a session, or for a unary call nil and its epoch. After verdictNext the request is with
-// the Router, and routed must be called.
+// accept accepts a sequence, or says that it is a repeat, or why it is neither. Zero stands for the next one. Who accepts is a
+// session, or for a unary call nil and its epoch. After verdictNext the request is with the
+// Router, and routed must be called.
 func (p *producer) accept(ctx context.Context, s *session, epoch, sequence uint64, sum uint32) (accepted, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -215,6 +230,7 @@ func (p *producer) routed(taken bool) {
 	defer p.mu.Unlock()
 	p.routing = false
 	if !taken {
+		delete(p.replies, p.cursor.accepted)
 		p.cursor.retract()
 		p.metrics.lag.Dec()
 	}
@@ -228,9 +244,12 @@ func (p *producer) settle(epoch, sequence uint64, refusals []schema.Refusal, out
 	if p.epoch != epoch {
 		return
 	}
-	p.outbox.add(sequence, refusals, outcome)
-	if p.session == nil { // nobody reads, and the next welcome must be able to tell all of it
-		p.metrics.forgottenOutcomes.Add(float64(p.outbox.trim()))
+	if y := p.replies[sequence]; y != nil {
+		y.settled = true
+		y.add(sequence, refusals, outcome, false)
+	} else {
+		p.outbox.add(sequence, refusals, outcome, p.session != nil)
+		p.trimLocked()
 	}
 	before := p.cursor.committed
 	if p.cursor.settle(sequence) {
@@ -261,11 +280,26 @@ func (p *producer) awaitCommitted(ctx context.Context, epoch, sequence uint64) e
 	return nil
 }
 
-// committed returns the watermark.
-func (p *producer) committed() uint64 {
+// committedIn returns the watermark of an epoch of which the sequence was accepted. An epoch is followed by another only when all of it is
+// settled, so of one that is over at least the sequence is.
+func (p *producer) committedIn(epoch, sequence uint64) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.committedInLocked(epoch, sequence)
+}
+
+func (p *producer) committedInLocked(epoch, sequence uint64) uint64 {
+	if p.epoch != epoch {
+		return sequence
+	}
 	return p.cursor.committed
+}
+
+// trimLocked bounds what waits to be told while nobody reads it: the next welcome must be able to tell all of it.
+func (p *producer) trimLocked() {
+	if p.session == nil {
+		p.metrics.forgottenOutcomes.Add(float64(p.outbox.trim()))
+	}
 }
 
 // idle says whether nothing but the watermark would be lost if the producer were forgotten.

@@ -65,6 +65,7 @@ func TestOpeningRules(t *testing.T) {
 		"a higher epoch is adopted":                {open: opening{epoch: known + 7, committed: 40}, want: welcome{known + 7, 40, false}},
 		"an unknown producer's epoch is adopted":   {fresh: true, open: opening{epoch: 3, committed: 40}, want: welcome{3, 40, false}},
 		"zero begins an epoch above the last":      {open: opening{}, want: welcome{known + 1, 0, false}},
+		"the last epoch can be claimed":            {open: opening{epoch: maxNumber, committed: 1}, want: welcome{maxNumber, 1, false}},
 		"zero begins at no less than milliseconds": {fresh: true, open: opening{}, want: welcome{1_700_000_000_123, 0, false}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +219,7 @@ func TestProducersAreBounded(t *testing.T) {
 func TestOutboxIsBoundedAndTellsAgain(t *testing.T) {
 	var b outbox
 	for i := range uint64(3000) {
-		b.add(i+1, []schema.Refusal{{Reason: schema.TooLarge}}, &schema.Outcome{DeadLettered: []schema.DeadLettered{{Rows: 1, ID: fmt.Sprint(i / 1000)}}})
+		b.add(i+1, []schema.Refusal{{Reason: schema.TooLarge}}, &schema.Outcome{DeadLettered: []schema.DeadLettered{{Rows: 1, ID: fmt.Sprint(i / 1000)}}}, true)
 	}
 	if len(b.letters) != 3 || b.letters[1].FirstSequence != 1001 || b.letters[1].LastSequence != 2000 || b.letters[1].Rows != 1000 {
 		t.Fatalf("letters %v", b.letters)
@@ -232,18 +233,49 @@ func TestOutboxIsBoundedAndTellsAgain(t *testing.T) {
 		}
 		told += len(r.Refusals)
 	}
-	if told != 3000 || len(b.sentRefusals) != keptOutcomes {
-		t.Fatalf("told %d, kept %d", told, len(b.sentRefusals))
+	if told != 3000 || len(b.sent.refusals) != keptOutcomes {
+		t.Fatalf("told %d, kept %d", told, len(b.sent.refusals))
 	}
 	b.resend(2990)
 	if len(b.refusals) != 10 || b.refusals[0].Sequence != 2991 || len(b.letters) != 1 {
 		t.Fatalf("told again: %d refusals, %d letters", len(b.refusals), len(b.letters))
 	}
 	for i := range uint64(3000) {
-		b.add(i, []schema.Refusal{{}}, nil)
+		b.add(i, []schema.Refusal{{}}, nil, true)
 	}
 	b.trim()
 	if b.len() > 2*keptOutcomes || b.refusals[keptOutcomes-1].Sequence != 2999 {
 		t.Fatalf("%d left", b.len())
+	}
+}
+
+// Each epoch that the server gives can be claimed: where the numbers have come to their end, none is given.
+func TestEpochsEnd(t *testing.T) {
+	r := testRegistry(t, nil)
+	p, _ := r.use("p")
+	c := testConfig()
+	for _, claimed := range []uint64{maxNumber - 1, maxNumber} {
+		s, w, err := openAs(t.Context(), p, &opening{epoch: claimed})
+		if err != nil || w.epoch != claimed {
+			t.Fatalf("%+v, %v", w, err)
+		}
+		if claimed != maxNumber {
+			s.end()
+		}
+		next, w, err := openAs(t.Context(), p, &opening{})
+		if claimed == maxNumber {
+			wantField(t, err, "INVALID_OPENING", "open.epoch")
+			if p.session != s {
+				t.Error("the refused opening has disturbed the stream")
+			}
+			return
+		}
+		if err == nil {
+			_, err = c.checkOpening(&pb.Open{Producer: "p", Epoch: w.epoch})
+		}
+		if err != nil {
+			t.Fatalf("the server gave %d and refuses it: %v", w.epoch, err)
+		}
+		next.end()
 	}
 }

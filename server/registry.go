@@ -111,5 +111,6 @@ func (r *registry) forgetOldestLocked() bool {
 func (r *registry) removeLocked(p *place) {
 	r.idle.Remove(p.element)
 	delete(r.producers, p.producer.id)
+	p.producer.forget()
 	r.metrics.producers.Set(float64(len(r.producers)))
 }

@@ -85,7 +85,7 @@ func (s *session) end() {
 	}
 	if p.session == s {
 		p.session = nil
-		p.metrics.forgottenOutcomes.Add(float64(p.outbox.trim()))
+		p.trimLocked()
 	}
 	p.changeLocked()
 }

@@ -7,7 +7,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +127,61 @@ func TestAllStatusesAreListed(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// The tables of docs/protocol.md have each reason that status.go gives, and no other.
+func TestReasonsAreDocumented(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "status.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	makers := []string{"statusOf", "statusInvalid", "statusUnavailable"}
+	reason := regexp.MustCompile(`^"([A-Z]+(?:_[A-Z]+)*)"$`)
+	given := map[string]bool{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, _ := n.(*ast.CallExpr)
+		if call == nil {
+			return true
+		}
+		if name, _ := call.Fun.(*ast.Ident); name == nil || !slices.Contains(makers, name.Name) {
+			return true
+		}
+		for _, argument := range call.Args {
+			if literal, _ := argument.(*ast.BasicLit); literal != nil {
+				if m := reason.FindStringSubmatch(literal.Value); m != nil {
+					given[m[1]] = true
+				}
+			}
+		}
+		return true
+	})
+	if len(given) < 20 {
+		t.Fatalf("status.go was read wrongly: %v", given)
+	}
+	page, err := os.ReadFile("../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for row := range strings.Lines(string(page)) {
+		if cells := strings.Split(row, "|"); len(cells) > 3 {
+			for _, m := range regexp.MustCompile("`([A-Z]+(?:_[A-Z]+)*)`").FindAllStringSubmatch(cells[2], -1) {
+				documented[m[1]] = true
+			}
+		}
+	}
+	if !maps.Equal(given, documented) {
+		for name := range given {
+			if !documented[name] {
+				t.Errorf("%s is not in the tables of docs/protocol.md", name)
+			}
+		}
+		for name := range documented {
+			if !given[name] {
+				t.Errorf("docs/protocol.md has %s, which no status has", name)
+			}
+		}
 	}
 }
 

@@ -458,9 +458,14 @@ func TestCompressedStreams(t *testing.T) {
 // metric returns a metric's value; of one with labels, the sum.
 func (f *fixture) metric(name string) float64 {
 	f.t.Helper()
-	families, err := f.server.config.Registerer.(prometheus.Gatherer).Gather()
+	return metricOf(f.t, f.server.config.Registerer.(prometheus.Gatherer), name)
+}
+
+func metricOf(t *testing.T, gatherer prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := gatherer.Gather()
 	if err != nil {
-		f.t.Fatal(err)
+		t.Fatal(err)
 	}
 	sum := 0.0
 	for _, family := range families {

@@ -61,10 +61,11 @@ func (p *pipe) SendMsg(m any) error {
 
 // bubble is an ingest service for a synctest bubble.
 type bubble struct {
-	t      *testing.T
-	ingest *ingest
-	router *fakeRouter
-	budget *fakeBudget
+	t        *testing.T
+	ingest   *ingest
+	router   *fakeRouter
+	budget   *fakeBudget
+	registry *prometheus.Registry
 }
 
 func newBubble(t *testing.T, adjust func(*Config)) *bubble {
@@ -73,11 +74,11 @@ func newBubble(t *testing.T, adjust func(*Config)) *bubble {
 	if adjust != nil {
 		adjust(&c)
 	}
-	m, err := newMetrics(prometheus.NewRegistry())
+	b := &bubble{t: t, router: &fakeRouter{}, budget: &fakeBudget{}, registry: prometheus.NewRegistry()}
+	m, err := newMetrics(b.registry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bubble{t: t, router: &fakeRouter{}, budget: &fakeBudget{}}
 	b.ingest = &ingest{
 		config: &c, router: b.router, registry: newRegistry(&c, m), intake: newIntake(&c, b.budget, m), metrics: m, life: newLifecycle(),
 	}

@@ -77,54 +77,38 @@ func (in *ingest) unary(ctx context.Context, f *frame) (*pb.IngestResponse, erro
 
 // unaryRoute hands the request to the Router and waits for the level asked for.
 func (in *ingest) unaryRoute(ctx context.Context, p *producer, o *opening, r *request, response *pb.IngestResponse) (*pb.IngestResponse, error) {
-	settled := make(chan *schema.Outcome, 1)
-	d := delivery{
-		producer: p, epoch: response.Epoch, waiting: func(schema.WaitCause, string) {}, defaults: &o.defaults,
-		outcome: func(o *schema.Outcome) { settled <- o },
-	}
+	waits := &reply{}
+	d := delivery{producer: p, epoch: response.Epoch, waiting: func(schema.WaitCause, string) {}, defaults: &o.defaults, reply: waits}
 	a, err := in.route(ctx, d, r)
 	known := metadata{"state": "not accepted", "producer": p.id, "epoch": decimal(response.Epoch), "sequence": decimal(a.sequence)}
 	if err != nil {
 		return nil, in.unaryLate(err, known)
 	}
-	refusals := r.refusals
 	known["state"] = "accepted"
-	if a.verdict == verdictRepeat {
-		in.metrics.repeats.Inc()
-		refusals = nil // they were told in answer to the first
-	}
 	response.Acknowledgement = o.level
-	if o.level != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED {
-		outcome, err := in.unaryAwait(ctx, p, a, settled)
-		if err != nil {
-			known["committed_sequence"] = decimal(p.committed())
-			return nil, in.unaryLate(err, known)
-		}
-		for i := range outcome.Refusals {
-			response.Refusals = append(response.Refusals, refused(a.sequence, &outcome.Refusals[i]))
-		}
-		for i := range outcome.DeadLettered {
-			response.DeadLettered = append(response.DeadLettered, deadLettered(a.sequence, &outcome.DeadLettered[i]))
-		}
+	repeat := a.verdict == verdictRepeat
+	switch {
+	case repeat && o.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED:
+	case repeat:
+		err = p.awaitCommitted(ctx, a.epoch, a.sequence)
+	case o.level != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED:
+		err = p.awaitReply(ctx, waits)
 	}
-	for i := range refusals {
-		response.Refusals = append(response.Refusals, refused(a.sequence, &refusals[i]))
+	var own outcomes
+	if repeat {
+		in.metrics.repeats.Inc()
+		if err == nil {
+			own, response.CommittedSequence = p.recall(a)
+		}
+	} else {
+		own, response.CommittedSequence = p.conclude(a, waits, err == nil && ctx.Err() == nil)
 	}
-	response.CommittedSequence = p.committed()
+	if err != nil {
+		known["committed_sequence"] = decimal(p.committedIn(a.epoch, a.sequence))
+		return nil, in.unaryLate(err, known)
+	}
+	response.Refusals, response.DeadLettered = own.refusals, own.letters
 	return response, nil
-}
-
-// unaryAwait waits for the request to be settled; a repeat, for the watermark to cover it.
-func (in *ingest) unaryAwait(ctx context.Context, p *producer, a accepted, settled <-chan *schema.Outcome) (*schema.Outcome, error) {
-	if a.verdict == verdictRepeat {
-		return &schema.Outcome{}, p.awaitCommitted(ctx, a.epoch, a.sequence)
-	}
-	select {
-	case outcome := <-settled:
-		return outcome, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }
 
 // unaryContext returns the context in which a call waits. It ends a little before the call's own deadline, or when

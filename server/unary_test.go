@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
@@ -193,4 +195,185 @@ func TestUnaryPanic(t *testing.T) {
 		t.Errorf("the panic is told: %v", err)
 	}
 	f.budget.change(func() { f.budget.used = 0 })
+}
+
+// call makes a unary call.
+func (b *bubble) call(ctx context.Context, m *pb.IngestRequest) (*pb.IngestResponse, error) {
+	data, err := m.MarshalVT()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.ingest.unary(ctx, &frame{data: mem.BufferSlice{mem.SliceBuffer(data)}})
+}
+
+// troubled is a request with an entry that the server refuses, one that a route refuses, and one that is dead-lettered.
+func troubled(b *bubble, open *pb.Open) *pb.IngestRequest {
+	b.router.outcome = func(r *schema.Request) *schema.Outcome {
+		return &schema.Outcome{
+			Refusals:     []schema.Refusal{{Index: r.Place(1), Route: "r", Reason: schema.OutOfRange}},
+			DeadLettered: []schema.DeadLettered{{Rows: 1, ID: "b", Route: "r"}},
+		}
+	}
+	entries := append(entriesOf("good", "refused by a route", "dead-lettered"), &pb.Entry{SeverityNumber: 99})
+	return &pb.IngestRequest{Sequence: open.CommittedSequence + 1, Entries: entries, Open: open}
+}
+
+// What a call could not tell, because it was late or its client had gone, is told by the call's repeat, however often that is sent, and by
+// a stream that resumes.
+func TestUnaryTellsWhatALateCallCouldNot(t *testing.T) {
+	late := func(t *testing.T, b *bubble, m *pb.IngestRequest) {
+		_, err := b.call(t.Context(), m)
+		wantStatus(t, b.ingest.statusOf(err), codes.DeadlineExceeded, "NOT_COMMITTED_YET")
+	}
+	canceled := func(t *testing.T, b *bubble, m *pb.IngestRequest) {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			synctest.Wait()
+			cancel()
+		}()
+		if _, err := b.call(ctx, m); !errors.Is(err, context.Canceled) {
+			t.Errorf("the canceled call ended with %v", err)
+		}
+	}
+	unheard := func(t *testing.T, b *bubble, m *pb.IngestRequest) { // settled at the moment when its client goes
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			synctest.Wait()
+			cancel()
+			b.router.settleHeld(false)
+		}()
+		_, _ = b.call(ctx, m)
+	}
+	received := func(t *testing.T, b *bubble, m *pb.IngestRequest) { // answered before the routes have their say
+		m.Open.Acknowledgement = pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED
+		defer func() { m.Open.Acknowledgement = 0 }()
+		r, err := b.call(t.Context(), m)
+		if err != nil || len(r.Refusals) != 1 || len(r.DeadLettered) != 0 {
+			t.Errorf("level RECEIVED: %v, %v", r, err)
+		}
+	}
+	for name, first := range map[string]func(*testing.T, *bubble, *pb.IngestRequest){
+		"late": late, "canceled": canceled, "unheard": unheard, "received": received,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, nil)
+				b.router.hold = true
+				open := &pb.Open{Producer: "p", Epoch: 9}
+				m := troubled(b, open)
+				first(t, b, m)
+				b.router.settleHeld(false)
+				for range 2 {
+					r, err := b.call(t.Context(), m)
+					if err != nil || r.CommittedSequence != 1 || len(r.Refusals) != 2 || len(r.DeadLettered) != 1 || r.DeadLettered[0].Rows != 1 {
+						t.Fatalf("the repeat: %v, %v", r, err)
+					}
+				}
+				p := b.open(open, 100)
+				if s := p.all(t); s.committed != 1 || len(s.refusals) != 2 || len(s.letters) != 1 {
+					t.Errorf("a stream that resumes: committed %d, refusals %v, dead letters %v", s.committed, s.refusals, s.letters)
+				}
+				b.close(p)
+				if n := len(b.router.routed()); n != 1 {
+					t.Errorf("routed %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// A stream that resumes is told what a call that is gone could not tell, also without a repeat.
+func TestStreamTellsWhatALateCallCouldNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		b.router.hold = true
+		open := &pb.Open{Producer: "p", Epoch: 9}
+		_, err := b.call(t.Context(), troubled(b, open))
+		wantStatus(t, b.ingest.statusOf(err), codes.DeadlineExceeded, "NOT_COMMITTED_YET")
+		b.router.settleHeld(false)
+		p := b.open(open, 100)
+		if s := p.all(t); s.committed != 1 || len(s.refusals) != 2 || len(s.letters) != 1 {
+			t.Errorf("committed %d, refusals %v, dead letters %v", s.committed, s.refusals, s.letters)
+		}
+		b.close(p)
+	})
+}
+
+// A call whose repeat arrives while it waits: both are told.
+func TestUnaryRepeatBesideTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		b.router.hold = true
+		m := troubled(b, &pb.Open{Producer: "p", Epoch: 9})
+		results := make(chan *pb.IngestResponse, 2)
+		for range 2 {
+			go func() {
+				r, err := b.call(t.Context(), m)
+				if err != nil {
+					t.Error(err)
+				}
+				results <- r
+			}()
+			synctest.Wait()
+		}
+		b.router.settleHeld(false)
+		for range 2 {
+			if r := <-results; len(r.GetRefusals()) != 2 || len(r.GetDeadLettered()) != 1 {
+				t.Errorf("got %v", r)
+			}
+		}
+	})
+}
+
+// What is kept for repeats is bounded, and what is dropped is counted.
+func TestUnaryKeepsABoundedNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		b.router.hold = true
+		m := &pb.IngestRequest{Sequence: 1, Open: &pb.Open{Producer: "p", Epoch: 9}, Entries: append(make2(keptOutcomes+5, 99), entriesOf("a")...)}
+		_, err := b.call(t.Context(), m)
+		wantStatus(t, b.ingest.statusOf(err), codes.DeadlineExceeded, "NOT_COMMITTED_YET")
+		b.router.settleHeld(false)
+		r, err := b.call(t.Context(), m)
+		if err != nil || len(r.Refusals) != keptOutcomes || metricOf(t, b.registry, "outcomes_untold_total") != 5 {
+			t.Errorf("%d refusals, %v; dropped %v", len(r.GetRefusals()), err, metricOf(t, b.registry, "outcomes_untold_total"))
+		}
+		// An answer that is in time has all of them.
+		m.Sequence = 2
+		b.router.hold = false
+		if r, err := b.call(t.Context(), m); err != nil || len(r.Refusals) != keptOutcomes+5 {
+			t.Errorf("%d refusals, %v", len(r.GetRefusals()), err)
+		}
+	})
+}
+
+// An answer's watermark is of the epoch that it names, also when the next one begins before it is written.
+func TestUnaryAnswersWithinOneEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, level := range []pb.Acknowledgement{pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED, pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED} {
+			b := newBubble(t, nil)
+			for i := range uint64(500) {
+				open := &pb.Open{Producer: fmt.Sprint("p", i), Epoch: 9, CommittedSequence: 6, Acknowledgement: level}
+				results := make(chan error, 2)
+				go func() {
+					r, err := b.call(t.Context(), &pb.IngestRequest{Sequence: 7, Entries: entriesOf("a"), Open: open})
+					if err == nil && (r.Epoch != 9 || r.CommittedSequence != 7 && (r.CommittedSequence != 6 || level != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED)) {
+						err = fmt.Errorf("epoch %d with watermark %d", r.Epoch, r.CommittedSequence)
+					} else if status.Code(err) == codes.Aborted {
+						err = nil // the new epoch came first
+					}
+					results <- err
+				}()
+				go func() {
+					_, err := b.call(t.Context(), &pb.IngestRequest{Open: &pb.Open{Producer: open.Producer}})
+					results <- err
+				}()
+				for range 2 {
+					if err := <-results; err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+	})
 }
