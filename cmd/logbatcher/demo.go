@@ -176,6 +176,7 @@ FROM access GROUP BY Path ORDER BY failed DESC LIMIT 5`)
 // send is `logbatcher send`. Refused and dead-lettered entries are shown, and no failure here.
 func (d *demo) send(ctx context.Context, o *sendOptions, files ...string) error {
 	o.address, o.zone, o.entries, o.quiet = d.gateway.grpcListener.Addr().String(), "Local", 1000, true
+	o.stopTimeout = sendStopTimeout
 	err := runSend(ctx, o, files, strings.NewReader(""), d.out, io.Discard)
 	if errors.Is(err, errNotAllStored) {
 		return nil

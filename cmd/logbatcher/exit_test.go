@@ -25,6 +25,7 @@ const commandVariable = "LOGBATCHER_TEST_COMMAND"
 // process is a command in a process of its own, which can be signalled and has an exit status.
 type process struct {
 	command *exec.Cmd
+	out     *logBuffer
 	errs    *logBuffer
 	in      io.WriteCloser
 	ended   chan struct{}
@@ -33,9 +34,9 @@ type process struct {
 // startProcess starts a command in a process of its own. It is killed when the test ends.
 func startProcess(t *testing.T, arguments ...string) *process {
 	t.Helper()
-	p := &process{command: exec.Command(os.Args[0], arguments...), errs: &logBuffer{}, ended: make(chan struct{})}
+	p := &process{command: exec.Command(os.Args[0], arguments...), out: &logBuffer{}, errs: &logBuffer{}, ended: make(chan struct{})}
 	p.command.Env = append(os.Environ(), commandVariable+"=1")
-	p.command.Stderr = p.errs
+	p.command.Stdout, p.command.Stderr = p.out, p.errs
 	var err error
 	if p.in, err = p.command.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -61,6 +62,20 @@ func (p *process) signal(t *testing.T, s syscall.Signal) {
 	if err := p.command.Process.Signal(s); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// signalUntilEnded sends the signal again and again: one that follows the first at once is taken for its echo.
+func (p *process) signalUntilEnded(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	eventually(t, "the process ends", func() bool {
+		_ = p.command.Process.Signal(s) // it may have ended
+		select {
+		case <-p.ended:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // wait returns the exit status and the last line of standard error, once the process has ended.
@@ -222,7 +237,7 @@ func TestServeExitStatus(t *testing.T) {
 		s.send(t, 1, false)
 		s.signal(t, syscall.SIGTERM)
 		s.logged(t, "shutting down")
-		s.signal(t, syscall.SIGTERM)
+		s.signalUntilEnded(t, syscall.SIGTERM)
 		check(t, s.process, exitInterrupted, "second terminated")
 	})
 	t.Run("SIGTERM before ClickHouse has answered", func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 	_ "time/tzdata" // partitions depend on zones, also where the system has no files of them
 
 	"github.com/redis/go-redis/v9"
@@ -35,8 +36,9 @@ const (
 // exitStatusHelp ends the help of the program and of the commands that serve.
 const exitStatusHelp = `Exit status:
     0  done; of serve and dev: ended by SIGTERM or SIGINT, with everything that was accepted settled
-    1  failed: a wrong command line or configuration, a taken port, a server that refuses, a part that died
-    3  send: some entries were refused or dead-lettered, the others are safe
+    1  failed: a wrong command line or configuration, a taken port, a server that refuses, a part that died;
+       send: something was not read, not sent or not answered, also for a signal
+    3  send: all was read, some entries were refused or dead-lettered, the others are safe
     4  serve, dev, demo: ended with accepted rows that are not settled; the last line has their number.
        Their producers were not told that they are committed, and send them again
   130  another command was interrupted by SIGTERM or SIGINT, or a second signal ended this one at once`
@@ -53,6 +55,10 @@ type quiet struct{}
 // Printf implements the client's logger.
 func (quiet) Printf(context.Context, string, ...any) {}
 
+// signalEcho is how long after the first signal another one is taken for its echo: timeout(1) sends its signal to the process and then
+// to the group that the process is in.
+const signalEcho = 200 * time.Millisecond
+
 // run runs one command. The first SIGINT or SIGTERM ends it in order, a second one at once.
 func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -61,14 +67,16 @@ func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	go func() {
-		first := true
+		var first time.Time
 		for s := range signals {
-			if !first {
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				cancel(&signalError{signal: s})
+			case time.Since(first) > signalEcho:
 				fmt.Fprintf(errs, "logbatcher: second %v, stopping at once\n", s)
 				os.Exit(exitInterrupted)
 			}
-			first = false
-			cancel(&signalError{signal: s})
 		}
 	}()
 	defer close(signals)

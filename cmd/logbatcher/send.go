@@ -7,18 +7,23 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/client"
-	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/logfile"
+)
+
+const (
+	// sendStopTimeout is how long a signal leaves for what was read to be committed, and sendStopUnreachable how long
+	// where no stream is open.
+	sendStopTimeout     = 10 * time.Second
+	sendStopUnreachable = 2 * time.Second
 )
 
 // sendOptions are the flags of `logbatcher send`.
@@ -34,6 +39,8 @@ type sendOptions struct {
 	restamp    bool
 	entries    int
 	quiet      bool
+
+	stopTimeout, giveUpAfter time.Duration
 }
 
 func newSendCommand() *cobra.Command {
@@ -44,8 +51,12 @@ func newSendCommand() *cobra.Command {
 		Long: `Send streams log files (plain lines or JSON lines, also compressed with gzip or zstd; "-" is standard input) and
 ends when everything is committed. It opens a new stream when the connection is lost and goes on where it was.
 
-Exit status: 0 when every entry is in its table, 3 when some were refused or dead-lettered (the others are
-safe), 1 when it can't say that the rest is safe.`,
+An input that can't be read, or only in part, does not keep the others from being sent. The first SIGINT or SIGTERM ends
+reading; what was read is sent and has --stop-timeout to be committed. A second one ends send at once.
+
+Exit status: 0 when every input was read to its end and every entry is in its table, 3 when some entries were refused
+or dead-lettered (the others are safe), 1 otherwise: something was not read, not sent or not answered. The last lines say
+what, and account for every entry that was read.`,
 		Example: "  logbatcher send /var/log/syslog\n  journalctl -o json | logbatcher send --service journal -",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, files []string) error {
@@ -62,18 +73,16 @@ safe), 1 when it can't say that the rest is safe.`,
 	flags.StringArrayVar(&o.attributes, "attribute", nil, "resource attribute KEY=VALUE, any number of times")
 	flags.StringVar(&o.zone, "time-zone", "Local", "zone of time stamps that name none")
 	flags.BoolVar(&o.restamp, "restamp", false, "give entries the time of sending and keep their own as the attribute log.time (for files older than the routes accept)")
-	flags.IntVar(&o.entries, "entries", 1000, "most entries in a request")
+	flags.IntVar(&o.entries, "entries", 1000, "most entries in a request; fewer where the server takes fewer")
+	flags.DurationVar(&o.stopTimeout, "stop-timeout", sendStopTimeout, "how long a signal leaves for what was read to be committed")
+	flags.DurationVar(&o.giveUpAfter, "give-up-after", 0, "end when nothing was committed for so long (default: never)")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress bar")
 	return command
 }
 
-// runSend sends the files and prints the summary.
+// runSend sends the files and prints the summary. After a signal it reads no further, and gives what was read some time to be committed.
 func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, out, progress io.Writer) error {
-	location, err := time.LoadLocation(o.zone)
-	if err != nil {
-		return fmt.Errorf("--time-zone %q: %w", o.zone, err)
-	}
-	opening, err := o.opening()
+	location, err := o.check()
 	if err != nil {
 		return err
 	}
@@ -83,73 +92,136 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	}
 	defer conn.Close()
 
-	s := newSending(o, location, progress)
-	settings := client.DefaultConfig(opening.GetProducer())
-	settings.Open = opening
+	s := &sending{ledger: newLedger(), options: o, location: location, progress: progress}
+	settings := client.DefaultConfig("")
+	settings.Open = o.opening()
+	settings.GiveUpAfter = o.giveUpAfter
 	settings.Log = slog.New(slog.NewTextHandler(progress, nil))
 	settings.OnRefusal, settings.OnDeadLettered, settings.OnCommitted = s.onRefusal, s.onDeadLettered, s.onCommitted
 	if s.producer, err = client.NewProducer(conn, settings); err != nil {
 		return err
 	}
 
+	settling, endSettling := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endSettling(nil)
+	s.settling = settling
+	s.reading, s.stopReading = context.WithCancelCause(ctx)
+	defer s.stopReading(nil)
+	defer context.AfterFunc(ctx, func() {
+		fmt.Fprintf(progress, "logbatcher: %v: reading has ended, what was read has %v to be committed\n", context.Cause(ctx), o.stopTimeout)
+		s.boundSettling(endSettling)
+	})()
 	ran := make(chan error, 1)
-	go func() { ran <- s.producer.Run(ctx) }()
-	readErr := s.readAll(ctx, files, in)
+	go func() {
+		err := s.producer.Run(settling)
+		s.stopReading(err)
+		ran <- err
+	}()
+	readErr := s.readAll(files, in)
 	s.producer.Close()
-	err = errors.Join(<-ran, readErr)
-	if errors.Is(err, client.ErrClosed) {
-		err = nil
+	runErr := <-ran
+	s.finishBar()
+	s.print(out, s.producer.Statistics(), s.notes)
+
+	verdict := s.verdict()
+	if readErr == nil && runErr == nil {
+		return verdict
 	}
-	s.finish(out)
+	problems := []error{readErr, runErr}
+	if ctx.Err() != nil {
+		// In words, for a signal is no error here: what matters is what was left undone.
+		problems = slices.Insert(problems, 0, fmt.Errorf("stopped: %v", context.Cause(ctx)))
+	}
+	if verdict != nil {
+		problems = append(problems, errors.New(verdict.Error()))
+	}
+	return errors.Join(problems...)
+}
+
+// boundSettling ends settling when what was read has had its time.
+func (s *sending) boundSettling(end context.CancelCauseFunc) {
+	late := time.NewTimer(s.options.stopTimeout)
+	defer late.Stop()
+	unreachable := time.NewTimer(min(s.options.stopTimeout, sendStopUnreachable))
+	defer unreachable.Stop()
+	for {
+		select {
+		case <-s.settling.Done():
+			return
+		case <-unreachable.C:
+			if !s.producer.Statistics().Open {
+				end(fmt.Errorf("%s is not reachable", s.options.address))
+				return
+			}
+		case <-late.C:
+			end(fmt.Errorf("not everything was committed within %v (--stop-timeout)", s.options.stopTimeout))
+			return
+		}
+	}
+}
+
+// check returns what is wrong with the options, before anything is read or sent, and the zone of time stamps without one.
+func (o *sendOptions) check() (*time.Location, error) {
+	var problems []error
+	wrong := func(format string, values ...any) { problems = append(problems, fmt.Errorf(format, values...)) }
+	location, err := time.LoadLocation(o.zone)
 	if err != nil {
-		return err
+		wrong("--time-zone %q: %w", o.zone, err)
 	}
-	return s.verdict()
+	if zone, set := os.LookupEnv("TZ"); location == time.Local && set {
+		zone = strings.TrimPrefix(zone, ":")
+		if !slices.Contains([]string{"", "UTC", "UTC0"}, zone) && time.Local.String() == "UTC" {
+			wrong("the variable TZ is %q, a zone that is not known here: mend it, or set --time-zone", zone)
+		}
+	}
+	if o.entries < 1 {
+		wrong("--entries %d: it must be at least 1", o.entries)
+	}
+	if o.stopTimeout < 0 || o.giveUpAfter < 0 {
+		wrong("--stop-timeout and --give-up-after must not be negative")
+	}
+	for flag, value := range map[string]string{"producer": o.producer, "service": o.service, "colo": o.colo} {
+		if !utf8.ValidString(value) {
+			wrong("--%s %+q: it must be UTF-8", flag, value)
+		}
+	}
+	for _, pair := range o.attributes {
+		switch key, _, found := strings.Cut(pair, "="); {
+		case !found || key == "":
+			wrong("--attribute %+q: it should be KEY=VALUE", pair)
+		case !utf8.ValidString(pair):
+			wrong("--attribute %+q: it must be UTF-8", pair)
+		}
+	}
+	return location, errors.Join(problems...)
 }
 
 // opening returns what holds for all entries of the run.
-func (o *sendOptions) opening() (*logbatcherv1.Open, error) {
+func (o *sendOptions) opening() *logbatcherv1.Open {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	producer := o.producer
 	if producer == "" {
-		producer = fmt.Sprintf("send/%s/%d/%d", host, os.Getpid(), time.Now().UnixNano())
+		printable := strings.Map(func(r rune) rune {
+			if r <= ' ' || r > '~' {
+				return '_'
+			}
+			return r
+		}, host)
+		producer = fmt.Sprintf("send/%.64s/%d/%d", printable, os.Getpid(), time.Now().UnixNano())
 	}
 	opening := &logbatcherv1.Open{
 		Producer: producer, Colo: o.colo, Client: "logbatcher-send/" + version(),
 		ScopeName: "logbatcher/send", ScopeVersion: version(),
-		ResourceAttributes: []*logbatcherv1.Attribute{{Key: "host.name", StringValue: host}},
+		ResourceAttributes: []*logbatcherv1.Attribute{{Key: "host.name", StringValue: strings.ToValidUTF8(host, "\uFFFD")}},
 	}
 	for _, pair := range o.attributes {
-		key, value, found := strings.Cut(pair, "=")
-		if !found || key == "" {
-			return nil, fmt.Errorf("--attribute %q: should be KEY=VALUE", pair)
-		}
+		key, value, _ := strings.Cut(pair, "=")
 		opening.ResourceAttributes = append(opening.ResourceAttributes, &logbatcherv1.Attribute{Key: key, StringValue: value})
 	}
-	return opening, nil
-}
-
-// dial connects to a LogBatcher. It returns at once; the first call waits for the connection.
-func dial(ctx context.Context, address string, useTLS bool, caFile string) (*grpc.ClientConn, error) {
-	transport := insecure.NewCredentials()
-	switch {
-	case caFile != "":
-		trusted, err := config.CertificatePool(ctx, caFile)
-		if err != nil {
-			return nil, fmt.Errorf("--ca-file: %w", err)
-		}
-		transport = credentials.NewClientTLSFromCert(trusted, "")
-	case useTLS:
-		transport = credentials.NewTLS(nil)
-	}
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(transport))
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", address, err)
-	}
-	return conn, nil
+	return opening
 }
 
 // entry turns a record of a file into an entry.

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
@@ -25,157 +25,190 @@ const (
 	sendWait = 200 * time.Millisecond
 	// sendEntryBytes bounds a body: the attributes of a long line may be as large again, and the server takes 256 KiB an entry.
 	sendEntryBytes = 120 << 10
-	// refusalsShown is how many refusals are printed in full.
-	refusalsShown = 10
 )
 
-// errNotAllStored makes the exit status 3: all is safe or known to be refused, and some was refused.
-var errNotAllStored = errors.New("some entries were refused or dead-lettered")
-
-// sending is one run of `logbatcher send`.
+// sending reads the inputs of `logbatcher send`. Two contexts govern it: reading ends with a signal, or when nothing more can
+// be sent; what was read is sent under settling, which lasts longer.
 type sending struct {
+	*ledger
 	options  *sendOptions
 	location *time.Location
 	producer *client.Producer
 	bar      *progressbar.ProgressBar // nil: none is shown
 	progress io.Writer
-	started  time.Time
+
+	reading     context.Context
+	stopReading context.CancelCauseFunc
+	settling    context.Context
 
 	batch      []*logbatcherv1.Entry
 	batchBytes int
-	read       logfile.Stats
-	sent       int // entries
-
-	mu                 sync.Mutex
-	committed          int // entries
-	committedBytes     int
-	refused            int // entries, or one route's copies of them
-	deadLettered       int // rows
-	refusals           []string
-	deadLetterMessages map[string]int
+	notes      []string
+	sendErr    error // why nothing more can be sent
 }
 
-func newSending(o *sendOptions, location *time.Location, progress io.Writer) *sending {
-	return &sending{
-		options: o, location: location, progress: progress, started: time.Now(), deadLetterMessages: map[string]int{},
-	}
-}
-
-// readAll sends all entries of the files, in order.
-func (s *sending) readAll(ctx context.Context, paths []string, in io.Reader) error {
-	files := make([]*logfile.File, len(paths))
-	var total int64
-	for i, path := range paths { // a file that is not there is found before anything is sent
-		if path == "-" {
-			continue
+// readAll sends all entries of the inputs, in order. An input that fails does not keep the others from being sent.
+func (s *sending) readAll(paths []string, in io.Reader) error {
+	sizes := make([]int64, len(paths))
+	var total, before int64
+	for i, path := range paths {
+		if info, err := os.Stat(path); path != "-" && err == nil && info.Mode().IsRegular() {
+			sizes[i] = info.Size()
+			total += sizes[i]
 		}
-		file, err := logfile.Open(path)
-		if err != nil {
-			return fmt.Errorf("open log file: %w", err)
-		}
-		defer file.Close()
-		files[i] = file
-		total += file.Size()
 	}
 	s.showBar(total)
-	var before int64
+	var problems []error
 	for i, path := range paths {
-		var source io.Reader = in
-		position, now := func() int64 { return 0 }, time.Now
-		if files[i] != nil {
-			source, position, now = files[i], files[i].Position, files[i].Now
+		switch {
+		case s.sendErr != nil:
+		case s.reading.Err() != nil:
+			problems = append(problems, fmt.Errorf("%s was not read", inputName(path)))
+		default:
+			if err := s.readInput(path, in, before); err != nil {
+				problems = append(problems, err)
+			}
 		}
-		if err := s.readFile(ctx, path, source, now, func() { s.moveBar(before + position()) }); err != nil {
-			return fmt.Errorf("send %s: %w", path, err)
-		}
-		if files[i] != nil {
-			before += files[i].Size()
-		}
+		before += sizes[i]
 	}
-	return s.flush(ctx)
+	s.flush()
+	return errors.Join(problems...)
 }
 
-// readFile sends the entries of one input. Entries do not wait for company while the input is quiet.
-func (s *sending) readFile(ctx context.Context, path string, source io.Reader, now func() time.Time, progress func()) error {
-	name, service := path, strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+// inputName returns what messages call an input.
+func inputName(path string) string {
 	if path == "-" {
-		name, service = "", "stdin"
+		return "standard input"
 	}
-	if s.options.service != "" {
-		service = s.options.service
+	return path
+}
+
+// readInput sends the entries of one input, also what it held before an error.
+func (s *sending) readInput(path string, in io.Reader, before int64) error {
+	if path == "-" {
+		if closed(in) {
+			return errors.New("read standard input: it is closed; give send a file or a pipe to read")
+		}
+		return s.read(path, in, time.Now, func() {})
 	}
-	reader := logfile.NewReader(source, logfile.Options{Now: now, Location: s.location, FoldWait: sendWait, MaxEntryBytes: sendEntryBytes})
+	file, err := logfile.Open(path)
+	if err != nil {
+		return fmt.Errorf("open log file: %w", err)
+	}
+	defer file.Close()
+	if err := s.read(path, file, file.Now, func() { s.moveBar(before + file.Position()) }); err != nil {
+		return err
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
+		s.notes = append(s.notes, fmt.Sprintf("pipe       the last writer of %q has closed it; what comes later is not read", path))
+	}
+	return nil
+}
+
+// read sends the entries of source. They do not wait for company while it is quiet.
+func (s *sending) read(path string, source io.Reader, now func() time.Time, progress func()) error {
+	name, service := s.names(path)
+	input := &stoppable{ctx: s.reading, source: source}
+	reader := logfile.NewReader(input, logfile.Options{Now: now, Location: s.location, FoldWait: sendWait, MaxEntryBytes: sendEntryBytes})
 	defer reader.Close()
-	defer context.AfterFunc(ctx, reader.Close)()
-	defer func() { s.read.Add(reader.Stats()) }()
+	defer func() { s.counts.Add(reader.Stats()) }()
 	due := time.Now().Add(sendWait)
 	for {
 		record, err := reader.Next()
+		stopped := input.stopped.Load() || errors.Is(err, logfile.ErrQuiet) && s.reading.Err() != nil
 		switch {
 		case err == nil:
-			if err := s.add(ctx, s.options.entry(&record, name, service)); err != nil {
-				return err
-			}
+			s.add(s.options.entry(&record, name, service))
+		case stopped || s.sendErr != nil:
+			return fmt.Errorf("%s was not read to its end", inputName(path))
 		case errors.Is(err, io.EOF):
 			progress()
 			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
 		case !errors.Is(err, logfile.ErrQuiet):
-			return err
+			return fmt.Errorf("read %s: %w", inputName(path), err)
 		}
 		if err != nil || !time.Now().Before(due) {
 			progress()
-			if err := s.flush(ctx); err != nil {
-				return err
-			}
+			s.flush()
 			due = time.Now().Add(sendWait)
 		}
 	}
 }
 
-func (s *sending) add(ctx context.Context, e *logbatcherv1.Entry) error {
-	s.batch = append(s.batch, e)
-	s.batchBytes += e.SizeVT()
-	if len(s.batch) < s.options.entries && s.batchBytes < sendRequestBytes {
-		return nil
+// names returns what entries of an input have as log.file.path, and as service when they name none.
+func (s *sending) names(path string) (name, service string) {
+	service = "stdin"
+	if path != "-" {
+		name = strings.ToValidUTF8(path, "\uFFFD")
+		service = strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
+		if name != path {
+			s.notes = append(s.notes, fmt.Sprintf("renamed    the file name %+q is not UTF-8; entries have it as %q", path, name))
+		}
 	}
-	return s.flush(ctx)
+	if s.options.service != "" {
+		service = s.options.service
+	}
+	return name, service
 }
 
-func (s *sending) flush(ctx context.Context) error {
-	if len(s.batch) == 0 {
-		return nil
+// stoppable ends source when ctx ends, between two reads, so that what was read is not lost.
+type stoppable struct {
+	ctx     context.Context
+	source  io.Reader
+	ended   bool
+	stopped atomic.Bool
+}
+
+// Read reads from source, or returns io.EOF after ctx has ended.
+func (r *stoppable) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil && !r.ended {
+		r.stopped.Store(true)
+		return 0, io.EOF
 	}
-	if err := s.producer.Send(ctx, s.batch); err != nil {
-		return err
+	n, err := r.source.Read(p)
+	r.ended = err == io.EOF
+	return n, err
+}
+
+// closed reports whether in is a standard input that was closed when the program began: Go then puts the null device in its place,
+// which can be written to as well, unlike one that a shell's < or a service manager opens.
+func closed(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return errors.Is(err, os.ErrClosed)
+	}
+	null, err := os.Stat(os.DevNull)
+	if err != nil || !os.SameFile(info, null) {
+		return false
+	}
+	_, err = file.Write(nil)
+	return err == nil
+}
+
+func (s *sending) add(e *logbatcherv1.Entry) {
+	s.entries++
+	s.batch = append(s.batch, e)
+	s.batchBytes += e.SizeVT()
+	if len(s.batch) >= s.options.entries || s.batchBytes >= sendRequestBytes {
+		s.flush()
+	}
+}
+
+// flush sends what was read. It blocks while too much is uncommitted.
+func (s *sending) flush() {
+	if len(s.batch) == 0 || s.sendErr != nil {
+		return
+	}
+	if s.sendErr = s.producer.Send(s.settling, s.batch); s.sendErr != nil {
+		s.stopReading(s.sendErr)
+		return
 	}
 	s.sent += len(s.batch)
 	s.batch, s.batchBytes = nil, 0
-	return nil
-}
-
-func (s *sending) onRefusal(_ *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refused++
-	if len(s.refusals) < refusalsShown {
-		s.refusals = append(s.refusals, fmt.Sprintf("request %d, entry %d: %s", r.GetSequence(), r.GetIndex(), r.GetMessage()))
-	}
-}
-
-func (s *sending) onDeadLettered(d *logbatcherv1.DeadLettered) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.deadLettered += int(d.GetRows())
-	s.deadLetterMessages[d.GetTable()+": "+d.GetMessage()] += int(d.GetRows())
-}
-
-func (s *sending) onCommitted(c client.Committed) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.committed += c.Entries
-	s.committedBytes += c.Bytes
 }
 
 func (s *sending) showBar(total int64) {
@@ -196,53 +229,8 @@ func (s *sending) moveBar(position int64) {
 	}
 }
 
-// finish prints what was done.
-func (s *sending) finish(out io.Writer) {
+func (s *sending) finishBar() {
 	if s.bar != nil {
 		_ = s.bar.Finish()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	seconds := time.Since(s.started).Seconds()
-	statistics := s.producer.Statistics()
-	fmt.Fprintf(out, "read       %s lines (%s folded into the entry before, %s blank)\n",
-		humanize.Comma(s.read.Lines), humanize.Comma(s.read.FoldedLines), humanize.Comma(s.read.BlankLines))
-	label := "committed "
-	if s.refused > 0 {
-		label = "settled   " // the refused ones are known to be refused, and not stored
-	}
-	fmt.Fprintf(out, label+" %s of %s entries, %s, in %.2f s: %s entries/s\n",
-		humanize.Comma(int64(s.committed)), humanize.Comma(int64(s.sent)), humanize.IBytes(uint64(s.committedBytes)), seconds,
-		humanize.Comma(int64(float64(s.committed)/seconds)))
-	for _, note := range s.read.Notes() {
-		fmt.Fprintln(out, note)
-	}
-	if statistics.Streams > 1 {
-		fmt.Fprintf(out, "streams    %d\n", statistics.Streams)
-	}
-	if statistics.Doubtful > 0 {
-		fmt.Fprintf(out, "doubtful   %d requests were sent again to an instance that did not know them: their entries may be there twice\n", statistics.Doubtful)
-	}
-	if s.refused > 0 {
-		fmt.Fprintf(out, "refused    %d entries, the first of them:\n", s.refused)
-		for _, refusal := range s.refusals {
-			fmt.Fprintf(out, "           %s\n", refusal)
-		}
-	}
-	for message, rows := range s.deadLetterMessages {
-		fmt.Fprintf(out, "dead       %d rows: %s\n", rows, message)
-	}
-}
-
-// verdict is the run's result, for the exit status.
-func (s *sending) verdict() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.committed != s.sent {
-		return fmt.Errorf("%d of %d entries are not known to be safe", s.sent-s.committed, s.sent)
-	}
-	if s.refused > 0 || s.deadLettered > 0 {
-		return errNotAllStored
-	}
-	return nil
 }
