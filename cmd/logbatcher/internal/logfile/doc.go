@@ -1,61 +1,54 @@
-// Package logfile turns log files into records: lines flow in from an
-// [io.Reader], records flow out of [Reader.Next], one for each log entry.
+// Package logfile turns log files into records. It reads what a newcomer or a cron job sends, and is no log shipper: it
+// has few rules, and what they do not cover stays text, with nothing lost.
 //
-// A line of text is a record whose Body is that line, unchanged; its time stamp,
-// severity and, for access logs and syslog, its fields are read from it. A line
-// that is a JSON object is a record whose Body is the object's message and whose
-// other members are attributes. A line that only continues the entry before it,
-// as those of a stack trace do, is folded into that entry's Body.
+// No line is lost in silence. Each line that is not blank is in the Body of one record or, if it is JSON, in its fields. The
+// bytes of a Body are those of the input. What is cut, skipped or not understood is counted in [Stats]. Memory is bounded by
+// [Options.MaxEntryBytes], whatever the input.
 //
-// What must always hold: no line is lost in silence. Each line that is not blank
-// is in the Body of a record or, when JSON, in its fields; what is cut, replaced
-// or skipped is counted in [Stats]. Memory is bounded by [Options.MaxEntryBytes],
-// whatever the input. Every string of a record is valid UTF-8.
+// # Input
+//
+// Input is decompressed if it is gzip or zstd, and converted if it is UTF-16. What is known not to be text, by its first
+// bytes, is refused. NUL bytes at the start of a line are skipped.
+//
+// # Envelopes
+//
+// Three formats wrap lines: Docker's json-file, with any other members; Kubernetes' CRI; and journald's JSON, whose values may
+// be arrays of bytes. The line inside is read as if it stood alone. Its envelope provides attributes, and what the line
+// lacks: a time with a zone, a severity, a service. Lines that come in parts are joined. Lines continue each other within
+// one output of a container or one process of a journal.
+//
+// # Entries
+//
+// A line begins an entry if it has a time stamp or a level, or is a JSON object with a time, a level or a message, whatever white space
+// or colour precedes it. Escape sequences are disregarded everywhere, and stay in the Body.
+//
+// Other lines continue the entry before them if they begin as the lines of stack traces do (with white space, "at ", "Caused
+// by:" and a few more), if that entry is a crash ("panic:", "fatal error:", "Exception in thread"), or if most entries so far
+// had time stamps. An entry ends at [Options.MaxFoldLines] and at [Options.MaxEntryBytes]; the next record then repeats its
+// time, severity and service. Blank lines within an entry are kept.
 //
 // # Time stamps
 //
-// Recognised at the start of a line, also inside square brackets, after a syslog
-// priority, after a severity word and after "time=" or "ts=":
+// A stamp stands at the start of a line, in square brackets or not, also behind a syslog priority or a level, in the brackets
+// of an access log, or behind "time=", "ts=", "timestamp=" or "t=". Its layout is one of those that are listed in stamp.go, or seconds, milliseconds,
+// microseconds or nanoseconds since 1970. AM and PM count.
 //
-//	2006-01-02T15:04:05.999Z    RFC 3339; with T or space, dot or comma, with or without
-//	2006-01-02 15:04:05,999     fraction and zone (log4j, Zookeeper, PostgreSQL, RFC 5424)
-//	2006/01/02 15:04:05         Go's log, nginx's error log
-//	06/01/02 15:04:05           Spark
-//	Jan  2 15:04:05             RFC 3164
-//	Mon Jan  2 15:04:05 2006    Apache's error log, date
-//	02/Jan/2006:15:04:05 -0700  access logs, in brackets behind client and user
-//	02-Jan-2006 15:04:05.999    Tomcat
-//	I0102 15:04:05.999999       klog
-//	1136214245[.999]            epoch seconds; or 13, 16, 19 digits: milli-, micro-, nanoseconds
+// A zone is an offset (+03, +0300, +03:00), Z, UTC, GMT, or a name such as Europe/Berlin. An abbreviation such as CET
+// counts if [Options.Location] uses it at that time. A stamp with any other zone, or with a date that does not exist or may be read in
+// two ways, is not used, and counted. Without a zone a stamp is in Options.Location; without a year it lies in the latest
+// year that does not put it more than a day after [Options.Now].
 //
-// The format that the lines before had is tried first. A stamp without a zone is
-// taken in [Options.Location]; one without a year lies in the latest year that
-// does not put it more than a day after [Options.Now]. What lies before 1970 or after
-// 2261 is no time stamp.
+// A record without a time takes that of the record before it in its stream: it is nearer to the truth than the time of reading.
+//
+// # Levels
+//
+// A level is a word that stands where levels do: in capitals, in brackets, before a colon at the start, or behind "level=". A
+// number is read in the scale of its format: 10 to 60 of pino and bunyan, 0 to 7 of syslog, journald and GELF, Python's levelno,
+// OpenTelemetry's severityNumber.
 //
 // # JSON lines
 //
-// A line is read as JSON when it is one object and nothing else; one that begins so
-// and does not parse is text. The time, severity, message, service and ids are found
-// under the names that common loggers give them; what is not used so, because of its name or
-// because it does not fit, is an attribute. Integers that int64 holds are Int, numbers with a
-// fraction or exponent Double, numbers that neither holds the String of their digits; objects and
-// arrays are their JSON text; null is left out. Docker's json-file lines are the lines that
-// the container wrote; journald's JSON is understood.
-//
-// # Continuation lines
-//
-// These lines fold into the entry before them: those that begin with white space,
-// "at ", "Caused by:", "Traceback", "... N more", "}" and a few more of the kind;
-// and, once time stamps are established, any text line without one. Stamps are
-// established when more entries had one than had none. Behind an entry that
-// was JSON only the first kind folds, as JSON lines are whole by themselves.
-// Blank lines inside an entry are kept. A line that begins with "panic:", "fatal
-// error:" or "Exception in thread" begins an entry and takes all lines without a
-// stamp that follow. A fold ends at [Options.MaxFoldLines] lines and at
-// [Options.MaxEntryBytes]; the next line then begins a record that repeats the
-// first one's time, severity and service.
-//
-// A record without a stamp of its own takes the time of the record before it, if
-// there was one: it is nearer to the truth than the time of reading.
+// Time, level, message, service and ids are found under the names that common loggers give them, which are listed in
+// jsonline.go; other members are attributes. Integers that int64 holds are Int, numbers with a fraction or an exponent Double,
+// numbers that neither holds the String of their digits; objects and arrays are JSON text; null is left out.
 package logfile

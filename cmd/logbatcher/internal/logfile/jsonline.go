@@ -1,17 +1,43 @@
 package logfile
 
 import (
+	"math"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tidwall/gjson"
 )
 
-// role is what a member of a JSON line is to the record.
+// member is a member of a JSON object.
+type member struct {
+	key   string
+	value gjson.Result
+}
+
+// object returns the members of s, if it is one JSON object and nothing else. They are valid until the next call.
+func (r *Reader) object(s string) ([]member, bool) {
+	s = strings.Trim(s, white)
+	if s == "" || s[0] != '{' || s[len(s)-1] != '}' || !gjson.Valid(s) {
+		return nil, false
+	}
+	clear(r.members) // they hold an older line's memory
+	r.members = r.members[:0]
+	gjson.Parse(s).ForEach(func(key, value gjson.Result) bool {
+		r.members = append(r.members, member{key.Str, value})
+		return true
+	})
+	return r.members, true
+}
+
+// role is what a member is to the record.
 type role uint8
 
 const (
 	roleNone role = iota
 	roleTime
 	roleSeverity
+	roleNumber
 	roleBody
 	roleService
 	roleTrace
@@ -19,234 +45,214 @@ const (
 	roles
 )
 
-// keyRoles maps keys, in lower case, to roles. Where a line has several keys of a role, the one
-// with the lowest rank has it and the others are attributes.
-var keyRoles = map[string]struct {
-	role role
-	rank uint8
-}{
-	"time": {roleTime, 0}, "timestamp": {roleTime, 1}, "@timestamp": {roleTime, 2}, "ts": {roleTime, 3},
-	"datetime": {roleTime, 4}, "@t": {roleTime, 5}, "t": {roleTime, 6}, "timemillis": {roleTime, 7},
-	"__realtime_timestamp": {roleTime, 8}, "date": {roleTime, 9},
-
-	"level": {roleSeverity, 0}, "severity": {roleSeverity, 1}, "lvl": {roleSeverity, 2}, "log.level": {roleSeverity, 3},
-	"loglevel": {roleSeverity, 4}, "severity_text": {roleSeverity, 5}, "levelname": {roleSeverity, 6},
-	"@l": {roleSeverity, 7}, "priority": {roleSeverity, 8}, "s": {roleSeverity, 9}, "level_value": {roleSeverity, 10},
-
-	"msg": {roleBody, 0}, "message": {roleBody, 1}, "short_message": {roleBody, 2}, "renderedmessage": {roleBody, 3},
-	"@m": {roleBody, 4}, "body": {roleBody, 5}, "log": {roleBody, 6}, "event": {roleBody, 7}, "text": {roleBody, 8},
-	"messagetemplate": {roleBody, 9}, "@mt": {roleBody, 10},
-
-	"service.name": {roleService, 0}, "service": {roleService, 1}, "service_name": {roleService, 2},
-	"servicename": {roleService, 3}, "app": {roleService, 4}, "application": {roleService, 5},
-	"syslog_identifier": {roleService, 6}, "logger": {roleService, 7}, "logger_name": {roleService, 8},
-	"loggername": {roleService, 9}, "log.logger": {roleService, 10}, "name": {roleService, 11},
-
-	"trace_id": {roleTrace, 0}, "traceid": {roleTrace, 1}, "trace.id": {roleTrace, 2},
-	"span_id": {roleSpan, 0}, "spanid": {roleSpan, 1}, "span.id": {roleSpan, 2},
+// names lists, for each role, the normalized names that OpenTelemetry, ECS, zap, zerolog, slog, logrus, log4j2, logback,
+// pino, bunyan, GELF, journald, Serilog and Python's loggers have for it. Where a line has several, the first one listed has
+// the role and the others are attributes.
+var names = [roles]string{
+	roleTime: "time timestamp @timestamp ts datetime @t t timemillis timeunixnano instant date asctime realtimetimestamp " +
+		"observedtimestamp observedtimeunixnano",
+	roleSeverity: "level severity lvl log.level loglevel severitytext levelname @l priority levelno levelnumber",
+	roleNumber:   "severitynumber",
+	roleBody:     "msg message shortmessage renderedmessage @m body log event text messagetemplate @mt",
+	roleService: "service.name service servicename app application syslogidentifier logger loggername log.logger " +
+		"instrumentationscope.name name",
+	roleTrace: "traceid trace.id",
+	roleSpan:  "spanid span.id",
 }
 
-// longestKey is the length of the longest key that has a role.
-const longestKey = len("__realtime_timestamp")
+// ranked is a role, and the place of a name in its list.
+type ranked struct {
+	role role
+	rank int
+}
 
-// readJSON makes an entry of a line that is a JSON object; ok is false for any other.
-func (r *Reader) readJSON(l line) (e entry, ok bool) {
-	scanner := jsonScanner{s: l.text}
-	members, ok := scanner.object(r.members[:0])
-	r.members = members
-	defer clear(members) // they hold the line's memory
-	if !ok {
-		return entry{}, false
-	}
-	e = entry{format: jsonStamp, cut: l.cut, end: l.end}
-	e.Body = l.text
-
-	var taken [roles]int // index in members, plus one
-	var ranks [roles]uint8
-	for i := range members {
-		if len(members[i].Key) > longestKey {
-			continue
-		}
-		known := keyRoles[strings.ToLower(members[i].Key)]
-		if known.role == roleNone || (taken[known.role] > 0 && ranks[known.role] <= known.rank) {
-			continue
-		}
-		if r.assign(&e.Record, &members[i], known.role) {
-			taken[known.role], ranks[known.role] = i+1, known.rank
+var namedRoles = func() map[string]ranked {
+	all := map[string]ranked{}
+	for i, list := range names {
+		for rank, name := range strings.Fields(list) {
+			all[name] = ranked{role(i), rank}
 		}
 	}
-	if i := taken[roleService]; i > 0 && strings.EqualFold(members[i-1].Key, "name") && !numericLevel(members, taken[roleSeverity]) {
+	return all
+}()
+
+// normalize makes one spelling of trace_id, traceId and TraceID.
+func normalize(key string) string { return strings.ReplaceAll(strings.ToLower(key), "_", "") }
+
+// numbered is added to the rank of a severity that is a number, so that words come first.
+const numbered = 100
+
+// jsonEntry makes an entry of a JSON line that is not wrapped, or that was in an envelope.
+func (r *Reader) jsonEntry(w *wrapped) entry {
+	e, members := entry{json: true}, w.members
+	e.Body = w.text
+	e.Attributes = append(make([]Attribute, 0, len(w.attributes)+len(members)), w.attributes...)
+	var taken, ranks [roles]int // an index in members plus one, and the rank of its name
+	unread := ""
+	assign := func(key string, value gjson.Result, index int) {
+		named := namedRoles[key]
+		if named.role == roleNone {
+			return
+		}
+		if named.role == roleSeverity && value.Type == gjson.Number {
+			named.rank += numbered
+		}
+		if taken[named.role] != 0 && ranks[named.role] <= named.rank {
+			return
+		}
+		if r.assign(&e, key, value, named.role) {
+			taken[named.role], ranks[named.role] = index, named.rank
+		} else if named.role == roleTime && value.Type == gjson.String {
+			unread = value.Str
+		}
+	}
+	for i, m := range members {
+		key := normalize(m.key)
+		assign(key, m.value, i+1)
+		switch key {
+		case "log", "trace", "span", "service", "instrumentationscope": // ECS and OpenTelemetry nest; the attribute stays
+			m.value.ForEach(func(inner, value gjson.Result) bool {
+				assign(key+"."+normalize(inner.Str), value, -1)
+				return true
+			})
+		}
+	}
+	if i := taken[roleService]; i > 0 && strings.EqualFold(members[i-1].key, "name") && ranks[roleSeverity] < numbered {
 		e.Service, taken[roleService] = "", 0 // only bunyan and pino name the logger so
 	}
-	e.Attributes = remaining(members, &taken)
-	docker(&e)
-	return e, true
-}
-
-// remaining returns a copy of the members that have no role in the record.
-func remaining(members []Attribute, taken *[roles]int) []Attribute {
-	count := len(members)
-	for _, i := range taken {
-		if i > 0 {
-			count--
-		}
+	if e.Time.IsZero() && w.time.IsZero() && unread != "" {
+		r.unreadTime(unread)
 	}
-	if count == 0 {
-		return nil
-	}
-	attributes := make([]Attribute, 0, count)
-next:
-	for i, member := range members {
+	e.begins = taken[roleBody] != 0 || taken[roleSeverity] != 0 || taken[roleNumber] != 0 || taken[roleTime] != 0
+	for i, m := range members {
+		used := false
 		for _, t := range taken {
-			if t == i+1 {
-				continue next
-			}
+			used = used || t == i+1
 		}
-		switch member.Key { // journald's
-		case "_HOSTNAME":
-			member.Key = "host.name"
-		case "_PID":
-			if pid, ok := wholeNumber(member.Str); ok {
-				member = integer("process.pid", pid)
-			}
+		if !used {
+			e.Attributes = appendMember(e.Attributes, m.key, m.value)
 		}
-		attributes = append(attributes, member)
 	}
-	return attributes
+	return e
 }
 
-func numericLevel(members []Attribute, taken int) bool {
-	return taken > 0 && members[taken-1].Kind == Int
-}
-
-// assign gives m's value to the field of record that role names, if it is fit for it.
-func (r *Reader) assign(record *Record, m *Attribute, role role) bool {
+// assign gives value to the field that role names. It reports whether it fits.
+func (r *Reader) assign(e *entry, key string, value gjson.Result, role role) bool {
 	switch role {
 	case roleTime:
-		at, ok := r.memberTime(m)
-		if ok {
-			record.Time = at
+		at, zoned := r.memberTime(value)
+		if at.IsZero() {
+			return false
 		}
-		return ok
+		e.Time, e.zoned = at, zoned
 	case roleSeverity:
-		return assignSeverity(record, m)
+		severity, word := memberSeverity(key, value)
+		if word == "" {
+			return false
+		}
+		e.SeverityText = word
+		if !e.numbered {
+			e.SeverityNumber = severity
+		}
+	case roleNumber:
+		severity := numericSeverity(key, value.Int())
+		if severity == 0 {
+			return false
+		}
+		e.SeverityNumber, e.numbered = severity, true
+		if e.SeverityText == "" {
+			e.SeverityText = severityName(severity)
+		}
 	case roleBody:
-		if m.Kind != String {
+		if value.IsObject() {
+			value = value.Get("stringValue") // OpenTelemetry's AnyValue
+		}
+		if value.Type != gjson.String {
 			return false
 		}
-		record.Body = m.Str
+		e.Body = value.Str
 	case roleService:
-		if m.Kind != String || m.Str == "" {
+		if value.Type != gjson.String || value.Str == "" {
 			return false
 		}
-		record.Service = m.Str
+		e.Service = value.Str
 	case roleTrace:
-		id, ok := hexID(m, 32)
-		if ok {
-			record.TraceID = id
-		}
-		return ok
+		return hexID(value, 32, &e.TraceID)
 	case roleSpan:
-		id, ok := hexID(m, 16)
-		if ok {
-			record.SpanID = id
-		}
-		return ok
+		return hexID(value, 16, &e.SpanID)
 	}
 	return true
 }
 
-// assignSeverity takes words, with or without an offset as slog's "WARN+1", and numbers, which journald
-// writes as strings. A level's word that is not known is kept as the severity's text.
-func assignSeverity(record *Record, m *Attribute) bool {
-	number, word := m.Int, m.Str
+// memberTime reads numbers, strings in any layout, log4j2's instant and MongoDB's {"$date": ...}.
+func (r *Reader) memberTime(value gjson.Result) (at time.Time, zoned bool) {
 	switch {
-	case m.Kind == String && word != "" && len(word) <= 32:
-		n, ok := wholeNumber(word)
-		if !ok {
-			return assignWord(record, m)
+	case value.Type == gjson.Number:
+		return epoch(value.Raw)
+	case value.Type == gjson.String:
+		return r.stamps.whole(strings.TrimSpace(plain(value.Str)))
+	case value.IsObject():
+		if seconds := value.Get("epochSecond"); seconds.Type == gjson.Number {
+			return time.Unix(seconds.Int(), value.Get("nanoOfSecond").Int()).UTC(), true
 		}
-		number = n
-	case m.Kind != Int:
-		return false
-	}
-	severity := severityLevel(number)
-	if severity == 0 {
-		return false
-	}
-	record.SeverityNumber, record.SeverityText = severity, severityName(severity)
-	return true
-}
-
-func assignWord(record *Record, m *Attribute) bool {
-	word := m.Str
-	if n := strings.IndexAny(word, "+-"); n > 0 {
-		word = word[:n]
-	}
-	severity := severityOf(word)
-	if severity == 0 {
-		severity = severityLetter(word)
-	}
-	if severity == 0 && (m.Key == "s" || strings.EqualFold(m.Key, "priority")) {
-		return false
-	}
-	record.SeverityNumber, record.SeverityText = severity, m.Str
-	return true
-}
-
-// memberTime reads strings in any format of the package, epoch numbers, and MongoDB's {"$date": ...}.
-func (r *Reader) memberTime(m *Attribute) (time.Time, bool) {
-	switch m.Kind {
-	case Int:
-		return epoch(m.Int)
-	case Double:
-		if m.Double < 1e9 || m.Double >= 4e9 {
-			return time.Time{}, false
-		}
-		// A double has some hundred nanoseconds of resolution at present times.
-		micros := int64(m.Double*1e6 + 0.5)
-		return time.UnixMicro(micros).UTC(), true
-	case String:
-		return r.stamps.whole(m.Str)
-	case JSON:
-		const start, end = `{"$date":"`, `"}`
-		if strings.HasPrefix(m.Str, start) && strings.HasSuffix(m.Str, end) && len(m.Str) > len(start)+len(end) {
-			return r.stamps.whole(m.Str[len(start) : len(m.Str)-len(end)])
+		if date := value.Get("$date"); date.Exists() {
+			return r.memberTime(date)
 		}
 	}
 	return time.Time{}, false
 }
 
-// hexID returns the lower-case form of a trace or span id, which is never all zeros.
-func hexID(m *Attribute, digits int) (string, bool) {
-	if m.Kind != String || len(m.Str) != digits {
-		return "", false
+// memberSeverity reads words, with or without an offset as slog's "WARN+1", and numbers, also in strings. A word that is not known
+// has the severity 0; an empty word means that value is none.
+func memberSeverity(key string, value gjson.Result) (severity int32, word string) {
+	word = strings.TrimSpace(plain(value.String()))
+	if value.Type != gjson.String && value.Type != gjson.Number || len(word) > 32 {
+		return 0, ""
 	}
-	zeros := true
-	for i := range digits {
-		c := m.Str[i]
-		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'f') {
-			return "", false
-		}
-		zeros = zeros && c == '0'
+	if n, err := strconv.ParseInt(word, 10, 64); err == nil {
+		severity = numericSeverity(key, n)
+		return severity, severityName(severity)
 	}
-	return strings.ToLower(m.Str), !zeros
+	name := word
+	if n := strings.IndexAny(word, "+-"); n > 0 {
+		name = word[:n]
+	}
+	if severity = severityOf(name); severity == 0 && key == "priority" || value.Type == gjson.Number {
+		return 0, ""
+	}
+	return severity, word
 }
 
-// docker recognises a line of Docker's json-file driver, whose "log" is a line that the container
-// wrote, with its end unless it was too long for one.
-func docker(e *entry) {
-	if len(e.Attributes) != 1 || e.Attributes[0].Key != "stream" || e.Time.IsZero() {
-		return
+// hexID sets id to a trace or span id in lower case. An id is never all zeros.
+func hexID(value gjson.Result, digits int, id *string) bool {
+	if value.Type != gjson.String || len(value.Str) != digits {
+		return false
 	}
-	e.container = e.Attributes[0].Str
-	if e.container == "" {
-		return
+	s := strings.ToLower(value.Str)
+	if strings.Trim(s, "0123456789abcdef") != "" || strings.Trim(s, "0") == "" {
+		return false
 	}
-	body := strings.TrimSuffix(e.Body, "\n")
-	e.partial = len(body) == len(e.Body)
-	e.Body = strings.TrimSuffix(body, "\r")
-	if e.SeverityNumber == 0 {
-		e.SeverityNumber, e.SeverityText = textSeverity(e.Body)
+	*id = s
+	return true
+}
+
+// appendMember appends value as an attribute. Numbers that neither an int64 nor a double holds are strings of their digits.
+func appendMember(attributes []Attribute, key string, value gjson.Result) []Attribute {
+	switch value.Type {
+	case gjson.Null:
+		return attributes
+	case gjson.True, gjson.False:
+		return append(attributes, Attribute{Key: key, Kind: Bool, Bool: value.Type == gjson.True})
+	case gjson.String:
+		return append(attributes, text(key, value.Str))
+	case gjson.Number:
+		if n, err := strconv.ParseInt(value.Raw, 10, 64); err == nil {
+			return append(attributes, integer(key, n))
+		}
+		if strings.ContainsAny(value.Raw, ".eE") && !math.IsInf(value.Num, 0) {
+			return append(attributes, Attribute{Key: key, Kind: Double, Double: value.Num})
+		}
+		return append(attributes, text(key, value.Raw))
 	}
+	return append(attributes, Attribute{Key: key, Kind: JSON, Str: value.Raw})
 }

@@ -12,20 +12,17 @@ import (
 type line struct {
 	text string
 	cut  int64 // bytes of the input's line that text does not hold
-	end  int64 // offset of the byte after the line's end
 }
 
 const byteOrderMark = "\xef\xbb\xbf"
 
-// lineReader cuts the input into lines and holds at most max bytes of one. Its
-// lines are valid UTF-8. NUL bytes at the start of a line are skipped: a file that was
-// truncated while its writer kept its place has a hole there.
+// lineReader splits the input into lines and holds at most max bytes of one. NUL bytes at the start of a line are
+// skipped: a file that was truncated while its writer kept its place has a hole there.
 type lineReader struct {
-	src    *bufio.Reader
-	max    int
-	offset int64
-	stats  *Stats
-	err    error // ends the input, once the last line is given out
+	src   *bufio.Reader
+	max   int
+	stats *Stats
+	err   error // ends the input, after its last line
 
 	// The line being read, when it comes in more than one piece.
 	held    []byte
@@ -41,12 +38,11 @@ func newLineReader(src io.Reader, maxBytes int, stats *Stats) *lineReader {
 	return &lineReader{src: bufio.NewReaderSize(src, 64<<10), max: maxBytes, stats: stats}
 }
 
-// next returns the next line. It returns the last one, which may lack a line feed, and
-// one that a failed read cut off, before the error. After ErrQuiet it goes on.
+// next returns the next line. The last one, which may lack a line feed or be cut off by a failed read, precedes the
+// error. After ErrQuiet it continues.
 func (r *lineReader) next() (line, error) {
 	for r.err == nil {
 		piece, err := r.src.ReadSlice('\n')
-		r.offset += int64(len(piece))
 		if err == nil && len(r.held) == 0 && r.dropped == 0 {
 			piece = bytes.TrimSuffix(piece[:len(piece)-1], []byte("\r"))
 			return r.finish(r.skipNUL(piece), 0), nil
@@ -114,18 +110,8 @@ func (r *lineReader) finish(b []byte, dropped int64) line {
 		b = bytes.TrimPrefix(b, []byte(byteOrderMark))
 	}
 	r.stats.Lines++
-	l := line{cut: dropped, end: r.offset}
 	keep := fit(b, r.max)
-	l.cut += int64(len(b) - keep)
-	b = b[:keep]
-	if !utf8.Valid(b) {
-		var replaced int64
-		valid, used := toValid(b, r.max, &replaced)
-		r.stats.InvalidUTF8 += replaced
-		l.cut += int64(len(b) - used)
-		b = valid
-	}
-	l.text = string(b)
+	l := line{text: string(b[:keep]), cut: dropped + int64(len(b)-keep)}
 	if l.cut > 0 {
 		r.stats.TruncatedLines++
 		r.stats.TruncatedBytes += l.cut
@@ -134,7 +120,7 @@ func (r *lineReader) finish(b []byte, dropped int64) line {
 }
 
 // fit returns how much of b to keep so that it has at most n bytes and no rune is cut.
-func fit(b []byte, n int) int {
+func fit[T string | []byte](b T, n int) int {
 	if len(b) <= n {
 		return len(b)
 	}
@@ -144,30 +130,4 @@ func fit(b []byte, n int) int {
 		}
 	}
 	return n
-}
-
-// toValid copies b with each run of invalid bytes replaced by U+FFFD, which it counts. It
-// stops before the copy has more than limit bytes, and returns how much of b it used.
-func toValid(b []byte, limit int, replaced *int64) (valid []byte, used int) {
-	valid = make([]byte, 0, min(len(b)+64, limit))
-	for used < len(b) {
-		r, size := utf8.DecodeRune(b[used:])
-		bad := r == utf8.RuneError && size == 1
-		for bad && used+size < len(b) {
-			r, n := utf8.DecodeRune(b[used+size:])
-			if r != utf8.RuneError || n != 1 {
-				break
-			}
-			size++
-		}
-		if len(valid)+utf8.RuneLen(r) > limit {
-			return valid, used
-		}
-		if bad {
-			*replaced++
-		}
-		valid = utf8.AppendRune(valid, r)
-		used += size
-	}
-	return valid, used
 }

@@ -1,20 +1,23 @@
 package logfile
 
 import (
+	"cmp"
 	"io"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// Options says how to read. The zero value is good.
+// Options configures a Reader. The zero value is good.
 type Options struct {
 	// Now is asked at each time stamp without a year, which lies in the latest year that does not put it more than
 	// a day after Now. Nil is time.Now. For a file it should be [File.Now].
 	Now func() time.Time
 	// Location is where time stamps without a zone were written; nil is time.Local.
 	Location *time.Location
-	// MaxEntryBytes bounds a line and the Body of a record; 0 is 256 KiB. Of a longer line the
-	// rest is cut, see TruncatedBytesKey; a longer fold is split over records.
+	// MaxEntryBytes bounds a line and the Body of a record; 0 is 256 KiB. The rest of a longer line is cut, see
+	// TruncatedBytesKey; a longer fold is split over records.
 	MaxEntryBytes int
 	// MaxFoldLines is how many lines continue an entry at most; 0 is 500, negative is none.
 	MaxFoldLines int
@@ -30,51 +33,37 @@ const (
 	DefaultMaxFoldLines  = 500
 )
 
-// Reader reads the records of one input. It is not for concurrent use, Close excepted.
+const (
+	// maxStreams bounds how many entries are pending at a time.
+	maxStreams = 32
+	// maxAway is after how many lines of other streams a pending entry is returned, and its stream forgotten.
+	maxAway = 256
+)
+
+// Reader reads the records of one input. It is not for concurrent use, except for Close.
 type Reader struct {
 	lines    *lineReader
 	quiet    *quietReader // nil unless FoldWait is set
-	stamps   stampParser
-	habit    habit
+	stamps   stamps
 	maxBytes int
 	maxFold  int
 	stats    Stats
-	members  []Attribute // of the JSON line being read
-
-	// The entry that is being put together.
-	pending bool
-	entry   entry
-	body    []byte // its Body, once lines were folded
-	blanks  int    // blank lines behind it
-	last    time.Time
-	offset  int64
-	err     error
-}
-
-// entry is a record and what decides whether a line continues it.
-type entry struct {
-	Record
-	format    stampFormat
-	folded    int   // lines
-	cut       int64 // bytes
-	end       int64
-	crash     bool   // every line without a stamp continues it
-	traceback bool   // the next line that is not indented does
-	container string // the stream of a Docker line
-	partial   bool   // a Docker line that goes on in the next
-	rest      bool   // of the entry before, which had no room for it
+	members  []member  // of the line being read
+	streams  []*stream // at most maxStreams
+	ready    []Record  // returned from the front
+	returned int       // of ready
+	err      error
 }
 
 // NewReader returns a Reader of r, whose bytes may be compressed with gzip or zstd, or be UTF-16.
 func NewReader(r io.Reader, options Options) *Reader {
-	reader := &Reader{maxBytes: options.MaxEntryBytes, maxFold: options.MaxFoldLines}
+	reader := &Reader{
+		maxBytes: options.MaxEntryBytes, maxFold: cmp.Or(options.MaxFoldLines, DefaultMaxFoldLines),
+		stamps: stamps{now: options.Now, loc: options.Location},
+	}
 	if reader.maxBytes <= 0 {
 		reader.maxBytes = DefaultMaxEntryBytes
 	}
-	if reader.maxFold == 0 {
-		reader.maxFold = DefaultMaxFoldLines
-	}
-	reader.stamps.now, reader.stamps.loc = options.Now, options.Location
 	if reader.stamps.now == nil {
 		reader.stamps.now = time.Now
 	}
@@ -90,225 +79,225 @@ func NewReader(r io.Reader, options Options) *Reader {
 	return reader
 }
 
-// Next returns the next record. At the end of the input the error is io.EOF; when the input fails, what
-// it gave before is returned first, and then its error.
+// Next returns the next record. At the end of the input the error is io.EOF; when the input fails, the records read
+// before precede its error.
 func (r *Reader) Next() (Record, error) {
-	for r.err == nil {
-		next, err := r.lines.next()
-		switch {
-		case err == ErrQuiet:
-			if r.pending {
-				return r.take(), nil
+	for r.returned == len(r.ready) {
+		r.ready, r.returned = r.ready[:0], 0
+		if r.err != nil {
+			return Record{}, r.err
+		}
+		switch l, err := r.lines.next(); err {
+		case nil:
+			r.read(l)
+		case ErrQuiet:
+			if r.flush(false); len(r.ready) == 0 {
+				return Record{}, err
 			}
-			return Record{}, err
-		case err != nil:
+		default:
 			r.err = err
-			continue
-		case isBlank(next.text):
-			r.stats.BlankLines++
-			r.blanks++
-			continue
-		}
-		entry, folded := r.read(next)
-		if folded {
-			continue
-		}
-		if r.pending {
-			record := r.take()
-			r.begin(entry)
-			return record, nil
-		}
-		r.begin(entry)
-		if r.maxFold < 0 {
-			return r.take(), nil
+			r.flush(true)
 		}
 	}
-	if r.pending {
-		return r.take(), nil
-	}
-	r.offset = r.lines.offset
-	return Record{}, r.err
+	record := r.ready[r.returned]
+	r.ready[r.returned] = Record{}
+	r.returned++
+	return record, nil
 }
-
-// Offset is the offset in the input of the byte after the last record that Next returned. Reading again from
-// there gives the records that follow. At the end it is the input's length.
-func (r *Reader) Offset() int64 { return r.offset }
 
 // Stats returns the counts so far.
 func (r *Reader) Stats() Stats { return r.stats }
 
-// Close stops the goroutine that Options.FoldWait asks for, as soon as the Read that it is in
-// returns; it does not close the input. A Next that waits meanwhile gives out what it has, and
-// then os.ErrClosed. Close may be called from any goroutine, also twice.
+// Close stops the goroutine that Options.FoldWait asks for as soon as the Read that it is in returns; it does not
+// close the input. A waiting Next returns what is pending, and then os.ErrClosed. Close may be called from any
+// goroutine, and more than once.
 func (r *Reader) Close() {
 	if r.quiet != nil {
 		r.quiet.close()
 	}
 }
 
-// read folds a line into the pending entry or makes an entry of it.
-func (r *Reader) read(l line) (made entry, folded bool) {
-	if l.text[0] == '{' {
-		if made, ok := r.readJSON(l); ok {
-			return made, r.foldJSON(l, made)
-		}
-	} else if r.pending && continues(l.text) {
-		if r.fold(l, l.text) {
-			return entry{}, true
-		}
-		return r.rest(l), false
+// read takes a line out of its envelope, joins it with the line that it is the rest of, and adds it to its stream.
+func (r *Reader) read(l line) {
+	w := r.unwrap(l)
+	s := r.streamOf(w.stream)
+	if !w.partial && s.partial == nil {
+		r.add(s, &w)
+		return
 	}
-	found, stamped := r.stamps.find(l.text)
-	if stamped {
-		return r.readText(l, found), false
+	if s.partial == nil {
+		s.partial, s.held = &wrapped{}, s.held[:0]
+		*s.partial = w
+	} else {
+		r.stats.FoldedLines++
+		s.partial.cut += w.cut
 	}
-	if r.pending && r.continuesUnstamped(l.text) {
-		if r.fold(l, l.text) {
-			return entry{}, true
+	keep := fit(w.text, r.maxBytes-len(s.held))
+	s.held = append(s.held, w.text[:keep]...)
+	if cut := int64(len(w.text) - keep); cut > 0 {
+		if s.partial.cut == 0 {
+			r.stats.TruncatedLines++
 		}
-		made = r.rest(l)
-		r.habit.full()
-		return made, false
+		r.stats.TruncatedBytes += cut
+		s.partial.cut += cut
 	}
-	return r.readText(l, stamp{}), false
+	if !w.partial {
+		r.endPartial(s)
+	}
 }
 
-// rest makes an entry of a line that continues the pending one and has no room there.
-func (r *Reader) rest(l line) entry {
-	e := r.entry
-	e.Attributes = nil
-	e.Body = l.text
-	e.folded, e.cut, e.end = 0, l.cut, l.end
-	e.rest = true
-	return e
+// endPartial adds a line that was read in parts.
+func (r *Reader) endPartial(s *stream) {
+	if w := s.partial; w != nil {
+		s.partial = nil
+		w.text = string(s.held)
+		r.add(s, w)
+	}
 }
 
-// continuesUnstamped says whether a line without a stamp continues the pending entry.
-func (r *Reader) continuesUnstamped(text string) bool {
-	e := &r.entry
-	switch {
-	case crashes(text) != 0:
-		return false
-	case e.crash:
-		return true
-	case e.traceback:
-		e.traceback = false
-		return true
+// streamOf returns the stream of a line. It ends the streams that have had none for long.
+func (r *Reader) streamOf(key string) *stream {
+	now := r.stats.Lines
+	if now%maxAway == 0 {
+		r.streams = slices.DeleteFunc(r.streams, func(s *stream) bool {
+			away := s.key != key && s.touched < now-maxAway
+			if away {
+				r.end(s)
+			}
+			return away
+		})
 	}
-	return r.habit.established() && e.format != jsonStamp
+	for _, s := range r.streams {
+		if s.key == key {
+			s.touched = now
+			return s
+		}
+	}
+	s := &stream{key: key, touched: now}
+	if len(r.streams) == maxStreams {
+		oldest := slices.MinFunc(r.streams, func(a, b *stream) int { return cmp.Compare(a.touched, b.touched) })
+		r.end(oldest)
+		*oldest = *s
+		return oldest
+	}
+	r.streams = append(r.streams, s)
+	return s
 }
 
-// foldJSON folds a JSON line: into a Docker line, the text of another of the same
-// stream; into text entries with stamps, an object without one, as text. A Docker line without
-// text counts as blank.
-func (r *Reader) foldJSON(l line, made entry) bool {
-	into := &r.entry
-	if r.pending && made.container == "" && made.Time.IsZero() &&
-		into.format != jsonStamp && r.habit.established() && r.fold(l, l.text) {
-		return true
-	}
-	r.stats.JSONLines++
-	goesOn := r.pending && made.container != "" && made.container == into.container
-	switch {
-	case made.container != "" && isBlank(made.Body) && !(goesOn && into.partial):
+// add adds a line to the pending entry of its stream, or makes an entry of it.
+func (r *Reader) add(s *stream, w *wrapped) {
+	text := plain(w.text)
+	if isBlank(text) {
 		r.stats.BlankLines++
-		r.blanks++
-		return true
-	case goesOn && (into.partial || continues(made.Body)) && r.fold(l, made.Body):
-		into.partial = made.partial
-		return true
+		s.blanks++
+		return
 	}
-	return false
+	if !utf8.ValidString(w.text) {
+		r.stats.InvalidUTF8++
+	}
+	if !w.object && (w.stream != "" || len(text) < len(w.text)) {
+		w.members, w.object = r.object(text)
+	}
+	if w.object {
+		e := r.jsonEntry(w)
+		if !e.begins && s.pending && !s.entry.json && s.habit.established() && r.fold(s, w) {
+			return
+		}
+		r.stats.JSONLines++
+		r.begin(s, e, w)
+		return
+	}
+	line := strings.TrimLeft(text, white)
+	found := r.stamps.find(line)
+	begins := found.found() || hasLevel(line)
+	if s.pending && !begins && s.continuedBy(text) {
+		if r.fold(s, w) {
+			return
+		}
+		if !continues(text) {
+			s.habit.full()
+		}
+		r.split(s, w)
+		return
+	}
+	if strings.HasPrefix(line, `{"`) {
+		r.stats.BrokenObjects++
+	}
+	e := r.textEntry(w, line, found)
+	e.begins = begins
+	r.begin(s, e, w)
 }
 
-// fold appends text, which is or is in l, to the pending entry, if it has room.
-func (r *Reader) fold(l line, text string) bool {
-	e := &r.entry
+// fold adds w to the pending entry, if it has room.
+func (r *Reader) fold(s *stream, w *wrapped) bool {
+	e := &s.entry
 	size := len(e.Body)
 	if e.folded > 0 {
-		size = len(r.body)
+		size = len(s.body)
 	}
-	if e.folded >= r.maxFold || size+r.blanks+1+len(text) > r.maxBytes {
+	if e.folded >= r.maxFold || size+s.blanks+1+len(w.text) > r.maxBytes {
 		return false
 	}
 	if e.folded == 0 {
-		r.body = append(r.body[:0], e.Body...)
+		s.body = append(s.body[:0], e.Body...)
 	}
-	if !e.partial {
-		for range r.blanks + 1 {
-			r.body = append(r.body, '\n')
-		}
+	for range s.blanks + 1 {
+		s.body = append(s.body, '\n')
 	}
-	r.body = append(r.body, text...)
+	s.body = append(s.body, w.text...)
+	s.blanks = 0
 	e.folded++
-	e.cut += l.cut
-	e.end = l.end
-	e.traceback = e.traceback || isTraceback(text)
-	r.blanks = 0
+	e.cut += w.cut
+	e.traceback = e.traceback || strings.HasPrefix(w.text, traceback)
 	r.stats.FoldedLines++
 	return true
 }
 
-// readText makes an entry of a line of text.
-func (r *Reader) readText(l line, found stamp) entry {
-	e := entry{format: found.format, cut: l.cut, end: l.end}
-	e.Body, e.Time = l.text, found.at
-	switch found.format {
-	case accessStamp:
-		readAccess(&e.Record, found.end)
-	case klogStamp:
-		readKlog(&e.Record, found.end)
-	case syslogStamp, isoStamp:
-		readSyslog(&e.Record, found)
-	case noStamp:
-		if severity := crashes(l.text); severity != 0 {
-			e.crash = true
-			e.SeverityNumber, e.SeverityText = severity, severityName(severity)
-		} else {
-			e.traceback = isTraceback(l.text)
-		}
-	}
-	if e.SeverityNumber == 0 {
-		text := e.Body[found.end:]
-		if found.format == noStamp && text[0] == '<' {
-			if pri, n := priority(text); n > 0 {
-				setPriority(&e.Record, pri)
-				return e
-			}
-		}
-		e.SeverityNumber, e.SeverityText = textSeverity(text)
-		if e.SeverityNumber == 0 && found.end > 8 && isLetterOrBracket(e.Body[0]) {
-			// INFO [2006-01-02 15:04:05] text
-			e.SeverityNumber, e.SeverityText = textSeverity(e.Body[:found.end])
-		}
-	}
-	return e
+// split begins an entry with a line that continues the pending one and has no room there.
+func (r *Reader) split(s *stream, w *wrapped) {
+	e := s.entry
+	r.release(s)
+	e.Body, e.Attributes, e.folded, e.cut, e.number = w.text, nil, 0, w.cut, r.stats.Lines
+	s.pending, s.entry, s.blanks = true, e, 0
 }
 
-// begin makes e the pending entry.
-func (r *Reader) begin(e entry) {
-	stamped := e.format != noStamp && !e.Time.IsZero()
+// begin makes e, the entry of w, the pending one.
+func (r *Reader) begin(s *stream, e entry, w *wrapped) {
+	r.release(s)
+	e.number, e.cut = r.stats.Lines, w.cut
+	if !e.zoned && !w.time.IsZero() {
+		e.Time = w.time
+	}
 	switch {
-	case e.rest:
-	case stamped:
-		r.last = e.Time
-	case !r.last.IsZero():
-		e.Time = r.last
+	case w.severity == 0:
+	case e.SeverityNumber == 0:
+		e.SeverityNumber, e.SeverityText = w.severity, severityName(w.severity)
+	default:
+		e.Attributes = append(e.Attributes, text("PRIORITY", w.priority))
+	}
+	e.Service = cmp.Or(e.Service, w.service)
+	switch {
+	case !e.Time.IsZero():
+		s.last = e.Time
+	case !s.last.IsZero():
+		e.Time = s.last
 		r.stats.InheritedTimes++
 	}
-	if !e.rest {
-		r.habit.entry(stamped)
-	}
-	r.pending, r.entry, r.blanks = true, e, 0
+	s.habit.entry(&e)
+	s.pending, s.entry, s.blanks = true, e, 0
 }
 
-// take gives the pending entry out.
-func (r *Reader) take() Record {
-	e := &r.entry
+// release makes the pending entry a record.
+func (r *Reader) release(s *stream) {
+	if !s.pending {
+		return
+	}
+	s.pending = false
+	e := &s.entry
 	if e.folded > 0 {
-		e.Body = string(r.body)
-		if cap(r.body) > 64<<10 {
-			r.body = nil
+		e.Body = string(s.body)
+		if cap(s.body) > 64<<10 {
+			s.body = nil
 		}
 	}
 	if e.cut > 0 {
@@ -317,14 +306,93 @@ func (r *Reader) take() Record {
 	if e.Time.IsZero() {
 		r.stats.Untimed++
 	}
-	r.offset = e.end
-	r.pending = false
 	r.stats.Records++
-	record := e.Record
-	r.entry = entry{}
-	return record
+	r.ready = append(r.ready, e.Record)
 }
 
-func isBlank(s string) bool { return s == "" || (s[0] <= ' ' && strings.TrimSpace(s) == "") }
+// end releases all that s holds.
+func (r *Reader) end(s *stream) {
+	r.endPartial(s)
+	r.release(s)
+}
 
-func isLetterOrBracket(c byte) bool { return isLetter(c) || c == '[' }
+// flush releases all pending entries, in the order of the input. At the end of the input, lines that go on are entries as
+// they are.
+func (r *Reader) flush(atEnd bool) {
+	if atEnd {
+		for _, s := range r.streams {
+			r.endPartial(s)
+		}
+	}
+	slices.SortFunc(r.streams, func(a, b *stream) int { return cmp.Compare(a.entry.number, b.entry.number) })
+	for _, s := range r.streams {
+		r.release(s)
+	}
+}
+
+// textEntry makes an entry of a line of text, whose stamp and severity are looked for in line: w.text without escape sequences and
+// white space at the start.
+func (r *Reader) textEntry(w *wrapped, line string, found stamp) entry {
+	e := entry{stamped: found.found(), zoned: found.zoned}
+	e.Body, e.Time, e.Attributes = w.text, found.at, w.attributes
+	if found.found() && found.at.IsZero() && w.time.IsZero() {
+		r.unreadTime(line[found.start:found.end])
+	}
+	rest := line[found.end:]
+	if host, n := syslogHost(line, found); host != "" {
+		e.Attributes = append(e.Attributes, text("host.name", host))
+		rest = rest[n:]
+	}
+	number, word := int32(0), ""
+	if number, _ = priority(line); number != 0 {
+		word = severityName(number)
+	}
+	if key, _, ok := strings.Cut(line, "="); number == 0 && ok && !strings.ContainsAny(key, " \t") {
+		number, word = levelPair(line) // logfmt
+	}
+	if number == 0 {
+		number, word = textSeverity(line[:found.start])
+	}
+	if number == 0 {
+		number, word = textSeverity(rest)
+	}
+	if crash := crashSeverity(line); crash != 0 {
+		e.crash, number, word = true, crash, severityName(crash)
+	}
+	e.traceback = strings.HasPrefix(line, traceback)
+	e.SeverityNumber, e.SeverityText = number, word
+	return e
+}
+
+// syslogHost returns the host of a line of syslog, and the length of its header behind the stamp. A line whose stamp
+// is not syslog's own is one if it names a process with its id.
+func syslogHost(line string, found stamp) (host string, width int) {
+	rest, ok := strings.CutPrefix(line[found.end:], " ")
+	if !ok || found.layout != syslogLayout && found.layout != layouts[0] {
+		return "", 0
+	}
+	_, pri := priority(line)
+	host, tag, _ := strings.Cut(rest, " ")
+	if pri > 0 && found.layout == layouts[0] && host != "-" { // RFC 5424
+		return host, 0
+	}
+	n := strings.IndexAny(tag[:min(len(tag), 128)], ": [")
+	if n <= 0 || tag[n] == ' ' || strings.ContainsAny(host, "[]()=\",") || severityOf(host) != 0 {
+		return "", 0
+	}
+	if tag[n] == '[' {
+		id := strings.IndexByte(tag, ']')
+		if id < 0 || !strings.HasPrefix(tag[id+1:], ":") {
+			return "", 0
+		}
+		n = id + 1
+	} else if found.layout != syslogLayout {
+		return "", 0
+	}
+	return host, len(" ") + len(host) + len(" ") + n + 1
+}
+
+func (r *Reader) unreadTime(stamp string) {
+	r.stats.UnreadTimes++
+	r.stats.UnreadTime = cmp.Or(r.stats.UnreadTime, strings.ToValidUTF8(stamp, "\ufffd"))
+}

@@ -9,13 +9,14 @@ type Record struct {
 	// SeverityNumber is OpenTelemetry's, 1 to 24; 0 is unknown.
 	SeverityNumber int32
 	// SeverityText is the severity as the line spells it, or the usual name where
-	// the line has only a number or a letter.
+	// the line has a number.
 	SeverityText string
-	// Body is the text of the entry: its lines, joined by a line feed; for a JSON
-	// line its message, or the whole line when it has none.
+	// Body is the text of the entry: its lines, joined by line feeds; for a JSON
+	// line its message, or the whole line when it has none. Its bytes are those of
+	// the input, including escape sequences and what is not UTF-8.
 	Body string
-	// Service is what logged the entry: a JSON line's service or logger, syslog's
-	// process.
+	// Service is what logged the entry: a JSON line's service or logger, a journal
+	// entry's identifier.
 	Service string
 	// TraceID is 32 lower-case hexadecimal digits, or empty.
 	TraceID string

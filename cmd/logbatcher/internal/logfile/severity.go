@@ -1,8 +1,11 @@
 package logfile
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
-// OpenTelemetry's severity numbers, as far as words and codes of other systems mean them.
+// OpenTelemetry's severity numbers that words and numbers of other systems stand for.
 const (
 	sevTrace  int32 = 1
 	sevDebug  int32 = 5
@@ -16,65 +19,32 @@ const (
 )
 
 var severityWords = map[string]int32{
-	"trace": sevTrace, "trce": sevTrace, "trc": sevTrace, "verbose": sevTrace, "finest": sevTrace, "finer": sevTrace,
-	"debug": sevDebug, "dbug": sevDebug, "dbg": sevDebug, "fine": sevDebug,
-	"info": sevInfo, "inf": sevInfo, "information": sevInfo, "informational": sevInfo, "log": sevInfo,
-	"notice": sevNotice,
-	"warn":   sevWarn, "warning": sevWarn, "wrn": sevWarn,
-	"error": sevError, "err": sevError, "fail": sevError, "severe": sevError,
-	"crit": sevCrit, "critical": sevCrit,
-	"alert": sevAlert,
-	"fatal": sevFatal, "ftl": sevFatal, "panic": sevFatal, "dpanic": sevFatal, "emerg": sevFatal, "emergency": sevFatal,
+	"TRACE": sevTrace, "TRCE": sevTrace, "TRC": sevTrace, "VERBOSE": sevTrace, "FINEST": sevTrace, "FINER": sevTrace,
+	"DEBUG": sevDebug, "DBUG": sevDebug, "DBG": sevDebug, "FINE": sevDebug,
+	"INFO": sevInfo, "INF": sevInfo, "INFORMATION": sevInfo, "INFORMATIONAL": sevInfo, "LOG": sevInfo,
+	"NOTICE": sevNotice,
+	"WARN":   sevWarn, "WARNING": sevWarn, "WRN": sevWarn,
+	"ERROR": sevError, "ERR": sevError, "FAIL": sevError, "SEVERE": sevError,
+	"CRIT": sevCrit, "CRITICAL": sevCrit,
+	"ALERT": sevAlert,
+	"FATAL": sevFatal, "FTL": sevFatal, "PANIC": sevFatal, "DPANIC": sevFatal, "EMERG": sevFatal, "EMERGENCY": sevFatal,
 }
 
-const longestSeverityWord = 13
-
-// severityInitials has a bit for the first letter of each word, in either case.
-var severityInitials = func() (bits uint32) {
-	for word := range severityWords {
-		bits |= 1 << (word[0] & 0x1f)
-	}
-	return bits
-}()
+const longestSeverity = len("INFORMATIONAL")
 
 // severityOf returns the severity that word spells, in any case; 0 is none.
 func severityOf(word string) int32 {
-	if len(word) < 3 || len(word) > longestSeverityWord || severityInitials&(1<<(word[0]&0x1f)) == 0 {
+	if len(word) < 3 || len(word) > longestSeverity {
 		return 0
 	}
-	var lower [longestSeverityWord]byte
-	for i := 0; i < len(word); i++ {
-		lower[i] = word[i] | 0x20
+	var upper [longestSeverity]byte
+	for i := range len(word) {
+		upper[i] = word[i] &^ 0x20
 	}
-	return severityWords[string(lower[:len(word)])]
+	return severityWords[string(upper[:len(word)])]
 }
 
-// severityLetter returns the severity that one letter stands for, as MongoDB writes it.
-func severityLetter(s string) int32 {
-	switch {
-	case len(s) == 1 && s[0] == 'D', len(s) == 2 && s[0] == 'D' && isDigit(s[1]):
-		return sevDebug
-	case len(s) == 1:
-		return klogSeverity(s[0])
-	}
-	return 0
-}
-
-func klogSeverity(letter byte) int32 {
-	switch letter {
-	case 'I':
-		return sevInfo
-	case 'W':
-		return sevWarn
-	case 'E':
-		return sevError
-	case 'F':
-		return sevFatal
-	}
-	return 0
-}
-
-// severityName is the usual word for a severity that a line gives as a number or a letter.
+// severityName returns the usual word for a severity that is given as a number.
 func severityName(severity int32) string {
 	switch {
 	case severity == 0:
@@ -93,76 +63,104 @@ func severityName(severity int32) string {
 	return "FATAL"
 }
 
-var syslogSeverities = [8]int32{
-	sevFatal, sevAlert, sevCrit, sevError, sevWarn, sevNotice, sevInfo, sevDebug,
-}
+var syslogSeverities = [8]int32{sevFatal, sevAlert, sevCrit, sevError, sevWarn, sevNotice, sevInfo, sevDebug}
 
-// severityLevel returns the severity that a JSON logger's number means: bunyan's and pino's tens,
-// logback's ten thousands, or syslog's 0 to 7.
-func severityLevel(n int64) int32 {
-	if n >= 1000 {
-		switch { // logback: TRACE is 5000, DEBUG 10000, ERROR 40000
-		case n < 10_000:
-			return sevTrace
-		case n < 20_000:
-			return sevDebug
-		case n < 30_000:
-			return sevInfo
-		case n < 40_000:
-			return sevWarn
+// numericSeverity returns what n means in the scale of the format that has key, a member's normalized name; 0 is nothing.
+func numericSeverity(key string, n int64) int32 {
+	switch {
+	case key == "severitynumber": // OpenTelemetry
+		if n >= 1 && n <= 24 {
+			return int32(n)
 		}
-		return sevError
-	}
-	switch {
 	case n < 0:
-		return 0
-	case n < 8:
+	case key == "levelno" || key == "levelnumber": // Python
+		if n >= 10 && n < 60 {
+			return [...]int32{sevDebug, sevInfo, sevWarn, sevError, sevCrit}[n/10-1]
+		}
+	case n < 8: // syslog, journald, GELF
 		return syslogSeverities[n]
-	case n < 10:
+	case n >= 10 && n < 70: // bunyan, pino
+		return [...]int32{sevTrace, sevDebug, sevInfo, sevWarn, sevError, sevFatal}[n/10-1]
+	}
+	return 0
+}
+
+// priority returns the severity of a syslog priority, as <34>, at the start of s, and the length of it.
+func priority(s string) (severity int32, width int) {
+	end := strings.IndexByte(s[:min(len(s), 5)], '>')
+	if end < 2 || s[0] != '<' {
+		return 0, 0
+	}
+	n, err := strconv.ParseUint(s[1:end], 10, 8)
+	if err != nil || n > 191 {
+		return 0, 0
+	}
+	return syslogSeverities[n&7], end + 1
+}
+
+// leadingSeverity returns the length of a severity at the start of s, and of what separates it from a time stamp: 0 if
+// there is none.
+func leadingSeverity(s string) int {
+	start, end := firstWord(s)
+	if severityOf(s[start:end]) == 0 {
 		return 0
-	case n < 20:
-		return sevTrace
-	case n < 30:
-		return sevDebug
-	case n < 40:
-		return sevInfo
-	case n < 50:
-		return sevWarn
-	case n < 60:
-		return sevError
 	}
-	return sevFatal
+	n := end
+	for n < len(s) && strings.IndexByte(" \t])>|:,-", s[n]) >= 0 {
+		n++
+	}
+	if n == end {
+		return 0
+	}
+	return n
 }
 
-// statusSeverity returns the severity of an HTTP status.
-func statusSeverity(status int64) int32 {
-	switch {
-	case status >= 500:
-		return sevError
-	case status >= 400:
-		return sevWarn
+// firstWord returns where the first word of s lies, behind an opening bracket.
+func firstWord(s string) (start, end int) {
+	for start < len(s) && strings.IndexByte("[(<| ", s[start]) >= 0 {
+		start++
 	}
-	return sevInfo
+	for end = start; end < len(s) && isLetter(s[end]); {
+		end++
+	}
+	return start, end
 }
 
-// The part of a line behind its time stamp in which a severity word is looked for.
+// hasLevel reports whether s, a line without a time stamp, begins with a severity: a syslog priority, a word in capitals or in
+// square brackets; or has one as level=warn.
+func hasLevel(s string) bool {
+	if _, n := priority(s); n > 0 {
+		return true
+	}
+	start, end := firstWord(s)
+	if word := s[start:end]; severityOf(word) != 0 {
+		after := byte(' ')
+		if end < len(s) {
+			after = s[end]
+		}
+		bracket := start > 0 && s[0] == '[' && strings.HasPrefix(strings.TrimLeft(s[end:], " "), "]")
+		if bracket || start == 0 && word == strings.ToUpper(word) && !ambiguousWord(word) && strings.IndexByte(" \t:|", after) >= 0 {
+			return true
+		}
+	}
+	severity, _ := levelPair(s)
+	return severity != 0
+}
+
+// The part of a line behind its time stamp in which a severity is looked for.
 const (
 	severityFields = 7
 	severityBytes  = 192
 )
 
-// textSeverity finds the severity word in s, the text behind the time stamp. Among the first
-// few fields it takes a word in capitals that stands alone (INFO, WARN:), one in brackets
-// ([error], [core:error]), between tabs, or first and before a colon (warning: ...), and
-// the value of level= and the like.
+// textSeverity returns the severity of s, the text behind a time stamp. Among the first fields it takes a word in
+// capitals that stands alone (INFO, WARN:), one in brackets ([error], [core:error]) or between tabs, or the first word
+// before a colon (warning: ...); and the value of level= and the like.
 func textSeverity(s string) (severity int32, word string) {
-	limit := min(len(s), severityBytes)
-	fields := 0
-	first := true
-	for i := 0; i < limit; {
-		c := s[i]
-		if !isLetter(c) {
-			if (c == ' ' || c == '\t') && i > 0 && s[i-1] != ' ' {
+	fields, first := 0, true
+	for i, limit := 0, min(len(s), severityBytes); i < limit; {
+		if !isLetter(s[i]) {
+			if (s[i] == ' ' || s[i] == '\t') && i > 0 && s[i-1] != ' ' {
 				if fields++; fields > severityFields {
 					break
 				}
@@ -174,10 +172,8 @@ func textSeverity(s string) (severity int32, word string) {
 		for i < len(s) && isLetter(s[i]) {
 			i++
 		}
-		if i-start <= longestSeverityWord {
-			if severity := standing(s, start, i, first); severity != 0 {
-				return severity, s[start:i]
-			}
+		if severity := standing(s, start, i, first); severity != 0 {
+			return severity, s[start:i]
 		}
 		first = false
 	}
@@ -186,40 +182,38 @@ func textSeverity(s string) (severity int32, word string) {
 
 // standing returns the severity of the word s[start:end] if it stands where severities do.
 func standing(s string, start, end int, first bool) int32 {
-	var before, after byte = ' ', ' '
+	word := s[start:end]
+	severity := severityOf(word)
+	if severity == 0 {
+		return 0
+	}
+	before, after := byte(' '), byte(' ')
 	if start > 0 {
 		before = s[start-1]
 	}
 	if end < len(s) {
 		after = s[end]
 	}
-	if strings.IndexByte(" \t\r[(<|:=\"", before) < 0 || strings.IndexByte(" \t])>|:,\"+-/", after) < 0 {
-		return 0
-	}
-	word := s[start:end]
-	capitals := true
-	for i := 0; i < len(word) && capitals; i++ {
-		capitals = word[i] <= 'Z'
-	}
-	closed := after == ']' || after == ')' || after == '>' || after == '|'
+	capitals := word == strings.ToUpper(word)
 	switch {
-	case (before == '[' || before == '(' || before == '<' || before == '|' || before == ':') && closed:
-	case before == '\t' && after == '\t':
-	case first && after == ':':
-	case capitals && (after == ':' || !ambiguous(word)):
+	case strings.IndexByte(" \t\r[(<|:=\"", before) < 0 || strings.IndexByte(" \t])>|:,\"+-/", after) < 0:
+		return 0
+	case strings.IndexByte("[(<|:", before) >= 0 && strings.IndexByte("])>|", after) >= 0,
+		before == '\t' && after == '\t',
+		first && after == ':',
+		capitals && (after == ':' || !ambiguousWord(word)):
+		return severity
 	case before == '=' || before == '"':
 		key := strings.TrimRight(s[:start], `=":`)
-		if !strings.HasSuffix(key, "level") && !strings.HasSuffix(key, "lvl") && !strings.HasSuffix(key, "severity") {
-			return 0
+		if strings.HasSuffix(key, "level") || strings.HasSuffix(key, "lvl") || strings.HasSuffix(key, "severity") {
+			return severity
 		}
-	default:
-		return 0
 	}
-	return severityOf(word)
+	return 0
 }
 
-// ambiguous says whether a severity word is often another one, so that capitals are not enough.
-func ambiguous(word string) bool {
+// ambiguousWord reports whether a severity is often another word, so that capitals are not enough.
+func ambiguousWord(word string) bool {
 	switch word {
 	case "LOG", "FINE", "FAIL", "ALERT", "PANIC":
 		return true
@@ -227,26 +221,23 @@ func ambiguous(word string) bool {
 	return false
 }
 
-// levelPair finds level=warn and lvl=warn further behind.
+// levelPair finds level=warn, lvl=warn and severity=warn, also far behind.
 func levelPair(s string) (severity int32, word string) {
 	s = s[:min(len(s), 1024)]
-	at := strings.Index(s, "l=")
-	if at < 0 {
-		return 0, ""
-	}
-	for _, key := range []string{"level=", "lvl="} {
-		at := strings.Index(s, key)
-		if at < 0 || (at > 0 && s[at-1] != ' ' && s[at-1] != '"') {
-			continue
+	for at := 0; ; {
+		n := strings.IndexByte(s[at:], '=')
+		if n < 0 {
+			return 0, ""
 		}
-		word = strings.TrimPrefix(s[at+len(key):], `"`)
-		n := 0
-		for n < len(word) && isLetter(word[n]) {
-			n++
-		}
-		if severity = severityOf(word[:n]); severity != 0 {
-			return severity, word[:n]
+		key := s[at : at+n]
+		at += n + 1
+		switch key[strings.LastIndexAny(key, " \t,\"")+1:] {
+		case "level", "lvl", "severity":
+			word := strings.TrimPrefix(s[at:], `"`)
+			_, end := firstWord(word)
+			if severity := severityOf(word[:end]); severity != 0 {
+				return severity, word[:end]
+			}
 		}
 	}
-	return 0, ""
 }

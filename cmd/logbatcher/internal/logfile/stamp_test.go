@@ -11,9 +11,7 @@ var testNow = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
 func testClock() time.Time { return testNow }
 
-func testStamps(loc *time.Location) *stampParser {
-	return &stampParser{calendar: calendar{loc: loc, now: testClock}}
-}
+func testStamps(loc *time.Location) *stamps { return &stamps{loc: loc, now: testClock} }
 
 func mustLocation(tb testing.TB, name string) *time.Location {
 	tb.Helper()
@@ -40,7 +38,35 @@ var findStampTests = []struct {
 	{"2026-03-01 10:15:00 +0530 up", "2026-03-01T04:45:00Z", " up"},
 	{"2026-03-01 10:15:00.123 UTC [81] LOG:  ready", "2026-03-01T10:15:00.123Z", " [81] LOG:  ready"},
 	{"2026-03-01 10:15:00 GMT up", "2026-03-01T10:15:00Z", " up"},
-	{"2026-03-01 10:15:00 CET up", "2026-03-01T09:15:00Z", " CET up"},
+	{"2026-03-01 10:15:00 CET up", "2026-03-01T09:15:00Z", " up"},
+	{"2026-07-01 10:15:00 CEST up", "2026-07-01T08:15:00Z", " up"},
+	{"2026-10-25 02:15:00 CEST the first", "2026-10-25T00:15:00Z", " the first"},
+	{"2026-10-25 02:15:00 CET the second", "2026-10-25T01:15:00Z", " the second"},
+	{"2026-03-01 10:15:00 +03 [99] up", "2026-03-01T07:15:00Z", " [99] up"},
+	{"2026-03-01 10:15:00 -03: up", "2026-03-01T13:15:00Z", ": up"},
+	{"2026-03-01 10:15:00 +0530: up", "2026-03-01T04:45:00Z", ": up"},
+	{"2026-03-01 10:15:00 -12.5 degrees", "2026-03-01T09:15:00Z", " -12.5 degrees"},
+	{"2026-03-01 10:15:00 -5 items", "2026-03-01T09:15:00Z", " -5 items"},
+	{"2026-03-01 10:15:00 UTC+3 up", "2026-03-01T07:15:00Z", " up"},
+	{"2026-03-01 10:15:00 GMT-05:00 up", "2026-03-01T15:15:00Z", " up"},
+	{"2026-03-01 10:15:00UTC up", "2026-03-01T10:15:00Z", " up"},
+	{"2026-03-01 10:15:00 America/New_York up", "2026-03-01T15:15:00Z", " up"},
+	{"2026-03-01T10:15:00+01:00[Europe/Berlin] up", "2026-03-01T09:15:00Z", "[Europe/Berlin] up"},
+	{"2026-03-01 10:15:00 Europe/Berlin: up", "2026-03-01T09:15:00Z", ": up"},
+	{"2026-03-01 10:15:00 Etc/GMT+3 up", "2026-03-01T13:15:00Z", " up"},
+	{"2026-03-01 10:15:00 INFO/MainProcess up", "2026-03-01T09:15:00Z", " INFO/MainProcess up"},
+	{"2026-03-01 10:15:00 INFO up", "2026-03-01T09:15:00Z", " INFO up"},
+	// A clock of twelve hours.
+	{"2026-03-01 10:15:00 PM up", "2026-03-01T21:15:00Z", " up"},
+	{"2026-03-01 12:15:00 AM up", "2026-02-28T23:15:00Z", " up"},
+	{"2026-03-01 12:15:00 pm up", "2026-03-01T11:15:00Z", " up"},
+	{"2026-03-01 10:15:00.5PM +0000 up", "2026-03-01T22:15:00.5Z", " up"},
+	{"2026-03-01 1:15:00 p.m. up", "2026-03-01T12:15:00Z", " up"},
+	{"2026-03-01 10:15:00 PMI up", "2026-03-01T09:15:00Z", " PMI up"},
+	{"Mar 1, 2026 1:15:00 PM com.example.Shop main", "2026-03-01T12:15:00Z", " com.example.Shop main"},
+	{"Mar 1, 2026, 1:15:00\u202fPM up", "2026-03-01T12:15:00Z", " up"},
+	{"Sun Mar  1 10:15:00 PM UTC 2026 up", "2026-03-01T22:15:00Z", " up"},
+	{"Mar  1 10:15:00 PM web1 up", "2026-03-01T21:15:00Z", " web1 up"},
 	{"2026-03-01 10:15:00 up", "2026-03-01T09:15:00Z", " up"},
 	{"2026-07-01 10:15:00 up", "2026-07-01T08:15:00Z", " up"},
 	{"2026-03-01 10:15:00,747 - INFO  [main]", "2026-03-01T09:15:00.747Z", " - INFO  [main]"},
@@ -51,9 +77,9 @@ var findStampTests = []struct {
 	{"2026-03-01T10:15:00Z", "2026-03-01T10:15:00Z", ""},
 	{"2026-06-30T23:59:60Z leap", "2026-07-01T00:00:00Z", " leap"},
 	{"2024-02-29T00:00:00Z up", "2024-02-29T00:00:00Z", " up"},
-	{"2026-02-29T00:00:00Z up", "", ""},
-	{"2026-13-01T00:00:00Z up", "", ""},
-	{"2026-03-01T24:00:00Z up", "", ""},
+	{"2026-02-29T00:00:00Z up", unread, " up"},
+	{"2026-13-01T00:00:00Z up", unread, " up"},
+	{"2026-03-01T24:00:00Z up", unread, " up"},
 	{"2026-03-01T10:15:00up", "", ""},
 	{"2026-03-01", "", ""},
 	{"2026-03-01T10:15", "", ""},
@@ -67,7 +93,8 @@ var findStampTests = []struct {
 	{"2026/03/01 10:15:00.123456 up", "2026-03-01T09:15:00.123456Z", " up"},
 	{"2026/03/01 10:15:00 [error] 7#7: *1 open() failed", "2026-03-01T09:15:00Z", " [error] 7#7: *1 open() failed"},
 	{"26/03/01 10:15:00 INFO up", "2026-03-01T09:15:00Z", " INFO up"},
-	{"26/13/01 10:15:00 INFO up", "", ""},
+	{"26/13/01 10:15:00 INFO up", unread, " INFO up"},
+	{"26/03/01 10:15:00 PM up", unread, " up"},
 	// Syslog: no year.
 	{"Mar  1 10:15:00 web1 cron[7]: up", "2026-03-01T09:15:00Z", " web1 cron[7]: up"},
 	{"Mar 01 10:15:00 web1 cron[7]: up", "2026-03-01T09:15:00Z", " web1 cron[7]: up"},
@@ -80,13 +107,15 @@ var findStampTests = []struct {
 	{"Mar  1 2025 10:15:00 web1 up", "2025-03-01T09:15:00Z", " web1 up"},
 	{"<34>Mar  1 10:15:00 web1 su: up", "2026-03-01T09:15:00Z", " web1 su: up"},
 	{"<34>1 2026-03-01T10:15:00.003Z web1 su - ID47 - up", "2026-03-01T10:15:00.003Z", " web1 su - ID47 - up"},
-	{"Mar 32 10:15:00 web1 up", "", ""},
-	{"Feb 30 10:15:00 web1 up", "", ""},
+	{"Mar 32 10:15:00 web1 up", unread, " web1 up"},
+	{"Feb 30 10:15:00 web1 up", unread, " web1 up"},
 	{"March on to the next station", "", ""},
 	// Apache's error log, date.
 	{"[Sun Mar 01 10:15:00 2026] [notice] up", "2026-03-01T09:15:00Z", " [notice] up"},
 	{"[Sun Mar 01 10:15:00.902022 2026] [core:error] [pid 7:tid 8] up", "2026-03-01T09:15:00.902022Z", " [core:error] [pid 7:tid 8] up"},
 	{"Sun Mar  1 10:15:00 2026 up", "2026-03-01T09:15:00Z", " up"},
+	{"Sun Mar 01 2026 10:15:00 GMT+0100 (CET) up", "2026-03-01T09:15:00Z", " (CET) up"},
+	{"Sun Feb 29 10:15:00 2026 up", unread, " up"},
 	{"Sun Mar  1 10:15:00 CET 2026 up", "2026-03-01T09:15:00Z", " up"},
 	{"Sun Mar  1 10:15:00 UTC 2026 up", "2026-03-01T10:15:00Z", " up"},
 	{"Sun Mar  1 10:15:00 -0500 2026 up", "2026-03-01T15:15:00Z", " up"},
@@ -100,10 +129,6 @@ var findStampTests = []struct {
 	{`192.0.2.1 - - [01/Mar/2026:10:15:00 +0000 "GET /"`, "", ""},
 	{"01-Mar-2026 10:15:00.123 INFO [main] up", "2026-03-01T09:15:00.123Z", " INFO [main] up"},
 	{"01 Mar 2026 10:15:00.123 * ready", "2026-03-01T09:15:00.123Z", " * ready"},
-	// klog.
-	{"I0301 10:15:00.123456   17813 main.go:116] up", "2026-03-01T09:15:00.123456Z", "   17813 main.go:116] up"},
-	{"E1231 10:15:00.123456   17813 main.go:116] up", "2025-12-31T09:15:00.123456Z", "   17813 main.go:116] up"},
-	{"X0301 10:15:00.123456   17813 main.go:116] up", "", ""},
 	// Epochs.
 	{"1772360100 up", "2026-03-01T10:15:00Z", " up"},
 	{"1772360100.123456789 up", "2026-03-01T10:15:00.123456789Z", " up"},
@@ -116,164 +141,140 @@ var findStampTests = []struct {
 	{"0772360100 up", "", ""},
 	{"9999999999 up", "", ""},
 	{"99999999999999999999 up", "", ""},
-	{"0001-01-01T00:00:00Z Go's zero time", "", ""},
-	{"1969-12-31T00:00:00Z before", "", ""},
-	{"2262-01-01T00:00:00Z after", "", ""},
+	{"1772360100123.5 up", "2026-03-01T10:15:00.1235Z", " up"},
+	{"0000-01-01T00:00:00Z up", unread, " up"},
+	{"0001-01-01T00:00:00Z Go's zero time", unread, " Go's zero time"},
+	{"1969-12-31T00:00:00Z before", unread, " before"},
+	{"2262-01-01T00:00:00Z after", unread, " after"},
+	// Not understood, and told.
+	{"2026-03-01 10:15:00 EST up", unread, " up"},
+	{"2026-07-01 10:15:00 CET up", unread, " up"},
+	{"2026-03-01 10:15:00 Europe/Atlantis up", unread, " up"},
+	{"2026-03-01 10:15:00+99:00 up", unread, " up"},
+	{"2026-03-01 10:15:00+12345 up", unread, " up"},
+	{"2026-03-01 13:15:00 PM up", unread, " up"},
+	{"03/01/2026 10:15:00 up", unread, " up"},
+	{"3/1/2026, 10:15:00 PM up", "", ""},
+	{"03/01/2026, 10:15:00 PM up", unread, " up"},
+	// More layouts.
+	{"2026.03.01 10:15:00.123456 [ 7 ] {} <Information> up", "2026-03-01T09:15:00.123456Z", " [ 7 ] {} <Information> up"},
+	{"01.03.2026 10:15:00 up", "2026-03-01T09:15:00Z", " up"},
+	{"Sun, 01 Mar 2026 10:15:00 GMT up", "2026-03-01T10:15:00Z", " up"},
+	{"20260301T101500Z up", "2026-03-01T10:15:00Z", " up"},
+	{"level=info ts=2026-03-01T10:15:00Z msg=up", "2026-03-01T10:15:00Z", " msg=up"},
+	{"[INFO ][2026-03-01 10:15:00] up", "2026-03-01T09:15:00Z", " up"},
+	{"INFO | 2026-03-01 10:15:00 | up", "2026-03-01T09:15:00Z", " | up"},
 	{"x", "", ""},
 	{"<34>", "", ""},
 	{"<34>1 ", "", ""},
 	{"[", "", ""},
 }
 
+// unread is a stamp that is not understood.
+const unread = "unread"
+
 func TestFindStamp(t *testing.T) {
 	berlin := mustLocation(t, "Europe/Berlin")
 	for _, test := range findStampTests {
-		found, ok := testStamps(berlin).find(test.line)
-		if !ok {
-			if test.want != "" {
-				t.Errorf("%q: no stamp, want %s", test.line, test.want)
+		for _, likely := range []string{"", layouts[0], layouts[1], syslogLayout, "Mon Jan _2 15:04:05 2006"} {
+			p := testStamps(berlin)
+			p.likely = likely
+			found, got, rest := p.find(test.line), "", ""
+			if found.found() {
+				got, rest = unread, test.line[found.end:]
 			}
+			if !found.at.IsZero() {
+				got = found.at.Format(time.RFC3339Nano)
+			}
+			if got != test.want || rest != test.rest {
+				t.Errorf("%q, likely %q: %s and %q, want %s and %q", test.line, likely, got, rest, test.want, test.rest)
+			}
+		}
+	}
+}
+
+func TestEpoch(t *testing.T) {
+	for number, want := range map[string]string{
+		"1772360100": "2026-03-01T10:15:00Z", "1772360100.5": "2026-03-01T10:15:00.5Z", "1772360100.123456789": "2026-03-01T10:15:00.123456789Z",
+		"1772360100123": "2026-03-01T10:15:00.123Z", "1772360100123.25": "2026-03-01T10:15:00.12325Z",
+		"1772360100123456": "2026-03-01T10:15:00.123456Z", "1772360100123456.5": "2026-03-01T10:15:00.1234565Z",
+		"1772360100123456789": "2026-03-01T10:15:00.123456789Z", "1772360100123456789.9": "2026-03-01T10:15:00.123456789Z",
+		"1.7723601005e9": "2026-03-01T10:15:00.5Z", "1.772360100123E+12": "2026-03-01T10:15:00.123Z",
+		"1000000000": "2001-09-09T01:46:40Z", "999999999": "", "4102444800": "", "0": "", "-1772360100": "", "1e400": "", "x": "", "": "",
+		"1772360100.": "2026-03-01T10:15:00Z", "1772360100.-5": "", "99999999999999999999": "",
+	} {
+		got := ""
+		if at, ok := epoch(number); ok {
+			got = at.Format(time.RFC3339Nano)
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", number, got, want)
+		}
+	}
+}
+
+// references are layouts with the zones that time.Parse reads behind them.
+func references() (all []string) {
+	for _, layout := range layouts {
+		if strings.HasPrefix(layout, ambiguous) || layout == syslogLayout {
 			continue
 		}
-		if got := found.at.Format(time.RFC3339Nano); got != test.want || test.line[found.end:] != test.rest {
-			t.Errorf("%q: %s and %q, want %s and %q", test.line, got, test.line[found.end:], test.want, test.rest)
-		}
-	}
-}
-
-// The format of the line before is tried first, and any other still found.
-func TestFindStampRemembersTheFormat(t *testing.T) {
-	p := testStamps(time.UTC)
-	lines := []struct {
-		line   string
-		format stampFormat
-	}{
-		{"2026-03-01T10:15:00Z up", isoStamp},
-		{"no stamp here", isoStamp},
-		{"Mar  1 10:15:00 web1 up", syslogStamp},
-		{"I0301 10:15:00.123456 1 a.go:1] up", klogStamp},
-		{"1772360100 up", epochStamp},
-	}
-	for _, l := range lines {
-		p.find(l.line)
-		if p.likely != l.format {
-			t.Errorf("after %q the likely format is %d, want %d", l.line, p.likely, l.format)
-		}
-	}
-}
-
-// local agrees with time.Date across changes of summer time, in any order of dates.
-func TestCalendarLocal(t *testing.T) {
-	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"} {
-		loc := mustLocation(t, name)
-		c := calendar{loc: loc}
-		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		for range 365 * 96 {
-			at = at.Add(15*time.Minute + 7*time.Second)
-			date := civil{at.Year(), int(at.Month()), at.Day(), at.Hour(), at.Minute(), at.Second(), 5}
-			want := time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), at.Minute(), at.Second(), 5, loc)
-			if got := c.local(date); !got.Equal(want) {
-				t.Fatalf("%s: %s, want %s", name, got, want)
+		head, year := strings.CutSuffix(layout, " 2006")
+		for _, zone := range []string{"", "Z07:00", "-0700", " -0700", " Z07:00"} {
+			if year {
+				zone += " 2006"
 			}
+			all = append(all, head+zone)
 		}
 	}
+	return all
 }
 
-// layouts pairs parsers with what time.Parse calls their format.
-func layouts(p *stampParser) map[string]func(string) (time.Time, int, bool) {
-	return map[string]func(string) (time.Time, int, bool){
-		time.RFC3339:                 p.iso,
-		"2006-01-02 15:04:05":        p.iso,
-		"2006-01-02 15:04:05Z07:00":  p.iso,
-		"2006-01-02 15:04:05 -0700":  p.iso,
-		"2006-01-02T15:04:05-0700":   p.iso,
-		"2006/01/02 15:04:05":        p.slash,
-		"06/01/02 15:04:05":          p.slash,
-		"02/Jan/2006:15:04:05 -0700": p.day,
-		"02-Jan-2006 15:04:05":       p.day,
-		time.ANSIC:                   p.ctime,
-		time.RubyDate:                p.ctime,
-	}
-}
-
-// What time.Parse accepts, if it would also write it so, is accepted with the same moment, and
-// the other way about.
-func checkAgainstTimeParse(t *testing.T, p *stampParser, s string) {
-	t.Helper()
-	for layout, parse := range layouts(p) {
-		want, err := time.ParseInLocation(layout, s, p.loc)
-		got, end, ok := parse(s)
-		whole := ok && end == len(s)
-		switch {
-		case err == nil && !whole:
-			if canonical(want, layout, s) {
-				t.Errorf("%s: %q is %s for time.Parse, and nothing here", layout, s, want)
-			}
-		case err == nil && !got.Equal(want) && !(strings.HasPrefix(layout, "06/") && want.Year() < 2000):
-			t.Errorf("%s: %q is %s, want %s", layout, s, got, want)
-		}
-	}
-	if at, end, ok := p.iso(s); ok && end == len(s) {
-		if !strings.Contains(s, ":60") && !parsesAs(s, p.loc,
-			"2006-01-02T15:04:05", "2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05Z07",
-			"2006-01-02T15:04:05 Z07:00", "2006-01-02T15:04:05 Z0700", "2006-01-02T15:04:05 MST") {
-			t.Errorf("%q is %s here, and nothing for time.Parse", s, at)
-		}
-	}
-}
-
-// canonical says whether s is what formatting at gives, apart from a fraction. time.Parse also takes
-// spaces and signs for digits, names in other case, and more that no log has.
-func canonical(at time.Time, layout, s string) bool {
-	_, offset := at.Zone()
-	if offset <= -86400 || offset >= 86400 || (strings.Contains(layout, ":05 -0700") && offset%900 != 0) {
-		return false // read as no zone, or as no stamp
-	}
-	return at.Format(layout) == fractions.ReplaceAllString(s, "$1")
-}
-
-var fractions = regexp.MustCompile(`(:\d\d)[.,]\d+`)
-
-func parsesAs(s string, loc *time.Location, layouts ...string) bool {
-	s = s[:10] + "T" + s[11:]
-	s = strings.Replace(strings.Replace(s, ",", ".", 1), "z", "Z", 1)
-	for _, layout := range layouts {
-		if _, err := time.ParseInLocation(layout, s, loc); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
+// FuzzStamp compares what is read of s with time.Parse: it must accept what time.Parse would also write, and mean the same.
 func FuzzStamp(f *testing.F) {
 	for _, s := range []string{
 		"2026-03-01T10:15:00Z", "2026-03-01 10:15:00.123+02:00", "2026-03-01 10:15:00 -0700", "2026/03/01 10:15:00.5",
 		"26/03/01 10:15:00", "01/Mar/2026:10:15:00 -0700", "01-Mar-2026 10:15:00.5", "Sun Mar  1 10:15:00 2026",
-		"Sun Mar  1 10:15:00 -0700 2026", "1772360100.5", "I0301 10:15:00.123456", "<34>1 2026-03-01T10:15:00Z", "Mar  1 10:15:00",
+		"Sun Mar  1 10:15:00 -0700 2026", "1772360100.5", "<34>1 2026-03-01T10:15:00Z", "Mar  1 10:15:00",
 		"2026-03-29 02:30:00", "INFO [2026-03-01 10:15:00", "a [01/Mar/2026:10:15:00 -0700]", "time=2026-03-01T10:15:00Z",
+		"2026-03-01 10:15:00 PM CET", "2026-03-01 10:15:00 Europe/Berlin", "t=\"2026-03-01 10:15:00 GMT+1\" [", "2026-06-30T23:59:60Z",
 	} {
 		f.Add(s)
 	}
 	berlin := mustLocation(f, "Europe/Berlin")
 	f.Fuzz(func(t *testing.T, s string) {
-		if s == "" {
-			return
-		}
 		p := testStamps(berlin)
-		checkAgainstTimeParse(t, p, s)
-		p.whole(s)
-		first, ok := p.find(s)
-		if !ok {
+		got, _ := p.whole(s)
+		for _, layout := range references() {
+			want, err := time.ParseInLocation(layout, s, berlin)
+			if err == nil && plausible(want) && canonical(want, layout, s) && !got.Equal(want) {
+				t.Errorf("%s: %q is %s, want %s", layout, s, got, want)
+			}
+		}
+		first := p.find(s)
+		if !first.found() {
 			return
 		}
-		if first.end <= 0 || first.end > len(s) || first.at.Location() != time.UTC {
+		if first.start < 0 || first.start >= first.end || first.end > len(s) || !first.at.IsZero() && (first.at.Location() != time.UTC || !plausible(first.at)) {
 			t.Fatalf("%q: %+v", s, first)
 		}
-		if again, ok := p.find(s); !ok || !again.at.Equal(first.at) || again.end != first.end {
+		if again := p.find(s); again != first {
 			t.Fatalf("%q: first %+v, remembered %+v", s, first, again)
 		}
 	})
 }
+
+// canonical reports whether s is what formatting at gives, apart from a fraction. time.Parse also takes spaces and
+// signs for digits, names in other case, and more that no log has.
+func canonical(at time.Time, layout, s string) bool {
+	_, offset := at.Zone()
+	if strings.Contains(layout, "07") && (offset <= -86400 || offset >= 86400 || strings.Contains(layout, " -07") && (offset%900 != 0 || offset > 14*3600 || offset < -14*3600)) {
+		return false // no zone
+	}
+	return at.Format(layout) == fractions.ReplaceAllString(s, "$1")
+}
+
+var fractions = regexp.MustCompile(`(:\d\d|T\d{6})[.,]\d+`)
 
 // FuzzStampOfMoment formats a moment in each layout; it must be read back.
 func FuzzStampOfMoment(f *testing.F) {
@@ -281,18 +282,15 @@ func FuzzStampOfMoment(f *testing.F) {
 	f.Add(int64(951782400), uint32(0), int16(0))
 	f.Add(int64(0), uint32(999999999), int16(825))
 	f.Fuzz(func(t *testing.T, seconds int64, nanos uint32, zoneMinutes int16) {
-		loc := time.FixedZone("", int(zoneMinutes%960)/15*15*60)
-		at := time.Unix(seconds%253402300800, int64(nanos%1e9)).In(loc)
-		if at.Year() < 0 || at.Year() > 9999 {
-			return
-		}
+		loc := time.FixedZone("", int(zoneMinutes%840)/15*15*60)
+		at := time.Unix(seconds%9_214_646_400, int64(nanos%1e9)).In(loc)
 		p := testStamps(loc)
-		for layout, parse := range layouts(p) {
-			if strings.HasPrefix(layout, "06/") && (at.Year() < 2000 || at.Year() > 2068) {
+		for _, layout := range references() {
+			if strings.HasPrefix(layout, "06/") && (at.Year() < 1969 || at.Year() > 2068) {
 				continue
 			}
 			for _, fraction := range []string{"", ".000", ",000000", ".000000000"} {
-				text := at.Format(strings.Replace(layout, ":05", ":05"+fraction, 1))
+				text := at.Format(strings.Replace(strings.Replace(layout, ":05", ":05"+fraction, 1), "150405", "150405"+fraction, 1))
 				want := at.Truncate(time.Second)
 				if fraction != "" {
 					unit := time.Second
@@ -301,8 +299,11 @@ func FuzzStampOfMoment(f *testing.F) {
 					}
 					want = at.Truncate(unit)
 				}
-				if got, end, ok := parse(text); !ok || end != len(text) || !got.Equal(want) {
-					t.Errorf("%q: %s, %d, %v; want %s", text, got, end, ok, want)
+				if !plausible(want) {
+					continue
+				}
+				if got, _ := p.whole(text); !got.Equal(want) {
+					t.Errorf("%s: %q is %s, want %s", layout, text, got, want)
 				}
 			}
 		}

@@ -1,6 +1,11 @@
 package logfile
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+)
 
 // Stats counts what was read.
 type Stats struct {
@@ -11,10 +16,14 @@ type Stats struct {
 	Records         int64 // records returned
 	InheritedTimes  int64 // records that took the time of the one before
 	Untimed         int64 // records without a time
-	InvalidUTF8     int64 // runs of invalid bytes that U+FFFD replaces
+	UnreadTimes     int64 // time stamps that were not understood, and not used
+	BrokenObjects   int64 // lines that begin as a JSON object and are none, kept as text
+	InvalidUTF8     int64 // lines that are not UTF-8, kept byte by byte
 	SkippedNULBytes int64 // NUL bytes at the start of lines, skipped
 	TruncatedLines  int64 // lines that were cut
 	TruncatedBytes  int64 // bytes that were cut from them
+
+	UnreadTime string // the first of the stamps that were not understood
 }
 
 // Add adds the counts of another input.
@@ -26,22 +35,29 @@ func (s *Stats) Add(o Stats) {
 	s.Records += o.Records
 	s.InheritedTimes += o.InheritedTimes
 	s.Untimed += o.Untimed
+	s.UnreadTimes += o.UnreadTimes
+	s.UnreadTime = cmp.Or(s.UnreadTime, o.UnreadTime)
+	s.BrokenObjects += o.BrokenObjects
 	s.InvalidUTF8 += o.InvalidUTF8
 	s.SkippedNULBytes += o.SkippedNULBytes
 	s.TruncatedLines += o.TruncatedLines
 	s.TruncatedBytes += o.TruncatedBytes
 }
 
-// Notes returns a line for each way in which records differ from what the input has.
+// Notes returns a line for each way in which the records differ from what a reader of the input may expect.
 func (s *Stats) Notes() []string {
 	var notes []string
 	note := func(count int64, format string, more ...any) {
 		if count > 0 {
-			notes = append(notes, fmt.Sprintf(format, append([]any{count}, more...)...))
+			notes = append(notes, fmt.Sprintf(format, append([]any{humanize.Comma(count)}, more...)...))
 		}
 	}
-	note(s.TruncatedLines, "cut        %d long lines, by %d bytes", s.TruncatedBytes)
-	note(s.InvalidUTF8, "replaced   %d runs of bytes that are not UTF-8, by U+FFFD")
-	note(s.SkippedNULBytes, "skipped    %d NUL bytes at the start of lines")
+	note(s.TruncatedLines, "cut        %s long lines, by %s", humanize.IBytes(uint64(s.TruncatedBytes)))
+	note(s.SkippedNULBytes, "skipped    %s NUL bytes at the start of lines")
+	note(s.InvalidUTF8, "not UTF-8  %s lines, kept byte by byte")
+	note(s.BrokenObjects, "not JSON   %s lines that begin like it, kept as text")
+	note(s.UnreadTimes, "no time    read from %s time stamps that are not understood, the first of them: %q", s.UnreadTime)
+	note(s.InheritedTimes, "same time  as the entry before: %s entries without a time stamp")
+	note(s.Untimed, "send time  given to %s entries that have no time stamp and follow none")
 	return notes
 }
