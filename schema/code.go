@@ -14,8 +14,7 @@ const (
 	codeCannotAssignAlter = 517
 )
 
-// serverCode is what an error of a Conn offers where it knows ClickHouse's number. It is declared
-// here, so that a Conn needs nothing of this package for it.
+// serverCode is what the errors of a Conn offer: ClickHouse's number, or 0 where the error is not ClickHouse's.
 type serverCode interface {
 	error
 	ServerCode() int

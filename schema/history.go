@@ -33,22 +33,12 @@ type HistoryConfig struct {
 	Engine string
 }
 
-// Migration is one statement of a migration, as the history has it.
-type Migration struct {
-	// Time is when the statement ended, by ClickHouse's clock.
-	Time time.Time
-	// Database and Table are what it changed.
-	Database, Table string
-	// Hash is the hash of the schema that was to be reached.
-	Hash string
-	// Statement is the SQL.
-	Statement string
-	// Instance is the LogBatcher that ran it, Host the machine that it was on, User ClickHouse's user.
-	Instance, Host, User string
-	// Duration is how long it took.
-	Duration time.Duration
-	// Outcome is "applied" or "failed". Message says why it failed.
-	Outcome, Message string
+// migration is one statement of a migration, as the history has it.
+type migration struct {
+	// hash is the hash of the schema that was to be reached.
+	hash, statement  string
+	duration         time.Duration
+	outcome, message string
 }
 
 // history writes to the history's tables, which it creates when the first row is written.
@@ -141,37 +131,30 @@ func (h *history) write(ctx context.Context, t *Table, values []string) error {
 	return h.conn.Exec(ctx, statement)
 }
 
-func (h *history) writeMigration(ctx context.Context, m Migration) error {
-	return h.write(ctx, h.schemaTable(m.Database), []string{
-		"now64(3, 'UTC')", QuoteString(m.Database), QuoteString(m.Table), QuoteString(m.Hash), QuoteString(m.Statement),
-		QuoteString(h.instance), QuoteString(h.host), "currentUser()", strconv.FormatInt(m.Duration.Milliseconds(), 10),
-		QuoteString(m.Outcome), QuoteString(m.Message),
+func (h *history) writeMigration(ctx context.Context, t *Table, m migration) error {
+	return h.write(ctx, h.schemaTable(t.Database), []string{
+		"now64(3, 'UTC')", QuoteString(t.Database), QuoteString(t.Name), QuoteString(m.hash), QuoteString(m.statement),
+		QuoteString(h.instance), QuoteString(h.host), "currentUser()", strconv.FormatInt(m.duration.Milliseconds(), 10),
+		QuoteString(m.outcome), QuoteString(m.message),
 	})
 }
 
-// migrations returns the newest migrations of a table, newest first. No history: none.
-func (h *history) migrations(ctx context.Context, database, table string, limit int) ([]Migration, error) {
-	t := h.schemaTable(database)
-	rows, err := h.conn.Query(ctx, "SELECT toUnixTimestamp64Milli(time), hash, statement, instance, host, user, duration_ms, outcome, message FROM "+
-		quotedName(t.Database, t.Name)+" WHERE database = "+QuoteString(database)+" AND table = "+QuoteString(table)+
-		" ORDER BY time DESC LIMIT "+strconv.Itoa(limit))
+// lastMigration returns when the table was last migrated, to which hash, and with which outcome. Zero: never.
+func (h *history) lastMigration(ctx context.Context, table *Table) (at time.Time, hash, outcome string, err error) {
+	t := h.schemaTable(table.Database)
+	rows, err := h.conn.Query(ctx, "SELECT toUnixTimestamp64Milli(time), hash, outcome FROM "+quotedName(t.Database, t.Name)+
+		" WHERE database = "+QuoteString(table.Database)+" AND table = "+QuoteString(table.Name)+" ORDER BY time DESC LIMIT 1")
 	if code := errorCode(err); code == codeUnknownTable || code == codeUnknownDatabase {
-		return nil, nil
+		return time.Time{}, "", "", nil
 	}
+	if err != nil || len(rows) == 0 {
+		return time.Time{}, "", "", err
+	}
+	numbers, err := integers(rows[0][:1])
 	if err != nil {
-		return nil, fmt.Errorf("read history: %w", err)
+		return time.Time{}, "", "", err
 	}
-	list := make([]Migration, 0, len(rows))
-	for _, row := range rows {
-		ended, _ := strconv.ParseInt(row[0], 10, 64)    // both were
-		duration, _ := strconv.ParseInt(row[6], 10, 64) // printed by ClickHouse from integers
-		list = append(list, Migration{
-			Time: time.UnixMilli(ended).UTC(), Database: database, Table: table, Hash: row[1], Statement: row[2],
-			Instance: row[3], Host: row[4], User: row[5], Duration: time.Duration(duration) * time.Millisecond,
-			Outcome: row[7], Message: row[8],
-		})
-	}
-	return list, nil
+	return time.UnixMilli(numbers[0]).UTC(), rows[0][1], rows[0][2], nil
 }
 
 // firstDateTime64 is the earliest second that a DateTime64 holds, 1900-01-01.

@@ -157,11 +157,6 @@ func UnknownNames(plans []*Plan, names []string) []string {
 	})
 }
 
-// History returns the newest migrations of the table, newest first.
-func (m *Migrator) History(ctx context.Context, t *Table, limit int) ([]Migration, error) {
-	return m.history.migrations(ctx, t.Database, t.Name, limit)
-}
-
 func (m *Migrator) plan(ctx context.Context, t *Table) (*Plan, error) {
 	existing, err := readExisting(ctx, m.config.Conn, t.Database, t.Name)
 	if err != nil {
@@ -206,13 +201,13 @@ func (m *Migrator) warn(ctx context.Context, plan *Plan) {
 
 // reportForeignChange tells that a table which fitted was changed by somebody else.
 func (m *Migrator) reportForeignChange(ctx context.Context, t *Table) {
-	last, err := m.history.migrations(ctx, t.Database, t.Name, 1)
+	at, hash, outcome, err := m.history.lastMigration(ctx, t)
 	if err != nil {
 		m.log.WarnContext(ctx, "schema history unreadable", "table", t.FullName(), "error", err)
 		return
 	}
-	if len(last) == 1 && last[0].Outcome == outcomeApplied && last[0].Hash == t.Hash() {
-		m.log.WarnContext(ctx, "table was changed from outside", "table", t.FullName(), "migrated", last[0].Time)
+	if outcome == outcomeApplied && hash == t.Hash() {
+		m.log.WarnContext(ctx, "table was changed from outside", "table", t.FullName(), "migrated", at)
 	}
 }
 
@@ -244,15 +239,12 @@ func (m *Migrator) run(ctx context.Context, t *Table, plan *Plan) error {
 		m.log.InfoContext(ctx, "migrating", "table", t.FullName(), "changes", step.Changes)
 		start := time.Now()
 		err := m.execute(ctx, step.Statement)
-		record := Migration{
-			Database: t.Database, Table: t.Name, Hash: t.Hash(), Statement: step.Statement,
-			Duration: time.Since(start), Outcome: outcomeApplied,
-		}
+		record := migration{hash: t.Hash(), statement: step.Statement, duration: time.Since(start), outcome: outcomeApplied}
 		if err != nil {
-			record.Outcome, record.Message = outcomeFailed, err.Error()
+			record.outcome, record.message = outcomeFailed, err.Error()
 		}
 		// Without its row in the history a migration is still a migration.
-		if writeErr := m.history.writeMigration(ctx, record); writeErr != nil {
+		if writeErr := m.history.writeMigration(ctx, t, record); writeErr != nil {
 			m.log.WarnContext(ctx, "schema history not written", "table", t.FullName(), "error", writeErr)
 		}
 		if err != nil {

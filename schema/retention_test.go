@@ -200,7 +200,7 @@ func TestRetentionTrustsNoClock(t *testing.T) {
 		"a month ahead": {31 * 24 * time.Hour, "961"}, "a month behind": {-31 * 24 * time.Hour, "961"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newRetentionSuite(t, nil)
+			s := newRetentionSuite(t, func(r *schema.Route) { r.Table.PartitionBy = "toYYYYMM(time)" })
 			s.conn.exec(t, fmt.Sprintf("INSERT INTO %s (time) VALUES (%d)", s.name, retentionNow.AddDate(0, 0, -10).Add(-3*time.Minute).Unix()))
 			registry := prometheus.NewRegistry()
 			r := s.retainer(func(c *schema.RetainerConfig) { c.Registerer = registry })

@@ -38,7 +38,7 @@ type RouteState struct {
 	Name, Table string
 	// Filter is the filter as text. Empty: every entry matches.
 	Filter string
-	// SchemaHash is the hash of its columns.
+	// SchemaHash is the hash of its table's schema (Table.Hash).
 	SchemaHash string
 	// HeldReason says why its batches are held. Empty: they are not.
 	HeldReason string

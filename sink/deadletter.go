@@ -26,7 +26,7 @@ type DeadLetter struct {
 	First, Last time.Time
 	// Origins say which requests the rows came from, in the order of the rows.
 	Origins []Origin
-	// SchemaHash is the hash of the columns that the rows were made for.
+	// SchemaHash is the hash of the schema that the rows were made for (schema.Table.Hash).
 	SchemaHash string
 	// Rows is how many rows Payload has.
 	Rows int

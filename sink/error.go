@@ -54,3 +54,6 @@ func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Table, 
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// ServerCode returns ClickHouse's error code, for packages that know only this method.
+func (e *Error) ServerCode() int { return e.Code }

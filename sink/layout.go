@@ -1,11 +1,8 @@
 package sink
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,7 +78,7 @@ func NewLayout(table *schema.Table, route string, server *time.Location) (*Layou
 		report(err)
 	}
 	l.partition = by
-	l.hash = hashOf(l.projections)
+	l.hash = table.Hash()
 	return l, errors.Join(problems...)
 }
 
@@ -120,21 +117,11 @@ func (l *Layout) checkPartition(by schema.PartitionBy) error {
 	return nil
 }
 
-func hashOf(projections []projection) string {
-	hash := sha256.New()
-	for i := range projections {
-		p := &projections[i]
-		// The lengths keep two lists of columns apart that are the same when joined.
-		_, _ = io.WriteString(hash, fmt.Sprintf("%d:%s %d:%s\n", len(p.name), p.name, len(p.typeText), p.typeText))
-	}
-	return hex.EncodeToString(hash.Sum(nil)[:8])
-}
-
 // Table returns the table.
 func (l *Layout) Table() *schema.Table { return l.table }
 
 // Route returns the name of the route.
 func (l *Layout) Route() string { return l.route }
 
-// SchemaHash returns a hash over the names and types of the columns, in their order.
+// SchemaHash returns the table's hash, as the history of migrations has it.
 func (l *Layout) SchemaHash() string { return l.hash }

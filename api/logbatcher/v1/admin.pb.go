@@ -387,7 +387,7 @@ type RouteState struct {
 	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
 	// Its filter, as text. Empty: every entry matches.
 	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Hash of its columns.
+	// Hash of its table, as the table _logbatcher_schema and dead letters have it.
 	SchemaHash string `protobuf:"bytes,4,opt,name=schema_hash,json=schemaHash,proto3" json:"schema_hash,omitempty"`
 	// Whether its batches are held, for the reason in held_reason.
 	Held bool `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`
