@@ -51,6 +51,10 @@ func newSendCommand() *cobra.Command {
 		Long: `Send streams log files (plain lines or JSON lines, also compressed with gzip or zstd; "-" is standard input) and
 ends when everything is committed. It opens a new stream when the connection is lost and goes on where it was.
 
+Lines of Docker's json-file logs, of Kubernetes (CRI) and of journalctl -o json are unwrapped. A line with a time stamp or a
+level begins an entry, and lines of a stack trace continue it. A time stamp whose zone is not understood is not used; an
+abbreviation such as CET needs a --time-zone that has it. The summary counts what was cut, or kept as plain text.
+
 An input that can't be read, or only in part, does not keep the others from being sent. The first SIGINT or SIGTERM ends
 reading; what was read is sent and has --stop-timeout to be committed. A second one ends send at once.
 
@@ -71,7 +75,7 @@ what, and account for every entry that was read.`,
 	flags.StringVar(&o.service, "service", "", "service of entries that name none (default: the file's name without its ending)")
 	flags.StringVar(&o.colo, "colo", "", "where the entries come from (default: the server's)")
 	flags.StringArrayVar(&o.attributes, "attribute", nil, "resource attribute KEY=VALUE, any number of times")
-	flags.StringVar(&o.zone, "time-zone", "Local", "zone of time stamps that name none")
+	flags.StringVar(&o.zone, "time-zone", "Local", "zone of time stamps that name none, as Europe/Berlin")
 	flags.BoolVar(&o.restamp, "restamp", false, "give entries the time of sending and keep their own as the attribute log.time (for files older than the routes accept)")
 	flags.IntVar(&o.entries, "entries", 1000, "most entries in a request; fewer where the server takes fewer")
 	flags.DurationVar(&o.stopTimeout, "stop-timeout", sendStopTimeout, "how long a signal leaves for what was read to be committed")
