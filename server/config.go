@@ -32,6 +32,12 @@ type Config struct {
 	// MaxOpenBytes is the largest opening of a stream.
 	MaxOpenBytes int
 
+	// MaxConnections is the most connections at a time. It must leave file descriptors for everything else.
+	MaxConnections int
+	// HandshakeTimeout is how long a new connection may take until it speaks HTTP/2, TLS included.
+	HandshakeTimeout time.Duration
+	// ConnectionIdle is how long a connection without a stream or call is kept. 0: for as long as it lasts.
+	ConnectionIdle time.Duration
 	// MaxStreams is the most streams and unary calls of IngestService at a time, over all connections.
 	MaxStreams int
 	// MaxConnectionStreams is the most calls of one connection at a time.
@@ -87,6 +93,9 @@ func DefaultConfig() Config {
 		MaxEntryBytes:         256 << 10,
 		MaxEntryAttributes:    1024,
 		MaxOpenBytes:          64 << 10,
+		MaxConnections:        1000,
+		HandshakeTimeout:      10 * time.Second,
+		ConnectionIdle:        5 * time.Minute,
 		MaxStreams:            1000,
 		MaxConnectionStreams:  256,
 		StreamWindowBytes:     256 << 10,
@@ -124,6 +133,7 @@ func (c *Config) Validate() error {
 	for _, v := range []namedValue{
 		{"StreamAge", int64(c.StreamAge)}, {"ThrottleAfter", int64(c.ThrottleAfter)},
 		{"ResponseInterval", int64(c.ResponseInterval)}, {"MaxConnectionAge", int64(c.MaxConnectionAge)},
+		{"ConnectionIdle", int64(c.ConnectionIdle)},
 	} {
 		if v.value < 0 {
 			report("%s is %d, it must not be below 0", v.name, v.value)
@@ -166,6 +176,8 @@ func (c *Config) positives() []namedValue {
 		{"MaxEntryBytes", int64(c.MaxEntryBytes)},
 		{"MaxEntryAttributes", int64(c.MaxEntryAttributes)},
 		{"MaxOpenBytes", int64(c.MaxOpenBytes)},
+		{"MaxConnections", int64(c.MaxConnections)},
+		{"HandshakeTimeout", int64(c.HandshakeTimeout)},
 		{"MaxStreams", int64(c.MaxStreams)},
 		{"MaxConnectionStreams", int64(c.MaxConnectionStreams)},
 		{"OpenTimeout", int64(c.OpenTimeout)},

@@ -63,16 +63,22 @@ func (h *healthService) update() {
 // stop says NOT_SERVING for good.
 func (h *healthService) stop() { h.server.Shutdown() }
 
-// readinessUntil is a Readiness that is over when end ends.
-type readinessUntil struct {
+// serverReadiness is a Readiness that is over when end ends, and knows about connections.
+type serverReadiness struct {
 	Readiness
-	end context.Context
+	end         context.Context
+	connections *connections
 }
 
 // Ready returns whether the instance can accept, and if not, why.
-func (r *readinessUntil) Ready() (bool, []string) {
+func (r *serverReadiness) Ready() (bool, []string) {
 	if r.end.Err() != nil {
 		return false, []string{"shutting down"}
 	}
 	return r.Readiness.Ready()
+}
+
+// Degraded returns what does not work although the instance can accept.
+func (r *serverReadiness) Degraded() []string {
+	return append(r.connections.degraded(), r.Readiness.Degraded()...)
 }

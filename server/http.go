@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -19,15 +20,19 @@ const (
 	httpWriteTimeout = 30 * time.Second
 	httpIdleTimeout  = time.Minute
 	httpHeaderBytes  = 16 << 10
+	// maxHTTPConnections is far more than scrapers and probes need.
+	maxHTTPConnections = 64
 )
 
 // HTTP is the face of an instance towards monitoring: /metrics, /readyz and /livez.
 type HTTP struct {
-	server *http.Server
+	server      *http.Server
+	connections *connections
 }
 
 // NewHTTP returns the HTTP face. It starts nothing. For the readiness, take that of the Server.
 func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness) *HTTP {
+	bounded := &connections{limit: maxHTTPConnections, bound: "the most connections of the HTTP port", log: slog.Default(), metrics: newConnectionMetrics()}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
@@ -36,14 +41,15 @@ func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness) *HTTP {
 			answer(w, http.StatusServiceUnavailable, "not ready", reasons...)
 			return
 		}
-		if degraded := readiness.Degraded(); len(degraded) > 0 {
+		if degraded := append(bounded.degraded(), readiness.Degraded()...); len(degraded) > 0 {
 			answer(w, http.StatusOK, "ready, degraded", degraded...)
 			return
 		}
 		answer(w, http.StatusOK, "ready")
 	})
-	return &HTTP{server: &http.Server{
-		Handler: mux, ReadHeaderTimeout: httpReadTimeout, ReadTimeout: httpReadTimeout, WriteTimeout: httpWriteTimeout,
+	return &HTTP{connections: bounded, server: &http.Server{
+		// What a client does wrong is no line in the log; what the listener meets, connections reports.
+		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug), Handler: mux, ReadHeaderTimeout: httpReadTimeout, ReadTimeout: httpReadTimeout, WriteTimeout: httpWriteTimeout,
 		IdleTimeout: httpIdleTimeout, MaxHeaderBytes: httpHeaderBytes,
 	}}
 }
@@ -60,7 +66,8 @@ func answer(w http.ResponseWriter, code int, line string, reasons ...string) {
 
 // Serve takes connections from the listener until Shutdown; then it returns nil.
 func (h *HTTP) Serve(listener net.Listener) error {
-	if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	h.connections.Listener = listener
+	if err := h.server.Serve(h.connections); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP: %w", err)
 	}
 	return nil

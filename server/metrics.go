@@ -7,6 +7,7 @@ type metrics struct {
 	entries, requests, bytes prometheus.Counter
 	refused                  *prometheus.CounterVec
 	repeats                  prometheus.Counter
+	connections              *connectionMetrics
 	streams                  prometheus.Gauge
 	producers                prometheus.Gauge
 	lag                      prometheus.Gauge
@@ -37,12 +38,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		bytes:    counter("logbatcher_request_bytes_total", "Bytes of those requests after decompression."),
 		refused: counterBy("reason", "logbatcher_entries_refused_total",
 			"Entries that the server refused before they reached a route, by reason."),
-		repeats:   counter("logbatcher_requests_repeated_total", "Requests that were acknowledged and not stored, because their sequence had been accepted before."),
-		streams:   gauge("logbatcher_open_streams", "Ingest streams and unary calls that are open."),
-		producers: gauge("logbatcher_known_producers", "Producers whose watermark is kept, anonymous ones excluded."),
-		lag:       gauge("logbatcher_watermark_lag_requests", "Requests that are accepted and not below their producer's committed watermark."),
-		throttled: newWaited(),
-		drains:    counterBy("reason", "logbatcher_drains_total", "Streams that were told to drain, by reason."),
+		repeats:     counter("logbatcher_requests_repeated_total", "Requests that were acknowledged and not stored, because their sequence had been accepted before."),
+		connections: newConnectionMetrics(),
+		streams:     gauge("logbatcher_open_streams", "Ingest streams and unary calls that are open."),
+		producers:   gauge("logbatcher_known_producers", "Producers whose watermark is kept, anonymous ones excluded."),
+		lag:         gauge("logbatcher_watermark_lag_requests", "Requests that are accepted and not below their producer's committed watermark."),
+		throttled:   newWaited(),
+		drains:      counterBy("reason", "logbatcher_drains_total", "Streams that were told to drain, by reason."),
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "logbatcher_commit_seconds", Help: "Seconds from the receipt of a request until all of it was committed, dead-lettered or refused.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 12),
@@ -52,6 +54,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		panics:             counter("logbatcher_panics_total", "Panics that ended a call."),
 	}
 	for _, c := range []prometheus.Collector{
+		m.connections.open, m.connections.refused, m.connections.acceptErrors,
 		m.entries, m.requests, m.bytes, m.refused, m.repeats, m.streams, m.producers, m.lag, m.throttled,
 		m.drains, m.commitSeconds, m.forgottenProducers, m.forgottenOutcomes, m.panics,
 	} {

@@ -32,6 +32,8 @@ type Server struct {
 	ingest *ingest
 	health *healthService
 	life   *lifecycle
+	// connections has its listener once Serve is called.
+	connections *connections
 
 	stopOnce sync.Once
 	stopped  chan struct{} // closed when Shutdown has done all
@@ -55,7 +57,8 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 		config: &s.config, router: router, registry: newRegistry(&s.config, m),
 		intake: newIntake(&s.config, budget, m), metrics: m, life: s.life,
 	}
-	s.health = newHealthService(s.draining(readiness))
+	s.connections = &connections{limit: config.MaxConnections, bound: "max_connections", log: config.Log, metrics: m.connections}
+	s.health = newHealthService(&serverReadiness{Readiness: readiness, end: s.life.draining, connections: s.connections})
 	calls, err := newInterceptors(&s.config, s.ingest.recovered)
 	if err != nil {
 		return nil, fmt.Errorf("server metrics: %w", err)
@@ -71,12 +74,13 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 
 func (s *Server) options() []grpc.ServerOption {
 	c := &s.config
-	keep := keepalive.ServerParameters{Time: c.KeepaliveTime, Timeout: c.KeepaliveTimeout}
+	keep := keepalive.ServerParameters{Time: c.KeepaliveTime, Timeout: c.KeepaliveTimeout, MaxConnectionIdle: c.ConnectionIdle}
 	if c.MaxConnectionAge > 0 {
 		keep.MaxConnectionAge, keep.MaxConnectionAgeGrace = c.MaxConnectionAge, c.connectionGrace()
 	}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{}),
+		grpc.ConnectionTimeout(c.HandshakeTimeout),
 		grpc.MaxRecvMsgSize(c.receiveBytes()),
 		grpc.MaxConcurrentStreams(uint32(c.MaxConnectionStreams)),
 		grpc.StaticStreamWindowSize(int32(c.StreamWindowBytes)),
@@ -99,7 +103,8 @@ func (s *Server) Serve(listener net.Listener) error {
 	defer cancel()
 	var watching sync.WaitGroup
 	watching.Go(func() { s.health.watch(ctx) })
-	err := s.grpc.Serve(listener)
+	s.connections.Listener = listener
+	err := s.grpc.Serve(s.connections)
 	cancel()
 	watching.Wait()
 	if s.life.draining.Err() != nil {
@@ -169,9 +174,9 @@ func (s *Server) awaitCalls(ctx context.Context, deadline time.Time) error {
 	return nil
 }
 
-// Readiness returns what the server itself goes by: not ready from the moment when it shuts down, else what New was given says.
+// Readiness returns what the server itself goes by: what New was given says, but not ready from the moment when it shuts down, and
+// degraded while connections are refused.
 func (s *Server) Readiness() Readiness { return s.health.readiness }
 
-func (s *Server) draining(r Readiness) Readiness {
-	return &readinessUntil{Readiness: r, end: s.life.draining}
-}
+// Degraded returns what does not work in the server itself. Empty: all works.
+func (s *Server) Degraded() []string { return s.connections.degraded() }

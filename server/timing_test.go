@@ -226,7 +226,7 @@ func TestHurryingEndsADrainedStream(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		b.ingest.life.hurry()
 		wantStatus(t, <-p.ended, codes.Unavailable, "NOT_FINISHED")
-		if _, err := b.ingest.unary(context.Background(), &frame{}); err != nil {
+		if _, err := b.call(context.Background(), &pb.IngestRequest{}); err != nil {
 			// hurrying ends unary calls too, but one that has nothing to wait for is done before
 			wantStatus(t, b.ingest.statusOf(err), codes.Unavailable, "SHUTTING_DOWN")
 		}

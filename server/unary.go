@@ -24,11 +24,13 @@ func (in *ingest) unaryHandler(srv any, ctx context.Context, decode func(any) er
 			return nil, err
 		}
 		defer in.exit()
-		var f frame
-		if err := decode(&f); err != nil {
-			return nil, err // gRPC's own; it has read the request before it called the handler
+		ctx, cancel := in.unaryContext(ctx)
+		defer cancel()
+		f, err := in.unaryReceive(ctx, decode)
+		if err != nil {
+			return nil, in.statusOf(err)
 		}
-		response, err := in.unary(ctx, &f)
+		response, err := in.unary(ctx, f)
 		if err != nil {
 			return nil, in.statusOf(err)
 		}
@@ -40,10 +42,20 @@ func (in *ingest) unaryHandler(srv any, ctx context.Context, decode func(any) er
 	return interceptor(ctx, nil, &grpc.UnaryServerInfo{Server: srv, FullMethod: pb.IngestService_Ingest_FullMethodName}, handler)
 }
 
-// unary takes one request outside of a stream.
+// unaryReceive receives the request. A client that sends none must not keep the place of a call for ever.
+func (in *ingest) unaryReceive(ctx context.Context, decode func(any) error) (*frame, error) {
+	f, received := &frame{}, make(chan error, 1)
+	in.children.Go(func() { received <- decode(f) }) // it ends when the handler has returned, as those of streams do
+	select {
+	case err := <-received:
+		return f, err
+	case <-ctx.Done():
+		return nil, in.unaryLate(context.Cause(ctx), metadata{"state": "not accepted"})
+	}
+}
+
+// unary takes one request outside of a stream, in the context of unaryContext.
 func (in *ingest) unary(ctx context.Context, f *frame) (*pb.IngestResponse, error) {
-	ctx, cancel := in.unaryContext(ctx)
-	defer cancel()
 	r, err := in.intake.admit(ctx, f, time.Now(), noWaits{})
 	if err != nil {
 		return nil, in.unaryLate(err, metadata{"state": "not accepted"})

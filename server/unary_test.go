@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
@@ -203,6 +204,8 @@ func (b *bubble) call(ctx context.Context, m *pb.IngestRequest) (*pb.IngestRespo
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	ctx, cancel := b.ingest.unaryContext(ctx)
+	defer cancel()
 	return b.ingest.unary(ctx, &frame{data: mem.BufferSlice{mem.SliceBuffer(data)}})
 }
 
@@ -376,4 +379,20 @@ func TestUnaryAnswersWithinOneEpoch(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A call that sends no request gives its place back when its time is over.
+func TestUnaryWithoutARequest(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.UnaryTimeout, c.MaxStreams = time.Millisecond, 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	stream, err := f.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, pb.IngestService_Ingest_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := wantStatus(t, stream.RecvMsg(&pb.IngestResponse{}), codes.DeadlineExceeded, "NOT_COMMITTED_YET")
+	if m["state"] != "not accepted" {
+		t.Errorf("known: %v", m)
+	}
+	eventually(t, "the call's place", func() bool { return f.metric("open_streams") == 0 })
 }

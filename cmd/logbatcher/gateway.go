@@ -90,7 +90,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 		return nil, err
 	}
 	g.budget = shard.NewBudget(cfg.Budget())
-	g.status.degradations = append(g.status.degradations, g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded)
+	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded)
 	return g, nil
 }
 
@@ -182,8 +182,11 @@ func (g *gateway) prepare(ctx context.Context) ([]*schema.Route, error) {
 	if g.router, err = shard.NewRouter(g.routerConfig(), g.budget, g.delivery, routes, g.zone); err != nil {
 		return nil, err
 	}
-	g.server, err = server.New(g.serverConfig(), g.router, g.budget, &admin{g}, g.status)
-	return routes, err
+	if g.server, err = server.New(g.serverConfig(), g.router, g.budget, &admin{g}, g.status); err != nil {
+		return nil, err
+	}
+	g.status.watch(g.server.Degraded)
+	return routes, nil
 }
 
 // firstContact waits for a ClickHouse that answers. One that is refused for what it is ends the start.
@@ -239,6 +242,7 @@ func (g *gateway) serverConfig() server.Config {
 	s.MaxRequestBytes, s.MaxRequestEntries, s.MaxEntryBytes = int(c.Limits.MaxRequestBytes), c.Limits.MaxRequestEntries, int(c.Limits.MaxEntryBytes)
 	s.MaxEntryAttributes, s.MaxProducers = c.Limits.MaxEntryAttributes, c.Limits.MaxProducers
 	s.FinishTimeout, s.UnaryTimeout, s.ProducerIdle = c.FinishTimeout, c.UnaryTimeout, c.ProducerIdle
+	s.MaxConnections, s.ConnectionIdle, s.HandshakeTimeout = g.config.Capacity().MaxConnections, c.ConnectionIdle, c.HandshakeTimeout
 	s.MaxStreams, s.MaxConnectionStreams = g.config.Capacity().MaxStreams, c.Limits.MaxStreamsPerConnection
 	s.StreamWindowBytes, s.ConnectionWindowBytes = int(c.Windows.Stream), int(c.Windows.Connection)
 	s.StreamAge, s.StreamDrain, s.MaxConnectionAge = c.StreamAge, c.DrainTimeout, c.ConnectionAge

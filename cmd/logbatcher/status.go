@@ -5,13 +5,19 @@ import "sync"
 // status is what the service says of itself at /readyz and through the health service: ready once it can
 // accept, degraded while something behind it is away.
 type status struct {
+	mu           sync.Mutex
+	reason       string // why it is not ready; empty: it is
 	degradations []func() []string
-
-	mu     sync.Mutex
-	reason string // why it is not ready; empty: it is
 }
 
 func newStatus() *status { return &status{reason: "starting"} }
+
+// watch adds parts that know what doesn't work in them.
+func (s *status) watch(degradations ...func() []string) {
+	s.mu.Lock()
+	s.degradations = append(s.degradations, degradations...)
+	s.mu.Unlock()
+}
 
 // starting says what the start waits for, or that the end has begun.
 func (s *status) starting(reason string) {
@@ -36,7 +42,10 @@ func (s *status) Ready() (ok bool, reasons []string) {
 // Degraded implements server.Readiness.
 func (s *status) Degraded() []string {
 	var reasons []string
-	for _, degraded := range s.degradations {
+	s.mu.Lock()
+	degradations := s.degradations
+	s.mu.Unlock()
+	for _, degraded := range degradations {
 		reasons = append(reasons, degraded()...)
 	}
 	return reasons

@@ -51,16 +51,18 @@ type Listen struct {
 
 // Server is how producers are served.
 type Server struct {
-	Limits        Limits        `yaml:"limits"`
-	StreamAge     time.Duration `yaml:"stream_age" min:"0" doc:"age, give or take a fifth, at which a stream is asked to move, so that load spreads over instances; 0: never"`
-	ConnectionAge time.Duration `yaml:"connection_age" min:"0" doc:"age at which a connection is closed, after its streams have moved; 0: never"`
-	DrainTimeout  time.Duration `yaml:"drain_timeout" min:"1s" doc:"time between asking a stream to move and reading no further from it"`
-	FinishTimeout time.Duration `yaml:"finish_timeout" min:"1s" doc:"how long a stream from which nothing more is read waits for what it sent to be committed"`
-	UnaryTimeout  time.Duration `yaml:"unary_timeout" min:"1s" doc:"how long a unary call waits at most"`
-	ProducerIdle  time.Duration `yaml:"producer_idle" min:"1m" doc:"how long the state of a producer without a stream is kept"`
-	Keepalive     Keepalive     `yaml:"keepalive"`
-	Windows       Windows       `yaml:"windows"`
-	TLS           ServerTLS     `yaml:"tls"`
+	Limits           Limits        `yaml:"limits"`
+	StreamAge        time.Duration `yaml:"stream_age" min:"0" doc:"age, give or take a fifth, at which a stream is asked to move, so that load spreads over instances; 0: never"`
+	ConnectionAge    time.Duration `yaml:"connection_age" min:"0" doc:"age at which a connection is closed, after its streams have moved; 0: never"`
+	ConnectionIdle   time.Duration `yaml:"connection_idle" min:"0" doc:"how long a connection without a stream or call is kept; 0: for as long as it lasts"`
+	HandshakeTimeout time.Duration `yaml:"handshake_timeout" min:"1s" max:"2m" doc:"how long a new connection may take until it speaks HTTP/2, TLS included"`
+	DrainTimeout     time.Duration `yaml:"drain_timeout" min:"1s" doc:"time between asking a stream to move and reading no further from it"`
+	FinishTimeout    time.Duration `yaml:"finish_timeout" min:"1s" doc:"how long a stream from which nothing more is read waits for what it sent to be committed"`
+	UnaryTimeout     time.Duration `yaml:"unary_timeout" min:"1s" doc:"how long a unary call waits at most"`
+	ProducerIdle     time.Duration `yaml:"producer_idle" min:"1m" doc:"how long the state of a producer without a stream is kept"`
+	Keepalive        Keepalive     `yaml:"keepalive"`
+	Windows          Windows       `yaml:"windows"`
+	TLS              ServerTLS     `yaml:"tls"`
 }
 
 // Limits are the bounds on what a producer may send.
@@ -70,6 +72,7 @@ type Limits struct {
 	MaxEntryBytes           Size `yaml:"max_entry_bytes" min:"1KiB" max:"768KiB" doc:"largest entry, in protobuf encoding; a dead letter must hold one"`
 	MaxEntryAttributes      int  `yaml:"max_entry_attributes" min:"1" max:"100000" doc:"most attributes of an entry"`
 	MaxStreams              int  `yaml:"max_streams" min:"0" max:"1000000" doc:"most streams at a time; 0: as many as the memory limit allows, at most 10000"`
+	MaxConnections          int  `yaml:"max_connections" min:"0" max:"1000000" doc:"most connections at a time; 0: as many as file descriptors and max_streams allow"`
 	MaxStreamsPerConnection int  `yaml:"max_streams_per_connection" min:"1" max:"100000" doc:"most streams of one connection"`
 	MaxProducers            int  `yaml:"max_producers" min:"1" max:"10000000" doc:"most producers whose state is kept; the longest idle are forgotten first"`
 }

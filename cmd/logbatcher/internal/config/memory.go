@@ -24,6 +24,8 @@ type Capacity struct {
 	Shards int
 	// MaxStreams is the most streams at a time.
 	MaxStreams int
+	// MaxConnections is the most connections to the gRPC port at a time.
+	MaxConnections int
 	// MaxOpenBatches is the most batches that one shard has open.
 	MaxOpenBatches int
 	// Need is the most that streams, budget and open batches can occupy together.
@@ -44,7 +46,11 @@ func (c *Config) Capacity() Capacity {
 	if limit == 0 {
 		limit, from = systemLimit("/")
 	}
-	return c.capacity(limit, from, runtime.GOMAXPROCS(0))
+	p := c.capacity(limit, from, runtime.GOMAXPROCS(0))
+	if p.MaxConnections = c.Server.Limits.MaxConnections; p.MaxConnections == 0 {
+		p.MaxConnections = connectionsFor(p.MaxStreams, descriptors())
+	}
+	return p
 }
 
 // capacity is Capacity with what it reads from the system.

@@ -1,0 +1,179 @@
+package server
+
+import (
+	"container/list"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// firstFlight is what any client sends at once: the preface of HTTP/2, or more with TLS. Until then a connection is silent.
+	firstFlight = 24
+	// troublePause is the time between two log lines about connections, and how long trouble with them is reported as degraded.
+	troublePause = time.Minute
+)
+
+// connections is a listener that bounds the connections that are open at a time. Beyond the bound a new one takes the place of the one
+// that has been silent for longest, and where none is silent it is closed at once: it must not wait unseen in the kernel's queue.
+type connections struct {
+	net.Listener
+	limit   int
+	bound   string // the setting that is the limit
+	log     *slog.Logger
+	metrics *connectionMetrics
+
+	mu     sync.Mutex
+	open   int
+	silent list.List // of *connection, the longest silent first
+	closed trouble
+	failed trouble
+}
+
+// connectionMetrics are a listener's.
+type connectionMetrics struct {
+	open         prometheus.Gauge
+	refused      *prometheus.CounterVec
+	acceptErrors prometheus.Counter
+}
+
+func newConnectionMetrics() *connectionMetrics {
+	return &connectionMetrics{
+		open: gauge("logbatcher_open_connections", "Connections to the gRPC port that are open."),
+		refused: counterBy("reason", "logbatcher_connections_refused_total",
+			"Connections that were closed because as many were open as are allowed: the new one (limit), or one that had sent nothing yet (silent)."),
+		acceptErrors: counter("logbatcher_accept_errors_total", "Connections that could not be accepted, for instance for lack of file descriptors."),
+	}
+}
+
+// trouble is what goes wrong with connections, told once and then once a minute.
+type trouble struct {
+	last, told time.Time
+	untold     int
+	text       string
+}
+
+// connection is one of connections.
+type connection struct {
+	net.Conn
+	owner *connections
+	heard int // bytes received, up to firstFlight; only the reader looks at it
+
+	// The rest is guarded by the owner's lock.
+	silent *list.Element // nil once it has been heard, or is gone
+	gone   bool
+}
+
+// Accept implements net.Listener.
+func (l *connections) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			if temporary, ok := err.(interface{ Temporary() bool }); ok && temporary.Temporary() { // not the end of the listener
+				l.metrics.acceptErrors.Inc()
+				l.report(&l.failed, "connections can't be accepted", err.Error())
+			}
+			return nil, err
+		}
+		admitted, refused, reason := l.admit(c)
+		if refused != nil {
+			_ = refused.Close()
+			l.metrics.refused.WithLabelValues(reason).Inc()
+			l.report(&l.closed, "connections are refused", fmt.Sprintf("%s is %d, and as many are open", l.bound, l.limit))
+		}
+		if admitted != nil {
+			return admitted, nil
+		}
+	}
+}
+
+// admit makes c one of the connections, and returns which connection has no place any more, if there is one, and why.
+func (l *connections) admit(c net.Conn) (admitted, refused net.Conn, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open >= l.limit {
+		oldest := l.silent.Front()
+		if oldest == nil {
+			return nil, c, "limit"
+		}
+		evicted := oldest.Value.(*connection)
+		l.leaveLocked(evicted)
+		refused, reason = evicted.Conn, "silent"
+	}
+	own := &connection{Conn: c, owner: l}
+	own.silent = l.silent.PushBack(own)
+	l.open++
+	l.metrics.open.Set(float64(l.open))
+	return own, refused, reason
+}
+
+func (l *connections) leaveLocked(c *connection) {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	l.heardLocked(c)
+	l.open--
+	l.metrics.open.Set(float64(l.open))
+}
+
+func (l *connections) heardLocked(c *connection) {
+	if c.silent != nil {
+		l.silent.Remove(c.silent)
+		c.silent = nil
+	}
+}
+
+// Read implements net.Conn.
+func (c *connection) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.heard < firstFlight {
+		if c.heard += n; c.heard >= firstFlight {
+			c.owner.mu.Lock()
+			c.owner.heardLocked(c)
+			c.owner.mu.Unlock()
+		}
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *connection) Close() error {
+	c.owner.mu.Lock()
+	c.owner.leaveLocked(c)
+	c.owner.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// report logs trouble, unless it has done so a moment ago.
+func (l *connections) report(t *trouble, what, why string) {
+	l.mu.Lock()
+	now := time.Now()
+	t.last, t.text = now, what+": "+why
+	t.untold++
+	if now.Sub(t.told) < troublePause {
+		l.mu.Unlock()
+		return
+	}
+	count, open := t.untold, l.open
+	t.told, t.untold = now, 0
+	l.mu.Unlock()
+	l.log.Warn(what, "reason", why, "count", count, "open", open)
+}
+
+// degraded returns the trouble of the last minute.
+func (l *connections) degraded() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var reasons []string
+	for _, t := range []*trouble{&l.closed, &l.failed} {
+		if !t.last.IsZero() && time.Since(t.last) < troublePause {
+			reasons = append(reasons, t.text)
+		}
+	}
+	return reasons
+}
