@@ -75,14 +75,14 @@ func (r *Router) leave(f *flight, cause error) {
 	r.config.Log.Error("batch left", "batch", f.ID(), "table", f.route.Table.FullName(), "rows", rows, "error", cause)
 }
 
-func (r *Router) leaveLetter(letter *sink.DeadLetter, cause error) {
+// leaveLetter notes rows of a dead letter that were given up.
+func (r *Router) leaveLetter(table string, rows int, cause error) {
 	l := &r.leftover
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.error.Letters++
-	l.error.LetterRows += letter.Rows
-	l.error.add(letter.Table, letter.Rows, cause)
-	l.mu.Unlock()
-	r.config.Log.Error("dead letter left", "dead_letter", letter.ID, "table", letter.Table, "rows", letter.Rows, "error", cause)
+	l.error.LetterRows += rows
+	l.error.add(table, rows, cause)
 }
 
 // add counts rows of a table and keeps the first cause.

@@ -61,14 +61,16 @@ func (w *worker) writeLetters(ctx context.Context, p *pending) {
 		w.deliveries.Go(func() {
 			defer account.release(bytes)
 			written, err := w.router.delivery.DeadLetter(ctx, letter)
+			left := letter.Rows
 			for _, d := range written {
+				left -= d.Rows
 				if l.route != nil {
 					l.route.counts.deadLettered.Add(uint64(d.Rows))
 				}
 				p.deadLettered(schema.DeadLettered{Rows: d.Rows, Route: d.Route, Table: d.Table, ID: d.ID, Message: d.Message})
 			}
 			if err != nil {
-				w.router.leaveLetter(letter, err)
+				w.router.leaveLetter(letter.Table, left, err)
 				return
 			}
 			p.settle()

@@ -204,3 +204,19 @@ func TestLargeLettersAreDivided(t *testing.T) {
 		}
 	})
 }
+
+// ClickHouse quotes the values of a row in its error, as large as they are.
+func TestLongMessagesAreCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.memory.Reject = func(sinktest.Row) *sink.Error {
+			return &sink.Error{Class: sink.Row, Code: 469, Err: errors.New("violated. Column values: " + strings.Repeat("é", 1<<20))}
+		}
+		b.memory.Script(sinktest.Step{Err: &sink.Error{Class: sink.Row, Code: 6, Err: errors.New("column " + strings.Repeat("A", 1<<20))}})
+		outcome := b.deliver(t, 1)
+		letter := b.letters.All()[0]
+		if len(letter.Message) > 9<<10 || len(letter.Column) > 256 || len(outcome.DeadLettered[0].Message) > 9<<10 {
+			t.Errorf("message of %d bytes, column of %d, want them cut", len(letter.Message), len(letter.Column))
+		}
+	})
+}

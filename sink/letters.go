@@ -25,6 +25,9 @@ type refusal struct {
 	first, last time.Time
 }
 
+// maxMessageBytes bounds what is kept of an error's text: ClickHouse quotes rows in it.
+const maxMessageBytes = 8 << 10
+
 // refuse notes that rows of the piece go to the dead-letter queue.
 func (v *delivery) refuse(p *piece, rows rowSet, err *Error, reason string) {
 	s := &p.settling
@@ -33,8 +36,10 @@ func (v *delivery) refuse(p *piece, rows rowSet, err *Error, reason string) {
 	if errors.As(err, &violation) {
 		column = violation.Column
 	}
+	bounded := *err
+	bounded.Err = errors.New(cut(err.Err.Error(), maxMessageBytes))
 	v.refused = append(v.refused, refusal{
-		rows: rows, err: err, reason: reason, column: column, attempts: s.attempts, first: s.first, last: s.last,
+		rows: rows, err: &bounded, reason: reason, column: column, attempts: s.attempts, first: s.first, last: s.last,
 	})
 	if err.Class == Row || err.Class == Unclassified {
 		v.table.suspect(time.Now(), v.root.originsOf(rows))

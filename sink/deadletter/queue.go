@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,7 @@ type Queue struct {
 	log     *slog.Logger
 	metrics *metrics
 	filling atomic.Bool
+	trimmed trimmed
 	seen    atomic.Pointer[usage] // the last count; nil: none yet
 }
 
@@ -156,9 +158,28 @@ func (q *Queue) tryWrite(ctx context.Context, letter *sink.DeadLetter, fields []
 	if letters > 0 {
 		q.metrics.trimmed.Add(float64(letters))
 		q.metrics.trimmedRows.Add(float64(rows))
-		q.log.Warn("dead letters: oldest taken out to make room", "letters", letters, "rows", rows, "stream", q.cfg.Stream)
+		q.sayTrimmed(letters, rows)
 	}
 	return false, nil
+}
+
+// trimmed is what was taken out of the queue since the log last said so.
+type trimmed struct {
+	mu            sync.Mutex
+	said          time.Time
+	letters, rows int64
+}
+
+// sayTrimmed logs what was taken out to make room: at once, and then once a minute while it goes on.
+func (q *Queue) sayTrimmed(letters, rows int64) {
+	t := &q.trimmed
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.letters, t.rows = t.letters+letters, t.rows+rows
+	if now := time.Now(); t.said.IsZero() || now.Sub(t.said) >= time.Minute {
+		q.log.Warn("dead letters: oldest taken out to make room", "letters", t.letters, "rows", t.rows, "stream", q.cfg.Stream)
+		t.said, t.letters, t.rows = now, 0, 0
+	}
 }
 
 // waitForRoom returns once there is room for an entry of that size, which another writer may then take.
