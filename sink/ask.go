@@ -2,45 +2,63 @@ package sink
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
-// ask finds out whether the piece is in its table. It asks again while an attempt may still be running, while
-// the sink can't answer, and while only some of the rows are there. The error is the context's.
+// questionsBeforeGivingUp is how many questions fail before a piece whose limits are reached is given up unanswered.
+const questionsBeforeGivingUp = 3
+
+// ask finds out whether the piece is in its table. It asks again while an attempt is running and while the sink can't
+// answer. The error is the context's.
 func (v *delivery) ask(ctx context.Context, p *piece) (answer, error) {
-	failures := 0
-	for {
+	s := &p.settling
+	for questions := 1; ; questions++ {
 		found, failure, err := v.askOnce(ctx, p)
 		if err != nil {
 			return absent, err
 		}
-		failures++
 		backoff := v.config.Backoff
 		switch {
-		case failure != nil && failure.Class != Transient && failure.Class != Ambiguous:
-			if v.heldTooLong(&p.settling) {
+		case failure == nil && found.Rows > 0:
+			v.noteRows(p, found.Rows)
+			return present, nil
+		case failure == nil && !found.Running:
+			return absent, nil
+		case failure == nil:
+		case failure.Class != Transient && failure.Class != Ambiguous:
+			s.held = true
+			if v.heldTooLong(s) || v.exhausted(s) {
 				return unknowable, nil
 			}
-			v.holdQuestion(p, failure)
+			v.noteHeld(p, failure)
 			backoff = v.config.HoldBackoff
-		case failure != nil || found.Running:
-		case found.Rows == 0:
-			return absent, nil
-		case found.Rows == p.size():
-			return present, nil
-		case found.Rows > p.size():
-			v.metrics.partial.WithLabelValues(v.table.name).Inc()
-			v.log.Error("batch doubled", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(), "found", found.Rows)
-			return present, nil
-		default:
-			if v.holdPartial(p, found.Rows) {
-				return partial, nil
-			}
-			backoff = v.config.HoldBackoff
+		case v.exhausted(s) && questions >= questionsBeforeGivingUp:
+			return unknowable, nil
 		}
-		if err := v.patience.wait(ctx, backoff, failures, nil); err != nil {
+		if err := v.patience.wait(ctx, backoff, questions, nil); err != nil {
 			return absent, err
+		}
+	}
+}
+
+// askFinally is ask before what can't be undone: a new token, pieces, a dead letter. Rows count as absent only once no
+// attempt can be under way any more. The error is the context's.
+func (v *delivery) askFinally(ctx context.Context, p *piece) (answer, error) {
+	for {
+		found, err := v.ask(ctx, p)
+		if err != nil || found != absent || p.settling.arrived.IsZero() {
+			return found, err
+		}
+		left := time.Until(p.settling.arrived.Add(v.config.AttemptTimeout + lateAfter))
+		if left <= 0 {
+			return absent, nil
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return absent, ctx.Err()
 		}
 	}
 }
@@ -56,12 +74,12 @@ func (v *delivery) askOnce(ctx context.Context, p *piece) (Presence, *Error, err
 	case err != nil:
 		failure = asError(err, "ask for rows in", v.table.name)
 		result = askedError
-	case found.Running:
-		result = askedRunning
 	case found.Rows >= p.size():
 		result = askedPresent
 	case found.Rows > 0:
 		result = askedPartial
+	case found.Running:
+		result = askedRunning
 	}
 	v.metrics.asked.WithLabelValues(v.table.name, result).Inc()
 	if failure == nil {
@@ -72,31 +90,21 @@ func (v *delivery) askOnce(ctx context.Context, p *piece) (Presence, *Error, err
 		return found, failure, err
 	}
 	v.last = failure
-	v.table.failed(failure, time.Now())
+	p.settling.fail(time.Now())
+	v.noteFailure(p, failure, time.Now())
 	return found, failure, nil
 }
 
-// holdQuestion holds the piece because its table may not be asked for it.
-func (v *delivery) holdQuestion(p *piece, failure *Error) {
-	if p.settling.heldSince.IsZero() {
-		p.settling.heldSince = time.Now()
-		v.log.Error("batch held", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(),
-			"error", failure, "todo", v.advice(failure))
+// noteRows tells of a piece that is not there exactly once. A piece is stored as one part, so that any row proves that all of
+// it was: what is missing was deleted since.
+func (v *delivery) noteRows(p *piece, found int) {
+	if found == p.size() {
+		return
 	}
-	v.table.hold(p, failure, v.advice(failure))
-}
-
-// holdPartial holds a piece of which only some rows are there, which breaks the rule that a batch is one part.
-// Sending it again would double rows, so only an operator can tell what is right. It says
-// whether the piece has been held for as long as it may be.
-func (v *delivery) holdPartial(p *piece, found int) bool {
-	failure := &Error{Class: Hold, Op: "ask for rows in", Table: v.table.name, Err: answerErrors[partial]}
-	if p.settling.heldSince.IsZero() {
-		p.settling.heldSince = time.Now()
-		v.metrics.partial.WithLabelValues(v.table.name).Inc()
+	v.metrics.partial.WithLabelValues(v.table.name).Inc()
+	level, message := levelWarn, "batch partly present"
+	if found > p.size() {
+		level, message = levelError, "batch doubled"
 	}
-	v.log.Error("batch partly present", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(), "found", found)
-	v.table.hold(p, failure, fmt.Sprintf("%d of %d rows of batch %s are there, which must not happen: find out what has deleted or split them",
-		found, p.size(), p.batch.ID()))
-	return v.heldTooLong(&p.settling)
+	v.seldom(level, message, v.table.name, "batch", p.batch.ID(), "rows", p.size(), "found", found)
 }

@@ -56,6 +56,7 @@ var builtinRules = []Rule{
 	{Code: 244, Name: "UNEXPECTED_ZOOKEEPER_ERROR", Class: Ambiguous, Reason: "Keeper answered with an error at an unknown point"},
 	{Code: 279, Name: "ALL_CONNECTION_TRIES_FAILED", Class: Ambiguous, Reason: "a server behind the server is away"},
 	{Code: 319, Name: "UNKNOWN_STATUS_OF_INSERT", Class: Ambiguous, Reason: "the server itself does not know"},
+	{Code: 389, Name: "INSERT_WAS_DEDUPLICATED", Class: Ambiguous, Reason: "the server knows the token; whether it has the rows is asked"},
 	{Code: 394, Name: "QUERY_WAS_CANCELLED", Class: Ambiguous, Reason: "the insert was killed at an unknown point"},
 	{Code: 499, Name: "S3_ERROR", Class: Ambiguous, Reason: "the storage behind the server failed at an unknown point"},
 	{Code: 735, Name: "QUERY_WAS_CANCELLED_BY_CLIENT", Class: Ambiguous, Reason: "the insert was given up at an unknown point"},

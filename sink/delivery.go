@@ -46,11 +46,6 @@ type DeliveryConfig struct {
 	MaxIsolationInserts int
 	// AttemptTimeout bounds one insert, and one question.
 	AttemptTimeout time.Duration
-	// AskAfter is the age of a token from which the sink is asked before the batch is tried again, because
-	// the token may have left the server's window. Below 3600 s, the window of replicated tables.
-	AskAfter time.Duration
-	// AskAfterInserts is likewise the number of inserts into the table since the token's first use.
-	AskAfterInserts int
 }
 
 // DefaultDeliveryConfig returns what suits most; Sink and DeadLetters are missing.
@@ -64,8 +59,6 @@ func DefaultDeliveryConfig() DeliveryConfig {
 		UnclassifiedAttempts: 8,
 		MaxIsolationInserts:  200,
 		AttemptTimeout:       time.Minute,
-		AskAfter:             10 * time.Minute,
-		AskAfterInserts:      1000,
 	}
 }
 
@@ -86,8 +79,6 @@ func (c *DeliveryConfig) Validate() error {
 	check(c.UnclassifiedAttempts >= 1, "UnclassifiedAttempts must be at least 1")
 	check(c.MaxIsolationInserts >= 2, "MaxIsolationInserts must be at least 2")
 	check(c.AttemptTimeout > 0, "AttemptTimeout must be greater than 0")
-	check(c.AskAfter > 0 && c.AskAfter < time.Hour, "AskAfter must lie between 0 and 3600 s, the window of replicated tables")
-	check(c.AskAfterInserts >= 1, "AskAfterInserts must be at least 1")
 	if problems != nil {
 		return errors.New("delivery: " + strings.Join(problems, "; "))
 	}
@@ -105,6 +96,8 @@ type Delivery struct {
 	tables  map[string]*tableWatch
 	letters lettersWatch
 	codes   map[int]seenCode
+	events  map[event]occurrences
+	away    outage // of the way to ClickHouse
 }
 
 // NewDelivery returns a delivery. The error says everything that is wrong with the configuration,
@@ -121,7 +114,7 @@ func NewDelivery(config DeliveryConfig) (*Delivery, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Delivery{config: config, log: log, metrics: metrics, tables: map[string]*tableWatch{}, codes: map[int]seenCode{}}, nil
+	return &Delivery{config: config, log: log, metrics: metrics, tables: map[string]*tableWatch{}, codes: map[int]seenCode{}, events: map[event]occurrences{}}, nil
 }
 
 // Outcome is what became of a batch's rows.
@@ -159,8 +152,12 @@ func (e *UnsettledError) Unwrap() error { return e.Err }
 
 // Limits says when a batch that can't be settled is given up. The zero value never gives up.
 type Limits struct {
-	// HoldFor is how long a batch is held where an operator has to act.
+	// HoldFor is how long a batch waits where an operator has to act, from its first failure on.
 	HoldFor time.Duration
+	// MaxAttempts is how often a batch is inserted, GiveUpAfter how long it is tried from its first failure on, whatever
+	// the failures are. After that it becomes a dead letter, unless it is there.
+	MaxAttempts int
+	GiveUpAfter time.Duration
 }
 
 // Deliver returns when every row of b is settled. The error is not nil only when ctx ended first;
@@ -172,13 +169,27 @@ func (d *Delivery) Deliver(ctx context.Context, b *Batch, limits Limits, drain <
 	if b.Rows() == 0 {
 		return Outcome{}, nil
 	}
-	table := b.Layout().Table()
-	one := &delivery{
-		Delivery: d, root: b, table: d.watch(table.FullName()), limits: limits,
-		patience: patience{drain: drain},
+	one := d.newDelivery(b, limits, drain)
+	return one.run(ctx, one.begin())
+}
+
+// Redeliver is Deliver for a batch that an earlier process may have sent, and whose fate it did not learn: the sink is asked
+// for it before it is sent.
+func (d *Delivery) Redeliver(ctx context.Context, b *Batch, limits Limits, drain <-chan struct{}) (Outcome, error) {
+	if b.Rows() == 0 {
+		return Outcome{}, nil
 	}
-	d.metrics.batchRows.WithLabelValues(one.table.name).Observe(float64(b.Rows()))
-	return one.run(ctx)
+	whole := &piece{
+		rows: rowSet{{0, b.Rows()}}, batch: b,
+		settling: settling{touched: true, uncertain: true, arrived: time.Now()},
+	}
+	return d.newDelivery(b, limits, drain).run(ctx, []*piece{whole})
+}
+
+func (d *Delivery) newDelivery(b *Batch, limits Limits, drain <-chan struct{}) *delivery {
+	v := &delivery{Delivery: d, root: b, table: d.watch(b.Layout().Table().FullName()), limits: limits, patience: patience{drain: drain}}
+	d.metrics.batchRows.WithLabelValues(v.table.name).Observe(float64(b.Rows()))
+	return v
 }
 
 // delivery is one batch on its way.
@@ -207,8 +218,7 @@ type piece struct {
 func (p *piece) size() int { return p.rows.size() }
 
 // run settles piece after piece until none is left, and then writes the dead letters.
-func (v *delivery) run(ctx context.Context) (Outcome, error) {
-	queue := v.begin()
+func (v *delivery) run(ctx context.Context, queue []*piece) (Outcome, error) {
 	for len(queue) > 0 {
 		p := queue[0]
 		if p.batch == nil {

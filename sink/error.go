@@ -48,6 +48,9 @@ type Error struct {
 	Code int
 	// Overload says that the server asks for fewer inserts at a time.
 	Overload bool
+	// Deduplicated says that the sink acknowledges the batch because it knows the token. Whether the rows are there has
+	// to be asked.
+	Deduplicated bool
 	// Err is the cause.
 	Err error
 }

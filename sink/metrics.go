@@ -19,7 +19,7 @@ const (
 const outcomeCommitted = "acknowledged"
 
 type deliveryMetrics struct {
-	retries, isolationInserts, shapeSplits, burned, partial *prometheus.CounterVec
+	retries, isolationInserts, shapeSplits, burned, partial, viewFailures *prometheus.CounterVec
 
 	inserts, asked, unclassified *prometheus.CounterVec
 	duration, batchRows          *prometheus.HistogramVec
@@ -46,7 +46,8 @@ func newDeliveryMetrics(registerer prometheus.Registerer) (*deliveryMetrics, err
 		isolationInserts: counter("isolation_inserts_total", "Inserts of parts of a batch, to tell its bad rows from its good ones; without retries.", "table"),
 		shapeSplits:      counter("shape_splits_total", "Batches, or parts of them, split because they spanned partitions. Each one is a fault of the gateway.", "table"),
 		burned:           counter("tokens_burned_total", "Deduplication tokens acknowledged though their rows were not there; the rows were sent again.", "table"),
-		partial:          counter("partly_present_total", "Batches found in their table in part, or more than once. Each one is a fault.", "table"),
+		partial:          counter("partly_present_total", "Batches found in their table in part, since rows of them were deleted, or more than once, which is a fault.", "table"),
+		viewFailures:     counter("view_failures_total", "Inserts that failed in a materialized view on the table. The table may have the rows; the view has not.", "table", "view"),
 		asked:            counter("present_asks_total", "Questions whether a batch is in its table, by answer.", "table", "answer"),
 		unclassified:     counter("unclassified_total", "Errors whose code is in no table.", "code"),
 		duration:         histogram("insert_duration_seconds", "Time that an insert took, in seconds, whatever its outcome.", prometheus.ExponentialBuckets(0.005, 2, 15)),
@@ -67,7 +68,7 @@ func newDeliveryMetrics(registerer prometheus.Registerer) (*deliveryMetrics, err
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.inserts, m.retries, m.isolationInserts, m.shapeSplits, m.burned, m.partial, m.asked, m.judged, m.rowsLeftOut,
+		m.inserts, m.retries, m.isolationInserts, m.shapeSplits, m.burned, m.partial, m.viewFailures, m.asked, m.judged, m.rowsLeftOut,
 		m.unclassified, m.duration, m.batchRows, m.inFlight, m.limit, m.letterFailures, m.lettersLost, m.lettersWaiting,
 	} {
 		errs = append(errs, registerer.Register(c))

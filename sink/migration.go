@@ -18,9 +18,7 @@ func (v *delivery) migrate(ctx context.Context, p *piece) (again bool, err error
 		return false, err
 	}
 	if migrationErr != nil {
-		// It runs again after the next attempt: what stopped it may pass.
-		v.log.Error("migration", "table", v.table.name, "error", migrationErr)
-		return false, nil
+		return false, nil // the migrator tells of it; it runs again after the next attempt, since what stopped it may pass
 	}
 	s.migration = count
 	return true, nil

@@ -7,10 +7,11 @@ import (
 )
 
 // troubleAfter is how long something must not work before it makes the service degraded: what is
-// shorter is an ordinary retry. recentCode is how long an unknown error code is told of.
+// shorter is an ordinary retry. recentCode is how long an unknown error code is told of, recentView a view that failed.
 const (
 	troubleAfter = 10 * time.Second
 	recentCode   = time.Hour
+	recentView   = 5 * time.Minute
 )
 
 // TableState is how a table's inserts are doing.
@@ -46,17 +47,17 @@ type FailedInsert struct {
 func (v *delivery) observeAttempt(p *piece, failure *Error, took time.Duration) {
 	outcome := outcomeCommitted
 	now := time.Now()
-	if failure == nil {
-		v.table.succeeded()
-	} else {
+	switch {
+	case failure == nil || failure.Deduplicated:
+		v.noteSuccess()
+	default:
 		outcome = failure.Class.String()
-		v.table.failed(failure, now)
-		v.table.noteFailure(&FailedInsert{
+		v.noteFailure(p, failure, now)
+		v.noteView(failure, now)
+		v.table.setLastFailure(&FailedInsert{
 			Batch: p.batch.ID(), Rows: p.size(), Attempt: p.settling.attempts, Time: now,
 			Class: failure.Class, Code: failure.Code, Message: failure.Error(),
 		})
-		v.log.Warn("insert", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(), "attempt", p.settling.attempts,
-			"class", outcome, "code", failure.Code, "error", failure)
 		if failure.Class == Unclassified {
 			v.noteUnclassified(failure, now)
 		}
@@ -84,10 +85,13 @@ func (d *Delivery) TableState(table string) TableState {
 	defer t.mu.Unlock()
 	state := TableState{
 		InFlight: inFlight, Limit: limit, Waiting: waiting,
-		Held: len(t.held) > 0, HeldReason: t.heldReasonLocked(),
+		Held: len(t.held) > 0 || t.gate.refused, HeldReason: t.heldReasonLocked(),
 		LastFailure: t.lastFailure, Committed: t.committed, DeadLettered: t.deadLettered,
 	}
-	if state.Held {
+	switch {
+	case t.gate.refused:
+		state.HeldSince = t.gate.since
+	case state.Held:
 		state.HeldSince = t.heldSince
 	}
 	if t.failing != nil {
@@ -111,9 +115,15 @@ func (d *Delivery) Degraded() []string {
 	var awaySince time.Time
 	for _, t := range tables {
 		t.mu.Lock()
-		if n := len(t.held); n > 0 {
+		switch n := len(t.held); {
+		case t.gate.refused:
+			reasons = append(reasons, fmt.Sprintf("table %s does not fit its route since %s; its batches are held, now %d: %v", t.name, clock(t.gate.since), n, t.gate.why))
+		case t.gate.why != nil:
+			reasons = append(reasons, fmt.Sprintf("table %s was not seen to fit its route yet; its batches wait: %v", t.name, t.gate.why))
+		case n > 0:
 			reasons = append(reasons, fmt.Sprintf("table %s: %d batches held since %s: %s", t.name, n, clock(t.heldSince), t.heldReasonLocked()))
 		}
+		reasons = append(reasons, viewReasons(t, time.Now())...)
 		switch {
 		case t.failing == nil || time.Since(t.failingSince) < troubleAfter:
 		case t.failing.Code != 0:

@@ -7,14 +7,19 @@ import (
 	"time"
 )
 
+// lateAfter is how long after its time-out an attempt may still begin to run: its bytes may lie in a proxy, or in the
+// socket of a server that was stopped.
+const lateAfter = time.Minute
+
 // settling is what is known of a piece's attempts. The rules:
 //
 //   - the same bytes go under the same token until they are acknowledged;
-//   - the acknowledgement of the first attempt settles;
-//   - after a later one the sink is asked. Rows that are not there, though no attempt runs any more, mean
-//     that an attempt wrote the token and died before its part: the token is burned, and the next one takes its place;
-//   - the sink is asked before an attempt where the token may have left the server's window, and
-//     before a piece is divided, since the tokens of the parts are new.
+//   - the acknowledgement of a first attempt settles;
+//   - the sink is asked before every attempt that follows one that may have arrived, and after its acknowledgement. Any row
+//     that is there proves that all were stored. Rows that are not there though they were acknowledged mean that an attempt
+//     wrote the token and died before its part: the token is burned, and the next one takes its place;
+//   - a new token, the pieces of a divided batch and a dead letter do not stop a late attempt from adding the rows once
+//     more, so that none of them is made while an attempt may still be under way.
 type settling struct {
 	// attempts counts the inserts that were tried. It numbers query ids, so it never goes back.
 	attempts int
@@ -22,22 +27,30 @@ type settling struct {
 	suffix int
 	// touched says that an attempt with this token may have reached the server.
 	touched bool
-	// asksFirst says that the sink is to be asked before the next attempt.
-	asksFirst bool
 	// uncertain says that the fate of an attempt is unknown, and not only refused.
 	uncertain bool
-	// failures counts the failures in a row, for the back-off.
+	// arrived is when the last attempt whose fate is unknown began. Zero: there was none.
+	arrived time.Time
+	// failures counts the failures in a row, for the back-off; held says that they are those of a piece that is held.
 	failures int
+	held     bool
 	// unclassified counts the attempts that ended with a code that is in no table.
 	unclassified int
 	// migration is the count of the table's migrations that this piece has seen; 0: it has asked for none.
 	migration int
-	// heldSince is when the piece began to wait for an operator. Zero: it does not.
-	heldSince time.Time
-	// first and last are when the piece was tried first and last, tokenSince when its token was.
-	first, last, tokenSince time.Time
-	// tokenInserts is the table's count of inserts at the token's first use.
-	tokenInserts int
+	// repeats is the error that comes back.
+	repeats repeats
+	// since is when the piece failed first, of whatever class. Zero: it has not.
+	since time.Time
+	// first and last are when the piece was tried first and last.
+	first, last time.Time
+}
+
+// fail notes that the piece could not be settled.
+func (s *settling) fail(now time.Time) {
+	if s.since.IsZero() {
+		s.since = now
+	}
 }
 
 // verdict is how the settling of a piece ended: it is committed, it is to be divided, or it was refused.
@@ -52,47 +65,17 @@ type answer uint8
 const (
 	absent answer = iota
 	present
-	// unknowable: the sink could not be asked, for rights' sake, for as long as a batch is held.
+	// unknowable: the sink could not be asked for as long as the piece may wait.
 	unknowable
-	// partial: some rows were there and some were not, for as long as a batch is held.
-	partial
 )
 
-var (
-	answerReasons = [...]string{absent: reasonHeld, unknowable: reasonUnknown, partial: reasonPartial}
-	answerErrors  = [...]error{
-		absent:     errors.New("the batch was held for as long as it may be"),
-		unknowable: errors.New("the table can't be asked whether the batch is there"),
-		partial:    errors.New("some rows of the batch are there and some are not"),
-	}
-)
+var errUnknowable = errors.New("the table can't be asked whether the batch is there")
 
 // settle tries the piece until its fate is known. The error is the context's.
 func (v *delivery) settle(ctx context.Context, p *piece) (verdict, error) {
-	s := &p.settling
-	defer func() { v.table.unhold(p) }()
+	defer v.settled(p)
 	for {
-		if v.shouldAsk(s) {
-			found, err := v.ask(ctx, p)
-			if err != nil {
-				return verdict{}, err
-			}
-			if found != absent {
-				return v.conclude(p, found, nil), nil
-			}
-			s.asksFirst = false
-			s.tokenSince, s.tokenInserts = time.Time{}, v.table.inserts()
-		}
-		failure, err := v.attempt(ctx, p)
-		if err != nil {
-			return verdict{}, err
-		}
-		var done *verdict
-		if failure == nil {
-			done, err = v.acknowledged(ctx, p)
-		} else {
-			done, err = v.failed(ctx, p, failure)
-		}
+		done, err := v.try(ctx, p)
 		if err != nil {
 			return verdict{}, err
 		}
@@ -102,13 +85,31 @@ func (v *delivery) settle(ctx context.Context, p *piece) (verdict, error) {
 	}
 }
 
-// shouldAsk says whether the token may have left the server's window.
-func (v *delivery) shouldAsk(s *settling) bool {
-	if s.asksFirst {
-		return true
+// try inserts the piece once, when the table takes batches and the piece is not there already. Nil: it is to be tried again.
+func (v *delivery) try(ctx context.Context, p *piece) (*verdict, error) {
+	if done, err := v.admitted(ctx, p); done != nil || err != nil {
+		return done, err
 	}
-	return s.touched && !s.tokenSince.IsZero() &&
-		(time.Since(s.tokenSince) > v.config.AskAfter || v.table.inserts()-s.tokenInserts > v.config.AskAfterInserts)
+	if p.settling.touched {
+		found, err := v.ask(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if found != absent {
+			return v.conclude(p, found, nil, ""), nil
+		}
+	}
+	failure, err := v.attempt(ctx, p)
+	switch {
+	case err != nil:
+		return nil, err
+	case failure == nil:
+		return v.acknowledged(ctx, p)
+	case failure.Deduplicated:
+		p.settling.touched = true
+		return v.acknowledged(ctx, p)
+	}
+	return v.failed(ctx, p, failure)
 }
 
 // attempt inserts the piece once. The error is the context's; the failure is the sink's.
@@ -122,9 +123,6 @@ func (v *delivery) attempt(ctx context.Context, p *piece) (failure *Error, err e
 	s.last = now
 	if s.first.IsZero() {
 		s.first = now
-	}
-	if s.tokenSince.IsZero() {
-		s.tokenSince, s.tokenInserts = now, v.table.inserts()
 	}
 	token := p.batch.ID()
 	if s.suffix > 0 {
@@ -140,17 +138,22 @@ func (v *delivery) attempt(ctx context.Context, p *piece) (failure *Error, err e
 	if insertErr != nil {
 		failure = asError(insertErr, "insert into", v.table.name)
 	}
-	v.table.limiter.release(failure == nil, failure != nil && failure.Overload)
+	took := failure == nil || failure.Deduplicated
+	v.table.limiter.release(took, failure != nil && failure.Overload)
 	v.observeAttempt(p, failure, time.Since(now))
-	if failure == nil {
-		return nil, nil
+	if took {
+		return failure, nil
 	}
 	v.last = failure
+	s.fail(time.Now())
 	// A refused connection has left nothing behind: only then is the next attempt as good as the first.
 	if failure.Class != Transient || failure.Code != 0 {
 		s.touched = true
 	}
-	if failure.Class == Ambiguous || failure.Class == Unclassified {
+	switch failure.Class {
+	case Ambiguous:
+		s.uncertain, s.arrived = true, now
+	case Unclassified:
 		s.uncertain = true
 	}
 	return failure, ctx.Err()
@@ -165,13 +168,13 @@ func asError(err error, op, table string) *Error {
 	return &Error{Class: Ambiguous, Op: op, Table: table, Err: err}
 }
 
-// acknowledged says whether an acknowledgement settles the piece. Nil: it is to be sent again.
+// acknowledged reports whether an acknowledgement settles the piece. Nil: it is to be sent again.
 func (v *delivery) acknowledged(ctx context.Context, p *piece) (*verdict, error) {
 	s := &p.settling
 	if !s.touched {
 		return &verdict{committed: true}, nil
 	}
-	found, err := v.ask(ctx, p)
+	found, err := v.askFinally(ctx, p)
 	switch {
 	case err != nil:
 		return nil, err
@@ -179,27 +182,18 @@ func (v *delivery) acknowledged(ctx context.Context, p *piece) (*verdict, error)
 		// What was refused each time before this, and is acknowledged now, is there.
 		return &verdict{committed: true}, nil
 	case found != absent:
-		done := v.conclude(p, found, nil)
-		return &done, nil
+		return v.conclude(p, found, nil, ""), nil
 	}
-	v.log.Warn("token burned", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(), "suffix", s.suffix)
+	v.seldom(levelWarn, "token burned", v.table.name, "batch", p.batch.ID(), "rows", p.size(), "suffix", s.suffix)
 	v.metrics.burned.WithLabelValues(v.table.name).Inc()
 	s.suffix++
-	s.touched, s.tokenSince = false, time.Time{}
+	s.touched, s.arrived = false, time.Time{}
 	return nil, nil
 }
 
 // failed decides what follows from a failure, and waits where that is to try again. Nil: it is.
 func (v *delivery) failed(ctx context.Context, p *piece, failure *Error) (*verdict, error) {
-	s := &p.settling
-	class := failure.Class
-	if class == Unclassified {
-		s.unclassified++
-		if class = Transient; s.unclassified >= v.config.UnclassifiedAttempts {
-			class = Row
-		}
-	}
-	switch class {
+	switch v.classOf(p, failure) {
 	case Row, Shape:
 		return v.refusedRows(ctx, p, failure)
 	case Schema:
@@ -207,20 +201,32 @@ func (v *delivery) failed(ctx context.Context, p *piece, failure *Error) (*verdi
 		if err != nil || again {
 			return nil, err
 		}
-		return v.hold(ctx, p, failure)
+		return v.hold(ctx, p, failure, v.table.gateState().changed)
 	case Hold:
-		return v.hold(ctx, p, failure)
+		return v.hold(ctx, p, failure, v.table.gateState().changed)
 	}
-	v.table.unhold(p)
-	s.heldSince = time.Time{}
-	s.failures++
-	return nil, v.patience.wait(ctx, v.config.Backoff, s.failures, nil)
+	return v.again(ctx, p, failure, v.config.Backoff, nil)
+}
+
+// classOf returns the class of a failure, seen with those that the piece had before.
+func (v *delivery) classOf(p *piece, failure *Error) Class {
+	s := &p.settling
+	if failure.Class == Unclassified {
+		if s.unclassified++; s.unclassified >= v.config.UnclassifiedAttempts {
+			return Row
+		}
+		return Transient
+	}
+	if s.repeats.hopeless(failure, v.table.inserts()) {
+		return Hold
+	}
+	return failure.Class
 }
 
 // refusedRows asks whether the rows are there after all: an error reply does not mean that nothing was
 // written, for instance where a materialized view failed behind the table.
 func (v *delivery) refusedRows(ctx context.Context, p *piece, failure *Error) (*verdict, error) {
-	found, err := v.ask(ctx, p)
+	found, err := v.askFinally(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -228,51 +234,81 @@ func (v *delivery) refusedRows(ctx context.Context, p *piece, failure *Error) (*
 		return &verdict{divides: true, err: failure}, nil
 	}
 	if found == present {
-		v.log.Warn("insert refused, rows present", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(), "error", failure)
+		v.seldom(levelWarn, "insert refused, rows present", v.table.name, "batch", p.batch.ID(), "rows", p.size(), "error", failure)
 	}
-	done := v.conclude(p, found, failure)
-	return &done, nil
+	return v.conclude(p, found, failure, ""), nil
 }
 
 // conclude ends a piece after an answer that leaves nothing to try: it is there, or it goes to the
-// dead-letter queue with what is known of it.
-func (v *delivery) conclude(p *piece, found answer, failure *Error) verdict {
+// dead-letter queue with what is known of it. The reason is that of an absent piece.
+func (v *delivery) conclude(p *piece, found answer, failure *Error, reason string) *verdict {
 	if found == present {
-		return verdict{committed: true}
+		return &verdict{committed: true}
 	}
-	if found == partial || failure == nil {
-		failure = &Error{Class: Hold, Op: "ask for rows in", Table: v.table.name, Err: answerErrors[found]}
+	if found == unknowable {
+		reason, failure = reasonUnknown, &Error{Class: Hold, Op: "ask for rows in", Table: v.table.name, Err: errUnknowable}
+		if last, ok := v.last.(*Error); ok {
+			failure.Code, failure.Err = last.Code, fmt.Errorf("%w; the last error: %w", errUnknowable, last)
+		}
 	}
-	v.refuse(p, p.rows, failure, answerReasons[found])
-	return verdict{}
+	v.refuse(p, p.rows, failure, reason)
+	return &verdict{}
 }
 
-// hold waits for an operator. When the batch has been held for as long as it may be, it is refused,
+// hold waits for an operator, or until wake is closed. When the piece has waited for as long as it may, it is refused,
 // unless it is there.
-func (v *delivery) hold(ctx context.Context, p *piece, failure *Error) (*verdict, error) {
+func (v *delivery) hold(ctx context.Context, p *piece, failure *Error, wake <-chan struct{}) (*verdict, error) {
 	s := &p.settling
-	v.table.hold(p, failure, v.advice(failure))
-	if s.heldSince.IsZero() {
-		s.heldSince = time.Now()
-		s.failures = 0
-		v.log.Error("batch held", "batch", p.batch.ID(), "table", v.table.name, "rows", p.size(),
-			"error", failure, "todo", v.advice(failure))
+	if !s.held {
+		s.held, s.failures = true, 0
 	}
+	v.noteHeld(p, failure)
 	if v.heldTooLong(s) {
-		found, err := v.ask(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		if found == unknowable && !s.uncertain {
-			found = absent // it was refused each time
-		}
-		done := v.conclude(p, found, failure)
-		return &done, nil
+		return v.giveUp(ctx, p, failure, reasonHeld)
+	}
+	if v.exhausted(s) {
+		return v.giveUp(ctx, p, failure, reasonGivenUp)
 	}
 	s.failures++
-	return nil, v.patience.wait(ctx, v.config.HoldBackoff, s.failures, nil)
+	return nil, v.patience.wait(ctx, v.config.HoldBackoff, s.failures, wake)
+}
+
+// again waits for the next attempt of a piece that nobody has to act for, or until wake is closed. When the piece was tried for
+// as long as it may be, it is refused, unless it is there.
+func (v *delivery) again(ctx context.Context, p *piece, failure *Error, backoff Backoff, wake <-chan struct{}) (*verdict, error) {
+	s := &p.settling
+	if s.held {
+		s.held, s.failures = false, 0
+		v.unhold(p)
+	}
+	if v.exhausted(s) {
+		return v.giveUp(ctx, p, failure, reasonGivenUp)
+	}
+	s.failures++
+	return nil, v.patience.wait(ctx, backoff, s.failures, wake)
+}
+
+// giveUp refuses the piece, unless it is there.
+func (v *delivery) giveUp(ctx context.Context, p *piece, failure *Error, reason string) (*verdict, error) {
+	found := absent
+	if p.settling.touched {
+		var err error
+		if found, err = v.askFinally(ctx, p); err != nil {
+			return nil, err
+		}
+		if found == unknowable && !p.settling.uncertain {
+			found = absent // it was refused each time
+		}
+	}
+	return v.conclude(p, found, failure, reason), nil
 }
 
 func (v *delivery) heldTooLong(s *settling) bool {
-	return v.limits.HoldFor > 0 && !s.heldSince.IsZero() && time.Since(s.heldSince) >= v.limits.HoldFor
+	return v.limits.HoldFor > 0 && s.held && time.Since(s.since) >= v.limits.HoldFor
+}
+
+// exhausted reports whether the piece has been tried for as long as its limits allow.
+func (v *delivery) exhausted(s *settling) bool {
+	return v.limits.MaxAttempts > 0 && s.attempts >= v.limits.MaxAttempts ||
+		v.limits.GiveUpAfter > 0 && !s.since.IsZero() && time.Since(s.since) >= v.limits.GiveUpAfter
 }

@@ -27,7 +27,7 @@ type Attempt struct {
 
 // Presence is what the store knows of a batch.
 type Presence struct {
-	// Rows is how many of the batch's rows are in the table: all or none.
+	// Rows is how many of the batch's rows are in the table. All were stored if any is there: others were deleted since.
 	Rows int
 	// Running says that an attempt may still be running.
 	Running bool

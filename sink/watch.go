@@ -13,7 +13,8 @@ type tableWatch struct {
 	migration migrationGate
 
 	mu           sync.Mutex // guards what follows
-	acknowledged int        // inserts
+	gate         tableGate
+	acknowledged int // inserts
 	committed    uint64
 	deadLettered uint64
 	held         map[*piece]string
@@ -24,6 +25,9 @@ type tableWatch struct {
 	// suspects are the producers that had refused rows a moment ago, and until when they are remembered.
 	suspects      map[string]time.Time
 	unjudgedUntil time.Time // the table's Judge is not asked before
+	views         map[string]failedView
+	// outage is that of a table that takes no inserts, holding that of batches that are held.
+	outage, holding outage
 }
 
 // watch returns what is remembered of a table, from its first use on.
@@ -33,8 +37,8 @@ func (d *Delivery) watch(table string) *tableWatch {
 	t := d.tables[table]
 	if t == nil {
 		t = &tableWatch{
-			name: table, limiter: newLimiter(d.config.MaxInsertsPerTable),
-			migration: migrationGate{turn: make(chan struct{}, 1)}, held: map[*piece]string{}, suspects: map[string]time.Time{},
+			name: table, limiter: newLimiter(d.config.MaxInsertsPerTable), gate: tableGate{changed: make(chan struct{})},
+			migration: migrationGate{turn: make(chan struct{}, 1)}, held: map[*piece]string{}, views: map[string]failedView{}, suspects: map[string]time.Time{},
 		}
 		d.tables[table] = t
 		d.metrics.limit.WithLabelValues(table).Set(float64(d.config.MaxInsertsPerTable))
@@ -42,12 +46,24 @@ func (d *Delivery) watch(table string) *tableWatch {
 	return t
 }
 
-// succeeded notes an acknowledged insert.
-func (t *tableWatch) succeeded() {
+// noteSuccess notes an acknowledged insert: the table takes inserts, and ClickHouse is there.
+func (v *delivery) noteSuccess() {
+	now := time.Now()
+	t := v.table
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.acknowledged++
 	t.failing = nil
+	line, say := t.outage.end(now)
+	t.mu.Unlock()
+	if say {
+		v.log.Info("table takes inserts again", append([]any{"table", t.name}, line...)...)
+	}
+	v.mu.Lock()
+	line, say = v.away.end(now)
+	v.mu.Unlock()
+	if say {
+		v.log.Info("ClickHouse takes inserts again", line...)
+	}
 }
 
 // answered notes that the server is there, though not that it takes inserts.
@@ -59,21 +75,42 @@ func (t *tableWatch) answered() {
 	}
 }
 
-// failed notes that the table takes no inserts, if that is what the error means.
-func (t *tableWatch) failed(failure *Error, now time.Time) {
+// noteFailure notes that the table takes no inserts, if that is what the error means.
+func (v *delivery) noteFailure(p *piece, failure *Error, now time.Time) {
+	t := v.table
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if failure.Class != Transient && failure.Class != Ambiguous {
 		t.failing = nil
+		t.mu.Unlock()
 		return
 	}
 	if t.failing == nil {
 		t.failingSince = now
 	}
 	t.failing = failure
+	var line []any
+	if failure.Code != 0 && t.outage.note(p, now) {
+		line = append([]any{"table", t.name}, t.outage.counts()...)
+	}
+	t.mu.Unlock()
+	if line != nil {
+		v.log.Warn("table takes no inserts", append(line, "class", failure.Class.String(), "code", failure.Code, "error", failure)...)
+	}
+	if failure.Code != 0 {
+		return
+	}
+	// The way to ClickHouse is the same for all tables.
+	v.mu.Lock()
+	if v.away.note(p, now) {
+		line = v.away.counts()
+	}
+	v.mu.Unlock()
+	if line != nil {
+		v.log.Warn("ClickHouse takes no inserts", append(line, "class", failure.Class.String(), "error", failure)...)
+	}
 }
 
-func (t *tableWatch) noteFailure(failure *FailedInsert) {
+func (t *tableWatch) setLastFailure(failure *FailedInsert) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lastFailure = failure
@@ -92,23 +129,61 @@ func (t *tableWatch) commit(rows int) {
 	t.committed += uint64(rows)
 }
 
-func (t *tableWatch) hold(p *piece, failure *Error, advice string) {
+// noteHeld notes that the piece waits for an operator.
+func (v *delivery) noteHeld(p *piece, failure *Error) {
+	t, now, advice := v.table, time.Now(), v.advice(failure)
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if len(t.held) == 0 {
-		t.heldSince = time.Now()
+		t.heldSince = now
 	}
 	t.held[p] = fmt.Sprintf("%v; to do: %s", failure, advice)
+	var line []any
+	if t.holding.note(p, now) {
+		line = append([]any{"table", t.name}, t.holding.counts()...)
+	}
+	t.mu.Unlock()
+	if line != nil {
+		v.log.Error("batches held", append(line, "error", failure, "todo", advice)...)
+	}
 }
 
-func (t *tableWatch) unhold(p *piece) {
+// unhold notes that the piece does not wait for an operator any more.
+func (v *delivery) unhold(p *piece) {
+	t := v.table
+	t.mu.Lock()
+	delete(t.held, p)
+	delete(t.holding.pieces, p)
+	var line []any
+	say := false
+	if len(t.holding.pieces) == 0 {
+		line, say = t.holding.end(time.Now())
+	}
+	t.mu.Unlock()
+	if say {
+		v.log.Info("no batch is held any more", append([]any{"table", t.name}, line...)...)
+	}
+}
+
+// settled forgets the piece, whose settling has ended.
+func (v *delivery) settled(p *piece) {
+	v.unhold(p)
+	v.mu.Lock()
+	delete(v.away.pieces, p)
+	v.mu.Unlock()
+	t := v.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.held, p)
+	delete(t.outage.pieces, p)
+	if len(t.outage.pieces) == 0 && t.failing != nil && t.failing.Code != 0 {
+		t.failing = nil // nothing waits for it
+	}
 }
 
-// heldReasonLocked returns one of the reasons, the same one each time.
+// heldReasonLocked returns why the table's batches are held, one of the reasons and the same one each time. Empty: they are not.
 func (t *tableWatch) heldReasonLocked() string {
+	if t.gate.refused {
+		return t.gate.why.Error()
+	}
 	reason := ""
 	for _, r := range t.held {
 		if reason == "" || r < reason {

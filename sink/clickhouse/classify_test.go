@@ -187,13 +187,14 @@ func TestEndedContextIsAmbiguousOnceDataWasSent(t *testing.T) {
 	checkFailure(t, s.Insert(ctx, b, attempt(b)), sink.Ambiguous, 0, false)
 }
 
-func TestDeduplicatedIsAcknowledged(t *testing.T) {
+func TestDeduplicatedIsNoProof(t *testing.T) {
 	server := fakeserver.New(t, false)
 	server.Inserts(fakeserver.Answer{Code: 389, Text: "insert was deduplicated"})
 	s := sinkOf(t, []string{server.Address()})
 	b := batch(t, "batch", 1)
-	if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
-		t.Errorf("error %v, want none", err)
+	var failure *sink.Error
+	if err := s.Insert(t.Context(), b, attempt(b)); !errors.As(err, &failure) || !failure.Deduplicated {
+		t.Errorf("error %v, want one that says deduplicated", err)
 	}
 }
 

@@ -33,7 +33,8 @@ const (
 	// FailoverNone: the addresses are servers that know nothing of each other's tables. A new batch may go to any of them;
 	// its retries wait for the one that it went to.
 	FailoverNone Failover = "none"
-	// FailoverReplicas: all tables are Replicated, and the addresses are replicas of them. Retries may go to another address.
+	// FailoverReplicas: all tables are Replicated, and the addresses are replicas of them. Retries may go to another address. What
+	// it takes for a batch to be absent depends on a table's engine, not on this.
 	FailoverReplicas Failover = "replicas"
 )
 
@@ -43,6 +44,8 @@ type Config struct {
 	Addresses []string
 	// Failover is what the addresses are to each other.
 	Failover Failover
+	// Cluster names the cluster that has the replicas of replicated tables. Empty: "default", where the server has it.
+	Cluster string
 	// Database is the default database of statements. Empty: the user's.
 	Database string
 	// User and Password. Empty user: "default".

@@ -121,6 +121,23 @@ func TestEngineMakesOnePart(t *testing.T) {
 	}
 }
 
+// Rows that a person or retention has deleted since, some of them or all, were stored.
+func TestEngineDeletedRowsProveThatTheBatchWasStored(t *testing.T) {
+	server := embeddedtest.ClickHouse(t)
+	table := createTable(t, server)
+	s := open(t, server)
+	b := sinktest.NewMaker(t, table).Batch(t, table.Name, sinktest.Numbers(0, 10)...)
+	if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{"ALTER TABLE %s DELETE WHERE Number < 4 SETTINGS mutations_sync = 2", "DELETE FROM %s WHERE Number < 100"} {
+		server.Exec(t, fmt.Sprintf(statement, table.Name))
+		if found, err := s.Present(t.Context(), b); err != nil || found.Rows != 6 {
+			t.Errorf("after %s: found %+v, %v; want 6 rows", statement, found, err)
+		}
+	}
+}
+
 func TestEngineRunningAttemptIsSeen(t *testing.T) {
 	server := embeddedtest.OwnClickHouse(t)
 	table := createTable(t, server)

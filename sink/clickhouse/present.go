@@ -2,8 +2,10 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
@@ -15,105 +17,151 @@ const (
 	codeUnknownDatabase = 81
 )
 
-// Present tells how many rows of the batch are in its table, and whether an attempt may still be running. The
+// Present reports how many rows of the batch are in its table, and whether an attempt may still be running. The
 // error is an *sink.Error.
 //
 // Running attempts are asked for before the rows are counted: an attempt that has ended before the first question is
-// seen by the second one. Where the addresses are replicas, rows count as absent only once the replica that is
-// asked has fetched everything that Keeper knows of.
+// seen by the second one. What else it takes for rows to count as absent depends on the table's engine; see look.
 func (s *Sink) Present(ctx context.Context, b *sink.Batch) (sink.Presence, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
+	found, err := s.present(ctx, b)
+	if err != nil {
+		return sink.Presence{}, s.classify("ask for rows in", b.Layout().Table().FullName(), err, false)
+	}
+	return found, nil
+}
+
+// present asks the address that the batch was sent to, or all where that is not known or may have changed. Rows that are
+// found anywhere are there. They are absent when all addresses say so, or one replica that knows what all others have.
+func (s *Sink) present(ctx context.Context, b *sink.Batch) (found sink.Presence, err error) {
 	asked := s.addresses
 	if home := s.homes.get(b.ID()); home != nil && s.config.Failover == FailoverNone {
 		asked = []*address{home}
 	}
-	found, err := s.count(ctx, asked, b)
-	if err == nil && found.Rows == 0 {
-		if found.Running, err = s.running(ctx, asked, b); err == nil {
-			if err = s.synchronize(ctx, asked, b.Layout().Table()); err == nil {
-				var again sink.Presence
-				again, err = s.count(ctx, asked, b)
-				found.Rows = again.Rows
-			}
-		}
-	}
-	if err != nil {
-		failure := s.classify("ask for rows in", b.Layout().Table().FullName(), err, false)
-		return sink.Presence{}, failure
-	}
-	return found, nil
-}
-
-// count counts the batch's rows: on servers that know nothing of each other in sum, on replicas the most that one has.
-func (s *Sink) count(ctx context.Context, asked []*address, b *sink.Batch) (sink.Presence, error) {
-	var found sink.Presence
+	settled := false
+	var errs []error
 	for _, a := range asked {
-		rows, err := a.number(ctx, s.countStatement(b))
-		if code, _ := exceptionCode(err); code == codeUnknownTable || code == codeUnknownDatabase {
-			rows, err = 0, nil
-		}
-		if err != nil {
-			if s.config.Failover == FailoverReplicas && found.Rows > 0 {
-				continue
+		here, replicated, err := s.look(ctx, a, b)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case here.Rows > 0:
+			if len(s.addresses) > 1 {
+				s.homes.set(b.ID(), a)
 			}
-			return found, err
-		}
-		if s.config.Failover == FailoverReplicas {
-			found.Rows = max(found.Rows, rows)
-		} else {
-			found.Rows += rows
-		}
-		if rows > 0 && len(s.addresses) > 1 {
-			s.homes.set(b.ID(), a)
+			return here, nil
+		case here.Running:
+			found.Running = true
+		default:
+			settled = settled || replicated
 		}
 	}
-	return found, nil
+	if found.Running || settled {
+		return found, nil
+	}
+	return found, errors.Join(errs...)
 }
 
-func (s *Sink) countStatement(b *sink.Batch) string {
+// look asks one server for the batch, and reports whether it answers for all replicas of the table.
+//
+// A replica may lag behind the one that took the batch, and a balancer may send each question to another one. So for the
+// tables of replicated engines, whatever the configuration says of the addresses, attempts are looked for on all servers of the
+// cluster, a replica fetches what Keeper knows of, and then the rows are counted on all of them. A part that only a server
+// has that is away can't be fetched: this takes until the context ends, and the batch's fate stays open.
+func (s *Sink) look(ctx context.Context, a *address, b *sink.Batch) (found sink.Presence, replicated bool, err error) {
 	table := b.Layout().Table()
-	statement := "SELECT count() FROM " + tableName(table) + " WHERE " + schema.QuoteIdentifier(schema.BatchIDColumn) + " = " + schema.QuoteString(b.ID())
+	if found.Rows, err = a.count(ctx, s.countStatement(b, "")); err != nil || found.Rows > 0 {
+		return found, false, err
+	}
+	engine, err := a.engine(ctx, table)
+	if err != nil {
+		return found, false, err
+	}
+	replicated = strings.HasPrefix(engine, "Replicated") || strings.HasPrefix(engine, "Shared")
+	cluster := ""
+	if replicated {
+		if cluster, err = s.cluster(ctx, a); err != nil {
+			return found, true, err
+		}
+	}
+	if found.Running, err = a.running(ctx, b, cluster); err != nil {
+		return found, replicated, err
+	}
+	if replicated {
+		if err := a.exec(ctx, "SYSTEM SYNC REPLICA "+tableName(table)+" LIGHTWEIGHT"); err != nil {
+			return found, true, err
+		}
+	}
+	if found.Rows, err = a.count(ctx, s.countStatement(b, "")); err != nil || found.Rows > 0 || cluster == "" {
+		return found, replicated, err
+	}
+	found.Rows, err = a.number(ctx, s.countStatement(b, cluster))
+	return found, true, err
+}
+
+// count counts rows. A table that does not exist has none.
+func (a *address) count(ctx context.Context, statement string) (int, error) {
+	rows, err := a.number(ctx, statement)
+	if code, _ := exceptionCode(err); code == codeUnknownTable || code == codeUnknownDatabase {
+		return 0, nil
+	}
+	return rows, err
+}
+
+// engine returns the table's engine. Empty: there is no such table.
+func (a *address) engine(ctx context.Context, table *schema.Table) (string, error) {
+	rows, err := a.query(ctx, "SELECT engine FROM system.tables WHERE database = "+schema.QuoteString(table.Database)+" AND name = "+schema.QuoteString(table.Name))
+	if err != nil || len(rows) == 0 {
+		return "", err
+	}
+	return rows[0][0], nil
+}
+
+// defaultCluster is the name that ClickHouse's own configuration and ClickHouse Cloud give the cluster.
+const defaultCluster = "default"
+
+// cluster returns the name of the cluster that has the table's replicas: the configured one, or else the default. Empty: the server
+// has none of that name.
+func (s *Sink) cluster(ctx context.Context, a *address) (string, error) {
+	if s.config.Cluster != "" {
+		return s.config.Cluster, nil
+	}
+	n, err := a.number(ctx, "SELECT count() FROM system.clusters WHERE cluster = "+schema.QuoteString(defaultCluster))
+	if err != nil || n == 0 {
+		return "", err
+	}
+	return defaultCluster, nil
+}
+
+// countStatement counts the batch's rows on one server, or on that server of the cluster which has most. Rows that a lightweight
+// DELETE has hidden prove just as well that the batch was stored.
+func (s *Sink) countStatement(b *sink.Batch, cluster string) string {
+	table := b.Layout().Table()
+	where := " WHERE " + schema.QuoteIdentifier(schema.BatchIDColumn) + " = " + schema.QuoteString(b.ID())
 	if p := b.Partition(); p != nil && p.Condition != "" && !s.misjudged.has(table.FullName()) {
-		statement += " AND (" + p.Condition + ")"
+		where += " AND (" + p.Condition + ")"
 	}
-	if s.config.Failover == FailoverReplicas {
-		statement += " SETTINGS select_sequential_consistency = 1"
+	const settings = " SETTINGS select_sequential_consistency = 1, apply_deleted_mask = 0"
+	if cluster == "" {
+		return "SELECT count() FROM " + tableName(table) + where + settings
 	}
-	return statement
+	return "SELECT max(rows) FROM (SELECT count() AS rows FROM clusterAllReplicas(" + schema.QuoteString(cluster) + ", " + tableName(table) + ")" +
+		where + " GROUP BY hostName())" + settings + ", skip_unavailable_shards = 1"
 }
 
-// running says whether an attempt of the batch runs on one of the servers. Attempts are known by their query ids: the
-// batch's id, a dash and a number.
-func (s *Sink) running(ctx context.Context, asked []*address, b *sink.Batch) (bool, error) {
+// running reports whether an attempt of the batch runs on the server, or on one of the cluster. Attempts are known by their
+// query ids: the batch's id, a dash and a number. Servers of a cluster that are away are left out: settling waits for late
+// attempts in any case, and would otherwise wait for a server that does not come back.
+func (a *address) running(ctx context.Context, b *sink.Batch, cluster string) (bool, error) {
 	prefix := b.ID() + "-"
-	statement := fmt.Sprintf("SELECT count() FROM system.processes WHERE startsWith(query_id, %s) AND match(substring(query_id, %d), '^[0-9]+w?$')",
-		schema.QuoteString(prefix), len(prefix)+1)
-	for _, a := range asked {
-		n, err := a.number(ctx, statement)
-		if err != nil {
-			return false, err
-		}
-		if n > 0 {
-			return true, nil
-		}
+	where := fmt.Sprintf(" WHERE startsWith(query_id, %s) AND match(substring(query_id, %d), '^[0-9]+w?$')", schema.QuoteString(prefix), len(prefix)+1)
+	statement := "SELECT count() FROM system.processes" + where
+	if cluster != "" {
+		statement = "SELECT count() FROM clusterAllReplicas(" + schema.QuoteString(cluster) + ", system.processes)" + where + " SETTINGS skip_unavailable_shards = 1"
 	}
-	return false, nil
-}
-
-// synchronize waits until a replica has fetched what the others have written. A part that only a server that is away
-// has can't be fetched, so that it takes until the context ends, and the batch's fate stays open.
-func (s *Sink) synchronize(ctx context.Context, asked []*address, table *schema.Table) error {
-	if s.config.Failover != FailoverReplicas {
-		return nil
-	}
-	var err error
-	for _, a := range asked {
-		if err = a.exec(ctx, "SYSTEM SYNC REPLICA "+tableName(table)+" LIGHTWEIGHT"); err == nil {
-			return nil
-		}
-	}
-	return err
+	n, err := a.number(ctx, statement)
+	return n > 0, err
 }
 
 // number runs a statement that returns one number.

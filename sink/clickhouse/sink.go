@@ -61,11 +61,14 @@ func (s *Sink) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error 
 	table := b.Layout().Table()
 	to := s.choose(b.ID())
 	sent, err := s.insertFitting(ctx, to, b, a)
-	if code, _ := exceptionCode(err); err == nil || code == codeInsertWasDeduplicated {
+	if err == nil {
 		to.back()
 		return nil
 	}
 	failure := s.classify("insert into", table.FullName(), err, sent)
+	// Tokens are new at a batch's first attempt: a server that knows one then has it from a proxy that repeats requests, or
+	// is at fault. It proves nothing.
+	failure.Deduplicated = failure.Code == codeInsertWasDeduplicated
 	if unreachable(failure) {
 		to.away()
 	} else {

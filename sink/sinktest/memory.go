@@ -22,6 +22,9 @@ type Step struct {
 	Burned bool
 	// LateAsks keeps the insert running in spite of Err: the rows are stored after so many questions for it.
 	LateAsks int
+	// Arrives stores the rows so long after the answer, and nothing of the insert is seen until then: it lies in a proxy, or
+	// in the socket of a server that was stopped.
+	Arrives time.Duration
 	// Delay is how long the answer takes.
 	Delay time.Duration
 	// Hangs waits until the context ends, and then says that the outcome is unknown.
@@ -168,6 +171,13 @@ func (m *Memory) take(b *sink.Batch, a sink.Attempt, step Step, table string, ro
 	switch {
 	case step.LateAsks > 0:
 		m.running[table+"\x00"+b.ID()] = &late{table: table, token: token, rows: rows, asks: step.LateAsks}
+		return failure
+	case step.Arrives > 0:
+		time.AfterFunc(step.Arrives, func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.storeLocked(table, token, rows)
+		})
 		return failure
 	case step.Burned:
 		m.tokens[token] = true

@@ -1,0 +1,76 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// tableGate keeps batches from a table that is not known to fit them.
+type tableGate struct {
+	why     error // nil: open
+	refused bool  // a person has to act; otherwise it is only not known yet
+	since   time.Time
+	changed chan struct{} // closed when the gate is set
+}
+
+// RefuseTable holds the table's batches: it does not fit its route, for the reason given, and a person has to act. Nothing is
+// inserted until AdmitTable. The table is named as "database.table".
+func (d *Delivery) RefuseTable(table string, why error) { d.watch(table).setGate(why, true) }
+
+// SuspendTable has the table's batches wait until it is seen to fit its route, which could not be found out so far for the
+// reason given. Unlike a refused table's, they are not dead-lettered after Limits.HoldFor.
+func (d *Delivery) SuspendTable(table string, why error) { d.watch(table).setGate(why, false) }
+
+// AdmitTable lets batches into the table, which fits. Those that are held are tried again at once.
+func (d *Delivery) AdmitTable(table string) { d.watch(table).setGate(nil, false) }
+
+func (t *tableWatch) setGate(why error, refused bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	since := time.Now()
+	if why != nil && t.gate.why != nil {
+		since = t.gate.since
+	}
+	close(t.gate.changed)
+	t.gate = tableGate{why: why, refused: refused, since: since, changed: make(chan struct{})}
+}
+
+func (t *tableWatch) gateState() tableGate {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.gate
+}
+
+// errNotAdmitted marks the failures of batches that a gate keeps back.
+var errNotAdmitted = errors.New("not admitted")
+
+// gateError is why a gate is shut.
+type gateError struct{ why error }
+
+func (e gateError) Error() string        { return e.why.Error() }
+func (e gateError) Unwrap() error        { return e.why }
+func (e gateError) Is(target error) bool { return target == errNotAdmitted }
+
+// admitted blocks while the table's gate is shut. The verdict is not nil where the piece was given up meanwhile.
+func (v *delivery) admitted(ctx context.Context, p *piece) (*verdict, error) {
+	for {
+		gate := v.table.gateState()
+		if gate.why == nil {
+			return nil, nil
+		}
+		failure := &Error{Class: Schema, Op: "insert into", Table: v.table.name, Err: gateError{gate.why}}
+		v.last = failure
+		p.settling.fail(time.Now())
+		var done *verdict
+		var err error
+		if gate.refused {
+			done, err = v.hold(ctx, p, failure, gate.changed)
+		} else {
+			done, err = v.again(ctx, p, failure, v.config.HoldBackoff, gate.changed)
+		}
+		if done != nil || err != nil {
+			return done, err
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package sink
+
+import "strings"
+
+// An error with a code that comes back this many times in a row for one batch, with the same text, is no accident of the
+// network: fewer where other batches of the table were acknowledged meanwhile.
+const (
+	hopelessAfter       = 8
+	hopelessAmongOthers = 3
+)
+
+// repeats is an error that comes back for one piece.
+type repeats struct {
+	code         int
+	text         string
+	count        int
+	acknowledged int // the table's inserts when it came first
+}
+
+// hopeless notes a failure, and reports whether more of the same attempts will not help. ClickHouse gives some codes of
+// broken connections for what can't work too (32 for a conversion), and those of a disk for a part that it can't write.
+// acknowledged counts the table's inserts.
+func (r *repeats) hopeless(failure *Error, acknowledged int) bool {
+	if failure.Code == 0 || failure.Overload || failure.Class != Ambiguous && failure.Class != Transient {
+		*r = repeats{}
+		return false
+	}
+	if text := withoutNumbers(failure.Error()); r.code != failure.Code || r.text != text {
+		*r = repeats{code: failure.Code, text: text, acknowledged: acknowledged}
+	}
+	r.count++
+	others := acknowledged > r.acknowledged
+	if failure.Class == Transient {
+		return others && r.count >= hopelessAfter
+	}
+	return r.count >= hopelessAfter || others && r.count >= hopelessAmongOthers
+}
+
+// withoutNumbers returns a text with its runs of digits made one: what is left is the same for the same cause.
+func withoutNumbers(text string) string {
+	var b strings.Builder
+	inNumber := false
+	for _, r := range text {
+		digit := r >= '0' && r <= '9'
+		switch {
+		case !digit:
+			b.WriteRune(r)
+		case !inNumber:
+			b.WriteByte('0')
+		}
+		inNumber = digit
+	}
+	return b.String()
+}
