@@ -32,10 +32,11 @@ type Config struct {
 	// OnError reports why a stream could not be opened or broke. Run opens another one unless it returns the
 	// error as its own.
 	OnError func(error)
-	// OnRefusal reports an entry that is not stored, or not by every route. The entry is nil if it was settled
-	// before. A refusal with sequence 0 is this package's: the entry is too large to be sent. A refusal may be
-	// reported twice when a server with smaller limits takes over.
-	OnRefusal func(*logbatcherv1.Entry, *logbatcherv1.Refusal)
+	// OnRefusal reports an entry that is not stored, or not by every route. A refusal with sequence 0 is this package's: the entry is
+	// too large to be sent. A refusal may be reported twice when a server with smaller limits takes over.
+	OnRefusal func(*logbatcherv1.Refusal)
+	// OnRefusedEntry is called beside OnRefusal, with the entry, or nil if that was settled before.
+	OnRefusedEntry func(*logbatcherv1.Entry, *logbatcherv1.Refusal)
 	// OnDeadLettered reports rows that went to the dead-letter queue.
 	OnDeadLettered func(*logbatcherv1.DeadLettered)
 	// OnCommitted reports that the committed watermark moved, or that entries were refused without being sent.
@@ -59,7 +60,7 @@ type Committed struct {
 
 // DefaultConfig returns a configuration for the producer id.
 func DefaultConfig(producer string) Config {
-	return Config{
+	c := Config{
 		Open:                   &logbatcherv1.Open{Producer: producer},
 		MaxUncommittedRequests: 1024,
 		MaxUncommittedBytes:    64 << 20,
@@ -67,6 +68,8 @@ func DefaultConfig(producer string) Config {
 		MaxBackoff:             10 * time.Second,
 		WelcomeTimeout:         time.Minute,
 	}
+	c.fill()
+	return c
 }
 
 // check returns everything that is wrong with the configuration.
@@ -111,7 +114,10 @@ func (c *Config) fill() {
 		c.OnError = func(error) {}
 	}
 	if c.OnRefusal == nil {
-		c.OnRefusal = func(*logbatcherv1.Entry, *logbatcherv1.Refusal) {}
+		c.OnRefusal = func(*logbatcherv1.Refusal) {}
+	}
+	if c.OnRefusedEntry == nil {
+		c.OnRefusedEntry = func(*logbatcherv1.Entry, *logbatcherv1.Refusal) {}
 	}
 	if c.OnDeadLettered == nil {
 		c.OnDeadLettered = func(*logbatcherv1.DeadLettered) {}

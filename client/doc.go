@@ -8,7 +8,7 @@
 // server's Welcome before it gets its number; a request is dropped only when the watermark covers it; Send blocks while too
 // much is uncommitted, so memory is bounded; bytes are sent as they are, UTF-8 or not.
 //
-// What can't succeed is reported and does not hold up the rest: an entry that is too large goes to Config.OnRefusal. A server that
+// What can't succeed is reported and does not hold up the rest: an entry that is too large is refused. A server that
 // can't be reached is reported to Config.OnError and tried again, with growing waits, until ctx ends or Config.GiveUpAfter
 // has passed.
 package client

@@ -28,7 +28,7 @@ func Example() {
 	config.Open.ResourceAttributes = []*logbatcherv1.Attribute{{Key: "service.name", StringValue: "shop"}}
 	config.GiveUpAfter = 5 * time.Minute
 	config.OnError = func(err error) { log.Print(err) }
-	config.OnRefusal = func(entry *logbatcherv1.Entry, refusal *logbatcherv1.Refusal) {
+	config.OnRefusedEntry = func(entry *logbatcherv1.Entry, refusal *logbatcherv1.Refusal) {
 		log.Printf("%q was refused: %s", entry.GetBody(), refusal.GetMessage())
 	}
 	committed := 0

@@ -316,9 +316,9 @@ func (p *Producer) refuse(left []tooLarge) {
 	p.mu.Unlock()
 	p.tell(func() {
 		for _, l := range left {
-			p.config.OnRefusal(l.entry, &logbatcherv1.Refusal{
-				Reason: logbatcherv1.RefusalReason_REFUSAL_REASON_TOO_LARGE, Message: l.why,
-			})
+			r := &logbatcherv1.Refusal{Reason: logbatcherv1.RefusalReason_REFUSAL_REASON_TOO_LARGE, Message: l.why}
+			p.config.OnRefusal(r)
+			p.config.OnRefusedEntry(l.entry, r)
 		}
 		p.config.OnCommitted(Committed{Sequence: watermark, Entries: len(left), Refused: len(left)})
 	})

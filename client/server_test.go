@@ -114,7 +114,7 @@ func (l *ledger) config(producer string) Config {
 		l.committed.Entries += more.Entries
 		l.committed.Refused += more.Refused
 	}
-	c.OnRefusal = func(e *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
+	c.OnRefusedEntry = func(e *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
 		l.refused, l.refusals = append(l.refused, e), append(l.refusals, r)
 	}
 	c.OnDeadLettered = func(d *logbatcherv1.DeadLettered) { l.letters += int(d.GetRows()) }

@@ -91,6 +91,9 @@ func (p *Producer) open(stream ingestStream) (limits, error) {
 	if welcome == nil {
 		return limits{}, &violation{"the server's first response is no Welcome"}
 	}
+	if epoch := welcome.GetEpoch(); epoch == 0 || opening.Epoch != 0 && epoch != opening.Epoch {
+		return limits{}, &violation{fmt.Sprintf("the server answered an opening with epoch %d with epoch %d", opening.Epoch, epoch)}
+	}
 	p.mu.Lock()
 	p.streams++
 	p.welcomed = true
@@ -230,7 +233,10 @@ func (p *Producer) take(response *logbatcherv1.IngestStreamResponse) error {
 		entry, fresh := p.window.refuse(r)
 		p.mu.Unlock()
 		if fresh {
-			p.tell(func() { p.config.OnRefusal(entry, r) })
+			p.tell(func() {
+				p.config.OnRefusal(r)
+				p.config.OnRefusedEntry(entry, r)
+			})
 		}
 	}
 	for _, l := range response.GetDeadLettered() {

@@ -278,6 +278,7 @@ func TestRefusalsToldTwice(t *testing.T) {
 func TestServerErrorsThatEndRun(t *testing.T) {
 	for name, stream := range map[string]func(s serverStream) error{
 		"no producer like that": func(serverStream) error { return status.Error(codes.InvalidArgument, "no producer like that") },
+		"with epoch 0":          func(s serverStream) error { return welcome(s, &logbatcherv1.Welcome{}) },
 		"is no Welcome":         func(s serverStream) error { return s.Send(&logbatcherv1.IngestStreamResponse{CommittedSequence: 1}) },
 		"beyond the last one sent": func(s serverStream) error {
 			if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1}); err != nil {

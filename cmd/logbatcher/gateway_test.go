@@ -328,7 +328,7 @@ func (tr *traffic) producer(t *testing.T, id string, conn *grpc.ClientConn) *cli
 	c := client.DefaultConfig(id)
 	c.MinBackoff, c.MaxBackoff, c.MaxUncommittedRequests = 20*time.Millisecond, 200*time.Millisecond, tr.window
 	c.Log = slog.New(slog.NewTextHandler(tr.log, nil))
-	c.OnRefusal = func(_ *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
+	c.OnRefusal = func(r *logbatcherv1.Refusal) {
 		tr.mu.Lock()
 		tr.refused = append(tr.refused, r)
 		tr.mu.Unlock()

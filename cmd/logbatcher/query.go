@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func query(ctx context.Context, cfg *config.Config, statement, format string, ou
 		exception := response.Header.Get("X-ClickHouse-Exception-Code")
 		if response.StatusCode != http.StatusOK || exception != "" && exception != "0" {
 			text, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-			return fmt.Errorf("query %s: %s", address, strings.TrimSpace(string(text)))
+			return fmt.Errorf("query %s: %s", address, cmp.Or(strings.TrimSpace(string(text)), fmt.Sprintf("%s, exception code %q", response.Status, exception)))
 		}
 		_, err = io.Copy(out, response.Body)
 		return err

@@ -119,7 +119,7 @@ func TestEveryType(t *testing.T) {
 	}
 	configuration := client.DefaultConfig(open.Producer)
 	configuration.Open = open
-	configuration.OnRefusal = func(_ *logbatcherv1.Entry, r *logbatcherv1.Refusal) { t.Errorf("refused: %v", r) }
+	configuration.OnRefusal = func(r *logbatcherv1.Refusal) { t.Errorf("refused: %v", r) }
 	configuration.OnDeadLettered = func(l *logbatcherv1.DeadLettered) { t.Errorf("dead-lettered: %v", l) }
 	p, err := client.NewProducer(tr.connect(t), configuration)
 	if err != nil {

@@ -92,6 +92,9 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	}
 	conn, err := dial(ctx, o.address, o.tls, o.caFile)
 	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.New(err.Error()) // in words, as below
+		}
 		return err
 	}
 	defer conn.Close()
@@ -101,7 +104,7 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	settings.Open = o.opening()
 	settings.GiveUpAfter = o.giveUpAfter
 	settings.Log = slog.New(slog.NewTextHandler(progress, nil))
-	settings.OnRefusal, settings.OnDeadLettered, settings.OnCommitted = s.onRefusal, s.onDeadLettered, s.onCommitted
+	settings.OnRefusedEntry, settings.OnDeadLettered, settings.OnCommitted = s.onRefusal, s.onDeadLettered, s.onCommitted
 	if s.producer, err = client.NewProducer(conn, settings); err != nil {
 		return err
 	}

@@ -438,3 +438,40 @@ func TestSendOutlivesTheService(t *testing.T) {
 		t.Errorf("%d different entries are stored, want %d", got, kills*each)
 	}
 }
+
+// TestSendToSmallerLimitsAfterRestart kills the service while a request that it took is not committed. The next one, at the same
+// address, would not take that request.
+func TestSendToSmallerLimitsAfterRestart(t *testing.T) {
+	const entries = 1000
+	s := newService(t, "")
+	s.clickhouse.close()
+	p := startProcess(t, "send", "-q", "--address", s.bench.address, "-")
+	var text bytes.Buffer
+	for n := range entries {
+		fmt.Fprintf(&text, `{"time":%q,"msg":"x","n":%d}`+"\n", time.Now().UTC().Format(time.RFC3339), n)
+	}
+	if _, err := p.in.Write(text.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the entries are rows", func() bool { return s.routed(t) == entries })
+	s.signal(t, syscall.SIGKILL)
+	s.wait(t)
+	s.bench.write(t, "server: {limits: {max_request_entries: 100}}\ncolumns:"+numberedColumns+"routes:"+numberedRoute)
+	s.clickhouse = newCutter(t, strings.TrimPrefix(s.bench.clickhouse.Address, "http://"))
+	s.process = startProcess(t, append(s.arguments(), "--listen.grpc", s.bench.address)...)
+	if err := p.in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := p.wait(t); status != exitOK || accounts(t, p.out.String()) != entries {
+		t.Errorf("exit status %d, printed %q, complained %q", status, p.out, p.errs)
+	}
+	rows := s.bench.numbers(t, "numbered")
+	for n := range entries {
+		if rows[n] != 1 {
+			t.Fatalf("entry %d is there %d times, of %d", n, rows[n], len(rows))
+		}
+	}
+	if !strings.Contains(p.errs.String(), "beginning a new epoch") {
+		t.Errorf("complained %q: the limits made no difference", p.errs)
+	}
+}
