@@ -60,7 +60,12 @@ func (l limits) refuses(bytes int) string {
 
 // cut divides a request into ones that the server takes, and leaves out the entries that fit none.
 func (l limits) cut(i *item) (pieces []*item, left []tooLarge) {
-	piece := newItem()
+	fresh := func() *item {
+		piece := newItem()
+		piece.exposed = i.exposed
+		return piece
+	}
+	piece := fresh()
 	for _, e := range i.request.GetEntries() {
 		bytes := e.SizeVT()
 		if why := l.refuses(bytes); why != "" {
@@ -72,7 +77,7 @@ func (l limits) cut(i *item) (pieces []*item, left []tooLarge) {
 			l.cutBytes > 0 && piece.bytes+entrySize(bytes) > l.cutBytes
 		if full && len(piece.request.Entries) > 0 {
 			pieces = append(pieces, piece)
-			piece = newItem()
+			piece = fresh()
 		}
 		piece.add(e, bytes)
 	}

@@ -148,13 +148,18 @@ type Statistics struct {
 	// Doubtful counts requests that were sent again to an instance that did not know what an earlier one had stored: their
 	// entries may be stored twice.
 	Doubtful uint64
+	// Unsent is how many entries wait that were never sent to a server.
+	Unsent int
 }
 
 // Statistics returns what the producer has done so far.
 func (p *Producer) Statistics() Statistics {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Statistics{Sent: p.window.last, Committed: p.window.committed, Streams: p.streams, Open: p.welcomed, Doubtful: p.doubtful}
+	return Statistics{
+		Sent: p.window.last, Committed: p.window.committed, Streams: p.streams, Open: p.welcomed, Doubtful: p.doubtful,
+		Unsent: p.window.unsent(),
+	}
 }
 
 // Run streams until Close was called and everything is committed. It opens a new stream whenever one ends otherwise. It returns

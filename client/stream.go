@@ -158,7 +158,11 @@ func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, l lim
 			if err != nil && !errors.Is(err, io.EOF) {
 				return p.unsent(ctx, next, err)
 			}
-			next.tried = true
+			if !next.tried {
+				p.mu.Lock()
+				next.tried, next.exposed = true, true
+				p.mu.Unlock()
+			}
 			if err != nil {
 				return nil
 			}

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -299,6 +301,43 @@ func TestServerErrorsThatEndRun(t *testing.T) {
 				t.Errorf("Run ended with %v, reported %v, %+v", err, l.errors, l.committed)
 			}
 		})
+	}
+}
+
+// TestUnsentEntries counts what a server has never seen.
+func TestUnsentEntries(t *testing.T) {
+	seen := make(chan struct{})
+	conn := serve(t, func(n int, _ *logbatcherv1.Open, s serverStream) error {
+		if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1}); err != nil {
+			return err
+		}
+		if _, err := s.Recv(); err != nil {
+			return err
+		}
+		close(seen)
+		<-s.Context().Done()
+		return s.Context().Err()
+	})
+	p, err := NewProducer(conn, DefaultConfig("unsent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Send(t.Context(), bodies("a", "b", "c")); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Statistics().Unsent; got != 3 {
+		t.Errorf("before Run, %d entries are unsent, want 3", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	<-seen
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if got := p.Statistics().Unsent; got != 0 {
+		t.Errorf("after the server took them, %d entries are unsent", got)
 	}
 }
 

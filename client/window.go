@@ -23,7 +23,8 @@ type item struct {
 	request *logbatcherv1.IngestStreamRequest
 	bytes   int  // of its entries on the wire
 	largest int  // bytes of its largest entry
-	tried   bool // the bytes may be on the wire. For the sending goroutine alone
+	tried   bool // may be on the wire with its sequence
+	exposed bool // may have been on the wire, with whatever sequence
 	refused map[refusal]struct{}
 }
 
@@ -99,6 +100,16 @@ func (w *window) withdraw() {
 	w.numbered--
 	w.pending[w.numbered].request.Sequence = 0
 	w.last--
+}
+
+// unsent returns how many entries were never on the wire.
+func (w *window) unsent() (entries int) {
+	for _, i := range w.pending {
+		if !i.exposed {
+			entries += len(i.request.GetEntries())
+		}
+	}
+	return entries
 }
 
 // drop forgets a request that has no sequence.

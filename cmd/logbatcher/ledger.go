@@ -117,8 +117,8 @@ func (l *ledger) print(out io.Writer, statistics client.Statistics, notes []stri
 	}
 	if committed != l.entries {
 		fmt.Fprintf(out, "total      %s entries read = %s committed + %s refused + %s dead-lettered + %s not sent",
-			count(l.entries), count(committed), count(l.refused), count(l.deadLocked()), count(l.entries-l.sent))
-		if unanswered := l.sent - l.settled; unanswered > 0 {
+			count(l.entries), count(committed), count(l.refused), count(l.deadLocked()), count(l.entries-l.sent+statistics.Unsent))
+		if unanswered := l.sent - l.settled - statistics.Unsent; unanswered > 0 {
 			fmt.Fprintf(out, " + %s sent without an answer", count(unanswered))
 		}
 		fmt.Fprintln(out)

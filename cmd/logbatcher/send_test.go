@@ -381,6 +381,9 @@ func TestSendIsSignalled(t *testing.T) {
 		p := startProcess(t, "send", "-q", "--address", closedAddress(t), "--give-up-after", "100ms", "-")
 		write(t, p, lines(0, 3))
 		check(t, p, exitError, "nothing was committed for 100ms", "connection refused", "3 of 3 entries are not known to be safe")
+		if !strings.Contains(p.out.String(), "+ 3 not sent\n") {
+			t.Errorf("printed %q", p.out)
+		}
 	})
 	// waiting starts a send whose entry is a row that ClickHouse does not get.
 	waiting := func(t *testing.T, arguments ...string) *process {
@@ -395,7 +398,7 @@ func TestSendIsSignalled(t *testing.T) {
 		p := waiting(t, "--stop-timeout", "10ms")
 		p.signal(t, syscall.SIGTERM)
 		check(t, p, exitError, "1 of 1 entries are not known to be safe")
-		if !strings.Contains(p.out.String(), "1 sent without an answer") {
+		if !strings.Contains(p.out.String(), "+ 0 not sent + 1 sent without an answer") {
 			t.Errorf("printed %q", p.out)
 		}
 	})
