@@ -24,6 +24,21 @@ func CheckExpression(expression string, columns []Column) error {
 	return nil
 }
 
+// CheckBrackets returns an error where brackets or quotes don't match, or an element of a list is empty.
+func CheckBrackets(text string) error {
+	c := expressionCheck{list: tokens(text)}
+	return c.brackets()
+}
+
+// CheckEngineArguments is CheckExpression for the arguments of a table's engine, such as the version of a ReplacingMergeTree.
+func CheckEngineArguments(t *Table) error {
+	_, arguments, given := strings.Cut(t.Engine, "(")
+	if !given {
+		return nil
+	}
+	return CheckExpression("("+arguments, t.Columns)
+}
+
 // CheckSortingKey is CheckExpression for a table's ORDER BY, which can't have a column that is Nullable, or one twice.
 func CheckSortingKey(t *Table) error {
 	if err := CheckExpression(t.OrderBy, t.Columns); err != nil {

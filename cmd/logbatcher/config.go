@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,11 @@ func newConfigCheckCommand() *cobra.Command {
 				return err
 			}
 			warn(command.ErrOrStderr(), c)
+			g, err := newGateway(c, slog.New(slog.DiscardHandler))
+			if err != nil {
+				return fmt.Errorf("%s: %w", arguments[0], err)
+			}
+			g.close()
 			routes, _ := c.Routes()
 			fmt.Fprintf(command.OutOrStdout(), "%s: no problem; %d routes\n", arguments[0], len(routes))
 			return nil

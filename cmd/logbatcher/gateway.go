@@ -50,25 +50,30 @@ type gateway struct {
 	http       *server.HTTP
 
 	grpcListener, httpListener net.Listener
+	served                     bool // the server closes grpcListener
 	zone                       *time.Location
 }
 
-// newGateway makes the parts that need nobody else to be there. It starts nothing.
-func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
+// newGateway makes all parts. It starts nothing and contacts nobody: what it refuses, config check refuses too, because that
+// calls it as well.
+func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	instance, err := instanceID(cfg)
 	if err != nil {
 		return nil, err
 	}
 	g := &gateway{config: cfg, log: log, instance: instance, registry: prometheus.NewRegistry(), status: newStatus()}
 	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	classes, err := errorClasses(cfg)
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	classes, err := cfg.ClickHouse.Classes()
 	if err != nil {
 		return nil, err
 	}
 	g.redis = redisClient(cfg)
-	letters := deadletter.DefaultConfig()
-	letters.Stream, letters.MaxBytes, letters.WhenFull = cfg.DeadLetters.Stream, int64(cfg.DeadLetters.MaxBytes), deadletter.Policy(cfg.DeadLetters.WhenFull)
-	if g.letters, err = deadletter.New(g.redis, letters, g.registry, log); err != nil {
+	if g.letters, err = deadletter.New(g.redis, cfg.DeadLetters.Queue(), g.registry, log); err != nil {
 		return nil, err
 	}
 	g.locker = lease.New(g.redis, "logbatcher:lease:", instance, log)
@@ -89,8 +94,19 @@ func newGateway(cfg *config.Config, log *slog.Logger) (*gateway, error) {
 	if g.delivery, err = sink.NewDelivery(delivery); err != nil {
 		return nil, err
 	}
+	routes, err := routesOf(cfg)
+	if err != nil {
+		return nil, err
+	}
 	g.budget = shard.NewBudget(cfg.Budget())
-	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded)
+	// ClickHouse's time zone is not known yet: prepare has the router read the routes again once it is.
+	if g.router, err = shard.NewRouter(g.routerConfig(), g.budget, g.delivery, routes, time.UTC); err != nil {
+		return nil, err
+	}
+	if g.server, err = server.New(g.serverConfig(), g.router, g.budget, &admin{g}, g.status); err != nil {
+		return nil, err
+	}
+	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, g.server.Degraded)
 	return g, nil
 }
 
@@ -132,6 +148,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 
 	routed := make(chan error, 1)
 	go func() { routed <- g.router.Run(background) }()
+	g.served = true
 	tasks.Go(func() error { return g.server.Serve(g.grpcListener) })
 	g.status.started()
 	g.log.Info("serving", "instance", g.instance, "grpc", g.grpcListener.Addr().String(), "http", address(g.httpListener))
@@ -165,28 +182,19 @@ func (g *gateway) listen() (err error) {
 	return nil
 }
 
-// prepare reaches ClickHouse, makes the tables fit, and makes the parts that need to know the server.
+// prepare reaches ClickHouse, makes the tables fit, and routes by the server's time zone.
 func (g *gateway) prepare(ctx context.Context) ([]*schema.Route, error) {
 	g.checkLetters(ctx)
 	if err := g.firstContact(ctx); err != nil {
 		return nil, err
 	}
-	routes, problems := g.config.Routes()
-	if len(problems) > 0 {
-		return nil, problems[0] // the configuration has checked them
+	routes, err := routesOf(g.config)
+	if err != nil {
+		return nil, err
 	}
 	g.status.starting("the tables' schema is not seen yet")
 	g.migrations.migrateAll(ctx, routes)
-
-	var err error
-	if g.router, err = shard.NewRouter(g.routerConfig(), g.budget, g.delivery, routes, g.zone); err != nil {
-		return nil, err
-	}
-	if g.server, err = server.New(g.serverConfig(), g.router, g.budget, &admin{g}, g.status); err != nil {
-		return nil, err
-	}
-	g.status.watch(g.server.Degraded)
-	return routes, nil
+	return routes, g.router.Reload(routes, g.zone)
 }
 
 // firstContact waits for a ClickHouse that answers. One that is refused for what it is ends the start.
@@ -273,10 +281,17 @@ func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
 
 // close gives back what run and newGateway have opened and what is not closed by then.
 func (g *gateway) close() {
-	if g.server == nil && g.grpcListener != nil {
-		_ = g.grpcListener.Close() // nobody serves it: the start has failed, and says so
+	if !g.served && g.grpcListener != nil {
+		_ = g.grpcListener.Close() // the start has failed, and says so
 	}
-	if err := errors.Join(g.clickhouse.Close(), g.redis.Close()); err != nil {
+	var problems []error
+	if g.clickhouse != nil {
+		problems = append(problems, g.clickhouse.Close())
+	}
+	if g.redis != nil {
+		problems = append(problems, g.redis.Close())
+	}
+	if err := errors.Join(problems...); err != nil {
 		g.log.Warn("close", "error", err)
 	}
 }
@@ -296,19 +311,6 @@ func redisClient(cfg *config.Config) redis.UniversalClient {
 		Addrs: c.Addresses, MasterName: c.MasterName, Username: c.User, Password: string(c.Password), DB: c.DB, TLSConfig: cfg.RedisTLS(),
 		ContextTimeoutEnabled: true,
 	})
-}
-
-// errorClasses returns the table of error codes with the configuration's own over it.
-func errorClasses(c *config.Config) (*sink.Classes, error) {
-	var overrides []sink.Rule
-	for _, o := range c.ClickHouse.ErrorClasses {
-		class, err := sink.ParseClass(o.Class)
-		if err != nil {
-			return nil, fmt.Errorf("clickhouse.error_classes: %w", err)
-		}
-		overrides = append(overrides, sink.Rule{Code: o.Code, Class: class, Reason: o.Reason})
-	}
-	return sink.NewClasses(overrides)
 }
 
 // uniqueSuffix makes an instance's id unique for ever: the second of the start, and chance.

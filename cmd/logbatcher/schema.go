@@ -40,7 +40,7 @@ func openTools(ctx context.Context, load loader, out io.Writer) (*tools, error) 
 	if t.instance, err = instanceID(cfg); err != nil {
 		return nil, err
 	}
-	classes, err := errorClasses(cfg)
+	classes, err := cfg.ClickHouse.Classes()
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,40 +26,88 @@ func (c *Config) Validate() []schema.Problem {
 	}
 	b.checkClickHouse(&c.ClickHouse)
 	b.checkRedis(&c.Redis)
-	if c.DeadLetters.Stream == "" {
-		b.report("dead_letters.stream", "the stream has a key; write one, as in logbatcher:dead_letters")
-	}
+	b.checkInstance(&c.Instance)
+	b.checkDeadLetters(&c.DeadLetters)
 	_, problems := c.Routes()
 	b.problems = append(b.problems, problems...)
 	return append(b.problems, c.checkMemory(c.Capacity())...)
 }
 
-// checkListen checks the addresses that are listened on.
-func (b *builder) checkListen(l *Listen) {
-	b.address("listen.grpc", l.GRPC, true)
-	if l.HTTP == "" {
-		return
-	}
-	b.address("listen.http", l.HTTP, true)
-	if l.HTTP == l.GRPC && !strings.HasSuffix(l.HTTP, ":0") {
-		b.report("listen.http", "the address %s is that of listen.grpc; write another", l.HTTP)
+// instanceName is what the name of an instance looks like: it is part of query ids, tokens and Redis keys.
+var instanceName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// checkInstance checks the name of the instance.
+func (b *builder) checkInstance(i *Instance) {
+	if i.ID != "" && !instanceName.MatchString(i.ID) {
+		b.report("instance.id", "the name of an instance is at most 64 letters, digits, _, - and .; this is %q", cut(i.ID))
 	}
 }
 
-// address checks host:port. An empty host, for all interfaces, and port 0, for any, are for listening.
-func (b *builder) address(path, address string, listening bool) {
+// checkDeadLetters checks the queue as it checks itself: what it says begins with the setting.
+func (b *builder) checkDeadLetters(d *DeadLetters) {
+	if d.Stream == "" {
+		b.report("dead_letters.stream", "the stream has a key; write one, as in logbatcher:dead_letters")
+		return
+	}
+	err := d.Queue().Validate()
+	if err == nil {
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		setting, message, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		b.report("dead_letters."+setting, "%s", message)
+	}
+}
+
+// checkListen checks the addresses that are listened on.
+func (b *builder) checkListen(l *Listen) {
+	grpcHost, grpcPort, ok := b.address("listen.grpc", l.GRPC, true)
+	if l.HTTP == "" {
+		return
+	}
+	host, port, httpOK := b.address("listen.http", l.HTTP, true)
+	if ok && httpOK && port == grpcPort && port != "0" && (host == grpcHost || isAnyHost(host) || isAnyHost(grpcHost)) {
+		b.report("listen.http", "the address %s takes the port of listen.grpc, %s; write another port", l.HTTP, l.GRPC)
+	}
+}
+
+// isAnyHost reports whether a host stands for all interfaces.
+func isAnyHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// hostName is what a host looks like that is no IP address.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?$`)
+
+// digitsAndDots is what an IPv4 address is made of.
+var digitsAndDots = regexp.MustCompile(`^[0-9.]+$`)
+
+// address checks host:port and returns both. An empty host, for all interfaces, and port 0, for any, are for listening.
+func (b *builder) address(path, address string, listening bool) (host, port string, ok bool) {
 	host, port, err := net.SplitHostPort(address)
 	number, portErr := strconv.ParseUint(port, 10, 16)
 	example := "clickhouse.example:8123"
 	if listening {
 		example = ":4320"
 	}
+	bare, _, _ := strings.Cut(host, "%") // the zone of an IPv6 address
+	isIP := net.ParseIP(bare) != nil
 	switch {
-	case err != nil || portErr != nil || !listening && (host == "" || number == 0):
+	case strings.Contains(address, "://"):
+		b.report(path, "an address is host:port without a scheme, as in %s; this is %q", example, cut(address))
+	case err != nil || portErr != nil || port[0] == '+' || !listening && (host == "" || number == 0):
 		b.report(path, "an address is host:port, as in %s; this is %q", example, cut(address))
-	case strings.ContainsAny(host, "/ @"):
+	case host == "" || isIP:
+		return host, port, true
+	case digitsAndDots.MatchString(host):
+		b.report(path, "%s is no IP address, which has four numbers from 0 to 255; this is %q", host, cut(address))
+	case !hostName.MatchString(host):
 		b.report(path, "an address is host:port without anything else, as in %s; this is %q", example, cut(address))
+	default:
+		return host, port, true
 	}
+	return host, port, false
 }
 
 // checkServer checks what must fit together in the section server.
@@ -148,6 +197,9 @@ func (b *builder) checkClickHouse(h *ClickHouse) {
 		b.report("clickhouse.retry.min", "%s is more than clickhouse.retry.max, %s", formatDuration(h.Retry.Min), formatDuration(h.Retry.Max))
 	}
 	b.checkEngine(h)
+	if _, err := h.Classes(); err != nil && !slices.ContainsFunc(h.ErrorClasses, func(e ErrorClass) bool { return e.Class == "" || e.Code == 0 }) {
+		b.report("clickhouse.error_classes", "%v", err) // what is left out is reported below
+	}
 	first := map[int]int{}
 	for i, e := range h.ErrorClasses {
 		path := fmt.Sprintf("clickhouse.error_classes[%d]", i)
@@ -170,15 +222,19 @@ func (b *builder) checkClickHouse(h *ClickHouse) {
 // checkEngine checks the engine of tables, and what failover needs of it.
 func (b *builder) checkEngine(h *ClickHouse) {
 	b.engine("clickhouse.engine", h.Engine)
-	replicated := strings.HasPrefix(h.Engine, "Replicated") || strings.HasPrefix(h.Engine, "Shared")
 	switch {
 	case h.Failover != "replicas":
 	case len(h.Addresses) < 2:
 		b.report("clickhouse.failover", "replicas needs two addresses or more in clickhouse.addresses")
-	case !replicated:
+	case !replicates(h.Engine):
 		b.report("clickhouse.failover", "replicas needs tables that replicate, or a retry on another replica would store a batch twice; "+
 			"write clickhouse.engine, as in ReplicatedMergeTree")
 	}
+}
+
+// replicates reports whether tables of the engine are the same on all replicas.
+func replicates(engine string) bool {
+	return strings.HasPrefix(engine, "Replicated") || strings.HasPrefix(engine, "Shared")
 }
 
 // engine checks an engine of tables.

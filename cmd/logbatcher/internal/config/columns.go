@@ -73,6 +73,9 @@ func (b *builder) column(c *Column, path string) schema.Column {
 	if c.Default != nil {
 		column.HasDefault, column.Default = true, *c.Default
 	}
+	if err := checkNames(c.Codec, codecs); err != nil {
+		b.report(path+".codec", "%v; this is %q", err, cut(c.Codec))
+	}
 	typeKnown := false
 	if c.Type == "" {
 		b.report(path+".type", "there is no type; write one, as in LowCardinality(String)")
@@ -101,6 +104,28 @@ func (b *builder) column(c *Column, path string) schema.Column {
 			schema.BatchIDColumn)
 	}
 	return column
+}
+
+// codecs are ClickHouse's.
+var codecs = []string{
+	"NONE", "LZ4", "LZ4HC", "ZSTD", "Delta", "DoubleDelta", "Gorilla", "FPC", "GCD", "T64", "ALP", "Default", "DEFLATE_QPL", "ZSTD_QAT",
+	"AES_128_GCM_SIV", "AES_256_GCM_SIV",
+}
+
+// checkNames reports brackets that don't match in a list like Delta(8), ZSTD, and names that are nearly one of the known ones.
+// Others may be of a newer ClickHouse.
+func checkNames(list string, known []string) error {
+	if err := schema.CheckBrackets(list); err != nil {
+		return err
+	}
+	for _, name := range keyExpressions(list) {
+		name, _, _ = strings.Cut(name, "(")
+		near := schema.DidYouMean(name, known)
+		if near != "" && !strings.EqualFold(near, name) {
+			return fmt.Errorf("there is no %s; did you mean %s?", name, near)
+		}
+	}
+	return nil
 }
 
 // layout reports what the batches of a table could not do, such as turn a default into its column's type.

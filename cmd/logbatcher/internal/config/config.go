@@ -171,7 +171,7 @@ type Redis struct {
 // DeadLetters is the queue of rows that ClickHouse refuses for good.
 type DeadLetters struct {
 	Stream   string `yaml:"stream" doc:"key of the Redis stream"`
-	MaxBytes Size   `yaml:"max_bytes" min:"1MiB" doc:"bytes of dead letters that the stream may hold"`
+	MaxBytes Size   `yaml:"max_bytes" min:"2MiB" doc:"bytes of dead letters that the stream may hold"`
 	WhenFull string `yaml:"when_full" oneof:"wait|trim" doc:"wait: batches with bad rows wait for room, and back-pressure follows; trim: the oldest dead letters are lost"`
 }
 

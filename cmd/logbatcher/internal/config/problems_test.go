@@ -49,7 +49,7 @@ var problemCases = []struct{ text, want string }{
 	{"unmatched: keep", `f:1:12: unmatched: unknown choice "keep"; it is one of dead_letter, refuse`},
 	// What must fit together.
 	{"listen: {grpc: \"4320\"}", `f:1:16: listen.grpc: an address is host:port, as in :4320; this is "4320"`},
-	{"listen: {grpc: \":1\", http: \":1\"}", "f:1:28: listen.http: the address :1 is that of listen.grpc; write another"},
+	{"listen: {grpc: \":1\", http: \":1\"}", "f:1:28: listen.http: the address :1 takes the port of listen.grpc, :1; write another port"},
 	{"listen: {grpc: \"a/b:1\"}", `f:1:16: listen.grpc: an address is host:port without anything else, as in :4320; this is "a/b:1"`},
 	{"server: {limits: {max_request_bytes: 128KiB}}", "f:1:10: server.limits.max_entry_bytes: 256KiB is more than server.limits.max_request_bytes, 128KiB, so that such an entry could not be sent"},
 	{"server: {windows: {stream: 2MiB}}", "f:1:28: server.windows.stream: 2MiB is more than server.windows.connection, 1MiB, which all streams of a connection share"},
@@ -60,7 +60,7 @@ var problemCases = []struct{ text, want string }{
 	{"memory: {table_share: 0.02}", "f:1:23: memory.table_share: 0.02 of the budget is 1MiB, less than server.limits.max_request_bytes, 4MiB; one table must be able to hold a request"},
 	{"colo: a b", `f:1:7: colo: a colo is 1 to 32 letters, digits, _ and .; this is "a b"`},
 	{"clickhouse: {addresses: []}", "f:1:14: clickhouse.addresses: there is no address; write at least one, as in 127.0.0.1:8123"},
-	{"clickhouse: {addresses: [\"http://a:1\"]}", `f:1:26: clickhouse.addresses[0]: an address is host:port, as in clickhouse.example:8123; this is "http://a:1"`},
+	{"clickhouse: {addresses: [\"http://a:1\"]}", `f:1:26: clickhouse.addresses[0]: an address is host:port without a scheme, as in clickhouse.example:8123; this is "http://a:1"`},
 	{"clickhouse: {addresses: [\"a:1\", \"a:1\"]}", "f:1:33: clickhouse.addresses[1]: clickhouse.addresses[0] is the same address; leave one out"},
 	{"clickhouse: {database: a-b}", `f:1:24: clickhouse.database: a name is letters, digits and _, does not begin with a digit and has at most 128 characters; this is "a-b"`},
 	{"clickhouse: {user: \"\"}", "f:1:20: clickhouse.user: there is no user; write one, as in default"},

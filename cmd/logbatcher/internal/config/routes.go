@@ -25,6 +25,7 @@ func (c *Config) Routes() ([]*schema.Route, []schema.Problem) {
 		}
 		route := schema.DefaultRoute(c.ClickHouse.Database)
 		c.complete(route)
+		c.checkEngines(b, []*schema.Route{route})
 		return []*schema.Route{route}, b.problems
 	}
 	list, firehose := b.columns(c.ColumnList), len(c.ColumnList) == 0
@@ -47,7 +48,27 @@ func (c *Config) Routes() ([]*schema.Route, []schema.Problem) {
 		names[route.Name], tables[route.Table.FullName()] = i, i
 		routes = append(routes, route)
 	}
+	if len(b.problems) == 0 {
+		c.checkEngines(b, routes)
+	}
 	return routes, b.problems
+}
+
+// checkEngines checks the engine of the section clickhouse against the columns of the tables that have it.
+func (c *Config) checkEngines(b *builder, routes []*schema.Route) {
+	for i, route := range routes {
+		if own := i < len(c.RouteList) && c.RouteList[i].Engine != ""; own {
+			if c.ClickHouse.Failover == "replicas" && !replicates(route.Table.Engine) {
+				b.report(fmt.Sprintf("routes[%d].engine", i), "clickhouse.failover is replicas, which needs tables that replicate, or a retry on another "+
+					"replica would store a batch twice; this is %q", cut(route.Table.Engine))
+			}
+			continue
+		}
+		if err := schema.CheckEngineArguments(route.Table); err != nil && schema.UsableEngine(route.Table.Engine) {
+			b.report("clickhouse.engine", "%v, as the route %s needs it; this is %q", err, route.Name, cut(c.ClickHouse.Engine))
+			return
+		}
+	}
 }
 
 // complete fills in what all tables have from the section clickhouse.
@@ -90,6 +111,9 @@ func (b *builder) route(r *Route, list []schema.Column, database, path string) *
 	b.keys(r, table, path, columnsKnown)
 	b.indexes(r, table, path, columnsKnown)
 	b.settings(r, table, path)
+	if columnsKnown && !b.columnsWrong {
+		b.expressions(r, table, path)
+	}
 	b.ages(route, path, columnsKnown)
 	if !b.columnsWrong && len(b.problems) == before {
 		b.layout(table, route.Name, path)
@@ -166,6 +190,26 @@ func (b *builder) keys(r *Route, table *schema.Table, path string, columnsKnown 
 		b.report(path+".partition_by", "%v", err)
 	}
 }
+
+// expressions checks what is written in ClickHouse's language against the table's columns.
+func (b *builder) expressions(r *Route, table *schema.Table, path string) {
+	check := func(setting, text string, err error) {
+		if text != "" && err != nil {
+			b.report(path+setting, "%v; this is %q", err, cut(text))
+		}
+	}
+	check(".order_by", r.OrderBy, schema.CheckSortingKey(table))
+	check(".ttl", r.TTL, schema.CheckTTL(table))
+	check(".engine", r.Engine, schema.CheckEngineArguments(table))
+	for i, x := range r.Indexes.List {
+		at := fmt.Sprintf(".indexes[%d]", i)
+		check(at+".expression", x.Expression, schema.CheckExpression(x.Expression, table.Columns))
+		check(at+".type", x.Type, checkNames(x.Type, indexTypes))
+	}
+}
+
+// indexTypes are ClickHouse's types of data skipping indexes.
+var indexTypes = []string{"minmax", "set", "bloom_filter", "ngrambf_v1", "tokenbf_v1", "sparse_grams", "text", "vector_similarity", "hypothesis"}
 
 // isPrefix tells whether the expressions of one key begin another.
 func isPrefix(primary, order string) bool {
