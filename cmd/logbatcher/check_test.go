@@ -116,7 +116,7 @@ func TestCheckMakesAllParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func(*config.Config){
-		"MaxTableBytes": func(c *config.Config) { c.Memory.TableShare = 0 },
+		"MaxBatchRows":  func(c *config.Config) { c.Shards.MaxBatchRows = 0 },
 		"UnaryTimeout":  func(c *config.Config) { c.Server.UnaryTimeout = 0 },
 		"max_bytes":     func(c *config.Config) { c.DeadLetters.MaxBytes = 1 },
 		"Backoff":       func(c *config.Config) { c.ClickHouse.Retry.Min = 0 },
