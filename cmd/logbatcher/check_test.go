@@ -116,11 +116,11 @@ func TestCheckMakesAllParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func(*config.Config){
-		"MaxBatchRows":  func(c *config.Config) { c.Shards.MaxBatchRows = 0 },
-		"UnaryTimeout":  func(c *config.Config) { c.Server.UnaryTimeout = 0 },
-		"max_bytes":     func(c *config.Config) { c.DeadLetters.MaxBytes = 1 },
-		"Backoff":       func(c *config.Config) { c.ClickHouse.Retry.Min = 0 },
-		"Addresses":     func(c *config.Config) { c.ClickHouse.Addresses = nil },
+		"MaxBatchRows": func(c *config.Config) { c.Shards.MaxBatchRows = 0 },
+		"UnaryTimeout": func(c *config.Config) { c.Server.UnaryTimeout = 0 },
+		"max_bytes":    func(c *config.Config) { c.DeadLetters.MaxBytes = 1 },
+		"Backoff":      func(c *config.Config) { c.ClickHouse.Retry.Min = 0 },
+		"Addresses":    func(c *config.Config) { c.ClickHouse.Addresses = nil },
 	} {
 		changed := *c
 		change(&changed)
