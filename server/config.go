@@ -193,10 +193,6 @@ func (c *Config) positives() []namedValue {
 	}
 }
 
-// receiveBytes is what gRPC lets pass. It is a little above MaxRequestBytes: gRPC ends a
-// stream that goes beyond with a text of its own, and who is only a little above should read which bound it was.
-func (c *Config) receiveBytes() int { return c.MaxRequestBytes + c.MaxEntryBytes }
-
 // connectionGrace is how long the streams of a connection that is too old may go on: as
 // long as the longest life of a stream, so that it is Drain which ends them.
 func (c *Config) connectionGrace() time.Duration {

@@ -11,12 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-const (
-	// firstFlight is what any client sends at once: the preface of HTTP/2, or more with TLS. Until then a connection is silent.
-	firstFlight = 24
-	// troublePause is the time between two log lines about connections, and how long trouble with them is reported as degraded.
-	troublePause = time.Minute
-)
+// firstFlight is what any client sends at once: the preface of HTTP/2, or more with TLS. Until then a connection is silent.
+const firstFlight = 24
 
 // connections is a listener that bounds the connections that are open at a time. Beyond the bound a new one takes the place of the one
 // that has been silent for longest, and where none is silent it is closed at once: it must not wait unseen in the kernel's queue.
@@ -50,11 +46,11 @@ func newConnectionMetrics() *connectionMetrics {
 	}
 }
 
-// trouble is what goes wrong with connections, told once and then once a minute.
+// trouble is what goes wrong with connections.
 type trouble struct {
-	last, told time.Time
-	untold     int
-	text       string
+	lines rarely
+	last  time.Time // guarded by the listener's lock, as text is
+	text  string
 }
 
 // connection is one of connections.
@@ -149,20 +145,13 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// report logs trouble, unless it has done so a moment ago.
+// report takes note of trouble, and logs it unless it has done so a moment ago.
 func (l *connections) report(t *trouble, what, why string) {
 	l.mu.Lock()
-	now := time.Now()
-	t.last, t.text = now, what+": "+why
-	t.untold++
-	if now.Sub(t.told) < troublePause {
-		l.mu.Unlock()
-		return
-	}
-	count, open := t.untold, l.open
-	t.told, t.untold = now, 0
+	t.last, t.text = time.Now(), what+": "+why
+	open := l.open
 	l.mu.Unlock()
-	l.log.Warn(what, "reason", why, "count", count, "open", open)
+	t.lines.log(func(count int) { l.log.Warn(what, "reason", why, "count", count, "open", open) })
 }
 
 // degraded returns the trouble of the last minute.
@@ -171,7 +160,7 @@ func (l *connections) degraded() []string {
 	defer l.mu.Unlock()
 	var reasons []string
 	for _, t := range []*trouble{&l.closed, &l.failed} {
-		if !t.last.IsZero() && time.Since(t.last) < troublePause {
+		if !t.last.IsZero() && time.Since(t.last) < rarelyPause {
 			reasons = append(reasons, t.text)
 		}
 	}

@@ -25,6 +25,9 @@ type ingest struct {
 	metrics  *metrics
 	life     *lifecycle
 
+	// The log's lines about what should not happen, which calls may cause at will all the same.
+	panicked, unclassed, closed rarely
+
 	calls    atomic.Int64   // streams and unary calls that are open
 	children sync.WaitGroup // the goroutines of streams, which may outlive their handlers
 }
@@ -77,7 +80,10 @@ func (in *ingest) guard(do func() error) (err error) {
 
 func (in *ingest) recovered(v any) error {
 	in.metrics.panics.Inc()
-	in.config.Log.Error("panic in a call", slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	stack := string(debug.Stack())
+	in.panicked.log(func(count int) {
+		in.config.Log.Error("panic in a call", slog.Any("panic", v), slog.Int("count", count), slog.String("stack", stack))
+	})
 	return statusInternal()
 }
 
@@ -94,7 +100,9 @@ func (in *ingest) statusOf(err error) error {
 		return statusOfContext(err)
 	}
 	if _, ok := status.FromError(err); !ok {
-		in.config.Log.Error("call ended by an error of no class", slog.Any("error", err))
+		in.unclassed.log(func(count int) {
+			in.config.Log.Error("call ended by an error of no class", slog.Any("error", err), slog.Int("count", count))
+		})
 		return statusInternal()
 	}
 	return err
@@ -152,7 +160,9 @@ func (in *ingest) route(ctx context.Context, d delivery, r *request) (accepted, 
 		if ctx.Err() != nil {
 			return a, context.Cause(ctx)
 		}
-		in.config.Log.Warn("router takes no requests", slog.Any("error", err))
+		in.closed.log(func(count int) {
+			in.config.Log.Warn("router takes no requests", slog.Any("error", err), slog.Int("count", count))
+		})
 		return a, statusRouterClosed()
 	}
 	taken = true

@@ -7,54 +7,99 @@ import (
 	grpcprometheus "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 )
 
-// interceptors see every call from outside: they count it, log how it ended, and turn its panic into an error. They never
-// see an entry.
+// interceptors see every call from outside: they count it and how it ended, and turn its panic into an error. They never see an entry.
+// They log at debug only: what ends a call is mostly what its client does, and no client may write lines at will.
 type interceptors struct {
 	metrics *grpcprometheus.ServerMetrics
+	own     *metrics
 	log     *slog.Logger
 	recover func(any) error
+	limit   int
 }
 
-func newInterceptors(config *Config, recovered func(any) error) (*interceptors, error) {
-	i := &interceptors{metrics: grpcprometheus.NewServerMetrics(), log: config.Log, recover: recovered}
+func newInterceptors(config *Config, own *metrics, recovered func(any) error) (*interceptors, error) {
+	i := &interceptors{
+		metrics: grpcprometheus.NewServerMetrics(), own: own, log: config.Log, recover: recovered, limit: config.MaxRequestBytes,
+	}
 	return i, config.Registerer.Register(i.metrics)
 }
 
 func (i *interceptors) options() []grpc.ServerOption {
-	logger := logging.LoggerFunc(func(ctx context.Context, level logging.Level, message string, fields ...any) {
-		i.log.Log(ctx, slog.Level(level), message, fields...)
+	logger := logging.LoggerFunc(func(ctx context.Context, _ logging.Level, message string, fields ...any) {
+		i.log.Log(ctx, slog.LevelDebug, message, fields...)
 	})
 	logged := []logging.Option{
 		logging.WithLogOnEvents(logging.FinishCall),
-		logging.WithLevels(logLevel),
 		logging.WithDurationField(logging.DurationToDurationField),
 	}
 	recovering := recovery.WithRecoveryHandler(i.recover)
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(
+			i.countUnary,
 			i.metrics.UnaryServerInterceptor(),
 			logging.UnaryServerInterceptor(logger, logged...),
 			recovery.UnaryServerInterceptor(recovering),
 		),
 		grpc.ChainStreamInterceptor(
+			framing(i.limit),
+			i.countStream,
 			i.metrics.StreamServerInterceptor(),
 			logging.StreamServerInterceptor(logger, logged...),
 			recovery.StreamServerInterceptor(recovering),
 		),
+		grpc.StatsHandler(encodings{i.own}),
 	}
 }
 
-// logLevel says how much an operator should care that a call ended so. That streams end is routine.
-func logLevel(code codes.Code) logging.Level {
-	switch code {
-	case codes.OK, codes.Canceled, codes.Unavailable, codes.DeadlineExceeded:
-		return logging.LevelDebug
-	case codes.Internal, codes.Unknown, codes.DataLoss:
-		return logging.LevelError
-	}
-	return logging.LevelInfo
+func (i *interceptors) countUnary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	response, err := handler(ctx, request)
+	i.own.countFailed(err)
+	return response, err
 }
+
+func (i *interceptors) countStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	err := handler(srv, stream)
+	i.own.countFailed(err)
+	return err
+}
+
+// countFailed counts a call that has not ended with OK, by the reason in its ErrorInfo.
+func (m *metrics) countFailed(err error) {
+	if err == nil {
+		return
+	}
+	st := status.Convert(err)
+	reason := st.Code().String()
+	for _, d := range st.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.Domain == errorDomain {
+			reason = info.Reason
+		}
+	}
+	m.failedCalls.WithLabelValues(reason).Inc()
+}
+
+// encodings counts the calls that gRPC answers itself because it doesn't know their compression: no interceptor sees them.
+type encodings struct{ metrics *metrics }
+
+// HandleRPC implements stats.Handler.
+func (e encodings) HandleRPC(_ context.Context, s stats.RPCStats) {
+	if h, ok := s.(*stats.InHeader); ok && h.Compression != "" && h.Compression != encoding.Identity && encoding.GetCompressor(h.Compression) == nil {
+		e.metrics.failedCalls.WithLabelValues("UNKNOWN_ENCODING").Inc()
+	}
+}
+
+// TagRPC implements stats.Handler.
+func (encodings) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+// TagConn implements stats.Handler.
+func (encodings) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// HandleConn implements stats.Handler.
+func (encodings) HandleConn(context.Context, stats.ConnStats) {}

@@ -17,6 +17,7 @@ type metrics struct {
 	forgottenProducers       prometheus.Counter
 	forgottenOutcomes        prometheus.Counter
 	panics                   prometheus.Counter
+	failedCalls              *prometheus.CounterVec
 }
 
 func counter(name, help string) prometheus.Counter {
@@ -52,11 +53,12 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		forgottenProducers: counter("logbatcher_producers_forgotten_early_total", "Idle producers that were forgotten before their time, because there were too many."),
 		forgottenOutcomes:  counter("logbatcher_outcomes_untold_total", "Refusals and dead letters that were forgotten because their producer's stream had ended and too many waited."),
 		panics:             counter("logbatcher_panics_total", "Panics that ended a call."),
+		failedCalls:        counterBy("reason", "logbatcher_calls_failed_total", "Calls that ended with another status than OK, by the reason in its ErrorInfo, or the status where it has none."),
 	}
 	for _, c := range []prometheus.Collector{
 		m.connections.open, m.connections.refused, m.connections.acceptErrors,
 		m.entries, m.requests, m.bytes, m.refused, m.repeats, m.streams, m.producers, m.lag, m.throttled,
-		m.drains, m.commitSeconds, m.forgottenProducers, m.forgottenOutcomes, m.panics,
+		m.drains, m.commitSeconds, m.forgottenProducers, m.forgottenOutcomes, m.panics, m.failedCalls,
 	} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err

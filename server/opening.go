@@ -39,7 +39,7 @@ func (c *Config) decodeOpening(data []byte, o *outline) (*pb.Open, error) {
 		return open.UnmarshalVT(value) // several merge into one, as protobuf has it
 	})
 	if err != nil {
-		return nil, statusMalformed()
+		return nil, statusMalformed(problemNoMessage)
 	}
 	return open, nil
 }

@@ -52,7 +52,7 @@ func readOutline(data []byte) (outline, error) {
 	})
 	switch {
 	case err != nil:
-		return o, statusMalformed()
+		return o, statusMalformed(problemNoMessage)
 	case unknown != 0:
 		return o, statusUnknownField(decimal(uint64(unknown)), problemUnknown)
 	}

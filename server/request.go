@@ -124,7 +124,7 @@ func (r *request) decode(ctx context.Context, stream *defaults) error {
 		begun := r.next
 		refusals, err := r.decodePiece()
 		if err == errNotProtobuf {
-			return statusMalformed()
+			return statusMalformed(problemNoMessage)
 		}
 		if err != nil {
 			return err

@@ -59,15 +59,16 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	}
 	s.connections = &connections{limit: config.MaxConnections, bound: "max_connections", log: config.Log, metrics: m.connections}
 	s.health = newHealthService(&serverReadiness{Readiness: readiness, end: s.life.draining, connections: s.connections})
-	calls, err := newInterceptors(&s.config, s.ingest.recovered)
+	calls, err := newInterceptors(&s.config, m, s.ingest.recovered)
 	if err != nil {
 		return nil, fmt.Errorf("server metrics: %w", err)
 	}
 	s.grpc = grpc.NewServer(append(calls.options(), s.options()...)...)
 	s.grpc.RegisterService(s.ingest.service(), s.ingest)
-	pb.RegisterAdminServiceServer(strict{s.grpc}, &adminService{admin: admin, config: &s.config})
-	grpc_health_v1.RegisterHealthServer(strict{s.grpc}, s.health.server)
-	reflection.Register(strict{s.grpc})
+	others := strict{s.grpc, config.MaxRequestBytes}
+	pb.RegisterAdminServiceServer(others, &adminService{admin: admin, config: &s.config})
+	grpc_health_v1.RegisterHealthServer(others, s.health.server)
+	reflection.Register(others)
 	calls.metrics.InitializeMetrics(s.grpc)
 	return s, nil
 }
@@ -81,7 +82,7 @@ func (s *Server) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{}),
 		grpc.ConnectionTimeout(c.HandshakeTimeout),
-		grpc.MaxRecvMsgSize(c.receiveBytes()),
+		grpc.MaxRecvMsgSize(c.MaxRequestBytes),
 		grpc.MaxConcurrentStreams(uint32(c.MaxConnectionStreams)),
 		grpc.StaticStreamWindowSize(int32(c.StreamWindowBytes)),
 		grpc.StaticConnWindowSize(int32(c.ConnectionWindowBytes)),

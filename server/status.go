@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -51,7 +52,7 @@ func statusInvalid(reason string, violations ...violation) error {
 			Field: text(v.field), Description: text(v.problem),
 		})
 		if i == 0 {
-			message = v.field + ": " + v.problem
+			message = strings.TrimPrefix(v.field+": "+v.problem, ": ")
 		}
 	}
 	if more := len(violations) - 1; more > 0 {
@@ -88,8 +89,11 @@ func statusSequenceWithoutEpoch() error {
 	return statusInvalid("SEQUENCE_WITHOUT_EPOCH", violation{"open.epoch", "a call with a sequence needs its epoch; a call with a producer, without epoch, sequence and entries, begins one"})
 }
 
-func statusMalformed() error {
-	return statusInvalid("MALFORMED", violation{"", "the request is not valid protobuf"})
+// problemNoMessage is what is wrong with bytes that can't be decoded.
+const problemNoMessage = "the request is not valid protobuf"
+
+func statusMalformed(problem string) error {
+	return statusInvalid("MALFORMED", violation{"", problem})
 }
 
 func statusUnknownField(field, problem string) error {

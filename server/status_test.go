@@ -38,7 +38,7 @@ var allStatuses = map[string]struct {
 	"statusZeroSequence":         {codes.InvalidArgument, statusZeroSequence()},
 	"statusAnonymousSequence":    {codes.InvalidArgument, statusAnonymousSequence()},
 	"statusSequenceWithoutEpoch": {codes.InvalidArgument, statusSequenceWithoutEpoch()},
-	"statusMalformed":            {codes.InvalidArgument, statusMalformed()},
+	"statusMalformed":            {codes.InvalidArgument, statusMalformed(problemNoMessage)},
 	"statusUnknownField":         {codes.InvalidArgument, statusUnknownField("17", "no")},
 	"statusGap":                  {codes.OutOfRange, statusGap(4, 9)},
 	"statusAltered":              {codes.FailedPrecondition, statusAltered(4)},

@@ -180,9 +180,10 @@ func (st *stream) finishAfter(err error) error {
 	if errors.Is(err, io.EOF) {
 		return st.finishAll()
 	}
-	if st.ctx.Err() == nil {
-		st.flush() // what was accepted before the violation may have been committed by now
+	if st.ctx.Err() != nil {
+		return context.Cause(st.ctx) // it is why the receiver has ended, whatever that says
 	}
+	_ = st.flush() // what was accepted before the violation may have been committed by now
 	return err
 }
 

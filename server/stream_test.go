@@ -167,9 +167,8 @@ func TestStreamFarTooLarge(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.MaxRequestBytes, c.MaxEntryBytes = 1<<17, 1<<16 })
 	s := f.open(&pb.Open{Producer: "p"})
 	s.request(1, strings.Repeat("x", 1<<20))
-	// gRPC itself ends the stream here, so there are no details.
-	if err := s.end(); status.Code(err) != codes.ResourceExhausted {
-		t.Fatal(err)
+	if m := wantStatus(t, s.end(), codes.ResourceExhausted, "TOO_LARGE"); m["bound"] != "max_request_bytes" || m["limit"] != "131072" {
+		t.Fatalf("metadata %v", m)
 	}
 }
 
@@ -459,6 +458,18 @@ func TestCompressedStreams(t *testing.T) {
 func (f *fixture) metric(name string) float64 {
 	f.t.Helper()
 	return metricOf(f.t, f.server.config.Registerer.(prometheus.Gatherer), name)
+}
+
+// counterValue returns the value of one counter.
+func counterValue(t *testing.T, c prometheus.Collector) float64 {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families[0].Metric[0].GetCounter().GetValue()
 }
 
 func metricOf(t *testing.T, gatherer prometheus.Gatherer, name string) float64 {

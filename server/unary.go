@@ -26,7 +26,7 @@ func (in *ingest) unaryHandler(srv any, ctx context.Context, decode func(any) er
 		defer in.exit()
 		ctx, cancel := in.unaryContext(ctx)
 		defer cancel()
-		f, err := in.unaryReceive(ctx, decode)
+		f, err := in.unaryReceive(ctx, messagesOf(ctx, in.config.MaxRequestBytes, true, decode).receive)
 		if err != nil {
 			return nil, in.statusOf(err)
 		}
@@ -45,7 +45,7 @@ func (in *ingest) unaryHandler(srv any, ctx context.Context, decode func(any) er
 // unaryReceive receives the request. A client that sends none must not keep the place of a call for ever.
 func (in *ingest) unaryReceive(ctx context.Context, decode func(any) error) (*frame, error) {
 	f, received := &frame{}, make(chan error, 1)
-	in.children.Go(func() { received <- decode(f) }) // it ends when the handler has returned, as those of streams do
+	in.children.Go(func() { received <- in.guard(func() error { return decode(f) }) }) // it ends when the handler has returned, as those of streams do
 	select {
 	case err := <-received:
 		return f, err
