@@ -211,7 +211,7 @@ type delivery struct {
 type piece struct {
 	rows     rowSet
 	batch    *Batch // its rows; nil until it is its turn
-	named    bool   // it is the row that an error has named
+	named    bool   // it was set apart for a row that an error has named
 	settling settling
 }
 

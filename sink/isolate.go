@@ -67,7 +67,7 @@ func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece,
 
 	pieces := make([]*piece, len(sets))
 	for i, rows := range sets {
-		pieces[i] = &piece{rows: rows, named: len(rows) == 1 && rows[0] == RowRange{named, named + 1}}
+		pieces[i] = &piece{rows: rows, named: !judged && named >= 0 && rows.has(named)}
 		if why.err.Class == Unclassified {
 			// The whole has been patient already; a part is given one more chance.
 			pieces[i].settling.unclassified = max(0, v.config.UnclassifiedAttempts-2)

@@ -143,6 +143,7 @@ func TestAProducersBadRowsDontTakeItsNeighbours(t *testing.T) {
 		{"two producers, named", 8, true, func(p, n uint64) bool { return (p == 1 || p == 6) && n%3 == 0 }},
 		{"two producers", 8, false, func(p, n uint64) bool { return (p == 1 || p == 6) && n%3 == 0 }},
 		{"all rows of one", 5, false, func(p, _ uint64) bool { return p == 0 }},
+		{"wrongly named", 200, true, func(p, _ uint64) bool { return p == 150 }},
 		{"one of many", 1000, false, func(p, _ uint64) bool { return p == 517 }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -162,7 +163,9 @@ func TestAProducersBadRowsDontTakeItsNeighbours(t *testing.T) {
 						}
 						text := "a value is bad"
 						if test.named {
-							text = fmt.Sprintf("violated at row %d", i+1)
+							if text = fmt.Sprintf("violated at row %d", i+1); test.name == "wrongly named" {
+								text = "violated at row 1"
+							}
 						}
 						return sinktest.Step{Err: &sink.Error{Class: sink.Row, Code: 469, Err: errors.New(text)}}
 					}
@@ -186,7 +189,7 @@ func TestAProducersBadRowsDontTakeItsNeighbours(t *testing.T) {
 				lost := 0
 				for n := range uint64(2 * rows) {
 					clean := true
-					for other := range uint64(6) {
+					for other := range uint64(6) { // whatever the number
 						clean = clean && !test.bad(producer(n), other)
 					}
 					if clean && !stored[n] {

@@ -28,6 +28,15 @@ func (s rowSet) size() int {
 	return size
 }
 
+func (s rowSet) has(row int) bool {
+	for _, r := range s {
+		if r.From <= row && row < r.To {
+			return true
+		}
+	}
+	return false
+}
+
 // slice returns the set's rows from to to, without to, counted within the set.
 func (s rowSet) slice(from, to int) rowSet {
 	var part rowSet
