@@ -106,5 +106,5 @@ func (v *delivery) noteRows(p *piece, found int) {
 	if found > p.size() {
 		level, message = levelError, "batch doubled"
 	}
-	v.seldom(level, message, v.table.name, "batch", p.batch.ID(), "rows", p.size(), "found", found)
+	v.seldom(level, message, v.table.name, p.size(), "batch", p.batch.ID(), "found", found)
 }

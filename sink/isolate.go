@@ -61,7 +61,7 @@ func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece,
 	v.tries += len(sets)
 	if why.err.Class == Shape {
 		v.metrics.shapeSplits.WithLabelValues(v.table.name).Inc()
-		v.seldom(levelError, "batch spans partitions", v.table.name, "batch", p.batch.ID(), "rows", p.size(), "error", why.err)
+		v.seldom(levelError, "batch spans partitions", v.table.name, p.size(), "batch", p.batch.ID(), "error", why.err)
 	}
 	v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(float64(len(sets)))
 

@@ -25,8 +25,11 @@ type refusal struct {
 	first, last time.Time
 }
 
-// maxMessageBytes bounds what is kept of an error's text: ClickHouse quotes rows in it.
-const maxMessageBytes = 8 << 10
+// The bounds of what is kept and what is logged of an error's text: ClickHouse quotes rows in it.
+const (
+	maxMessageBytes = 8 << 10
+	maxSampleBytes  = 500
+)
 
 // refuse notes that rows of the piece go to the dead-letter queue.
 func (v *delivery) refuse(p *piece, rows rowSet, err *Error, reason string) {
@@ -37,14 +40,14 @@ func (v *delivery) refuse(p *piece, rows rowSet, err *Error, reason string) {
 		column = violation.Column
 	}
 	bounded := *err
-	bounded.Err = errors.New(cut(err.Err.Error(), maxMessageBytes))
+	bounded.Err = errors.New(cut(fmt.Sprint(err.Err), maxMessageBytes))
 	v.refused = append(v.refused, refusal{
 		rows: rows, err: &bounded, reason: reason, column: column, attempts: s.attempts, first: s.first, last: s.last,
 	})
 	if err.Class == Row || err.Class == Unclassified {
 		v.table.suspect(time.Now(), v.root.originsOf(rows))
 	}
-	v.log.Warn("rows refused", "batch", p.batch.ID(), "table", v.table.name, "rows", rows.size(), "reason", reason, "error", err)
+	v.seldom(levelWarn, "rows refused", v.table.name, rows.size(), "batch", p.batch.ID(), "reason", reason, "error", err)
 }
 
 // columnInMessage matches how ClickHouse names a column: "column LogAttributes", "for column `n`", "Column values: n = 5". The

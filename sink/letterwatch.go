@@ -29,7 +29,7 @@ func (d *Delivery) lettersWait(change int) {
 }
 
 func (d *Delivery) letterFailed(letter *DeadLetter, err error) {
-	d.log.Error("write dead letter", "dead_letter", letter.ID, "table", letter.Table, "rows", letter.Rows, "error", err)
+	d.seldom(levelError, "dead letters are not written", letter.Table, letter.Rows, "dead_letter", letter.ID, "error", err)
 	d.metrics.letterFailures.Inc()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -45,7 +45,7 @@ func (d *Delivery) letterLost(letter *DeadLetter, err error) {
 
 func (d *Delivery) letterWritten(letter *DeadLetter) {
 	if letter.Format == FormatNone {
-		d.log.Error("dead letter written without its row", "dead_letter", letter.ID, "table", letter.Table, "message", letter.Message)
+		d.seldom(levelWarn, "dead letter written without its row", letter.Table, letter.Rows, "dead_letter", letter.ID, "message", cut(letter.Message, maxSampleBytes))
 		d.metrics.rowsLeftOut.WithLabelValues(letter.Table).Inc()
 	}
 	t := d.watch(letter.Table)

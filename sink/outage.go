@@ -62,23 +62,29 @@ func (o *outage) end(now time.Time) (line []any, say bool) {
 	return line, say
 }
 
-// seldom logs an event of a table that may come with every batch: at most once a minute, with how often it came since the
-// last line.
-func (d *Delivery) seldom(level slog.Level, message, table string, attributes ...any) {
+// seldom logs an event of a table that may come with every batch, or with every row: at most once a minute, with how often it came
+// since the last line, and to how many rows. The attributes are those of the last time.
+func (d *Delivery) seldom(level slog.Level, message, table string, rows int, attributes ...any) {
 	now := time.Now()
 	key := event{message, table}
 	d.mu.Lock()
 	seen := d.events[key]
 	seen.times++
+	seen.rows += rows
 	say := seen.said.IsZero() || now.Sub(seen.said) >= sayEvery
-	times := seen.times
+	counts := []any{"table", table, "times", seen.times, "rows", seen.rows}
 	if say {
 		seen = occurrences{said: now}
 	}
 	d.events[key] = seen
 	d.mu.Unlock()
 	if say {
-		d.log.Log(context.Background(), level, message, append([]any{"table", table, "times", times}, attributes...)...)
+		for i, attribute := range attributes {
+			if err, ok := attribute.(error); ok {
+				attributes[i] = cut(err.Error(), maxSampleBytes)
+			}
+		}
+		d.log.Log(context.Background(), level, message, append(counts, attributes...)...)
 	}
 }
 
@@ -86,7 +92,7 @@ func (d *Delivery) seldom(level slog.Level, message, table string, attributes ..
 type (
 	event       struct{ message, table string }
 	occurrences struct {
-		said  time.Time
-		times int // since said
+		said        time.Time
+		times, rows int // since said
 	}
 )

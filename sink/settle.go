@@ -184,7 +184,7 @@ func (v *delivery) acknowledged(ctx context.Context, p *piece) (*verdict, error)
 	case found != absent:
 		return v.conclude(p, found, nil, ""), nil
 	}
-	v.seldom(levelWarn, "token burned", v.table.name, "batch", p.batch.ID(), "rows", p.size(), "suffix", s.suffix)
+	v.seldom(levelWarn, "token burned", v.table.name, p.size(), "batch", p.batch.ID(), "suffix", s.suffix)
 	v.metrics.burned.WithLabelValues(v.table.name).Inc()
 	s.suffix++
 	s.touched, s.arrived = false, time.Time{}
@@ -234,7 +234,7 @@ func (v *delivery) refusedRows(ctx context.Context, p *piece, failure *Error) (*
 		return &verdict{divides: true, err: failure}, nil
 	}
 	if found == present {
-		v.seldom(levelWarn, "insert refused, rows present", v.table.name, "batch", p.batch.ID(), "rows", p.size(), "error", failure)
+		v.seldom(levelWarn, "insert refused, rows present", v.table.name, p.size(), "batch", p.batch.ID(), "error", failure)
 	}
 	return v.conclude(p, found, failure, ""), nil
 }
