@@ -9,10 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
@@ -230,11 +232,37 @@ func TestConfigurationIsChecked(t *testing.T) {
 	}
 }
 
+// TestRetryDelayIsHeeded has a server that asks for an hour, and for a minute.
 func TestRetryDelayIsHeeded(t *testing.T) {
-	delay, asked := retryDelay(status.Error(codes.Unavailable, "x"))
-	if asked || delay != 0 {
-		t.Errorf("a status without RetryInfo asks for %v", delay)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		asked := []time.Duration{time.Minute, time.Hour}
+		var opened []time.Time
+		conn := serve(t, func(n int, _ *logbatcherv1.Open, s serverStream) error {
+			opened = append(opened, time.Now())
+			if n < len(asked) {
+				full, err := status.New(codes.ResourceExhausted, "full").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(asked[n])})
+				if err != nil {
+					return err
+				}
+				return full.Err()
+			}
+			if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1}); err != nil {
+				return err
+			}
+			return store(s, func(*logbatcherv1.IngestStreamRequest) error { return nil })
+		})
+		var l ledger
+		c := l.config("asked")
+		c.MaxBackoff = 10 * time.Minute
+		if err := runFor(t, time.Hour, conn, c, bodies("a")); err != nil {
+			t.Fatal(err)
+		}
+		for n, want := range []time.Duration{time.Minute, c.MaxBackoff} {
+			if wait := opened[n+1].Sub(opened[n]); wait != want {
+				t.Errorf("waited %v, want %v", wait, want)
+			}
+		}
+	})
 }
 
 // TestCloseWithNothingLeft ends producers that have nothing to wait for, whatever their server does.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 
@@ -60,7 +61,7 @@ func (l *ledger) onRefusal(e *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
 	if route := r.GetRoute(); route != "" {
 		text = "route " + route + ": " + text
 	}
-	l.refusals = append(l.refusals, fmt.Sprintf("%q: %s", shortened(e.GetBody(), bodyShown), text))
+	l.refusals = append(l.refusals, fmt.Sprintf("%q: %s", shortened(e.GetBody(), bodyShown), printable(text)))
 }
 
 func (l *ledger) onDeadLettered(d *logbatcherv1.DeadLettered) {
@@ -80,6 +81,16 @@ func (l *ledger) onCommitted(c client.Committed) {
 	l.settled += c.Entries
 	l.settledBytes += c.Bytes
 	l.refused += c.Refused
+}
+
+// printable returns what a terminal can be given of a text that may repeat what was sent.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // deadLocked returns how many entries were dead-lettered. An entry that several routes dead-letter counts for each of
@@ -113,7 +124,7 @@ func (l *ledger) print(out io.Writer, statistics client.Statistics, notes []stri
 		}
 	}
 	for _, message := range slices.Sorted(maps.Keys(l.messages)) {
-		fmt.Fprintf(out, "dead       %s rows: %s\n", count(l.messages[message]), strings.ToValidUTF8(message, "\uFFFD"))
+		fmt.Fprintf(out, "dead       %s rows: %s\n", count(l.messages[message]), printable(message))
 	}
 	if committed != l.entries {
 		fmt.Fprintf(out, "total      %s entries read = %s committed + %s refused + %s dead-lettered + %s not sent",

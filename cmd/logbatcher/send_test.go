@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -255,6 +257,40 @@ func TestSendFromClosedInput(t *testing.T) {
 	}
 }
 
+// TestSendStopsInALine stops send when it has read a line and the beginning of another.
+func TestSendStopsInALine(t *testing.T) {
+	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), "")
+	b.start(t)
+	for name, test := range map[string][]string{
+		"text": {string(lines(0, 1)), strings.TrimSpace(string(lines(1, 1)))},
+		"JSON": {`{"msg":"x"}` + "\n", `{"msg":"has not ended"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancelCause(t.Context())
+			in, writer := io.Pipe()
+			defer writer.Close()
+			var out strings.Builder
+			ended := make(chan error, 1)
+			go func() {
+				ended <- runSend(ctx, &sendOptions{address: b.address, zone: "Local", entries: 1000, stopTimeout: patience, quiet: true}, []string{"-"}, in, &out, io.Discard)
+			}()
+			before := b.entries(t)
+			for _, text := range test {
+				if _, err := io.WriteString(writer, text); err != nil { // returns once it was read
+					t.Fatal(err)
+				}
+			}
+			stop(&signalError{signal: syscall.SIGTERM})
+			if err := <-ended; err == nil || exitStatus(ctx, err, io.Discard) != exitError {
+				t.Errorf("ended with %v", err)
+			}
+			if read := accounts(t, out.String()); read != 2 || b.entries(t)-before != 2 {
+				t.Errorf("%d entries were read, %d are stored, want 2", read, b.entries(t)-before)
+			}
+		})
+	}
+}
+
 // TestSendIsSignalled ends send in each thing that it may be waiting for.
 func TestSendIsSignalled(t *testing.T) {
 	// check waits for the end and returns the number of entries that were read.
@@ -289,7 +325,6 @@ func TestSendIsSignalled(t *testing.T) {
 		p := startProcess(t, "send", "-q", "--address", b.address, "-")
 		write(t, p, lines(0, 2))
 		eventually(t, "the entries are stored", func() bool { return b.entries(t) == 2 })
-		write(t, p, []byte("a line that has not ended"))
 		p.signal(t, syscall.SIGTERM)
 		read := check(t, p, exitError, "standard input was not read to its end", "stopped: terminated")
 		if got := b.entries(t); got != read {

@@ -115,11 +115,13 @@ func (s *sending) read(path string, source io.Reader, now func() time.Time, prog
 	due := time.Now().Add(sendWait)
 	for {
 		record, err := reader.Next()
-		stopped := input.stopped.Load() || errors.Is(err, logfile.ErrQuiet) && s.reading.Err() != nil
 		switch {
 		case err == nil:
 			s.add(s.options.entry(&record, name, service))
-		case stopped || s.sendErr != nil:
+		case errors.Is(err, logfile.ErrQuiet) && s.reading.Err() != nil:
+			reader.Close() // what it has of a line that has not ended comes next, and then os.ErrClosed
+			continue
+		case input.stopped.Load() || s.reading.Err() != nil && errors.Is(err, os.ErrClosed):
 			return fmt.Errorf("%s was not read to its end", inputName(path))
 		case errors.Is(err, io.EOF):
 			progress()
