@@ -43,7 +43,7 @@ lint: ## gofmt, go vet, staticcheck, buf lint and breaking, generated code and g
 
 .PHONY: generate
 generate: ## Generate the code of api/ anew
-	$(TOOL) buf generate
+	tools/generate.sh
 
 .PHONY: bench
 bench: setup ## Measure the gateway against direct insertion, from end to end

@@ -1,7 +1,5 @@
 package schema
 
-import "math/bits"
-
 // Matcher matches an entry against all routes at once. It costs about one look-up in a hash map for
 // each field that routes are told apart by, however many routes there are: a route whose
 // filter can only hold for certain values of a field (equals or in, directly or in every
@@ -147,15 +145,6 @@ func (m *Matcher) Match(e *Entry, set []uint64) bool {
 		}
 	}
 	return false
-}
-
-// Matched returns the number of routes in a match set.
-func Matched(set []uint64) int {
-	n := 0
-	for _, word := range set {
-		n += bits.OnesCount64(word)
-	}
-	return n
 }
 
 // dispatch is what a filter demands of one source: one of these values.

@@ -25,7 +25,7 @@ breaking() { tool buf breaking --against api/baseline.binpb; }
 generated() {
 	local fresh
 	fresh=$(mktemp -d)
-	tool buf generate -o "$fresh" && diff -r --exclude='*.proto' --exclude='*.binpb' --exclude=unknown.go "$fresh/api" api
+	tools/generate.sh "$fresh" && diff -r --exclude='*.proto' --exclude='*.binpb' --exclude=unknown.go --exclude='*_test.go' "$fresh/api" api
 	local status=$?
 	rm -rf "$fresh"
 	[ $status -eq 0 ] || echo "generated code is not up to date: run 'make generate'"

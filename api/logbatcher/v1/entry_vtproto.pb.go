@@ -215,7 +215,7 @@ func (m *Attribute) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x30
 	}
-	if m.DoubleValue != 0 {
+	if math.Float64bits(float64(m.DoubleValue)) != 0 {
 		i -= 8
 		binary.LittleEndian.PutUint64(dAtA[i:], uint64(math.Float64bits(float64(m.DoubleValue))))
 		i--
@@ -388,7 +388,7 @@ func (m *Attribute) SizeVT() (n int) {
 	if m.IntValue != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.IntValue))
 	}
-	if m.DoubleValue != 0 {
+	if math.Float64bits(float64(m.DoubleValue)) != 0 {
 		n += 9
 	}
 	if m.BoolValue {
