@@ -29,6 +29,9 @@ import (
 // firstContactPause is the time between two tries to reach ClickHouse at the start.
 const firstContactPause = time.Second
 
+// leasePrefix begins the keys of leases in Redis.
+const leasePrefix = "logbatcher:lease:"
+
 // gateway is the service: its parts, from the far end to the near one.
 type gateway struct {
 	config   *config.Config
@@ -76,7 +79,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	if g.letters, err = deadletter.New(g.redis, cfg.DeadLetters.Queue(), g.registry, log); err != nil {
 		return nil, err
 	}
-	g.locker = lease.New(g.redis, "logbatcher:lease:", instance, log)
+	g.locker = lease.New(g.redis, leasePrefix, instance, log)
 	if g.clickhouse, err = openClickHouse(cfg, classes, log); err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func openTools(ctx context.Context, load loader, out io.Writer) (*tools, error) 
 		return nil, err
 	}
 	t.redis = redisClient(cfg)
-	t.locker = lease.New(t.redis, "logbatcher:lease:", t.instance, log)
+	t.locker = lease.New(t.redis, leasePrefix, t.instance, log)
 	if _, err := t.clickhouse.Check(ctx); err != nil {
 		t.close()
 		return nil, err
