@@ -23,7 +23,7 @@ const (
 
 // format is a kind of input that is recognized by its first bytes.
 type format struct {
-	magic   string // '?' is any byte
+	magic   string // '?' is any byte, '~' any but NUL
 	name    string
 	open    func(*bufio.Reader) (io.Reader, error) // nil: refused
 	command string                                 // makes text of it
@@ -39,6 +39,8 @@ var formats = []format{
 	{magic: "\x00\x00\xfe\xff", name: "UTF-32", command: "iconv -f UTF-32 -t UTF-8"},
 	{magic: "\xff\xfe", name: "UTF-16", open: newUTF16Reader(binary.LittleEndian)},
 	{magic: "\xfe\xff", name: "UTF-16", open: newUTF16Reader(binary.BigEndian)},
+	{magic: "~\x00~\x00~\x00~\x00", name: "UTF-16", open: newUTF16Reader(binary.LittleEndian)}, // without a mark
+	{magic: "\x00~\x00~\x00~\x00~", name: "UTF-16", open: newUTF16Reader(binary.BigEndian)},
 	{magic: "\xfd7zXZ\x00", name: "an xz file", command: "xz -dc"},
 	{magic: "BZh?1AY&SY", name: "a bzip2 file", command: "bzip2 -dc"},
 	{magic: "\x04\x22\x4d\x18", name: "an lz4 file", command: "lz4 -dc"},
@@ -123,14 +125,8 @@ func sniff(src *bufio.Reader) (*format, error) {
 			}
 		}
 	}
-	head, _ := src.Peek(min(src.Buffered(), len(tarMagic)))
-	switch {
-	case len(head) == len(tarMagic) && agree(head, tarMagic):
+	if head, _ := src.Peek(min(src.Buffered(), len(tarMagic))); len(head) == len(tarMagic) && agree(head, tarMagic) {
 		return &format{name: "a tar archive", command: "tar -xOf"}, nil
-	case len(head) >= 8 && agree(head, "?\x00?\x00?\x00?\x00") && !agree(head, "\x00"):
-		return &format{name: "UTF-16", open: newUTF16Reader(binary.LittleEndian)}, nil
-	case len(head) >= 8 && agree(head, "\x00?\x00?\x00?\x00?") && !agree(head, "?\x00"):
-		return &format{name: "UTF-16", open: newUTF16Reader(binary.BigEndian)}, nil
 	}
 	return nil, nil
 }
@@ -141,7 +137,7 @@ var tarMagic = strings.Repeat("?", 257) + "ustar"
 // agree reports whether head and magic are equal as far as both go.
 func agree(head []byte, magic string) bool {
 	for i := range min(len(head), len(magic)) {
-		if magic[i] != '?' && magic[i] != head[i] {
+		if magic[i] != head[i] && magic[i] != '?' && (magic[i] != '~' || head[i] == 0) {
 			return false
 		}
 	}
@@ -223,7 +219,7 @@ func newZstdReader(src *bufio.Reader) (io.Reader, error) {
 type utf16Reader struct {
 	src   *bufio.Reader
 	order binary.ByteOrder
-	rest  []byte
+	rest  []byte // UTF-8 that Read has not returned yet
 }
 
 func newUTF16Reader(order binary.ByteOrder) func(*bufio.Reader) (io.Reader, error) {
@@ -231,48 +227,26 @@ func newUTF16Reader(order binary.ByteOrder) func(*bufio.Reader) (io.Reader, erro
 }
 
 func (r *utf16Reader) Read(p []byte) (int, error) {
-	for len(r.rest) == 0 {
-		units, err := r.src.Peek(2)
-		if len(units) == 1 {
-			return 0, errors.New("half a character at the end")
-		}
-		if err != nil {
+	for len(r.rest) == 0 || len(r.rest) < len(p) && r.src.Buffered() >= 4 {
+		var unit [2]byte
+		if _, err := io.ReadFull(r.src, unit[:]); err != nil {
 			return 0, err
 		}
-		if utf16.IsSurrogate(rune(r.order.Uint16(units))) {
-			units, _ = r.src.Peek(4) // its other half, unless the input ends
+		c := rune(r.order.Uint16(unit[:]))
+		if !utf16.IsSurrogate(c) {
+			r.rest = utf8.AppendRune(r.rest, c)
+			continue
 		}
-		units, _ = r.src.Peek(max(len(units), r.src.Buffered()) &^ 1)
-		_, _ = r.src.Discard(r.convert(units))
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
-}
-
-// convert appends the text of units to rest and returns how many bytes it used. It leaves a surrogate at the end,
-// whose other half may follow, unless that is all there is.
-func (r *utf16Reader) convert(units []byte) (used int) {
-	r.rest = r.rest[:0]
-	for used+2 <= len(units) {
-		c := rune(r.order.Uint16(units[used:]))
-		used += 2
-		if utf16.IsSurrogate(c) {
-			if used == len(units) && used > 2 {
-				return used - 2
-			}
-			pair := rune(utf8.RuneError)
-			if used < len(units) {
-				pair = utf16.DecodeRune(c, rune(r.order.Uint16(units[used:])))
-			}
-			if pair == utf8.RuneError {
-				r.rest = append(r.rest, 0xe0|byte(c>>12), 0x80|byte(c>>6)&0x3f, 0x80|byte(c)&0x3f)
+		if next, _ := r.src.Peek(2); len(next) == 2 {
+			if pair := utf16.DecodeRune(c, rune(r.order.Uint16(next))); pair != utf8.RuneError {
+				_, _ = r.src.Discard(2)
+				r.rest = utf8.AppendRune(r.rest, pair)
 				continue
 			}
-			c = pair
-			used += 2
 		}
-		r.rest = utf8.AppendRune(r.rest, c)
+		r.rest = append(r.rest, 0xe0|byte(c>>12), 0x80|byte(c>>6)&0x3f, 0x80|byte(c)&0x3f)
 	}
-	return used
+	n := copy(p, r.rest)
+	r.rest = append(r.rest[:0], r.rest[n:]...)
+	return n, nil
 }

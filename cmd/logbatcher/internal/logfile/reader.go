@@ -3,6 +3,7 @@ package logfile
 import (
 	"cmp"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -155,32 +156,22 @@ func (r *Reader) endPartial(s *stream) {
 	}
 }
 
-// streamOf returns the stream of a line. It ends the streams that have had none for long.
+// streamOf returns the stream of a line. The streams are in the order of their last lines; it ends the first one if
+// there are too many or if its last line was long ago.
 func (r *Reader) streamOf(key string) *stream {
-	now := r.stats.Lines
-	if now%maxAway == 0 {
-		r.streams = slices.DeleteFunc(r.streams, func(s *stream) bool {
-			away := s.key != key && s.touched < now-maxAway
-			if away {
-				r.end(s)
-			}
-			return away
-		})
+	i := slices.IndexFunc(r.streams, func(s *stream) bool { return s.key == key })
+	if i < 0 {
+		i = len(r.streams)
+		r.streams = append(r.streams, &stream{key: key})
 	}
-	for _, s := range r.streams {
-		if s.key == key {
-			s.touched = now
-			return s
-		}
+	s := r.streams[i]
+	s.touched = r.stats.Lines
+	r.streams = append(slices.Delete(r.streams, i, i+1), s)
+	if first := r.streams[0]; len(r.streams) > maxStreams || first.touched < s.touched-maxAway {
+		r.endPartial(first)
+		r.release(first)
+		r.streams = slices.Delete(r.streams, 0, 1)
 	}
-	s := &stream{key: key, touched: now}
-	if len(r.streams) == maxStreams {
-		oldest := slices.MinFunc(r.streams, func(a, b *stream) int { return cmp.Compare(a.touched, b.touched) })
-		r.end(oldest)
-		*oldest = *s
-		return oldest
-	}
-	r.streams = append(r.streams, s)
 	return s
 }
 
@@ -310,22 +301,14 @@ func (r *Reader) release(s *stream) {
 	r.ready = append(r.ready, e.Record)
 }
 
-// end releases all that s holds.
-func (r *Reader) end(s *stream) {
-	r.endPartial(s)
-	r.release(s)
-}
-
 // flush releases all pending entries, in the order of the input. At the end of the input, lines that go on are entries as
 // they are.
 func (r *Reader) flush(atEnd bool) {
-	if atEnd {
-		for _, s := range r.streams {
+	byEntry := func(a, b *stream) int { return cmp.Compare(a.entry.number, b.entry.number) }
+	for _, s := range slices.SortedFunc(slices.Values(r.streams), byEntry) {
+		if atEnd {
 			r.endPartial(s)
 		}
-	}
-	slices.SortFunc(r.streams, func(a, b *stream) int { return cmp.Compare(a.entry.number, b.entry.number) })
-	for _, s := range r.streams {
 		r.release(s)
 	}
 }
@@ -364,32 +347,25 @@ func (r *Reader) textEntry(w *wrapped, line string, found stamp) entry {
 	return e
 }
 
+// syslogHeader is a host and a process, with its id or not.
+var syslogHeader = regexp.MustCompile(`^ ([^\s\[\]()=",]+) [^\s\[:]+(\[[^\s\]]*\])?:(?:\s|$)`)
+
 // syslogHost returns the host of a line of syslog, and the length of its header behind the stamp. A line whose stamp
 // is not syslog's own is one if it names a process with its id.
 func syslogHost(line string, found stamp) (host string, width int) {
-	rest, ok := strings.CutPrefix(line[found.end:], " ")
-	if !ok || found.layout != syslogLayout && found.layout != layouts[0] {
+	own, rest := found.layout == syslogLayout, line[found.end:]
+	if !own && found.layout != layouts[0].text {
 		return "", 0
 	}
-	_, pri := priority(line)
-	host, tag, _ := strings.Cut(rest, " ")
-	if pri > 0 && found.layout == layouts[0] && host != "-" { // RFC 5424
-		return host, 0
+	if _, pri := priority(line); pri > 0 && !own { // RFC 5424
+		host, _, _ = strings.Cut(strings.TrimPrefix(rest, " "), " ")
+		return strings.TrimPrefix(host, "-"), 0
 	}
-	n := strings.IndexAny(tag[:min(len(tag), 128)], ": [")
-	if n <= 0 || tag[n] == ' ' || strings.ContainsAny(host, "[]()=\",") || severityOf(host) != 0 {
+	m := syslogHeader.FindStringSubmatchIndex(rest)
+	if m == nil || !own && m[4] < 0 || severityOf(rest[m[2]:m[3]]) != 0 {
 		return "", 0
 	}
-	if tag[n] == '[' {
-		id := strings.IndexByte(tag, ']')
-		if id < 0 || !strings.HasPrefix(tag[id+1:], ":") {
-			return "", 0
-		}
-		n = id + 1
-	} else if found.layout != syslogLayout {
-		return "", 0
-	}
-	return host, len(" ") + len(host) + len(" ") + n + 1
+	return rest[m[2]:m[3]], m[1]
 }
 
 func (r *Reader) unreadTime(stamp string) {

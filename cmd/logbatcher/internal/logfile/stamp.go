@@ -1,34 +1,52 @@
 package logfile
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// layouts lists how time stamps are written, as for [time.Parse]. Each may be followed by a fraction, AM or PM, and a
-// zone; " 2006" at the end follows these. A stamp looks like its layout: digits for digits, letters for letters,
-// one or two digits for the hour and for a digit that stands alone.
-var layouts = [...]string{
-	"2006-01-02T15:04:05", // RFC 3339
-	"2006-01-02 15:04:05", // log4j, Python, PostgreSQL
-	"2006/01/02 15:04:05", // Go, nginx
-	"Jan _2 15:04:05",     // RFC 3164
-	"06/01/02 15:04:05",   // Spark
-	"2006.01.02 15:04:05", // ClickHouse
-	"02.01.2006 15:04:05",
-	"02/Jan/2006:15:04:05", // access logs
-	"02-Jan-2006 15:04:05", // Tomcat
-	"02 Jan 2006 15:04:05", // Redis
-	"Jan _2 2006 15:04:05",
-	"Jan _2, 2006 15:04:05",    // java.util.logging
-	"Jan _2, 2006, 15:04:05",   // JavaScript, toLocaleString
-	"Mon Jan _2 15:04:05 2006", // ctime, Apache's error log, date
-	"Mon Jan _2 2006 15:04:05", // JavaScript, toString
-	"Mon, 02 Jan 2006 15:04:05",
-	"20060102T150405",
-	ambiguous + " 15:04:05", // the day or the month may come first, so it is not read
-	ambiguous + ", 15:04:05",
+// layout is how time stamps are written. Each may be followed by a fraction, AM or PM, and a zone.
+type layout struct {
+	text     string         // for time.Parse; " 2006" at the end stands behind the zone
+	pattern  *regexp.Regexp // matches the text and a fraction, and the A or P of AM or PM
+	yearLast bool
+}
+
+var layouts = []*layout{
+	newLayout("2006-01-02T15:04:05"), // RFC 3339
+	newLayout("2006-01-02 15:04:05"), // log4j, Python, PostgreSQL
+	newLayout("2006/01/02 15:04:05"), // Go, nginx
+	newLayout(syslogLayout),          // RFC 3164
+	newLayout(shortYear),             // Spark
+	newLayout("2006.01.02 15:04:05"), // ClickHouse
+	newLayout("02.01.2006 15:04:05"),
+	newLayout(accessLayout),
+	newLayout("02-Jan-2006 15:04:05"), // Tomcat
+	newLayout("02 Jan 2006 15:04:05"), // Redis
+	newLayout("Jan _2 2006 15:04:05"),
+	newLayout("Jan _2, 2006 15:04:05"),    // java.util.logging
+	newLayout("Jan _2, 2006, 15:04:05"),   // JavaScript, toLocaleString
+	newLayout("Mon Jan _2 15:04:05 2006"), // ctime, Apache's error log, date
+	newLayout("Mon Jan _2 2006 15:04:05"), // JavaScript, toString
+	newLayout("Mon, 02 Jan 2006 15:04:05"),
+	newLayout("20060102T150405"),
+	newLayout(ambiguous + " 15:04:05"), // the day or the month may come first, so it is not read
+	newLayout(ambiguous + ", 15:04:05"),
+}
+
+func newLayout(text string) *layout {
+	head, yearLast := strings.CutSuffix(text, ":05 2006")
+	if yearLast {
+		head += ":05"
+	}
+	pattern := strings.NewReplacer("2006", `\d{4}`, "01", `\d\d`, "02", `\d\d`, "06", `\d\d`, "_2", ` ?\d\d?`, "15:", `\d\d?:`, "15", `\d\d`,
+		"04", `\d\d`, "05", `\d\d`, "Mon", `[A-Za-z]{3}`, "Jan", `[A-Za-z]{3}`, ".", `\.`).Replace(head)
+	return &layout{
+		text: head, yearLast: yearLast,
+		pattern: regexp.MustCompile(`^(` + pattern + `(?:[.,]\d+)?)(?:[ \x{a0}\x{202f}]?([AaPp])(?:[Mm]\b|\.[Mm]\.))?`),
+	}
 }
 
 const (
@@ -55,7 +73,7 @@ func (s stamp) found() bool { return s.end > 0 }
 type stamps struct {
 	now    func() time.Time
 	loc    *time.Location
-	likely string
+	likely *layout
 }
 
 // find returns the stamp at the start of line or behind what may precede one: a syslog priority, a severity, a bracket,
@@ -74,28 +92,25 @@ func (p *stamps) find(line string) stamp {
 		}
 	}
 	head := line[:min(len(line), maxSearch)]
-	for at := 0; ; { // a pair
-		n := strings.IndexByte(head[at:], '=')
-		if n < 0 {
-			break
-		}
-		key := head[at : at+n]
-		at += n + 1
-		switch key[strings.LastIndexAny(key, " \t,")+1:] {
-		case "time", "ts", "timestamp", "t":
-			quote := len(line[at:]) - len(strings.TrimPrefix(line[at:], `"`))
-			if found := p.findAt(line, at+quote); found.found() {
-				return found
-			}
-		}
-	}
-	for at := 0; ; { // an access log
-		n := strings.Index(head[at:], " [")
+	for at := 0; ; {
+		n := strings.IndexAny(head[at:], "=[")
 		if n < 0 {
 			return stamp{}
 		}
+		before := head[at : at+n]
 		at += n + 1
-		if found := p.findAt(line, at); found.layout == accessLayout && line[found.end-1] == ']' {
+		key := before[strings.LastIndexAny(before, " \t,")+1:]
+		found := stamp{}
+		switch {
+		case head[at-1] == '[' && key == "": // an access log
+			if found = p.findAt(line, at-1); found.layout != accessLayout || line[found.end-1] != ']' {
+				continue
+			}
+		case head[at-1] == '=' && (key == "time" || key == "ts" || key == "timestamp" || key == "t"):
+			quote := len(line[at:]) - len(strings.TrimPrefix(line[at:], `"`))
+			found = p.findAt(line, at+quote)
+		}
+		if found.found() {
 			return found
 		}
 	}
@@ -128,17 +143,17 @@ func (p *stamps) whole(s string) (at time.Time, zoned bool) {
 
 // parse returns the stamp at the start of s.
 func (p *stamps) parse(s string) stamp {
-	if len(s) < 10 {
+	if s == "" {
 		return stamp{}
 	}
-	if p.likely != "" {
+	if p.likely != nil {
 		if found := p.parseAs(p.likely, s); found.found() {
 			return found
 		}
 	}
 	for _, layout := range layouts {
-		if layout == p.likely {
-			continue
+		if isDigit(layout.text[0]) != isDigit(s[0]) {
+			continue // most lines of text
 		}
 		if found := p.parseAs(layout, s); found.found() {
 			p.likely = layout
@@ -148,86 +163,50 @@ func (p *stamps) parse(s string) stamp {
 	return parseEpoch(s)
 }
 
-func (p *stamps) parseAs(layout, s string) stamp {
-	head, yearLast := strings.CutSuffix(layout, ":05 2006")
-	if yearLast {
-		head += ":05"
-	}
-	end := looksLike(head, s)
-	if end == 0 {
+func (p *stamps) parseAs(layout *layout, s string) stamp {
+	m := layout.pattern.FindStringSubmatchIndex(s)
+	if m == nil {
 		return stamp{}
 	}
-	if end+1 < len(s) && (s[end] == '.' || s[end] == ',') && isDigit(s[end+1]) {
-		for end++; end < len(s) && isDigit(s[end]); end++ {
+	end := m[1]
+	date, ok := parseDate(layout.text, s[:m[3]])
+	if m[4] > 0 { // AM or PM; with them a short year comes last
+		ok = ok && date.Hour() >= 1 && date.Hour() <= 12 && layout.text != shortYear
+		date = date.Add(-time.Duration(date.Hour()/12*12) * time.Hour)
+		if s[m[4]]|0x20 == 'p' {
+			date = date.Add(12 * time.Hour)
 		}
-	}
-	date, ok := parseDate(head, s[:end])
-	half, n := meridiem(s[end:])
-	if n > 0 {
-		end += n
-		ok = ok && date.Hour() >= 1 && date.Hour() <= 12 && layout != shortYear // with AM and PM the year comes last
-		date = date.Add(time.Duration(half-date.Hour()/12*12) * time.Hour)
 	}
 	z, n := readZone(s[end:])
 	end += n
-	if yearLast {
-		year := looksLike(" 2006", s[end:])
-		if year == 0 {
+	if layout.yearLast {
+		if len(s) < end+5 || s[end] != ' ' {
 			return stamp{}
 		}
-		n, _ := strconv.Atoi(s[end+1 : end+year])
-		end += year
-		ok = ok && date.AddDate(n, 0, 0).Day() == date.Day() // date is of the year 0, which is a leap year
-		date = date.AddDate(n, 0, 0)
+		year, err := strconv.ParseUint(s[end+1:end+5], 10, 16)
+		if err != nil {
+			return stamp{}
+		}
+		end += 5
+		that := date.AddDate(int(year), 0, 0) // date is of the year 0, which is a leap year
+		ok = ok && that.Day() == date.Day()
+		date = that
 	}
 	if end < len(s) && (isDigit(s[end]) || isLetter(s[end])) {
 		return stamp{}
 	}
-	found := stamp{layout: layout, end: end}
-	if !ok || strings.HasPrefix(layout, ambiguous) {
-		return found
-	}
-	if !strings.Contains(layout, "06") {
-		found.at, _ = p.latest(date, z)
-	} else {
+	found := stamp{layout: layout.text, end: end}
+	switch {
+	case !ok || strings.HasPrefix(layout.text, ambiguous):
+	case !layout.yearLast && !strings.Contains(layout.text, "06"):
+		found.at = p.latest(date, z)
+	default:
 		found.at, found.zoned = z.moment(date, p.loc)
 	}
 	if !plausible(found.at) {
 		found.at = time.Time{}
 	}
 	return found
-}
-
-// looksLike returns the length of what looks like layout at the start of s, or 0.
-func looksLike(layout, s string) int {
-	at := 0
-	for i := 0; i < len(layout); i++ {
-		c := layout[i]
-		if c == '_' {
-			if at < len(s) && s[at] == ' ' {
-				at++
-			}
-			continue
-		}
-		if at == len(s) {
-			return 0
-		}
-		switch {
-		case isDigit(c) && isDigit(s[at]):
-			single := (i == 0 || !isDigit(layout[i-1])) && (i+1 == len(layout) || !isDigit(layout[i+1]))
-			if single && at+1 < len(s) && isDigit(s[at+1]) {
-				at++
-			}
-			if strings.HasPrefix(layout[i:], "15:") && at+1 < len(s) && !isDigit(s[at+1]) {
-				i++
-			}
-		case isLetter(c) && isLetter(s[at]), c == s[at]:
-		default:
-			return 0
-		}
-		at++
-	}
-	return at
 }
 
 // parseDate is time.Parse, which does not know leap seconds.
@@ -243,32 +222,16 @@ func parseDate(layout, s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// meridiem returns 0 for AM and 12 for PM, and the length of it.
-func meridiem(s string) (half, width int) {
-	rest := strings.TrimLeft(s[:min(len(s), 4)], " \u00a0\u202f")
-	width = min(len(s), 4) - len(rest)
-	for i, word := range [...]string{"AM", "PM", "A.M.", "P.M."} {
-		if rest := s[width:]; len(rest) >= len(word) && strings.EqualFold(rest[:len(word)], word) &&
-			(len(rest) == len(word) || !isLetter(rest[len(word)]) && !isDigit(rest[len(word)])) {
-			return i % 2 * 12, width + len(word)
-		}
-	}
-	return 0, 0
-}
-
 // latest returns date in the latest year that does not put it more than a day after now.
-func (p *stamps) latest(date time.Time, z zone) (time.Time, bool) {
+func (p *stamps) latest(date time.Time, z zone) time.Time {
 	latest := p.now().Add(24 * time.Hour)
-	for year := latest.In(p.loc).Year() + 1; year > latest.Year()-9; year-- {
-		that := time.Date(year, date.Month(), date.Day(), date.Hour(), date.Minute(), date.Second(), date.Nanosecond(), time.UTC)
-		if that.Day() != date.Day() {
-			continue // 29 February
-		}
-		if at, _ := z.moment(that, p.loc); !at.After(latest) {
-			return at, true
+	for year := latest.Year() + 1; year > latest.Year()-9; year-- {
+		that := date.AddDate(year-date.Year(), 0, 0)
+		if at, _ := z.moment(that, p.loc); that.Day() == date.Day() && !at.After(latest) { // 29 February is not in every year
+			return at
 		}
 	}
-	return time.Time{}, false
+	return time.Time{}
 }
 
 // plausible reports whether at is after 1970, as Go's zero time is not, and fits 64 bits of nanoseconds.

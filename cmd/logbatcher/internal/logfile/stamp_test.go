@@ -176,7 +176,7 @@ const unread = "unread"
 func TestFindStamp(t *testing.T) {
 	berlin := mustLocation(t, "Europe/Berlin")
 	for _, test := range findStampTests {
-		for _, likely := range []string{"", layouts[0], layouts[1], syslogLayout, "Mon Jan _2 15:04:05 2006"} {
+		for _, likely := range append([]*layout{nil}, layouts...) {
 			p := testStamps(berlin)
 			p.likely = likely
 			found, got, rest := p.find(test.line), "", ""
@@ -187,7 +187,7 @@ func TestFindStamp(t *testing.T) {
 				got = found.at.Format(time.RFC3339Nano)
 			}
 			if got != test.want || rest != test.rest {
-				t.Errorf("%q, likely %q: %s and %q, want %s and %q", test.line, likely, got, rest, test.want, test.rest)
+				t.Errorf("%q, likely %+v: %s and %q, want %s and %q", test.line, likely, got, rest, test.want, test.rest)
 			}
 		}
 	}
@@ -216,15 +216,14 @@ func TestEpoch(t *testing.T) {
 // references are layouts with the zones that time.Parse reads behind them.
 func references() (all []string) {
 	for _, layout := range layouts {
-		if strings.HasPrefix(layout, ambiguous) || layout == syslogLayout {
+		if strings.HasPrefix(layout.text, ambiguous) || layout.text == syslogLayout {
 			continue
 		}
-		head, year := strings.CutSuffix(layout, " 2006")
 		for _, zone := range []string{"", "Z07:00", "-0700", " -0700", " Z07:00"} {
-			if year {
+			if layout.yearLast {
 				zone += " 2006"
 			}
-			all = append(all, head+zone)
+			all = append(all, layout.text+zone)
 		}
 	}
 	return all
