@@ -101,7 +101,7 @@ func DefaultConfig() Config {
 		StreamWindowBytes:     256 << 10,
 		ConnectionWindowBytes: 1 << 20,
 		OpenTimeout:           10 * time.Second,
-		StreamAge:             10 * time.Minute,
+		StreamAge:             30 * time.Minute,
 		StreamDrain:           30 * time.Second,
 		FinishTimeout:         30 * time.Second,
 		UnaryTimeout:          time.Minute,
@@ -113,7 +113,7 @@ func DefaultConfig() Config {
 		KeepaliveTime:         time.Minute,
 		KeepaliveTimeout:      20 * time.Second,
 		KeepaliveMinTime:      5 * time.Second,
-		MaxConnectionAge:      30 * time.Minute,
+		MaxConnectionAge:      time.Hour,
 		Log:                   slog.New(slog.DiscardHandler),
 		Registerer:            prometheus.NewRegistry(),
 	}

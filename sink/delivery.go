@@ -55,7 +55,7 @@ func DefaultDeliveryConfig() DeliveryConfig {
 		Classes:              classes,
 		MaxInsertsPerTable:   4,
 		Backoff:              Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second},
-		HoldBackoff:          Backoff{Min: time.Second, Max: time.Minute},
+		HoldBackoff:          Backoff{Min: time.Second, Max: 30 * time.Second},
 		UnclassifiedAttempts: 8,
 		MaxIsolationInserts:  200,
 		AttemptTimeout:       time.Minute,

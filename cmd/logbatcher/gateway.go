@@ -88,12 +88,9 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 		Conn: g.clickhouse.Conn(), Locker: g.locker, Instance: instance, Log: log, Registerer: g.registry, History: history(cfg),
 	})
 
-	delivery := sink.DefaultDeliveryConfig()
+	delivery := deliveryConfig(&cfg.ClickHouse)
 	delivery.Sink, delivery.DeadLetters, delivery.Classes, delivery.Migrator = g.clickhouse, g.letters, classes, g.migrations
 	delivery.Log, delivery.Registerer = log, g.registry
-	delivery.MaxInsertsPerTable, delivery.AttemptTimeout = cfg.ClickHouse.InsertsPerTable, cfg.ClickHouse.AttemptTimeout
-	delivery.Backoff = sink.Backoff{Min: cfg.ClickHouse.Retry.Min, Max: cfg.ClickHouse.Retry.Max}
-	delivery.HoldBackoff = sink.Backoff{Min: min(time.Second, cfg.ClickHouse.HoldBackoff), Max: cfg.ClickHouse.HoldBackoff}
 	if g.delivery, err = sink.NewDelivery(delivery); err != nil {
 		return nil, err
 	}
@@ -299,13 +296,28 @@ func (g *gateway) close() {
 	}
 }
 
+// deliveryConfig returns how batches are settled, without the parts that do it.
+func deliveryConfig(c *config.ClickHouse) sink.DeliveryConfig {
+	d := sink.DefaultDeliveryConfig()
+	d.MaxInsertsPerTable, d.AttemptTimeout = c.InsertsPerTable, c.AttemptTimeout
+	d.Backoff = sink.Backoff{Min: c.Retry.Min, Max: c.Retry.Max}
+	d.HoldBackoff = sink.Backoff{Min: min(d.HoldBackoff.Min, c.HoldBackoff), Max: c.HoldBackoff}
+	return d
+}
+
+// clickhouseConfig returns how ClickHouse is spoken to.
+func clickhouseConfig(cfg *config.Config) clickhouse.Config {
+	c, s := &cfg.ClickHouse, clickhouse.DefaultConfig()
+	s.Addresses, s.Failover, s.Compression = c.Addresses, clickhouse.Failover(c.Failover), clickhouse.Compression(c.Compression)
+	s.User, s.Password, s.TLS = c.User, string(c.Password), cfg.ClickHouseTLS()
+	s.AttemptTimeout = c.AttemptTimeout
+	return s
+}
+
 func openClickHouse(cfg *config.Config, classes *sink.Classes, log *slog.Logger) (*clickhouse.Sink, error) {
-	c, configuration := &cfg.ClickHouse, clickhouse.DefaultConfig()
-	configuration.Addresses, configuration.Failover = c.Addresses, clickhouse.Failover(c.Failover)
-	configuration.User, configuration.Compression = c.User, clickhouse.Compression(c.Compression)
-	configuration.AttemptTimeout, configuration.Classes, configuration.Log = c.AttemptTimeout, classes, log
-	configuration.Password, configuration.TLS = string(c.Password), cfg.ClickHouseTLS()
-	return clickhouse.New(configuration)
+	s := clickhouseConfig(cfg)
+	s.Classes, s.Log = classes, log
+	return clickhouse.New(s)
 }
 
 func redisClient(cfg *config.Config) redis.UniversalClient {

@@ -68,7 +68,7 @@ type Config struct {
 func DefaultConfig() Config {
 	classes, _ := sink.NewClasses(nil) // without overrides nothing can be wrong
 	return Config{
-		Failover: FailoverNone, Compression: CompressLZ4, DialTimeout: 5 * time.Second, AttemptTimeout: time.Minute,
+		Failover: FailoverNone, Compression: CompressNone, DialTimeout: 5 * time.Second, AttemptTimeout: time.Minute,
 		MaxOpenConns: 32, Classes: classes,
 	}
 }

@@ -126,7 +126,7 @@ type ClickHouse struct {
 	InsertsPerTable int           `yaml:"inserts_per_table" min:"1" max:"64" doc:"most inserts in flight for one table"`
 	AttemptTimeout  time.Duration `yaml:"attempt_timeout" min:"1s" max:"1h" doc:"how long one attempt to insert may take"`
 	Retry           Retry         `yaml:"retry"`
-	HoldBackoff     time.Duration `yaml:"hold_backoff" min:"1s" max:"1h" doc:"time between attempts while a table is held (rights, an unknown database)"`
+	HoldBackoff     time.Duration `yaml:"hold_backoff" min:"1s" max:"1h" doc:"longest time between attempts while a table is held (rights, an unknown database)"`
 	Fsync           bool          `yaml:"fsync" doc:"tables that are created fsync each insert, against loss of power"`
 	Cluster         string        `yaml:"cluster" doc:"cluster for ON CLUSTER; empty: none"`
 	Engine          string        `yaml:"engine" doc:"engine of tables that are created, with its arguments; empty: MergeTree"`

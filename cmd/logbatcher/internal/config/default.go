@@ -4,35 +4,42 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/server"
+	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/clickhouse"
+	"github.com/logbatcher/logbatcher/sink/deadletter"
 )
 
 // Default returns the configuration that holds where nothing is written: the firehose, into a
-// ClickHouse and with a Redis on this machine.
+// ClickHouse and with a Redis on this machine. What a package has a default for is the package's.
 func Default() *Config {
+	served, delivered, inserted, kept := server.DefaultConfig(), sink.DefaultDeliveryConfig(), clickhouse.DefaultConfig(), deadletter.DefaultConfig()
 	return &Config{
 		Listen: Listen{GRPC: "127.0.0.1:4320", HTTP: "127.0.0.1:4321"},
 		Server: Server{
 			Limits: Limits{
-				MaxRequestBytes:         4 * MiB,
-				MaxRequestEntries:       10000,
-				MaxEntryBytes:           256 * KiB,
-				MaxEntryAttributes:      1024,
-				MaxStreamsPerConnection: 256,
-				MaxProducers:            10000,
+				MaxRequestBytes:         Size(served.MaxRequestBytes),
+				MaxRequestEntries:       served.MaxRequestEntries,
+				MaxEntryBytes:           Size(served.MaxEntryBytes),
+				MaxEntryAttributes:      served.MaxEntryAttributes,
+				MaxStreamsPerConnection: served.MaxConnectionStreams,
+				MaxProducers:            served.MaxProducers,
 			},
-			StreamAge:        30 * time.Minute,
-			ConnectionAge:    time.Hour,
-			ConnectionIdle:   5 * time.Minute,
-			HandshakeTimeout: 10 * time.Second,
-			DrainTimeout:     30 * time.Second,
-			FinishTimeout:    30 * time.Second,
-			UnaryTimeout:     time.Minute,
-			ProducerIdle:     time.Hour,
-			Keepalive:        Keepalive{Interval: time.Minute, Timeout: 20 * time.Second, MinClientInterval: 5 * time.Second},
-			Windows:          Windows{Stream: 256 * KiB, Connection: MiB},
+			StreamAge:        served.StreamAge,
+			ConnectionAge:    served.MaxConnectionAge,
+			ConnectionIdle:   served.ConnectionIdle,
+			HandshakeTimeout: served.HandshakeTimeout,
+			DrainTimeout:     served.StreamDrain,
+			FinishTimeout:    served.FinishTimeout,
+			UnaryTimeout:     served.UnaryTimeout,
+			ProducerIdle:     served.ProducerIdle,
+			Keepalive: Keepalive{
+				Interval: served.KeepaliveTime, Timeout: served.KeepaliveTimeout, MinClientInterval: served.KeepaliveMinTime,
+			},
+			Windows: Windows{Stream: Size(served.StreamWindowBytes), Connection: Size(served.ConnectionWindowBytes)},
 		},
 		Memory:    Memory{Budget: 96 * MiB, TableShare: 0.25},
-		Colo:      "local",
+		Colo:      served.Colo,
 		Unmatched: UnmatchedDeadLetter,
 		Shards: Shards{
 			Bucket:        time.Minute,
@@ -44,16 +51,16 @@ func Default() *Config {
 			Addresses:       []string{"127.0.0.1:8123"},
 			Database:        "default",
 			User:            "default",
-			Compression:     "none",
-			Failover:        "none",
-			InsertsPerTable: 4,
-			AttemptTimeout:  time.Minute,
-			Retry:           Retry{Min: 100 * time.Millisecond, Max: 30 * time.Second},
-			HoldBackoff:     30 * time.Second,
+			Compression:     string(inserted.Compression),
+			Failover:        string(inserted.Failover),
+			InsertsPerTable: delivered.MaxInsertsPerTable,
+			AttemptTimeout:  delivered.AttemptTimeout,
+			Retry:           Retry{Min: delivered.Backoff.Min, Max: delivered.Backoff.Max},
+			HoldBackoff:     delivered.HoldBackoff.Max,
 			Fsync:           true,
 		},
 		Redis:       Redis{Addresses: []string{"127.0.0.1:6379"}},
-		DeadLetters: DeadLetters{Stream: "logbatcher:dead_letters", MaxBytes: GiB, WhenFull: "wait"},
+		DeadLetters: DeadLetters{Stream: kept.Stream, MaxBytes: Size(kept.MaxBytes), WhenFull: string(kept.WhenFull)},
 		Retention:   Retention{Enabled: true, Interval: schema.DefaultRetentionInterval},
 		Shutdown:    Shutdown{Timeout: 30 * time.Second},
 		Log:         Log{Level: "info", Format: "text"},
