@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -30,17 +31,20 @@ func (b *backoff) next(asked time.Duration) time.Duration {
 	return max(wait, min(asked, b.max))
 }
 
-// violation is something that the server must not do. Another stream would not change it.
-type violation struct{ message string }
+// final is an error that another stream would not change: the server violated the protocol, or gRPC refused on its own
+// what it was asked to send.
+type final struct{ error }
 
-// Error returns what the server did.
-func (v *violation) Error() string { return v.message }
+// Unwrap returns what happened.
+func (f final) Unwrap() error { return f.error }
+
+func violation(format string, values ...any) error { return final{fmt.Errorf(format, values...)} }
 
 // retryable reports whether another stream may do better. It follows OpenTelemetry's table of
 // retryable codes (opentelemetry-proto docs/specification.md), with two differences: ABORTED and OUT_OF_RANGE
 // mean here that another process sends as this producer, and a new stream would only be answered in kind.
 func retryable(err error) bool {
-	if _, violated := errors.AsType[*violation](err); violated {
+	if _, ok := errors.AsType[final](err); ok {
 		return false
 	}
 	switch status.Code(err) {

@@ -286,8 +286,8 @@ func (p *Producer) advance(committed uint64) error {
 	if committed > p.window.last {
 		last := p.window.last
 		p.mu.Unlock()
-		return &violation{fmt.Sprintf("the server's committed sequence %d is beyond the last one sent, %d: does another process send as producer %q?",
-			committed, last, p.config.Open.GetProducer())}
+		return violation("the server's committed sequence %d is beyond the last one sent, %d: does another process send as producer %q?",
+			committed, last, p.config.Open.GetProducer())
 	}
 	passed, requests := p.window.commit(committed)
 	if requests == 0 {

@@ -170,6 +170,30 @@ func TestIdleProducerDoesNotGiveUp(t *testing.T) {
 	})
 }
 
+// TestWhatGRPCRefuses has connections with which no stream can work.
+func TestWhatGRPCRefuses(t *testing.T) {
+	stream := func(_ int, _ *logbatcherv1.Open, s serverStream) error {
+		if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1}); err != nil {
+			return err
+		}
+		return store(s, func(*logbatcherv1.IngestStreamRequest) error { return nil })
+	}
+	closed := serve(t, stream)
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for want, conn := range map[string]*grpc.ClientConn{
+		"closing":          closed,
+		"not installed":    serve(t, stream, grpc.WithDefaultCallOptions(grpc.UseCompressor("abacus"))),
+		"send the opening": serve(t, stream, grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(3))),
+	} {
+		var l ledger
+		if err := run(t, conn, l.config("refused"), bodies("a")); err == nil || !strings.Contains(err.Error(), want) || len(l.errors) != 1 {
+			t.Errorf("Run ended with %v, want %q in it; reported %v", err, want, l.errors)
+		}
+	}
+}
+
 // TestTLSToAPlainPort speaks TLS to a real server without.
 func TestTLSToAPlainPort(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -41,9 +41,13 @@ func (p *Producer) stream(ctx context.Context) (err error) {
 
 	stream, err := p.service.IngestStream(ctx, grpc.ForceCodecV2(codec{}))
 	if err != nil {
+		// These are gRPC's own: the connection was closed, or a call option can't work.
+		if code := status.Code(err); ctx.Err() == nil && (code == codes.Canceled || code == codes.Internal) {
+			return final{err}
+		}
 		return err
 	}
-	limits, err := p.open(stream)
+	limits, err := p.open(ctx, stream)
 	if err != nil {
 		return err
 	}
@@ -74,14 +78,14 @@ func (p *Producer) stream(ctx context.Context) (err error) {
 }
 
 // open sends the opening, takes the Welcome and rewinds to what the server has.
-func (p *Producer) open(stream ingestStream) (limits, error) {
+func (p *Producer) open(ctx context.Context, stream ingestStream) (limits, error) {
 	opening := proto.CloneOf(p.config.Open)
 	p.mu.Lock()
 	opening.Epoch, opening.CommittedSequence = p.window.epoch, p.window.committed
 	p.mu.Unlock()
-	// An error of Send is io.EOF; Recv has the status.
+	// io.EOF means that Recv has the status; what is not io.EOF is gRPC's own error.
 	if err := stream.Send(&logbatcherv1.IngestStreamRequest{Open: opening}); err != nil && !errors.Is(err, io.EOF) {
-		return limits{}, err
+		return limits{}, ownError(ctx, "send the opening", err)
 	}
 	response, err := stream.Recv()
 	if err != nil {
@@ -89,10 +93,10 @@ func (p *Producer) open(stream ingestStream) (limits, error) {
 	}
 	welcome := response.GetWelcome()
 	if welcome == nil {
-		return limits{}, &violation{"the server's first response is no Welcome"}
+		return limits{}, violation("the server's first response is no Welcome")
 	}
 	if epoch := welcome.GetEpoch(); epoch == 0 || opening.Epoch != 0 && epoch != opening.Epoch {
-		return limits{}, &violation{fmt.Sprintf("the server answered an opening with epoch %d with epoch %d", opening.Epoch, epoch)}
+		return limits{}, violation("the server answered an opening with epoch %d with epoch %d", opening.Epoch, epoch)
 	}
 	p.mu.Lock()
 	p.streams++
@@ -185,18 +189,17 @@ func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, l lim
 // unsent handles a request that gRPC itself did not take, for instance because it is larger than the connection's
 // MaxCallSendMsgSize. It would fail again, so it is cut where it is too large, and refused where that does not help.
 func (p *Producer) unsent(ctx context.Context, i *item, err error) error {
-	code := status.Code(err)
-	if ctx.Err() != nil || i.tried || code != codes.ResourceExhausted && code != codes.Internal {
+	if ctx.Err() != nil {
 		return err
 	}
 	p.mu.Lock()
-	if !p.window.latest(i) {
+	if i.tried || !p.window.latest(i) {
 		p.mu.Unlock()
-		return err
+		return ownError(ctx, fmt.Sprintf("send request %d again", i.request.GetSequence()), err)
 	}
 	p.window.withdraw()
 	var left []tooLarge
-	if entries := i.request.GetEntries(); code == codes.ResourceExhausted && len(entries) > 1 {
+	if entries := i.request.GetEntries(); status.Code(err) == codes.ResourceExhausted && len(entries) > 1 {
 		p.cutBytes = i.bytes / 2
 	} else {
 		for _, e := range entries {
@@ -207,6 +210,14 @@ func (p *Producer) unsent(ctx context.Context, i *item, err error) error {
 	p.mu.Unlock()
 	p.refuse(left)
 	return errAgain
+}
+
+// ownError returns an error that gRPC's sending side made itself: it would make it again.
+func ownError(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return final{fmt.Errorf("%s: %w", what, err)}
 }
 
 // receive takes responses until the stream ends, and closes drained when the server asks for that. Nil: it ended with OK.
