@@ -55,10 +55,10 @@ func (t token) opens() bool { return t.is("(") || t.is("[") || t.is("{") }
 
 func (t token) closes() bool { return t.is(")") || t.is("]") || t.is("}") }
 
-// Reads reports whether an expression names the column.
-func (c Constraint) Reads(column string) bool {
-	for _, t := range tokens(c.Check) {
-		if (t.kind == wordToken || t.kind == nameToken) && t.text == column {
+// Names reports whether an expression of SQL has the identifier.
+func Names(expression, identifier string) bool {
+	for _, t := range tokens(expression) {
+		if (t.kind == wordToken || t.kind == nameToken) && t.text == identifier {
 			return true
 		}
 	}

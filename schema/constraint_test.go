@@ -22,10 +22,10 @@ func TestConstraints(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
-	c := Constraint{Check: "lower(`Body`) != 'Other' AND n < 10"}
+	check := "lower(`Body`) != 'Other' AND n < 10"
 	for column, want := range map[string]bool{"Body": true, "n": true, "Other": false, "lower": true, "m": false} {
-		if c.Reads(column) != want {
-			t.Errorf("reads %s: %v", column, !want)
+		if Names(check, column) != want {
+			t.Errorf("names %s: %v", column, !want)
 		}
 	}
 }

@@ -21,8 +21,7 @@ var _ sink.Judge = (*Sink)(nil)
 const externalTable = "logbatcher_rows"
 
 // Violations has the server evaluate the table's constraints on the rows of the batch, which travel beside the statement as an external
-// table: nothing is stored, and no right is needed beyond SELECT. It returns no violations where the server's
-// constraints read columns that are not in the batch. The error is an *sink.Error.
+// table: nothing is stored, and no right is needed beyond SELECT. The error is an *sink.Error.
 func (s *Sink) Violations(ctx context.Context, b *sink.Batch) ([]sink.Violation, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
@@ -44,7 +43,11 @@ func (s *Sink) violations(ctx context.Context, to *address, b *sink.Batch) ([]si
 	if len(constraints) == 0 {
 		return nil, nil
 	}
-	firsts, err := s.firstViolated(ctx, to, b, constraints)
+	defaults, err := to.defaultsFor(ctx, table, constraints)
+	if err != nil {
+		return nil, err
+	}
+	firsts, err := to.firstViolated(ctx, b, defaults+firstFalse(constraints))
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +56,7 @@ func (s *Sink) violations(ctx context.Context, to *address, b *sink.Batch) ([]si
 		v := sink.Violation{
 			Rows: rowsWith(firsts, i+1), Message: fmt.Sprintf("Constraint %s is violated. Expression: (%s)", schema.QuoteIdentifier(c.Name), c.Check),
 		}
-		if at := slices.IndexFunc(table.Columns, func(column schema.Column) bool { return c.Reads(column.Name) }); at >= 0 {
+		if at := slices.IndexFunc(table.Columns, func(column schema.Column) bool { return schema.Names(c.Check, column.Name) }); at >= 0 {
 			v.Column = table.Columns[at].Name
 		}
 		if len(v.Rows) > 0 {
@@ -78,34 +81,71 @@ func rowsWith(values []int, wanted int) []sink.RowRange {
 	return ranges
 }
 
-// firstViolated returns for each row the number, from 1, of the first constraint that it violates, or 0.
-func (s *Sink) firstViolated(ctx context.Context, to *address, b *sink.Batch, constraints []schema.Constraint) ([]int, error) {
+// defaultsFor returns a WITH clause, or nothing, for the columns that constraints read and the batch has not: the server computes them when it
+// inserts, from their defaults.
+func (a *address) defaultsFor(ctx context.Context, t *schema.Table, constraints []schema.Constraint) (string, error) {
+	columns, err := a.query(ctx, "SELECT name, type, default_expression FROM system.columns WHERE database = "+schema.QuoteString(t.Database)+
+		" AND table = "+schema.QuoteString(t.Name))
+	if err != nil {
+		return "", err
+	}
+	columns = slices.DeleteFunc(columns, func(c []string) bool {
+		return slices.ContainsFunc(t.Columns, func(column schema.Column) bool { return column.Name == c[0] })
+	})
+	var aliases []string
+	read := make([]string, len(constraints)) // expressions whose columns are to be there
+	for i, c := range constraints {
+		read[i] = c.Check
+	}
+	for len(read) > 0 {
+		expression := read[0]
+		read = read[1:]
+		columns = slices.DeleteFunc(columns, func(c []string) bool {
+			name, kind, value := c[0], c[1], c[2]
+			if !schema.Names(expression, name) {
+				return false
+			}
+			if value == "" {
+				value = "defaultValueOfTypeName(" + schema.QuoteString(kind) + ")"
+			}
+			aliases = append(aliases, fmt.Sprintf("CAST((%s), %s) AS %s", value, schema.QuoteString(kind), schema.QuoteIdentifier(name)))
+			read = append(read, value)
+			return true
+		})
+	}
+	if len(aliases) == 0 {
+		return "", nil
+	}
+	return "WITH " + strings.Join(aliases, ", ") + " ", nil
+}
+
+// firstViolated evaluates the question, which ends in the select list of firstFalse, for each row.
+func (a *address) firstViolated(ctx context.Context, b *sink.Batch, question string) ([]int, error) {
 	// One thread reads the rows in their order.
-	statement := "SELECT " + firstFalse(constraints) + " FROM " + externalTable + " SETTINGS max_threads = 1"
-	answer, err := to.queryRows(ctx, statement, b)
+	answer, err := a.queryRows(ctx, question+" FROM "+externalTable+" SETTINGS max_threads = 1", b)
 	if err != nil {
 		return nil, err
 	}
 	if len(answer) != b.Rows() {
-		return nil, fmt.Errorf("%s: %d answers for %d rows", to.name, len(answer), b.Rows())
+		return nil, fmt.Errorf("%s: %d answers for %d rows", a.name, len(answer), b.Rows())
 	}
 	firsts := make([]int, len(answer))
 	for i, row := range answer {
 		if firsts[i], err = strconv.Atoi(row[0]); err != nil {
-			return nil, fmt.Errorf("%s: row %d: %w", to.name, i, err)
+			return nil, fmt.Errorf("%s: row %d: %w", a.name, i, err)
 		}
 	}
 	return firsts, nil
 }
 
-// firstFalse is the expression for the number of the first constraint that does not hold. ClickHouse takes 1 and nothing else: neither NULL
+// firstFalse selects the number, from 1, of the first constraint that does not hold, or 0. ClickHouse takes 1 and nothing else: neither NULL
 // nor another number.
 func firstFalse(constraints []schema.Constraint) string {
 	var cases strings.Builder
 	for i, c := range constraints {
 		fmt.Fprintf(&cases, "ifNull((%s) = 1, false) = false, %d, ", c.Check, i+1)
 	}
-	return "toUInt32(multiIf(" + cases.String() + "0))"
+	return "SELECT toUInt32(multiIf(" + cases.String() + "0))"
 }
 
 // externalKey is the key of a context's external.

@@ -28,12 +28,16 @@ func TestEngineNamesAllViolations(t *testing.T) {
 		{"none", []string{"Number < 100"}, ""},
 		{"NULL", []string{"nullIf(Number, 4) < 100"}, "nullIf(Number, 4) < 100:[{4 5}] "},
 		{"neither 0 nor 1", []string{"toUInt8(Number % 3)"}, "toUInt8(Number % 3):[{0 1} {2 4} {5 7} {8 10}] "},
-		{"a column that the batch has not", []string{"Computed < 5"}, ""},
+		{"a materialized column", []string{"Computed < 5"}, "Computed < 5:[{5 10}] "},
+		{"columns computed from each other", []string{"Twice != 6"}, "Twice != 6:[{3 4}] "},
+		{"a column without a default", []string{"Empty = '' AND Number != 8"}, "(Empty = '') AND (Number != 8):[{8 9}] "},
+		{"a default of another type", []string{"length(Text) = 1 AND Text != '4'"}, "(length(Text) = 1) AND (Text != '4'):[{4 5}] "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			table := createTable(t, server)
 			server.Exec(t, "ALTER TABLE "+table.Name+" DROP CONSTRAINT IF EXISTS small")
-			server.Exec(t, "ALTER TABLE "+table.Name+" ADD COLUMN Computed UInt64 MATERIALIZED Number")
+			server.Exec(t, "ALTER TABLE "+table.Name+" ADD COLUMN Computed UInt64 MATERIALIZED Number, ADD COLUMN Twice UInt64 DEFAULT 2 * Computed, "+
+				"ADD COLUMN Empty String, ADD COLUMN Text String DEFAULT Number, ADD COLUMN Unread UInt8 DEFAULT throwIf(1 = 0) + toUInt8('5')")
 			for i, check := range test.checks {
 				server.Exec(t, fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT c%d CHECK %s", table.Name, i, check))
 			}
