@@ -373,12 +373,13 @@ func (p *filterParser) addInteger(c *condition, n int64, path string) bool {
 // parseTime adds a time to a condition.
 func (p *filterParser) parseTime(c *condition, value any, path string) bool {
 	text, isText := value.(string)
-	at, err := time.Parse(time.RFC3339Nano, text)
+	seconds, nanoseconds, ok := ParseRFC3339(text)
+	at := time.Unix(seconds, nanoseconds).UTC()
 	switch {
 	case !isText:
 		p.report(path, `%s is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is %s`, c.source, describeValue(value))
 		return false
-	case err != nil:
+	case !ok:
 		p.report(path, `%s is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is %s`, c.source, quoteShort(text))
 		return false
 	case at.Year() < 1678 || at.Year() > 2261:

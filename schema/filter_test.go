@@ -186,6 +186,9 @@ func TestFilterProblems(t *testing.T) {
 		{`body: {exists: false}`, "f.body.exists", "exists takes true; for the contrary write doesNotExist: true"},
 		{`body: {doesNotExist: 1}`, "f.body.doesNotExist", "doesNotExist takes true; this is the int 1"},
 		{`time: {greaterThan: 5}`, "f.time.greaterThan", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is the int 5`},
+		{`time: {equals: "2027-01-15T08:00:00+24:00"}`, "f.time.equals", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is "2027-01-15T08:00:00+24:00"`},
+		{`time: {equals: "2027-01-15T8:00:00Z"}`, "f.time.equals", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is "2027-01-15T8:00:00Z"`},
+		{`time: {equals: "2027-01-15T08:00:00,5Z"}`, "f.time.equals", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is "2027-01-15T08:00:00,5Z"`},
 		{`time: {greaterThan: yesterday}`, "f.time.greaterThan", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is "yesterday"`},
 		{`time: {greaterThan: "1492-10-12T00:00:00Z"}`, "f.time.greaterThan", `times lie between the years 1678 and 2261; this is "1492-10-12T00:00:00Z"`},
 	}

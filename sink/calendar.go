@@ -92,6 +92,35 @@ func (c calendar) startOf(days int64) int64 {
 	return early
 }
 
+// changeUnit is the unit in which ClickHouse knows when a clock is changed, and by how much.
+const changeUnit = 15 * 60
+
+// instant returns the time at which a clock shows so many seconds of a day, as ClickHouse reads a text: from the time of day at which the
+// clock is changed on that day, it is taken to be changed. A time that comes twice is thus the first of the two, and one that
+// does not come is as far before the change as it would be behind it.
+func (c calendar) instant(days, clock int64) int64 {
+	start := c.startOf(days)
+	_, changed := time.Unix(start-1, 0).In(c.location).ZoneBounds()
+	if changed.IsZero() || changed.Unix() > start+2*secondsPerDay {
+		return start + clock
+	}
+	from := changed.Unix() + offsetAt(c.location, changed.Unix()-1)
+	to := changed.Unix() + offsetAt(c.location, changed.Unix())
+	if floorDivide(from, secondsPerDay) != days && floorDivide(to, secondsPerDay) != days {
+		return start + clock
+	}
+	// The first is kept in eight bits without a sign, the second in eight with one.
+	at := int64(uint8((from - days*secondsPerDay) / changeUnit))
+	by := int64(int8(min(max((to-from)/changeUnit, -24*4), 24*4)))
+	if at+by < 0 {
+		at = -by
+	}
+	if clock >= at*changeUnit {
+		clock -= by * changeUnit
+	}
+	return start + clock
+}
+
 // dayFunction returns the value of a function of a day alone.
 func dayFunction(f schema.PartitionFunction, days int64) uint64 {
 	switch f {

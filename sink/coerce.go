@@ -59,7 +59,7 @@ var (
 	intBool  = coercion{"0 or 1 only", intToBool}
 	boolBool = coercion{"as it is", boolToInteger}
 
-	textDate       = coercion{"`YYYY-MM-DD` or RFC 3339", textToDate}
+	textDate       = coercion{"`YYYY-MM-DD`, `YYYY-MM-DD hh:mm:ss` or RFC 3339", textToDate}
 	timeDate       = coercion{"day in the server's zone", timeToDate}
 	textDateTime   = coercion{"RFC 3339 or `YYYY-MM-DD hh:mm:ss`", textToDateTime}
 	intDateTime    = coercion{"as Unix seconds", intToDateTime}

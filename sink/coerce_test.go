@@ -196,7 +196,8 @@ var coercionExamples = map[string][]struct {
 	"Date": {
 		{text("1970-01-02"), "1"}, {text("2149-06-06"), "65535"}, {text("2149-06-07"), outOfRange}, {text("1969-12-31"), outOfRange},
 		{text("2026-02-30"), mismatch}, {text("26-02-03"), mismatch}, {text("1970-01-03T00:30:00+01:00"), "1"},
-		{text("1970-01-01 23:59:59"), "0"}, {instant(86400e9), "1"}, {instant(-1), outOfRange}, {whole(1), mismatch}, {double(1), mismatch},
+		{text("1970-01-01 23:59:59"), "0"}, {text("1970-01-02 00:00:00.5"), "1"}, {text("1970-01-02 24:00:00"), mismatch}, {text("1970-01-02x00:00:00Z"), mismatch},
+		{instant(86400e9), "1"}, {instant(-1), outOfRange}, {whole(1), mismatch}, {double(1), mismatch},
 		{truth(true), mismatch}, {octets("1970-01-02"), mismatch}, {object("1"), mismatch},
 	},
 	"DateTime": {
@@ -205,7 +206,21 @@ var coercionExamples = map[string][]struct {
 		{text("1970-01-01"), mismatch}, {whole(4294967295), "4294967295"}, {whole(4294967296), outOfRange}, {whole(-1), outOfRange},
 		{instant(1999999999), "1"}, {instant(-1), outOfRange}, {double(1), mismatch}, {truth(true), mismatch}, {octets(""), mismatch},
 	},
+	"DateTime('UTC')": {
+		// RFC 3339, and nothing that is only like it.
+		{text("1970-01-01t00:00:01z"), "1"}, {text("1970-01-01T00:00:01-00:00"), "1"}, {text("1970-01-02T23:59:00+23:59"), "86400"}, {text("1970-01-01T00:00:01.1234567890123Z"), "1"},
+		{text("1970-01-02T10:11:12+24:00"), mismatch}, {text("1970-01-02T10:11:12+10:60"), mismatch}, {text("1970-01-02T10:11:12,5Z"), mismatch}, {text("1970-01-02T1:11:12Z"), mismatch},
+		{text("1970-01-02T01:1:12Z"), mismatch}, {text("1970-01-02T01:11:60Z"), mismatch}, {text("1970-01-02T24:00:00Z"), mismatch}, {text("1970-01-02T01:60:00Z"), mismatch},
+		{text("1970-01-02T10:11:12"), mismatch}, {text("1970-01-02T10:11:12+0100"), mismatch}, {text("1970-01-02T10:11:12+01"), mismatch}, {text("1970-01-02T10:11:12.Z"), mismatch},
+		{text("1970-01-02T10:11:12Z "), mismatch}, {text(" 1970-01-02T10:11:12Z"), mismatch}, {text("1970-1-02T10:11:12.5Z"), mismatch}, {text("1970-02-29T10:11:12Z"), mismatch},
+		{text("1970-00-10T10:11:12Z"), mismatch}, {text("1970-13-10T10:11:12Z"), mismatch}, {text("1970-01-00T10:11:12Z"), mismatch}, {text("+970-01-02T10:11:12Z"), mismatch},
+		{text("1970-01-02T10:11:1２Z"), mismatch}, {text("1970-01-02T10:11:12ZZ"), mismatch}, {text("1970/01/02 10:11:12"), mismatch}, {text("1970-01-02 10:11:12Z"), mismatch},
+		{text("1970-01-02 10:11:12 "), mismatch}, {text("1970-01-01 00:00:01,5"), mismatch}, {text("1970-01-01 00:00:01."), mismatch}, {text("1970-01-01 00:00:01.9"), "1"},
+		{text("1970-01-01  0:00:01"), mismatch}, {text("1972-02-29 00:00:00"), "68169600"},
+	},
 	"DateTime('Europe/Berlin')": {
+		// An hour that comes twice is the first, and one that does not come lies before the change.
+		{text("2026-10-25 02:30:00"), "1792888200"}, {text("2026-10-25 03:00:00"), "1792893600"}, {text("2026-03-29 02:30:00"), "1774744200"}, {text("2026-03-29 03:00:00"), "1774746000"},
 		{text("1970-01-01 01:00:01"), "1"}, {text("1970-01-01T01:00:01Z"), "3601"}, {whole(5), "5"}, {instant(5e9), "5"},
 	},
 	"DateTime64(3)": {
@@ -243,6 +258,7 @@ var coercionExamples = map[string][]struct {
 	"Array(String)": {
 		{text("a,b"), "one a,b"}, {text(""), "one "}, {whole(1), "one 1"}, {double(0.5), "one 0.5"}, {truth(true), "one true"}, {octets("\xff"), "one \xff"},
 		{instant(0), "one 1970-01-01T00:00:00Z"}, {object(`["a", 1]`), `list ["a", 1]`}, {object(`[]`), `list []`}, {object(`[null]`), mismatch},
+		{object(`["\ud800"]`), mismatch}, {object(`["\ud83dx"]`), mismatch}, {object(`["\ude00"]`), mismatch}, {object(`["\ud83d\ude00"]`), `list ["\ud83d\ude00"]`},
 		{object(`[[]]`), mismatch}, {object(`{}`), mismatch}, {object(`["a"`), mismatch}, {object(`"a"`), mismatch}, {object(``), mismatch},
 	},
 }

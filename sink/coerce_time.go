@@ -16,48 +16,49 @@ const (
 // secondsPerDay is a day's length in the count of days that Date is.
 const secondsPerDay = 24 * 60 * 60
 
-// parseTime reads RFC 3339, or ClickHouse's own form, which is in the column's zone. Either may have
-// a fraction of a second.
-func parseTime(t *target, text string) (time.Time, bool) {
-	if len(text) < len(time.DateTime) {
-		return time.Time{}, false
+// moment is a point in time: Unix seconds, and the nanoseconds after them.
+type moment struct{ seconds, nanoseconds int64 }
+
+// parseTime reads RFC 3339, or ClickHouse's own form, "YYYY-MM-DD hh:mm:ss", which is in the column's zone. Either
+// may have a fraction of a second.
+func parseTime(t *target, text string) (moment, bool) {
+	if len(text) < len(time.DateTime) || text[len(time.DateOnly)] != ' ' {
+		seconds, nanoseconds, ok := schema.ParseRFC3339(text)
+		return moment{seconds, nanoseconds}, ok
 	}
-	if text[10] == ' ' {
-		at, err := time.ParseInLocation(time.DateTime, text, t.location)
-		return at, err == nil
+	days, dayOK := schema.ParseDay(text[:len(time.DateOnly)])
+	clock, nanoseconds, rest, clockOK := schema.ParseClock(text[len(time.DateOnly)+1:])
+	if !dayOK || !clockOK || rest != "" {
+		return moment{}, false
 	}
-	at, err := time.Parse(time.RFC3339, text)
-	return at, err == nil
+	return moment{calendar{t.location}.instant(days, clock), nanoseconds}, true
 }
 
 func textToDate(t *target, in *schema.Attribute, out *value) schema.Reason {
 	if len(in.Text) == len(time.DateOnly) {
-		at, err := time.Parse(time.DateOnly, in.Text)
-		if err != nil {
+		days, ok := schema.ParseDay(in.Text)
+		if !ok {
 			return schema.TypeMismatch
 		}
-		return setDay(at.Unix()/secondsPerDay, at.Unix() < 0, out)
+		return setDay(days, out)
 	}
 	at, ok := parseTime(t, in.Text)
 	if !ok {
 		return schema.TypeMismatch
 	}
-	return localDay(at, t.location, out)
+	if in.Text[len(time.DateOnly)] == ' ' {
+		days, _ := schema.ParseDay(in.Text[:len(time.DateOnly)]) // it has been read once
+		return setDay(days, out)
+	}
+	return setDay(calendar{t.location}.dayOf(at.seconds), out)
 }
 
 func timeToDate(t *target, in *schema.Attribute, out *value) schema.Reason {
-	return localDay(time.Unix(0, in.AsInt()), t.location, out)
+	return setDay(calendar{t.location}.dayOf(floorDivide(in.AsInt(), int64(time.Second))), out)
 }
 
-// localDay is the day that a calendar in that zone shows.
-func localDay(at time.Time, location *time.Location, out *value) schema.Reason {
-	year, month, day := at.In(location).Date()
-	seconds := time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix()
-	return setDay(seconds/secondsPerDay, seconds < 0, out)
-}
-
-func setDay(day int64, before bool, out *value) schema.Reason {
-	if before || day > math.MaxUint16 {
+func setDay(day int64, out *value) schema.Reason {
+	if day < 0 || day > math.MaxUint16 {
 		return schema.OutOfRange
 	}
 	out.bits = uint64(day)
@@ -77,7 +78,7 @@ func textToDateTime(t *target, in *schema.Attribute, out *value) schema.Reason {
 	if !ok {
 		return schema.TypeMismatch
 	}
-	return setSeconds(at.Unix(), out)
+	return setSeconds(at.seconds, out)
 }
 
 func intToDateTime(_ *target, in *schema.Attribute, out *value) schema.Reason {
@@ -93,7 +94,7 @@ func textToDateTime64(t *target, in *schema.Attribute, out *value) schema.Reason
 	if !ok {
 		return schema.TypeMismatch
 	}
-	seconds := at.Unix()
+	seconds := at.seconds
 	if seconds < firstDateTime64 || seconds > lastDateTime64 {
 		return schema.OutOfRange
 	}
@@ -102,7 +103,7 @@ func textToDateTime64(t *target, in *schema.Attribute, out *value) schema.Reason
 	if seconds > math.MaxInt64/perSecond-1 {
 		return schema.OutOfRange
 	}
-	out.bits = uint64(seconds*perSecond + int64(at.Nanosecond())/t.tick)
+	out.bits = uint64(seconds*perSecond + at.nanoseconds/t.tick)
 	return schema.NoReason
 }
 

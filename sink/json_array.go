@@ -1,8 +1,9 @@
 package sink
 
 import (
-	"encoding/json"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // jsonArray walks over the elements of a JSON array of strings, numbers and booleans without
@@ -97,9 +98,7 @@ func (a *jsonArray) quoted() (string, bool) {
 			if !escaped {
 				return a.text[start+1 : a.at-1], true
 			}
-			var plain string
-			err := json.Unmarshal([]byte(a.text[start:a.at]), &plain)
-			return plain, err == nil
+			return unescaped(a.text[start+1 : a.at-1])
 		case c == '\\':
 			escaped = true
 			a.at++
@@ -108,6 +107,60 @@ func (a *jsonArray) quoted() (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// unescaped returns the value of a JSON string. Bytes that are not UTF-8 are kept; half of a surrogate pair stands for no character.
+func unescaped(text string) (string, bool) {
+	plain := make([]byte, 0, len(text))
+	for text != "" {
+		before, after, found := strings.Cut(text, `\`)
+		plain = append(plain, before...)
+		if !found {
+			break
+		}
+		if after == "" {
+			return "", false
+		}
+		if after[0] != 'u' {
+			i := strings.IndexByte(`"\/bfnrt`, after[0])
+			if i < 0 {
+				return "", false
+			}
+			plain = append(plain, "\"\\/\b\f\n\r\t"[i])
+			text = after[1:]
+			continue
+		}
+		r, ok := escapedRune(after)
+		text = after[min(len(after), 5):]
+		if utf16.IsSurrogate(r) {
+			second, found := strings.CutPrefix(text, `\`)
+			low, lowOK := escapedRune(second)
+			r, ok = utf16.DecodeRune(r, low), ok && found && lowOK
+			ok = ok && r != utf8.RuneError
+			text = second[min(len(second), 5):]
+		}
+		if !ok {
+			return "", false
+		}
+		plain = utf8.AppendRune(plain, r)
+	}
+	return string(plain), true
+}
+
+// escapedRune reads the u and four digits of an escape.
+func escapedRune(text string) (rune, bool) {
+	if len(text) < 5 || text[0] != 'u' {
+		return 0, false
+	}
+	n := rune(0)
+	for _, c := range []byte(text[1:5]) {
+		digit := strings.IndexByte("0123456789abcdef", c|' ')
+		if digit < 0 || c < '0' {
+			return 0, false
+		}
+		n = n<<4 | rune(digit)
+	}
+	return n, true
 }
 
 // isJSONNumber says whether text is a number as RFC 8259 writes it.

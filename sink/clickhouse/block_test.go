@@ -143,6 +143,28 @@ func TestEveryTypeIsRead(t *testing.T) {
 	}
 }
 
+// TestOwnFieldsInArrays: a field of the entry is the one element of an Array.
+func TestOwnFieldsInArrays(t *testing.T) {
+	server := embeddedtest.ClickHouse(t)
+	columns := []schema.Column{column(t, "body", "Array(String)", "body"), column(t, "time", "Array(String)", "time"), column(t, "number", "Array(String)", "severity_number")}
+	layout, err := sink.NewLayout(&schema.Table{Database: server.Database, Name: "arrays", Columns: columns}, "test", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Exec(t, "CREATE TABLE arrays (body Array(String), time Array(String), number Array(String)) ENGINE = MergeTree ORDER BY ()")
+	batch := layout.NewBatch("b", nil)
+	e := entry()
+	e.Body, e.SeverityNumber = "text", 9
+	if err := batch.Append(&e); err != nil {
+		t.Fatal(err)
+	}
+	insertBlock(t, server, "arrays", batch)
+	batch.Release()
+	if got := server.Query(t, "SELECT * FROM arrays"); got != "['text']\t['2026-11-24T12:30:00.123456789Z']\t['9']" {
+		t.Errorf("the row is %s", got)
+	}
+}
+
 // TestFirehoseIsRead inserts rows into the firehose's own columns, with maps of every kind, and a slice of them.
 func TestFirehoseIsRead(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)

@@ -150,8 +150,8 @@ func (b *builder) sourceFits(path string, c *schema.Column) {
 		}
 	case schema.FieldAttribute, schema.FieldResourceAttribute, schema.FieldScopeAttribute:
 	default:
-		if c.Type.Kind == schema.KindMap || c.Type.Kind == schema.KindArray {
-			b.report(path+".type", "the source %s is one value, which a Map or an Array can't hold", c.Source)
+		if c.Type.Kind == schema.KindMap {
+			b.report(path+".type", "the source %s is one value, which a Map can't hold", c.Source)
 		}
 	}
 }
