@@ -10,12 +10,15 @@ import (
 // accumulator holds the open batches of one shard. It owns no goroutine and reads no
 // clock: rows come in with their time, and it says which batches are full and which are due.
 type accumulator struct {
-	maxRows, maxBytes, maxOpen int
-	linger                     time.Duration
+	maxRows, maxBytes     int // of a batch
+	maxOpen, maxOpenBytes int // of all of them
+	linger                time.Duration
 
 	byPartition map[*sink.Partition]*openBatch
 	// oldest has the same batches, in the order of their first rows.
 	oldest []*openBatch
+	// bytes are what they are charged for.
+	bytes int
 	// touched are the batches that the piece of a request at hand has added to.
 	touched []*openBatch
 }
@@ -31,9 +34,15 @@ type openBatch struct {
 	touched  bool
 }
 
-func newAccumulator(maxRows, maxBytes, maxOpen int, linger time.Duration) *accumulator {
+// How many batches may be open where nobody has said: some partitions for each table.
+const (
+	minOpenBatches = 64
+	openPerTable   = 4
+)
+
+func newAccumulator(maxRows, maxBytes, maxOpenBytes int, linger time.Duration) *accumulator {
 	return &accumulator{
-		maxRows: maxRows, maxBytes: maxBytes, maxOpen: maxOpen, linger: linger,
+		maxRows: maxRows, maxBytes: maxBytes, maxOpenBytes: maxOpenBytes, linger: linger,
 		byPartition: map[*sink.Partition]*openBatch{},
 	}
 }
@@ -58,7 +67,7 @@ func (a *accumulator) batch(r *route, partition *sink.Partition, p *pending, now
 }
 
 // full ends a request: it forgets what the request touched and returns the batches to be sealed now, because they are full,
-// or because too many are open. It waits for the end of the request, so that the request's rows for one partition stay together.
+// or because too many are open or together too large. It waits for the end of the request, so that the request's rows for one partition stay together.
 func (a *accumulator) full() []*openBatch {
 	var sealed []*openBatch
 	for _, b := range a.touched {
@@ -71,7 +80,7 @@ func (a *accumulator) full() []*openBatch {
 	}
 	clear(a.touched)
 	a.touched = a.touched[:0]
-	for len(a.oldest) > a.maxOpen {
+	for len(a.oldest) > a.maxOpen || len(a.oldest) > 1 && a.bytes > a.maxOpenBytes {
 		b := a.oldest[0]
 		a.remove(b)
 		sealed = append(sealed, b)
@@ -81,7 +90,17 @@ func (a *accumulator) full() []*openBatch {
 
 // due returns the batches whose first row has waited for the linger.
 func (a *accumulator) due(now time.Time) []*openBatch {
-	return a.take(func(b *openBatch) bool { return now.Sub(b.first) >= a.linger })
+	n := 0
+	for n < len(a.oldest) && now.Sub(a.oldest[n].first) >= a.linger {
+		n++
+	}
+	due := slices.Clone(a.oldest[:n])
+	for _, b := range due {
+		delete(a.byPartition, b.Partition())
+		a.bytes -= b.charged
+	}
+	a.oldest = slices.Delete(a.oldest, 0, n)
+	return due
 }
 
 // take removes and returns the batches that match.
@@ -106,6 +125,7 @@ func (a *accumulator) next() (time.Time, bool) {
 
 func (a *accumulator) remove(b *openBatch) {
 	delete(a.byPartition, b.Partition())
+	a.bytes -= b.charged
 	if i := slices.Index(a.oldest, b); i >= 0 {
 		a.oldest = slices.Delete(a.oldest, i, i+1)
 	}

@@ -44,8 +44,9 @@ type Config struct {
 	Linger time.Duration
 	// MaxBatchRows and MaxBatchBytes seal a batch. A batch exceeds them by less than one request, whose rows stay together.
 	MaxBatchRows, MaxBatchBytes int
-	// MaxOpenBatches bounds the open batches of a shard; above it the oldest is sealed.
-	MaxOpenBatches int
+	// MaxOpenBatches and MaxOpenBytes bound the open batches of a shard; above them the oldest is sealed. 0 batches: as many as its
+	// tables need.
+	MaxOpenBatches, MaxOpenBytes int
 	// KeepUnmatched sends entries that match no route to the dead-letter queue. Otherwise they are refused.
 	KeepUnmatched bool
 	// Log takes what an operator should know.
@@ -67,7 +68,10 @@ func (c *Config) Validate() error {
 	positive("Linger", int64(c.Linger))
 	positive("MaxBatchRows", int64(c.MaxBatchRows))
 	positive("MaxBatchBytes", int64(c.MaxBatchBytes))
-	positive("MaxOpenBatches", int64(c.MaxOpenBatches))
+	positive("MaxOpenBytes", int64(c.MaxOpenBytes))
+	if c.MaxOpenBatches < 0 {
+		problems = append(problems, fmt.Errorf("MaxOpenBatches is %d, it must not be below 0", c.MaxOpenBatches))
+	}
 	if c.Instance == "" {
 		problems = append(problems, errors.New("no Instance is given"))
 	}

@@ -45,7 +45,7 @@ func newWorker(r *Router, number int) *worker {
 	c := r.config
 	return &worker{
 		router: r, number: number, queue: make(chan job, queueLength),
-		open:    newAccumulator(c.MaxBatchRows, c.MaxBatchBytes, c.MaxOpenBatches, c.Linger),
+		open:    newAccumulator(c.MaxBatchRows, c.MaxBatchBytes, c.MaxOpenBytes, c.Linger),
 		letters: newLetters(),
 		flights: map[*flight]struct{}{},
 	}
@@ -91,6 +91,9 @@ func (w *worker) take(ctx context.Context, p *pending) {
 	now := time.Now()
 	if p.routing != w.routing { // those of a routing that a reload has replaced are forgotten
 		w.routing, w.partitioners = p.routing, make([]*sink.Partitioner, len(p.routing.routes))
+		if w.open.maxOpen = w.router.config.MaxOpenBatches; w.open.maxOpen == 0 {
+			w.open.maxOpen = max(minOpenBatches, openPerTable*len(p.routing.routes))
+		}
 	}
 	for i := range p.Entries {
 		id := p.shardIDOf(i)
@@ -110,7 +113,7 @@ func (w *worker) take(ctx context.Context, p *pending) {
 		}
 	}
 	for _, b := range w.open.touched {
-		w.charge(b)
+		w.open.bytes += w.charge(b)
 	}
 	w.writeLetters(ctx, p)
 	p.copied(w.router.budget)
@@ -168,13 +171,14 @@ func (w *worker) unmatched(p *pending, i int, id *shardID) {
 	p.refuse(schema.Refusal{Index: p.Place(i), Reason: problem.Reason, Message: problem.Message})
 }
 
-// charge tells the budget and the table's account what a batch has grown by.
-func (w *worker) charge(b *openBatch) {
+// charge tells the table's account what a batch has grown by, and returns it.
+func (w *worker) charge(b *openBatch) int {
 	bytes, rows := b.Bytes()-b.charged, b.Rows()-b.counted
 	b.charged += bytes
 	b.counted += rows
 	b.route.account.charge(bytes, rows)
 	b.route.counts.routed.Add(uint64(rows))
+	return bytes
 }
 
 // seal closes the batches and starts their delivery.

@@ -98,9 +98,15 @@ func (b *Batch) Rows() int { return b.rows }
 // originBytes is about what an origin occupies.
 const originBytes = 64
 
-// Bytes returns the memory that the rows occupy. It asks each column, so it is for every request rather than for
+// columnBytes is about what a column occupies before it has rows. Of a batch with few rows that is nearly all, and many tables have many such
+// batches.
+const columnBytes = 512
+
+// Bytes returns the memory that the batch occupies. It asks each column, so it is for every request rather than for
 // every row.
-func (b *Batch) Bytes() int { return b.columns.memory() + originBytes*len(b.origins) }
+func (b *Batch) Bytes() int {
+	return b.columns.memory() + columnBytes*len(b.columns.cells) + originBytes*len(b.origins)
+}
 
 // Origins returns where the rows come from, in their order. The batch keeps the slice.
 func (b *Batch) Origins() []Origin { return b.origins }

@@ -117,8 +117,12 @@ func (d *dictionary) text(index uint32) string { return d.texts[d.used[index-d.b
 // size is the number of indexes in the batch.
 func (d *dictionary) size() int { return int(d.base) + len(d.used) }
 
-// copyBlock is what short texts are copied into together: an allocation each would cost more than they do.
-const copyBlock = 8 << 10
+// copyBlock is what short texts are copied into together: an allocation each would cost more than they do. The first block is small and the
+// next ones larger, because many batches have few texts.
+const (
+	copyBlock      = 8 << 10
+	firstCopyBlock = 128
+)
 
 func (d *dictionary) copy(text string) string {
 	d.copied += len(text)
@@ -127,7 +131,8 @@ func (d *dictionary) copy(text string) string {
 		return strings.Clone(text)
 	}
 	if len(text) > cap(d.block)-len(d.block) {
-		d.block = make([]byte, 0, copyBlock) // the old one stays as long as its texts do
+		size := min(max(2*cap(d.block), firstCopyBlock), copyBlock)
+		d.block = make([]byte, 0, max(size, len(text))) // the old one stays as long as its texts do
 	}
 	start := len(d.block)
 	d.block = append(d.block, text...)

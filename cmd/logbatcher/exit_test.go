@@ -120,7 +120,13 @@ type service struct {
 // newService starts a service with the numbered table and waits until it serves.
 func newService(t *testing.T, text string) *service {
 	t.Helper()
-	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), text+"columns:"+numberedColumns+"routes:"+numberedRoute)
+	return newLimitedService(t, "2GiB", text)
+}
+
+// newLimitedService is newService with a memory limit.
+func newLimitedService(t *testing.T, limit, text string) *service {
+	t.Helper()
+	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), "memory: {limit: "+limit+"}\n"+text+"columns:"+numberedColumns+"routes:"+numberedRoute)
 	s := &service{bench: b, clickhouse: newCutter(t, strings.TrimPrefix(b.clickhouse.Address, "http://")), redis: newCutter(t, b.redis.Address())}
 	s.process = startProcess(t, s.arguments()...)
 	b.address = s.logged(t, `msg=serving .*grpc=(\S+)`)
@@ -134,7 +140,7 @@ func (s *service) arguments() []string {
 	arguments := []string{
 		"serve", "--config", b.file, "--listen.grpc", "127.0.0.1:0", "--listen.http", "127.0.0.1:0", "--instance.id", "test",
 		"--clickhouse.addresses", s.clickhouse.listener.Addr().String(), "--clickhouse.database", b.clickhouse.Database,
-		"--redis.addresses", s.redis.listener.Addr().String(), "--shards.linger", "10ms", "--memory.limit", "2GiB",
+		"--redis.addresses", s.redis.listener.Addr().String(), "--shards.linger", "10ms",
 	}
 	if b.clickhouse.Username != "" {
 		arguments = append(arguments, "--clickhouse.user", b.clickhouse.Username, "--clickhouse.password", b.clickhouse.Password)

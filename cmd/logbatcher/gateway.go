@@ -141,6 +141,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 	case err != nil:
 		return err
 	}
+	tasks.Go(func() error { return g.returnMemory(background) })
 	tasks.Go(func() error { return g.letters.Run(background) })
 	tasks.Go(func() error { return g.migrations.run(background) })
 	retention := newRetention(g, routes)
@@ -237,7 +238,8 @@ func (g *gateway) routerConfig() shard.Config {
 	c, capacity := g.config, g.config.Capacity()
 	return shard.Config{
 		Instance: g.instance, Shards: capacity.Shards, Bucket: c.Shards.Bucket, Linger: c.Shards.Linger,
-		MaxBatchRows: c.Shards.MaxBatchRows, MaxBatchBytes: int(c.Shards.MaxBatchBytes), MaxOpenBatches: capacity.MaxOpenBatches,
+		MaxBatchRows: c.Shards.MaxBatchRows, MaxBatchBytes: int(c.Shards.MaxBatchBytes), MaxOpenBatches: c.Shards.MaxOpenBatches,
+		MaxOpenBytes:  c.Budget().Tables / 4 * 3 / capacity.Shards,
 		KeepUnmatched: c.Unmatched == config.UnmatchedDeadLetter,
 		Log:           g.log, Registerer: g.registry,
 	}

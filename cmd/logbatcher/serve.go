@@ -68,6 +68,7 @@ func serve(ctx context.Context, load loader, reload <-chan os.Signal, out io.Wri
 	for _, warning := range cfg.Warnings {
 		log.Warn("configuration", "warning", warning)
 	}
+	limitMemory(cfg)
 	g, err := newGateway(cfg, log)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ func (c *Config) Validate() []schema.Problem {
 	b := &builder{}
 	b.checkListen(&c.Listen)
 	b.checkServer(&c.Server)
+	b.checkOpenBatches(c)
 	b.checkBudget(c)
 	if !coloName.MatchString(c.Colo) {
 		b.report("colo", "a colo is 1 to 32 letters, digits, _ and .; this is %q", cut(c.Colo))
@@ -151,6 +152,14 @@ func (b *builder) checkBudget(c *Config) {
 		b.report("memory.budget", "a table that stands still must leave room for the others: of %v tables may hold %s, and the rows of one request up to %s, "+
 			"of which two must fit; raise memory.budget or lower server.limits.max_request_bytes",
 			c.Memory.Budget, approximate(c.tableBytes()), approximate(c.largestRows()))
+	}
+}
+
+// checkOpenBatches reports a bound by which each request seals what the one before has opened.
+func (b *builder) checkOpenBatches(c *Config) {
+	if n := c.Shards.MaxOpenBatches; n > 0 && n < len(c.RouteList) {
+		b.report("shards.max_open_batches", "%d is less than the number of routes, %d: their tables would get an insert for nearly every row; write 0, or at least %d",
+			n, len(c.RouteList), len(c.RouteList))
 	}
 }
 

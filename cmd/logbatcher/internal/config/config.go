@@ -110,7 +110,7 @@ type Shards struct {
 	Linger         time.Duration `yaml:"linger" min:"1ms" max:"10m" doc:"longest time that the first row of a batch waits for company"`
 	MaxBatchRows   int           `yaml:"max_batch_rows" min:"1" max:"1000000" doc:"rows at which a batch is sealed"`
 	MaxBatchBytes  Size          `yaml:"max_batch_bytes" min:"64KiB" max:"256MiB" doc:"bytes at which a batch is sealed"`
-	MaxOpenBatches int           `yaml:"max_open_batches" min:"0" max:"10000" doc:"most batches that one shard has open; 0: as many as the memory limit allows, at most 64"`
+	MaxOpenBatches int           `yaml:"max_open_batches" min:"0" max:"10000" doc:"most batches that one shard has open; 0: as many as its tables need, at least 64"`
 }
 
 // ClickHouse is where rows go.

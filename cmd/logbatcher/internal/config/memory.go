@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"os"
 	"path"
 	"runtime"
@@ -22,25 +23,24 @@ type Capacity struct {
 	LimitFrom string
 	// Shards is the number of shards.
 	Shards int
-	// MaxStreams is the most streams at a time.
+	// MaxStreams is the most streams and unary calls at a time.
 	MaxStreams int
 	// MaxConnections is the most connections to the gRPC port at a time.
 	MaxConnections int
-	// MaxOpenBatches is the most batches that one shard has open.
-	MaxOpenBatches int
-	// Need is the most that streams, budget and open batches can occupy together.
-	Need Size
+	// Stream is what one stream may occupy beside the budget, Need the most that everything can occupy together.
+	Stream, Need Size
 }
 
-// The bounds of what is chosen by memory.
 const (
-	mostStreams     = 10000
-	mostOpenBatches = 64
-	mostShards      = 4
+	mostStreams = 10000
+	mostShards  = 4
+	// fixedMemory is about what the process occupies when nothing is in flight.
+	fixedMemory = 32 * MiB
+	// fromGOMEMLIMIT is LimitFrom where the Go runtime has a limit of its own.
+	fromGOMEMLIMIT = "GOMEMLIMIT"
 )
 
-// Capacity returns what the settings come to here. What is chosen by memory takes at most four
-// fifths of the limit, open batches at most half of what the budget leaves of that.
+// Capacity returns what the settings come to here. What is chosen by memory takes at most four fifths of the limit.
 func (c *Config) Capacity() Capacity {
 	limit, from := c.Memory.Limit, "memory.limit"
 	if limit == 0 {
@@ -56,47 +56,48 @@ func (c *Config) Capacity() Capacity {
 // capacity is Capacity with what it reads from the system.
 func (c *Config) capacity(limit Size, from string, cores int) Capacity {
 	limits := &c.Server.Limits
-	p := Capacity{
-		Limit: limit, LimitFrom: from,
-		Shards: c.Shards.Count, MaxStreams: limits.MaxStreams, MaxOpenBatches: c.Shards.MaxOpenBatches,
-	}
+	p := Capacity{Limit: limit, LimitFrom: from, Shards: c.Shards.Count, MaxStreams: limits.MaxStreams}
 	if p.Shards == 0 {
 		p.Shards = max(1, min(cores, mostShards))
 	}
-	usable := limit - limit/5 - c.Memory.Budget
-	batches := Size(p.Shards) * c.Shards.MaxBatchBytes // one open batch in each shard
-	if p.MaxOpenBatches == 0 {
-		p.MaxOpenBatches = int(max(1, min(usable/2/max(batches, 1), mostOpenBatches)))
-	}
-	batches *= Size(p.MaxOpenBatches)
+	// A stream has a request that it waits with, as it was received or in one buffer, and what its client sends behind it.
+	p.Stream = max(limits.MaxRequestBytes+limits.MaxEntryBytes, powerOfTwo(limits.MaxRequestBytes)) + c.Server.Windows.Stream
+	// Buffers grow in steps, so that they have more room than the budget counts.
+	others := fixedMemory + c.Memory.Budget + c.Memory.Budget/4 + c.beyondBudget()
 	if p.MaxStreams == 0 {
-		p.MaxStreams = int(max(1, min((usable-batches)/max(limits.MaxRequestBytes, 1), mostStreams)))
+		p.MaxStreams = int(max(1, min((limit-limit/5-others)/p.Stream, mostStreams)))
 	}
-	p.Need = Size(p.MaxStreams)*limits.MaxRequestBytes + c.Memory.Budget + batches
+	p.Need = others + Size(p.MaxStreams)*p.Stream
 	return p
 }
+
+// RuntimeLimit returns the limit for the Go runtime, which counts all but the program itself. 0: it has one of its own.
+func (p Capacity) RuntimeLimit() Size {
+	if p.LimitFrom == fromGOMEMLIMIT {
+		return 0
+	}
+	return p.Limit - min(p.Limit/8, 64*MiB)
+}
+
+// beyondBudget returns what the largest request takes beyond the budget when tables hold all that they may.
+func (c *Config) beyondBudget() Size {
+	return max(0, c.requestMemory()+c.tableBytes()-c.Memory.Budget)
+}
+
+func powerOfTwo(s Size) Size { return 1 << bits.Len64(uint64(s-1)) }
 
 // checkMemory reports settings that can occupy more than the limit.
 func (c *Config) checkMemory(p Capacity) []schema.Problem {
 	if p.Need <= p.Limit {
 		return nil
 	}
-	limits := &c.Server.Limits
-	request, batch := limits.MaxRequestBytes, c.Shards.MaxBatchBytes
-	message := fmt.Sprintf("%d streams of %v, a budget of %v and %d open batches of %v (%d shards with %d each) need %s, more than the limit of %s (%s)",
-		p.MaxStreams, request, c.Memory.Budget, p.Shards*p.MaxOpenBatches, batch, p.Shards, p.MaxOpenBatches,
-		approximate(p.Need), approximate(p.Limit), p.LimitFrom)
-	others := p.Need - Size(p.MaxStreams)*request
-	batches := Size(p.Shards*p.MaxOpenBatches) * batch
-	at, advice := "memory.budget", "lower memory.budget, shards.max_batch_bytes or server.limits.max_request_bytes, or raise the limit"
-	switch {
-	case limits.MaxStreams > 0 && others+request <= p.Limit:
+	others := p.Need - Size(p.MaxStreams)*p.Stream
+	message := fmt.Sprintf("%d streams of %s, a budget of %v and %s beside it need %s, more than the limit of %s (%s)",
+		p.MaxStreams, approximate(p.Stream), c.Memory.Budget, approximate(others-c.Memory.Budget), approximate(p.Need), approximate(p.Limit), p.LimitFrom)
+	at, advice := "memory.budget", "lower memory.budget or server.limits.max_request_bytes, or raise the limit"
+	if c.Server.Limits.MaxStreams > 0 && others+p.Stream <= p.Limit {
 		at = "server.limits.max_streams"
-		advice = fmt.Sprintf("lower server.limits.max_streams to at most %d, or server.limits.max_request_bytes", (p.Limit-others)/request)
-	case c.Shards.MaxOpenBatches > 0 && p.Need-batches+Size(p.Shards)*batch <= p.Limit:
-		at = "shards.max_open_batches"
-		advice = fmt.Sprintf("lower shards.max_open_batches to at most %d, or shards.max_batch_bytes",
-			(p.Limit-(p.Need-batches))/(Size(p.Shards)*batch))
+		advice = fmt.Sprintf("lower server.limits.max_streams to at most %d, or server.limits.max_request_bytes", (p.Limit-others)/p.Stream)
 	}
 	return []schema.Problem{{Path: at, Message: message + ": " + advice}}
 }
@@ -132,6 +133,8 @@ func approximate(s Size) string {
 	switch {
 	case s >= 10*GiB:
 		return strconv.FormatInt(int64(s/GiB), 10) + "GiB"
+	case s >= MiB && s < 10*MiB:
+		return strconv.FormatFloat(float64(s)/float64(MiB), 'f', 1, 64) + "MiB"
 	case s >= MiB:
 		return strconv.FormatInt(int64(s/MiB), 10) + "MiB"
 	}
@@ -141,8 +144,8 @@ func approximate(s Size) string {
 // systemLimit returns the memory that this process may use, and who says so: GOMEMLIMIT, else
 // its cgroup or one around it, else the machine. root is where the file system begins.
 func systemLimit(root string) (Size, string) {
-	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-		return Size(limit), "GOMEMLIMIT"
+	if limit := debug.SetMemoryLimit(-1); os.Getenv("GOMEMLIMIT") != "" && limit < math.MaxInt64 {
+		return Size(limit), fromGOMEMLIMIT
 	}
 	total := machineMemory(root)
 	if limit := cgroupLimit(root); limit > 0 && limit < total {

@@ -8,25 +8,28 @@ import (
 
 func TestCapacity(t *testing.T) {
 	tests := []struct {
-		limit                    Size
-		cores                    int
-		shards, streams, batches int
+		limit           Size
+		cores           int
+		shards, streams int
 	}{
-		{256 * MiB, 2, 2, 11, 1},
-		{512 * MiB, 2, 2, 46, 2},
-		{GiB, 4, 4, 116, 2},
-		{8 * GiB, 16, 4, 814, 25},
-		{1024 * GiB, 16, 4, 10000, 64},
-		{0, 1, 1, 1, 1},
+		{256 * MiB, 2, 2, 11},
+		{512 * MiB, 2, 2, 57},
+		{GiB, 4, 4, 148},
+		{8 * GiB, 16, 4, 1422},
+		{1024 * GiB, 16, 4, 10000},
+		{0, 1, 1, 1},
 	}
 	for _, test := range tests {
 		c := Default()
 		p := c.capacity(test.limit, "test", test.cores)
-		if p.Shards != test.shards || p.MaxStreams != test.streams || p.MaxOpenBatches != test.batches {
+		if p.Shards != test.shards || p.MaxStreams != test.streams {
 			t.Errorf("%v: got %+v", test.limit, p)
 		}
 		if fits := len(c.checkMemory(p)) == 0; fits != (test.limit > 0) {
 			t.Errorf("%v: fits: %v", test.limit, fits)
+		}
+		if p.RuntimeLimit() > p.Limit || test.limit > 0 && p.RuntimeLimit() < p.Need {
+			t.Errorf("%v: the runtime's limit is %v of %+v", test.limit, p.RuntimeLimit(), p)
 		}
 	}
 }

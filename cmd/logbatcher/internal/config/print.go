@@ -20,9 +20,9 @@ import (
 func (c *Config) Print(w io.Writer) error {
 	p := &printer{config: c}
 	capacity := c.Capacity()
-	fmt.Fprintf(&p.text, "# Values without a comment are defaults. With the limit of %s (%s): %d shards with at most\n"+
-		"# %d open batches each, and at most %d streams; together with the budget they need at most %s.\n",
-		approximate(capacity.Limit), capacity.LimitFrom, capacity.Shards, capacity.MaxOpenBatches, capacity.MaxStreams, approximate(capacity.Need))
+	fmt.Fprintf(&p.text, "# Values without a comment are defaults. With the limit of %s (%s): %d shards, and at most %d streams,\n"+
+		"# which together with the budget need at most %s.\n",
+		approximate(capacity.Limit), capacity.LimitFrom, capacity.Shards, capacity.MaxStreams, approximate(capacity.Need))
 	p.printStruct(reflect.ValueOf(c).Elem(), "", "")
 	_, err := w.Write(p.text.Bytes())
 	return err

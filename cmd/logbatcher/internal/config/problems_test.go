@@ -57,7 +57,7 @@ var problemCases = []struct{ text, want string }{
 	{"server: {tls: {cert_file: a}}", "f:1:27: server.tls.cert_file: a certificate needs its key; write server.tls.key_file"},
 	{"server: {tls: {key_file: a}}", "f:1:26: server.tls.key_file: a key needs its certificate; write server.tls.cert_file"},
 	{"memory: {budget: 2MiB}", "f:1:18: memory.budget: 2MiB is less than server.limits.max_request_bytes, 4MiB; a request must find room in it"},
-	{"memory: {table_share: 0.02}", "f:1:23: memory.table_share: 0.02 of the budget is 1MiB, less than server.limits.max_request_bytes, 4MiB; one table must be able to hold a request"},
+	{"memory: {table_share: 0.02}", "f:1:23: memory.table_share: 0.02 of the budget is 1.9MiB, less than server.limits.max_request_bytes, 4MiB; one table must be able to hold a request"},
 	{"colo: a b", `f:1:7: colo: a colo is 1 to 32 letters, digits, _ and .; this is "a b"`},
 	{"clickhouse: {addresses: []}", "f:1:14: clickhouse.addresses: there is no address; write at least one, as in 127.0.0.1:8123"},
 	{"clickhouse: {addresses: [\"http://a:1\"]}", `f:1:26: clickhouse.addresses[0]: an address is host:port without a scheme, as in clickhouse.example:8123; this is "http://a:1"`},
@@ -134,16 +134,20 @@ var problemCases = []struct{ text, want string }{
 	{route + ", filter: {body: {greaterThn: 3}}}", `f:3:65: routes[0].filter.body.greaterThn: unknown operator "greaterThn"; did you mean greaterThan?`},
 	{route + ", filter: {'attributes[\"a.b\"]': {contains: 3}}}", `f:3:78: routes[0].filter.attributes["a.b"].contains: contains needs a string; this is the int 3`},
 	// Memory.
-	{"memory: {limit: 1GiB}\nserver: {limits: {max_streams: 1000}}\nshards: {count: 2, max_open_batches: 4}",
-		"f:2:32: server.limits.max_streams: 1000 streams of 4MiB, a budget of 96MiB and 8 open batches of 32MiB (2 shards with 4 each) need 4352MiB, " +
-			"more than the limit of 1024MiB (memory.limit): lower server.limits.max_streams to at most 168, or server.limits.max_request_bytes"},
-	{"memory: {limit: 512MiB}\nshards: {count: 2, max_open_batches: 8}",
-		"f:2:38: shards.max_open_batches: 1 streams of 4MiB, a budget of 96MiB and 16 open batches of 32MiB (2 shards with 8 each) need 612MiB, " +
-			"more than the limit of 512MiB (memory.limit): lower shards.max_open_batches to at most 6, or shards.max_batch_bytes"},
-	{"memory: {limit: 128MiB}\nshards: {count: 1}",
-		"f:1:1: memory.budget: 1 streams of 4MiB, a budget of 96MiB and 1 open batches of 32MiB (1 shards with 1 each) need 132MiB, " +
-			"more than the limit of 128MiB (memory.limit): lower memory.budget, shards.max_batch_bytes or server.limits.max_request_bytes, or raise the limit"},
+	{"memory: {limit: 1GiB}\nserver: {limits: {max_streams: 1000}}",
+		"f:2:32: server.limits.max_streams: 1000 streams of 4.5MiB, a budget of 96MiB and 56MiB beside it need 4652MiB, " +
+			"more than the limit of 1024MiB (memory.limit): lower server.limits.max_streams to at most 193, or server.limits.max_request_bytes"},
+	{"memory: {limit: 128MiB}",
+		"f:1:1: memory.budget: 1 streams of 4.5MiB, a budget of 96MiB and 56MiB beside it need 156MiB, " +
+			"more than the limit of 128MiB (memory.limit): lower memory.budget or server.limits.max_request_bytes, or raise the limit"},
+	{"memory: {budget: 12MiB, table_share: 0.5}\n" + twoRoutes,
+		"f:1:18: memory.budget: a table that stands still must leave room for the others: of 12MiB tables may hold 9.0MiB, and the rows of one request up to 4.6MiB, " +
+			"of which two must fit; raise memory.budget or lower server.limits.max_request_bytes"},
+	{"shards: {max_open_batches: 1}\n" + twoRoutes,
+		"f:1:28: shards.max_open_batches: 1 is less than the number of routes, 2: their tables would get an insert for nearly every row; write 0, or at least 2"},
 }
+
+const twoRoutes = "routes: [{name: a, table: a}, {name: b, table: b}]"
 
 func TestProblems(t *testing.T) {
 	for _, test := range problemCases {

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+)
+
+const (
+	// memoryTick is the time between two looks at the memory, of which two in a row must find the gateway quiet.
+	memoryTick = 5 * time.Second
+	// worthReturning is how much more than after the last time the process must hold.
+	worthReturning = 64 << 20
+)
+
+// limitMemory has the Go runtime keep the memory limit. An operator who has told it a limit of its own has set both.
+func limitMemory(c *config.Config) {
+	if limit := c.Capacity().RuntimeLimit(); limit > 0 {
+		debug.SetMemoryLimit(int64(limit))
+	}
+}
+
+// returnMemory gives the memory of a burst back to the system once the gateway is quiet, until ctx ends. By itself the runtime collects garbage
+// only as more is allocated, and what is pooled survives that once.
+func (g *gateway) returnMemory(ctx context.Context) error {
+	tick := time.NewTicker(memoryTick)
+	defer tick.Stop()
+	quiet, floor := 0, uint64(0)
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if g.budget.Used() > g.budget.Limit()/16 {
+			quiet = 0
+			continue
+		}
+		if quiet++; quiet > 1 && memoryHeld() > floor+worthReturning {
+			runtime.GC() // the pools keep what they have until the second collection
+			debug.FreeOSMemory()
+			floor = memoryHeld()
+		}
+	}
+}
+
+// memoryHeld returns the bytes that the runtime has from the system and has not given back.
+func memoryHeld() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64() - sample[1].Value.Uint64()
+}
