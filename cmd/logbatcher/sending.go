@@ -89,7 +89,7 @@ func (s *sending) readInput(path string, in io.Reader, before int64) error {
 		if closed(in) {
 			return errors.New("read standard input: it is closed; give send a file or a pipe to read")
 		}
-		return s.read(path, in, time.Now, func() {})
+		return s.read(path, in, logfile.Clock(in), func() {})
 	}
 	file, err := logfile.Open(path)
 	if err != nil {

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// white is what may precede a stamp or a level: white space and a byte order mark in the middle of a file.
-const white = " \t\r\v\f\u00a0\ufeff"
+// white is what may precede a stamp or a level: white space, a byte order mark where files were joined, and the separator of
+// JSON text sequences.
+const white = " \t\r\v\f\x1e\u00a0\ufeff"
 
 // escapes matches terminal escape sequences: control sequences such as colours, operating system commands such as
 // links, and the shorter ones; and colours as rsyslog writes them.

@@ -2,6 +2,7 @@ package logfile
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
 	"time"
@@ -74,10 +75,22 @@ func (f *File) Size() int64 {
 // Position returns how many bytes have been read. It runs ahead of the records by the buffers between.
 func (f *File) Position() int64 { return f.read.Load() }
 
-// Now is the file's clock, for [Options.Now]: the time at which a regular file was last written, else the present.
-// A file that claims to be older than log files are has lost its time, as in an archive made to be reproducible.
-func (f *File) Now() time.Time {
-	if written := f.info.ModTime(); f.info.Mode().IsRegular() && written.Year() > 1990 {
+// Now is the file's clock, see [Clock].
+func (f *File) Now() time.Time { return clock(f.info) }
+
+// Clock returns the clock of an input, for [Options.Now]: the time at which a regular file was last written, else the
+// present. A file that claims to be older than log files are has lost its time, as in an archive made to be reproducible.
+func Clock(in io.Reader) func() time.Time {
+	if file, ok := in.(*os.File); ok {
+		if info, err := file.Stat(); err == nil {
+			return func() time.Time { return clock(info) }
+		}
+	}
+	return time.Now
+}
+
+func clock(info os.FileInfo) time.Time {
+	if written := info.ModTime(); info.Mode().IsRegular() && written.Year() > 1990 {
 		return written
 	}
 	return time.Now()

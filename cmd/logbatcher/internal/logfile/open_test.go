@@ -29,9 +29,15 @@ func TestOpen(t *testing.T) {
 		if f.Size() != int64(len(data)) || f.Position() != int64(len(data)) || !f.Now().Equal(written) {
 			t.Errorf("%s: size %d, position %d of %d, written %s", name, f.Size(), f.Position(), len(data), f.Now())
 		}
+		if now := Clock(f.file.Load())(); !now.Equal(written) {
+			t.Errorf("%s: as standard input it is of %s", name, now)
+		}
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+	if now := Clock(strings.NewReader(""))(); now.Year() < 2025 {
+		t.Error(now)
 	}
 }
 

@@ -24,7 +24,7 @@ var severityWords = map[string]int32{
 	"INFO": sevInfo, "INF": sevInfo, "INFORMATION": sevInfo, "INFORMATIONAL": sevInfo, "LOG": sevInfo,
 	"NOTICE": sevNotice,
 	"WARN":   sevWarn, "WARNING": sevWarn, "WRN": sevWarn,
-	"ERROR": sevError, "ERR": sevError, "FAIL": sevError, "SEVERE": sevError,
+	"ERROR": sevError, "ERR": sevError, "EROR": sevError, "FAIL": sevError, "SEVERE": sevError,
 	"CRIT": sevCrit, "CRITICAL": sevCrit,
 	"ALERT": sevAlert,
 	"FATAL": sevFatal, "FTL": sevFatal, "PANIC": sevFatal, "DPANIC": sevFatal, "EMERG": sevFatal, "EMERGENCY": sevFatal,
@@ -231,8 +231,8 @@ func levelPair(s string) (severity int32, word string) {
 		}
 		key := s[at : at+n]
 		at += n + 1
-		switch key[strings.LastIndexAny(key, " \t,\"")+1:] {
-		case "level", "lvl", "severity":
+		switch strings.ToLower(key[strings.LastIndexAny(key, " \t,\"")+1:]) {
+		case "level", "lvl", "severity", "log.level":
 			word := strings.TrimPrefix(s[at:], `"`)
 			_, end := firstWord(word)
 			if severity := severityOf(word[:end]); severity != 0 {

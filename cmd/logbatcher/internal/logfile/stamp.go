@@ -41,7 +41,7 @@ func newLayout(text string) *layout {
 	if yearLast {
 		head += ":05"
 	}
-	pattern := strings.NewReplacer("2006", `\d{4}`, "01", `\d\d`, "02", `\d\d`, "06", `\d\d`, "_2", ` ?\d\d?`, "15:", `\d\d?:`, "15", `\d\d`,
+	pattern := strings.NewReplacer(ambiguous, `\d\d?/\d\d?/\d{4}`, "2006", `\d{4}`, "01", `\d\d`, "02", `\d\d`, "06", `\d\d`, "_2", ` ?\d\d?`, "15:", `\d\d?:`, "15", `\d\d`,
 		"04", `\d\d`, "05", `\d\d`, "Mon", `[A-Za-z]{3}`, "Jan", `[A-Za-z]{3}`, ".", `\.`).Replace(head)
 	return &layout{
 		text: head, yearLast: yearLast,

@@ -38,9 +38,14 @@ func in(date time.Time, loc *time.Location) time.Time {
 	return time.Date(date.Year(), date.Month(), date.Day(), date.Hour(), date.Minute(), date.Second(), date.Nanosecond(), loc).UTC()
 }
 
-// abbreviations are those that the time-zone database has in use, without UTC and GMT.
-const abbreviations = " ACDT ACST AEDT AEST AKDT AKST AWST BST CAT CDT CEST CET CST EAT EDT EEST EET EST HDT HKT HST IDT IST JST KST" +
-	" MDT MEST MET MSK MST NDT NST NZDT NZST PDT PKT PST SAST SST WAT WEST WET WIB WIT WITA "
+// abbreviations are those that the time-zone database has in use, without UTC and GMT, and more that Java and older
+// systems print.
+const abbreviations = " ACDT ACST ADT AEDT AEST AKDT AKST AST AWST BRST BRT BST CAT CDT CEST CET CLST CLT COT CST EAT EDT EEST EET EST" +
+	" GST HDT HKT HST ICT IDT IRDT IRST IST JST KST MDT MEST MESZ MET MEZ MSD MSK MST MYT NDT NPT NST NZDT NZST PDT PHT PKT PST SAST" +
+	" SGT SST UYT WAT WEST WET WIB WIT WITA YEKT "
+
+// minus is the sign that ISO 8601 prefers.
+const minus = "\u2212"
 
 const regions = " Africa America Antarctica Arctic Asia Atlantic Australia Etc Europe Indian Pacific "
 
@@ -53,6 +58,16 @@ var (
 func readZone(s string) (zone, int) {
 	text := strings.TrimPrefix(s, " ")
 	spaced := len(s) - len(text)
+	if rest, ok := strings.CutPrefix(text, "("); ok {
+		if z, n := readZone(rest); n > 0 && strings.HasPrefix(rest[n:], ")") {
+			return z, spaced + n + len("()")
+		}
+	}
+	if rest, ok := strings.CutPrefix(text, minus); ok {
+		if z, n := readOffset("-"+rest, spaced > 0); n > 0 {
+			return z, spaced + n + len(minus) - 1
+		}
+	}
 	if text == "" || text[0] == '+' || text[0] == '-' {
 		z, n := readOffset(text, spaced > 0)
 		if n > 0 {
@@ -66,7 +81,7 @@ func readZone(s string) (zone, int) {
 	word := zoneName.FindString(text)
 	width := spaced + len(word)
 	switch region, _, _ := strings.Cut(word, "/"); {
-	case word == "Z", word == "z", word == "UTC", word == "GMT":
+	case word != "" && strings.Contains(" Z UT UTC UCT GMT ", " "+strings.ToUpper(word)+" "):
 		if z, n := readOffset(text[len(word):], false); n > 0 {
 			return z, width + n // GMT+0100
 		}
