@@ -165,9 +165,13 @@ type Route struct {
 	OnTimeOutOfRange OnError
 	// Retention is how long rows are kept.
 	Retention Retention
-	// HoldFor is how long a batch is held when ClickHouse refuses it for a reason that is not
+	// HoldFor is how long a batch waits, from its first failure on, when ClickHouse refuses it for a reason that is not
 	// the data's (rights, an unknown database). 0: for ever. Afterwards it is dead-lettered.
 	HoldFor time.Duration
+	// MaxAttempts is how often a batch is inserted, GiveUpAfter how long it is tried from its first failure on, whatever
+	// the failures are. 0: for as long as it takes. Afterwards it is dead-lettered.
+	MaxAttempts int
+	GiveUpAfter time.Duration
 }
 
 // Retention is how long a route's rows are kept and how that is seen to.

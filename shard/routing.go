@@ -26,6 +26,11 @@ type route struct {
 	counts  *routeCounts
 }
 
+// limits says when the route's batches are given up.
+func (r *route) limits() sink.Limits {
+	return sink.Limits{HoldFor: r.HoldFor, MaxAttempts: r.MaxAttempts, GiveUpAfter: r.GiveUpAfter}
+}
+
 // routeCounts are a table's books: routed = committed + dead-lettered + in flight.
 // They outlive reloads.
 type routeCounts struct {

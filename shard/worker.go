@@ -204,7 +204,7 @@ func (w *worker) deliver(ctx context.Context, f *flight) {
 	var outcome sink.Outcome
 	if f.rows > 0 {
 		var err error
-		outcome, err = w.router.delivery.Deliver(ctx, f.Batch, sink.Limits{HoldFor: f.route.HoldFor}, w.router.draining)
+		outcome, err = w.router.delivery.Deliver(ctx, f.Batch, f.route.limits(), w.router.draining)
 		f.route.counts.committed.Add(uint64(outcome.Committed))
 		for _, d := range outcome.DeadLettered {
 			f.route.counts.deadLettered.Add(uint64(d.Rows))

@@ -49,7 +49,7 @@ func (v *delivery) askFinally(ctx context.Context, p *piece) (answer, error) {
 		if err != nil || found != absent || p.settling.arrived.IsZero() {
 			return found, err
 		}
-		left := time.Until(p.settling.arrived.Add(v.config.AttemptTimeout + lateAfter))
+		left := time.Until(p.settling.arrived.Add(v.config.AttemptTimeout + v.config.LateAfter))
 		if left <= 0 {
 			return absent, nil
 		}

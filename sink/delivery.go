@@ -44,8 +44,9 @@ type DeliveryConfig struct {
 	// MaxIsolationInserts bounds the inserts by which the bad rows of one batch are looked for. Rows that
 	// are then still not told apart are dead-lettered.
 	MaxIsolationInserts int
-	// AttemptTimeout bounds one insert, and one question.
-	AttemptTimeout time.Duration
+	// AttemptTimeout bounds one insert, and one question. LateAfter is how long after it an attempt may still begin to run: its
+	// bytes may lie in a proxy, or in the socket of a server that was stopped.
+	AttemptTimeout, LateAfter time.Duration
 }
 
 // DefaultDeliveryConfig returns what suits most; Sink and DeadLetters are missing.
@@ -59,6 +60,7 @@ func DefaultDeliveryConfig() DeliveryConfig {
 		UnclassifiedAttempts: 8,
 		MaxIsolationInserts:  200,
 		AttemptTimeout:       time.Minute,
+		LateAfter:            time.Minute,
 	}
 }
 
@@ -79,6 +81,7 @@ func (c *DeliveryConfig) Validate() error {
 	check(c.UnclassifiedAttempts >= 1, "UnclassifiedAttempts must be at least 1")
 	check(c.MaxIsolationInserts >= 2, "MaxIsolationInserts must be at least 2")
 	check(c.AttemptTimeout > 0, "AttemptTimeout must be greater than 0")
+	check(c.LateAfter >= 0, "LateAfter must not be negative")
 	if problems != nil {
 		return errors.New("delivery: " + strings.Join(problems, "; "))
 	}

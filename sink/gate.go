@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -42,24 +41,26 @@ func (t *tableWatch) gateState() tableGate {
 	return t.gate
 }
 
-// errNotAdmitted marks the failures of batches that a gate keeps back.
-var errNotAdmitted = errors.New("not admitted")
-
-// gateError is why a gate is shut.
-type gateError struct{ why error }
-
-func (e gateError) Error() string        { return e.why.Error() }
-func (e gateError) Unwrap() error        { return e.why }
-func (e gateError) Is(target error) bool { return target == errNotAdmitted }
+// keepBack counts the pieces that wait at the gate.
+func (t *tableWatch) keepBack(change int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.keptBack += change
+}
 
 // admitted blocks while the table's gate is shut. The verdict is not nil where the piece was given up meanwhile.
 func (v *delivery) admitted(ctx context.Context, p *piece) (*verdict, error) {
+	if v.table.gateState().why == nil {
+		return nil, nil
+	}
+	v.table.keepBack(1)
+	defer v.table.keepBack(-1)
 	for {
 		gate := v.table.gateState()
 		if gate.why == nil {
 			return nil, nil
 		}
-		failure := &Error{Class: Schema, Op: "insert into", Table: v.table.name, Err: gateError{gate.why}}
+		failure := &Error{Class: Schema, Op: "insert into", Table: v.table.name, Err: gate.why}
 		v.last = failure
 		p.settling.fail(time.Now())
 		var done *verdict

@@ -22,6 +22,8 @@ type TableState struct {
 	Held       bool
 	HeldReason string
 	HeldSince  time.Time
+	// KeptBack is how many batches, or parts of them, wait for a table that does not fit or is not known to.
+	KeptBack int
 	// FailingSince is since when the table takes no inserts. Zero: it does.
 	FailingSince time.Time
 	// LastFailure is the last insert that failed. Nil: none has.
@@ -86,7 +88,7 @@ func (d *Delivery) TableState(table string) TableState {
 	state := TableState{
 		InFlight: inFlight, Limit: limit, Waiting: waiting,
 		Held: len(t.held) > 0 || t.gate.refused, HeldReason: t.heldReasonLocked(),
-		LastFailure: t.lastFailure, Committed: t.committed, DeadLettered: t.deadLettered,
+		KeptBack: t.keptBack, LastFailure: t.lastFailure, Committed: t.committed, DeadLettered: t.deadLettered,
 	}
 	switch {
 	case t.gate.refused:
@@ -117,9 +119,9 @@ func (d *Delivery) Degraded() []string {
 		t.mu.Lock()
 		switch n := len(t.held); {
 		case t.gate.refused:
-			reasons = append(reasons, fmt.Sprintf("table %s does not fit its route since %s; its batches are held, now %d: %v", t.name, clock(t.gate.since), n, t.gate.why))
+			reasons = append(reasons, fmt.Sprintf("table %s does not fit its route since %s, its batches are held, now %d: %v", t.name, clock(t.gate.since), t.keptBack, t.gate.why))
 		case t.gate.why != nil:
-			reasons = append(reasons, fmt.Sprintf("table %s was not seen to fit its route yet; its batches wait: %v", t.name, t.gate.why))
+			reasons = append(reasons, fmt.Sprintf("table %s was not seen to fit its route yet, its batches wait, now %d: %v", t.name, t.keptBack, t.gate.why))
 		case n > 0:
 			reasons = append(reasons, fmt.Sprintf("table %s: %d batches held since %s: %s", t.name, n, clock(t.heldSince), t.heldReasonLocked()))
 		}

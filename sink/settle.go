@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-// lateAfter is how long after its time-out an attempt may still begin to run: its bytes may lie in a proxy, or in the
-// socket of a server that was stopped.
-const lateAfter = time.Minute
-
 // settling is what is known of a piece's attempts. The rules:
 //
 //   - the same bytes go under the same token until they are acknowledged;

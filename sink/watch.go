@@ -14,6 +14,7 @@ type tableWatch struct {
 
 	mu           sync.Mutex // guards what follows
 	gate         tableGate
+	keptBack     int // pieces that wait at the gate
 	acknowledged int // inserts
 	committed    uint64
 	deadLettered uint64

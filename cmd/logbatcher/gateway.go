@@ -94,6 +94,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	if g.delivery, err = sink.NewDelivery(delivery); err != nil {
 		return nil, err
 	}
+	g.migrations.gate = g.delivery
 	routes, err := routesOf(cfg)
 	if err != nil {
 		return nil, err
@@ -194,7 +195,9 @@ func (g *gateway) prepare(ctx context.Context) ([]*schema.Route, error) {
 		return nil, err
 	}
 	g.status.starting("the tables' schema is not seen yet")
-	g.migrations.migrateAll(ctx, routes)
+	if err := g.migrations.migrateAll(ctx, routes); err != nil {
+		return nil, err
+	}
 	return routes, g.router.Reload(routes, g.zone)
 }
 
@@ -301,7 +304,7 @@ func (g *gateway) close() {
 // deliveryConfig returns how batches are settled, without the parts that do it.
 func deliveryConfig(c *config.ClickHouse) sink.DeliveryConfig {
 	d := sink.DefaultDeliveryConfig()
-	d.MaxInsertsPerTable, d.AttemptTimeout = c.InsertsPerTable, c.AttemptTimeout
+	d.MaxInsertsPerTable, d.AttemptTimeout, d.LateAfter = c.InsertsPerTable, c.AttemptTimeout, c.LateAfter
 	d.Backoff = sink.Backoff{Min: c.Retry.Min, Max: c.Retry.Max}
 	d.HoldBackoff = sink.Backoff{Min: min(d.HoldBackoff.Min, c.HoldBackoff), Max: c.HoldBackoff}
 	return d
@@ -312,7 +315,7 @@ func clickhouseConfig(cfg *config.Config) clickhouse.Config {
 	c, s := &cfg.ClickHouse, clickhouse.DefaultConfig()
 	s.Addresses, s.Failover, s.Compression = c.Addresses, clickhouse.Failover(c.Failover), clickhouse.Compression(c.Compression)
 	s.User, s.Password, s.TLS = c.User, string(c.Password), cfg.ClickHouseTLS()
-	s.AttemptTimeout = c.AttemptTimeout
+	s.AttemptTimeout, s.Cluster = c.AttemptTimeout, c.Cluster
 	return s
 }
 

@@ -20,6 +20,7 @@ import (
 	chproto "github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -110,6 +111,7 @@ func (b *bench) load(ctx context.Context) (*config.Config, error) {
 	}
 	c.ClickHouse.Retry = config.Retry{Min: 20 * time.Millisecond, Max: 500 * time.Millisecond}
 	c.ClickHouse.HoldBackoff = time.Second
+	c.ClickHouse.LateAfter = 0 // nothing lies between the gateway and ClickHouse
 	c.Redis.Addresses = []string{b.redis.Address()}
 	if b.change != nil {
 		b.change(c)
@@ -648,8 +650,8 @@ func (tr *traffic) settle(t *testing.T) (below int) {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// metric returns what the gateway's metric stands at, over all its labels.
-func (i *instance) metric(t *testing.T, name string) (sum float64) {
+// metric returns what the gateway's metric stands at, over all its labels, or over those of its series that have these values.
+func (i *instance) metric(t *testing.T, name string, values ...string) (sum float64) {
 	t.Helper()
 	families, err := i.registry.Gather()
 	if err != nil {
@@ -658,7 +660,12 @@ func (i *instance) metric(t *testing.T, name string) (sum float64) {
 	for _, family := range families {
 		if family.GetName() == name {
 			for _, m := range family.GetMetric() {
-				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() // one of them is not there
+				has := func(value string) bool {
+					return slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetValue() == value })
+				}
+				if !slices.ContainsFunc(values, func(value string) bool { return !has(value) }) {
+					sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() // one of them is not there
+				}
 			}
 			return sum
 		}

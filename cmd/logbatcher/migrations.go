@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,29 +11,50 @@ import (
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
 // migrationRetry is the time between two tries of a failed migration.
 const migrationRetry = 15 * time.Second
 
-// migrations makes the routes' tables fit, tries again what failed, and says what does not fit. The batches of a table that
-// does not fit are held by the errors that ClickHouse gives for them; nothing else depends on it.
+// unroutedFor is how long the batches of a route that a reload has removed may still come.
+const unroutedFor = 5 * time.Minute
+
+// gate keeps batches from tables. It is implemented by sink.Delivery.
+type gate interface {
+	RefuseTable(table string, why error)
+	SuspendTable(table string, why error)
+	AdmitTable(table string)
+	TableState(table string) sink.TableState
+}
+
+// migrations makes the routes' tables fit, tries again what failed, and binds the delivery to what it finds: nothing is inserted
+// into a table that the plan refuses, nor into one that was never seen to fit. A table that fitted stays open where a later
+// migration fails for a reason that passes.
 type migrations struct {
-	migrator *schema.Migrator
+	migrator sink.Migrator
+	gate     gate
 	log      *slog.Logger
 
-	mu     sync.Mutex
-	failed map[string]failedMigration // by the table's full name
+	mu      sync.Mutex                 // guards what follows
+	routes  []*schema.Route            // the present ones
+	current map[string]*schema.Table   // their tables, by their full names
+	fitted  map[string]string          // hash of the table that was seen to fit
+	failed  map[string]failedMigration // of the tables that do not fit, or are not known to
 }
 
 type failedMigration struct {
-	table *schema.Table
-	err   error
+	table    *schema.Table
+	err      error
+	unrouted time.Time // since when no route has the table
 }
 
-func newMigrations(migrator *schema.Migrator, log *slog.Logger) *migrations {
-	return &migrations{migrator: migrator, log: log, failed: map[string]failedMigration{}}
+func newMigrations(migrator sink.Migrator, log *slog.Logger) *migrations {
+	return &migrations{
+		migrator: migrator, log: log,
+		current: map[string]*schema.Table{}, fitted: map[string]string{}, failed: map[string]failedMigration{},
+	}
 }
 
 // newMigrator returns what migrates, for the service and for the commands.
@@ -46,40 +68,95 @@ func history(c *config.Config) schema.HistoryConfig {
 	return schema.HistoryConfig{Cluster: c.ClickHouse.Cluster, Engine: c.ClickHouse.Engine}
 }
 
-// Migrate implements sink.Migrator: it is called when ClickHouse refuses a batch because the table does not fit.
+// Migrate implements sink.Migrator: it is called when ClickHouse refuses a batch because the table does not fit. A batch may be
+// older than a reload, so that it is the route's present table that is made to fit.
 func (m *migrations) Migrate(ctx context.Context, table *schema.Table) error {
+	m.mu.Lock()
+	if current := m.current[table.FullName()]; current != nil {
+		table = current
+	}
+	m.mu.Unlock()
+	return m.migrate(ctx, table)
+}
+
+func (m *migrations) migrate(ctx context.Context, table *schema.Table) error {
 	err := m.migrator.Migrate(ctx, table)
+	if err != nil && ctx.Err() != nil {
+		return err // the end of the service says nothing about the table
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name := table.FullName()
 	if err == nil {
+		if _, failed := m.failed[name]; failed {
+			m.log.Info("table fits", "table", name)
+		}
 		delete(m.failed, name)
+		m.fitted[name] = table.Hash()
+		m.gate.AdmitTable(name)
 		return nil
 	}
-	if before, known := m.failed[name]; !known || before.err.Error() != err.Error() {
-		m.log.Error("table does not fit, its batches are held", "table", name, "error", err)
+	before := m.failed[name]
+	told := before.err != nil && before.err.Error() == err.Error()
+	m.failed[name] = failedMigration{table: table, err: err, unrouted: before.unrouted}
+	var refused *schema.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		m.gate.RefuseTable(name, err)
+		if !told {
+			m.log.Error("table does not fit, its batches are held", "table", name, "error", err)
+		}
+	case m.fitted[name] == table.Hash():
+		if !told {
+			m.log.Warn("migration failed, it is tried again", "table", name, "error", err)
+		}
+	default:
+		m.gate.SuspendTable(name, err)
+		if !told {
+			m.log.Warn("migration failed, it is tried again; batches wait until the table is seen to fit", "table", name, "error", err)
+		}
 	}
-	m.failed[name] = failedMigration{table: table, err: err}
 	return err
 }
 
-// migrateAll migrates the tables of all routes. What fails is tried again by run.
-func (m *migrations) migrateAll(ctx context.Context, routes []*schema.Route) {
-	m.forget(routes)
+// migrateAll migrates the tables of all routes, which are the present ones from then on. What fails is tried again by run; the error is
+// the context's.
+func (m *migrations) migrateAll(ctx context.Context, routes []*schema.Route) error {
+	m.use(routes)
 	for _, r := range routes {
-		_ = m.Migrate(ctx, r.Table) // told, and kept in failed
+		_ = m.migrate(ctx, r.Table) // told, and kept in failed
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// use makes the routes the present ones.
+func (m *migrations) use(routes []*schema.Route) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.routes = routes
+	clear(m.current)
+	for _, r := range routes {
+		m.current[r.Table.FullName()] = r.Table
+	}
+	for name, f := range m.failed {
+		switch {
+		case m.current[name] != nil:
+			f.unrouted = time.Time{}
+		case f.unrouted.IsZero():
+			f.unrouted = time.Now()
+		}
+		m.failed[name] = f
 	}
 }
 
-// forget drops failures of tables that no route has any more.
-func (m *migrations) forget(routes []*schema.Route) {
+// inForce returns the present routes.
+func (m *migrations) inForce() []*schema.Route {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for name := range m.failed {
-		if !slices.ContainsFunc(routes, func(r *schema.Route) bool { return r.Table.FullName() == name }) {
-			delete(m.failed, name)
-		}
-	}
+	return m.routes
 }
 
 // run tries failed migrations again until ctx ends.
@@ -92,25 +169,42 @@ func (m *migrations) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		m.mu.Lock()
-		var again []*schema.Table
-		for _, f := range m.failed {
-			again = append(again, f.table)
-		}
-		m.mu.Unlock()
-		for _, table := range again {
-			_ = m.Migrate(ctx, table)
+		for _, table := range m.again() {
+			_ = m.migrate(ctx, table)
 		}
 	}
 }
 
-// degraded says which tables do not fit.
+// again returns the tables to migrate again: those of routes, and those that batches of an earlier route wait for.
+func (m *migrations) again() []*schema.Table {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var again []*schema.Table
+	for name, f := range m.failed {
+		table := m.current[name]
+		switch {
+		case table != nil:
+			again = append(again, table)
+		case m.gate.TableState(name).KeptBack > 0:
+			again = append(again, f.table)
+		case time.Since(f.unrouted) > unroutedFor:
+			delete(m.failed, name)
+			m.gate.AdmitTable(name)
+		}
+	}
+	return again
+}
+
+// degraded returns which migrations failed for tables that take batches all the same. The delivery tells of the others.
 func (m *migrations) degraded() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var reasons []string
 	for name, f := range m.failed {
-		reasons = append(reasons, fmt.Sprintf("table %s does not fit its route, its batches are held: %v", name, f.err))
+		var refused *schema.RefusedError
+		if !errors.As(f.err, &refused) && m.fitted[name] == f.table.Hash() {
+			reasons = append(reasons, fmt.Sprintf("table %s: the last migration failed, it is tried again: %v", name, f.err))
+		}
 	}
 	slices.Sort(reasons)
 	return reasons

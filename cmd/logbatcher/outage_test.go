@@ -100,8 +100,8 @@ func TestClickHouseStopped(t *testing.T) {
 	}
 	// An attempt has timed out, and another one after it.
 	for range 2 {
-		before := i.log.count("level=WARN")
-		eventually(t, "an attempt has timed out", func() bool { return i.log.count("level=WARN") > before })
+		before := i.metric(t, "logbatcher_sink_inserts_total", "ambiguous")
+		eventually(t, "an attempt has timed out", func() bool { return i.metric(t, "logbatcher_sink_inserts_total", "ambiguous") > before })
 	}
 	if err := b.clickhouse.Process.Resume(); err != nil {
 		t.Fatal(err)

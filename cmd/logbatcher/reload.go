@@ -23,8 +23,12 @@ func (g *gateway) reload(ctx context.Context, load loader, retention *retention)
 	for _, section := range fixedSections(g.config, cfg) {
 		g.log.Warn("changed in the configuration, in force only after a restart", "section", section)
 	}
-	g.migrations.migrateAll(ctx, routes)
+	before := g.migrations.inForce()
+	if err := g.migrations.migrateAll(ctx, routes); err != nil {
+		return // the service ends
+	}
 	if err := g.router.Reload(routes, g.zone); err != nil {
+		g.migrations.use(before)
 		g.log.Error("configuration refused, the old one stays", "error", err)
 		return
 	}

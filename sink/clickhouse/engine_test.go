@@ -175,12 +175,13 @@ func TestEngineKilled(t *testing.T) {
 	table := createTable(t, server)
 	config := sink.DefaultDeliveryConfig()
 	config.Sink, config.DeadLetters = open(t, server), sinktest.NewLetters()
+	config.AttemptTimeout, config.LateAfter = 10*time.Second, 0 // a token that was burned is given up soon
 	delivery, err := sink.NewDelivery(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	maker := sinktest.NewMaker(t, table)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	done := make(chan error)
 	const batches, rows = 30, 1000

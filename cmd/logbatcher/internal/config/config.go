@@ -125,6 +125,7 @@ type ClickHouse struct {
 	Failover        string        `yaml:"failover" oneof:"none|replicas" doc:"replicas: the addresses are replicas of one Replicated table, and a retry may move between them; none: a batch stays with its address"`
 	InsertsPerTable int           `yaml:"inserts_per_table" min:"1" max:"64" doc:"most inserts in flight for one table"`
 	AttemptTimeout  time.Duration `yaml:"attempt_timeout" min:"1s" max:"1h" doc:"how long one attempt to insert may take"`
+	LateAfter       time.Duration `yaml:"late_after" min:"0" max:"1h" doc:"how long after its timeout an attempt may still begin to run, for instance out of a proxy; until then its batch gets no new token, is not divided and becomes no dead letter"`
 	Retry           Retry         `yaml:"retry"`
 	HoldBackoff     time.Duration `yaml:"hold_backoff" min:"1s" max:"1h" doc:"longest time between attempts while a table is held (rights, an unknown database)"`
 	Fsync           bool          `yaml:"fsync" doc:"tables that are created fsync each insert, against loss of power"`
@@ -134,10 +135,12 @@ type ClickHouse struct {
 	ErrorClasses []ErrorClass `yaml:"error_classes"`
 }
 
-// Retry is the pause between attempts. It doubles from Min to Max, with jitter.
+// Retry is the pause between attempts, which doubles from Min to Max, with jitter, and the end of them.
 type Retry struct {
-	Min time.Duration `yaml:"min" min:"1ms" doc:"first pause between attempts"`
-	Max time.Duration `yaml:"max" min:"1ms" max:"1h" doc:"longest pause between attempts"`
+	Min         time.Duration `yaml:"min" min:"1ms" doc:"first pause between attempts"`
+	Max         time.Duration `yaml:"max" min:"1ms" max:"1h" doc:"longest pause between attempts"`
+	MaxAttempts int           `yaml:"max_attempts" min:"0" doc:"how often a batch is inserted, whatever the failures are, before it is dead-lettered; 0: as often as it takes"`
+	GiveUpAfter time.Duration `yaml:"give_up_after" min:"0" doc:"how long a batch is tried from its first failure on, whatever the failures are, before it is dead-lettered; 0: for as long as it takes"`
 }
 
 // ClientTLS is how a server that we connect to is trusted.
@@ -222,7 +225,9 @@ type Route struct {
 	MaxAhead         time.Duration     `yaml:"max_ahead" min:"0" max:"30d" doc:"how far an entry's time may lie in the future; 0: not at all"`
 	OnTimeOutOfRange string            `yaml:"on_time_out_of_range" oneof:"refuse|dead_letter" doc:"what happens to entries outside of these"`
 	Retention        RouteRetention    `yaml:"retention"`
-	HoldFor          time.Duration     `yaml:"hold_for" min:"0" doc:"how long a batch is held when ClickHouse refuses it for a reason that is not the data's, before it is dead-lettered; 0: for ever"`
+	HoldFor          time.Duration     `yaml:"hold_for" min:"0" doc:"how long a batch is held when ClickHouse refuses it for a reason that is not the data's, before it is dead-lettered, from its first failure on; 0: for ever"`
+	MaxAttempts      int               `yaml:"max_attempts" min:"0" doc:"as clickhouse.retry.max_attempts; 0: that one"`
+	GiveUpAfter      time.Duration     `yaml:"give_up_after" min:"0" doc:"as clickhouse.retry.give_up_after; 0: that one"`
 }
 
 // RouteRetention is how long a route's rows are kept.

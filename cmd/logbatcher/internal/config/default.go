@@ -55,6 +55,7 @@ func Default() *Config {
 			Failover:        string(inserted.Failover),
 			InsertsPerTable: delivered.MaxInsertsPerTable,
 			AttemptTimeout:  delivered.AttemptTimeout,
+			LateAfter:       delivered.LateAfter,
 			Retry:           Retry{Min: delivered.Backoff.Min, Max: delivered.Backoff.Max},
 			HoldBackoff:     delivered.HoldBackoff.Max,
 			Fsync:           true,

@@ -76,6 +76,8 @@ func (c *Config) complete(route *schema.Route) {
 	route.Table.Cluster = c.ClickHouse.Cluster
 	route.Table.Engine = cmp.Or(route.Table.Engine, c.ClickHouse.Engine)
 	route.Table.Fsync = c.ClickHouse.Fsync
+	route.MaxAttempts = cmp.Or(route.MaxAttempts, c.ClickHouse.Retry.MaxAttempts)
+	route.GiveUpAfter = cmp.Or(route.GiveUpAfter, c.ClickHouse.Retry.GiveUpAfter)
 	if route.Retention.Interval == 0 || len(c.RouteList) == 0 {
 		route.Retention.Interval = c.Retention.Interval
 	}
@@ -86,7 +88,7 @@ func (b *builder) route(r *Route, list []schema.Column, database, path string) *
 	table := &schema.Table{Database: database, Name: r.Table, Engine: r.Engine, PrimaryKey: r.PrimaryKey, OrderBy: r.OrderBy, TTL: r.TTL}
 	route := &schema.Route{
 		Name: r.Name, Table: table, MaxAge: r.MaxAge, MaxAhead: r.MaxAhead, OnTimeOutOfRange: onErrorOf(r.OnTimeOutOfRange),
-		HoldFor: r.HoldFor,
+		HoldFor: r.HoldFor, MaxAttempts: r.MaxAttempts, GiveUpAfter: r.GiveUpAfter,
 		Retention: schema.Retention{
 			MaxAge: r.Retention.MaxAge, Interval: r.Retention.Interval, Column: r.Retention.Column, Precise: r.Retention.Precise,
 		},
