@@ -5,10 +5,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/mem"
@@ -96,7 +96,9 @@ func TestBuffersAreNotReadAfterRelease(t *testing.T) {
 	f.router.set(func(r *fakeRouter) {
 		r.script = func(_ context.Context, q *schema.Request, _ func(schema.WaitCause, string)) error {
 			checked.Go(func() {
-				time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
+				for range rand.IntN(300) {
+					runtime.Gosched()
+				}
 				mu.Lock()
 				for i, e := range cloneEntries(q.Entries) {
 					read[fmt.Sprintf("%d/%d", q.Sequence, q.Place(i))] = e.Body + e.Attributes[0].Text + e.Service

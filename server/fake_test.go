@@ -299,7 +299,7 @@ func newFixture(t *testing.T, adjust func(*Config)) *fixture {
 		_ = f.conn.Close()
 		f.router.set(func(r *fakeRouter) { r.script, r.hold = nil, false })
 		f.router.settleHeld(false)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
@@ -323,14 +323,19 @@ func (f *fixture) dial(options ...grpc.DialOption) *grpc.ClientConn {
 	return conn
 }
 
+// eventually waits until what other goroutines do has happened.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	late := time.NewTimer(2 * time.Minute)
+	defer late.Stop()
 	for !is() {
-		if time.Now().After(deadline) {
+		select {
+		case <-look.C:
+		case <-late.C:
 			t.Fatalf("waited in vain for %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

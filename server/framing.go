@@ -31,8 +31,8 @@ type transport interface {
 type messages struct {
 	transport transport
 	limit     int
-	// single is set where the call has one request; taken says that it has been received.
-	single, taken bool
+	// single is set where the call has one request.
+	single bool
 	// otherwise is RecvMsg, for where transport is nil.
 	otherwise func(any) error
 }

@@ -136,6 +136,50 @@ func (p *pipe) untilDrain(t *testing.T) *testStream {
 	return s
 }
 
+func TestHalfCloseWaitsForCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		b.router.set(func(r *fakeRouter) { r.hold = true })
+		p := b.open(&pb.Open{Producer: "p"}, 100)
+		p.in <- &pb.IngestStreamRequest{Sequence: 1, Entries: entriesOf("a")}
+		close(p.in)
+		time.Sleep(b.ingest.config.FinishTimeout - time.Second)
+		if len(p.ended) != 0 {
+			t.Fatalf("ended before its request was committed: %v", <-p.ended)
+		}
+		b.router.settleHeld(false)
+		if err := <-p.ended; err != nil {
+			t.Fatal(err)
+		}
+		if s := p.all(t); s.committed != 1 {
+			t.Errorf("committed %d", s.committed)
+		}
+		b.close(p)
+	})
+}
+
+func TestHalfCloseGivesUpAtItsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		p := b.open(&pb.Open{Producer: "p"}, 100)
+		p.in <- &pb.IngestStreamRequest{Sequence: 1, Entries: entriesOf("a")}
+		synctest.Wait()
+		b.router.set(func(r *fakeRouter) { r.hold = true }) // ClickHouse goes away
+		p.in <- &pb.IngestStreamRequest{Sequence: 2, Entries: entriesOf("b")}
+		close(p.in)
+		start := time.Now()
+		m := wantStatus(t, <-p.ended, codes.Unavailable, "NOT_FINISHED")
+		if took := p.finished.Sub(start); took != b.ingest.config.FinishTimeout {
+			t.Errorf("took %v", took)
+		}
+		if s := p.all(t); s.committed != 1 || s.received != 2 || m["unsettled"] != "1" {
+			t.Errorf("committed %d, received %d, %v", s.committed, s.received, m)
+		}
+		b.router.settleHeld(false)
+		b.close(p)
+	})
+}
+
 func TestStreamWithoutAnOpening(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, nil)
