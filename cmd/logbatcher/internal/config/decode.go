@@ -159,7 +159,11 @@ func (d *decoder) decodeScalar(target reflect.Value, f field, v *value, path str
 		d.report(v.position, path, message)
 		return
 	}
-	if err := f.setText(target, v.text); err != nil {
+	text := v.text
+	if kind := target.Kind(); (kind == reflect.Int || kind == reflect.Float64) && text != canonical(v.scalar) {
+		text = canonical(v.scalar) // 0x10, 1e3
+	}
+	if err := f.setText(target, text); err != nil {
 		d.report(v.position, path, err.Error())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -39,17 +40,30 @@ func (s Size) String() string {
 // ParseSize reads a size: "16MiB" (1024s), "16MB" (1000s) or a number of bytes.
 func ParseSize(text string) (Size, error) {
 	bytes, err := humanize.ParseBytes(text)
-	if err != nil || bytes > math.MaxInt64/2 || strings.ContainsAny(text, "-,") {
-		return 0, fmt.Errorf("a size is a number with a unit, as in 16MiB; this is %q", text)
+	tooLarge := err == nil && bytes > math.MaxInt64/2 || err != nil && strings.HasPrefix(err.Error(), "too large")
+	switch {
+	case strings.ContainsAny(text, "-,") || leadingZero.MatchString(text) || err != nil && !tooLarge:
+		return 0, fmt.Errorf("a size is a number with a unit, as in 16MiB; this is %q", cut(text))
+	case tooLarge:
+		return 0, fmt.Errorf("a size is below 4194304TiB; this is %q", cut(text))
 	}
 	return Size(bytes), nil
 }
+
+// maxDays is the longest duration, some 292 years.
+const maxDays = math.MaxInt64 / int64(24*time.Hour)
+
+// durationForm is what a duration looks like, however long it is.
+var durationForm = regexp.MustCompile(`^([0-9]+d)?([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))*$`)
 
 // ParseDuration reads a duration as Go writes it ("1m30s"), with d for days of 24 hours before the
 // rest ("7d", "1d12h").
 func ParseDuration(text string) (time.Duration, error) {
 	refuse := func() (time.Duration, error) {
-		return 0, fmt.Errorf("a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is %q", text)
+		if text != "" && durationForm.MatchString(text) {
+			return 0, fmt.Errorf("a duration is at most %dd; this is %q", maxDays, cut(text))
+		}
+		return 0, fmt.Errorf("a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is %q", cut(text))
 	}
 	days, rest, hasDays := strings.Cut(text, "d")
 	if !hasDays {
@@ -59,8 +73,8 @@ func ParseDuration(text string) (time.Duration, error) {
 		}
 		return d, nil
 	}
-	n, err := strconv.ParseUint(days, 10, 16)
-	if err != nil || n > 100000 {
+	n, err := strconv.ParseUint(days, 10, 64)
+	if err != nil || n > uint64(maxDays) {
 		return refuse()
 	}
 	d := time.Duration(n) * 24 * time.Hour

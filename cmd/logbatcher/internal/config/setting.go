@@ -125,7 +125,7 @@ func (f field) setText(target reflect.Value, text string) error {
 		return f.checkBounds(false, func(bound string) int { return compareTo(n, parseInt, bound) })
 	case *float64:
 		x, err := strconv.ParseFloat(text, 64)
-		if err != nil || x != x {
+		if err != nil || x != x || !coreFloat.MatchString(text) {
 			return fmt.Errorf("a number is expected; this is %q", cut(text))
 		}
 		*into = x
@@ -153,8 +153,13 @@ func (f field) setText(target reflect.Value, text string) error {
 	return nil
 }
 
-// parseInt reads a whole number, in decimal.
-func parseInt(text string) (int, error) { return strconv.Atoi(text) }
+// parseInt reads a whole number, in decimal. One with a leading zero is octal to some.
+func parseInt(text string) (int, error) {
+	if leadingZero.MatchString(text) {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.Atoi(text)
+}
 
 // compareTo compares a value with a bound that stands in a tag.
 func compareTo[T time.Duration | Size | int | float64](v T, parse func(string) (T, error), bound string) int {

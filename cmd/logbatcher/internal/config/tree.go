@@ -165,7 +165,11 @@ func (b *treeBuilder) build(n ast.Node, depth int) *value {
 	case *ast.NullNode:
 	case ast.ScalarNode:
 		v.kind = scalarValue
-		v.scalar, v.text = scalarOf(n)
+		var err error
+		if v.scalar, v.text, err = scalarOf(n); err != nil {
+			b.report(n, "%v", err)
+			v.kind = brokenValue
+		}
 	default:
 		b.report(n, "%s has no meaning here", n.Type())
 		v.kind = brokenValue
@@ -173,22 +177,21 @@ func (b *treeBuilder) build(n ast.Node, depth int) *value {
 	return v
 }
 
-// scalarOf returns a scalar's value and its text.
-func scalarOf(n ast.ScalarNode) (any, string) {
-	text := n.GetToken().Value
+// scalarOf returns a scalar's value and its text. What stands in quotes, or in a block, is a text.
+func scalarOf(n ast.ScalarNode) (any, string, error) {
+	t := n.GetToken()
 	switch n := n.(type) {
 	case *ast.LiteralNode:
-		return n.Value.Value, n.Value.Value
+		return n.Value.Value, n.Value.Value, nil
 	case *ast.StringNode:
-		return n.Value, n.Value
+		if t.Type == token.SingleQuoteType || t.Type == token.DoubleQuoteType {
+			return n.Value, n.Value, nil
+		}
+		scalar, err := coreScalar(n.Value)
+		return scalar, n.Value, err
 	}
-	switch scalar := n.GetValue().(type) {
-	case int64, uint64, float64, bool:
-		return scalar, text
-	case int:
-		return int64(scalar), text
-	}
-	return text, text
+	scalar, err := coreScalar(t.Value)
+	return scalar, t.Value, err
 }
 
 // alias returns the value of the anchor that an alias names.
