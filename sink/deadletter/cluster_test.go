@@ -5,8 +5,8 @@ import (
 	"net"
 	"os/exec"
 	"testing"
-	"time"
 
+	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -75,11 +75,7 @@ func TestInARealCluster(t *testing.T) {
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	node := redis.NewClient(&redis.Options{Addr: address})
 	defer node.Close()
-	for deadline := time.Now().Add(10 * time.Second); node.Ping(t.Context()).Err() != nil; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the node does not answer")
-		}
-	}
+	embeddedtest.Eventually(t, "the node answers", func() bool { return node.Ping(t.Context()).Err() == nil })
 	if err := node.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ const (
 	Full
 	// Refused: Redis answers and says no. It stays so until somebody follows the advice; write it again then.
 	Refused
-	// TooLarge: the letter is larger than an entry may be. Divide its rows over several letters.
+	// TooLarge: the letter is larger than an entry may be, or than Redis takes. Divide its rows over several letters.
 	TooLarge
 	// Malformed: the letter has no id, or an entry of the stream is not a letter.
 	Malformed
@@ -78,6 +78,9 @@ var refusals = []struct {
 	{"TRYAGAIN", "the Redis Cluster is moving the slot", Away},
 	{"BUSY", "a script of somebody else blocks Redis: see SCRIPT KILL", Away},
 	{"ERR max number of clients", "raise Redis's maxclients", Away},
+	// Bounds of hosted Redis services and of proto-max-bulk-len.
+	{"ERR max request size exceeded", "raise the largest request that Redis takes to 2 MiB", TooLarge},
+	{"ERR Protocol error: invalid bulk length", "raise Redis's proto-max-bulk-len to 2mb", TooLarge},
 	{"OOM", "Redis has reached its maxmemory: raise it, or lower max_bytes and delete letters", Refused},
 	{"READONLY", "this Redis is a replica: configure its master, or the Sentinels", Refused},
 	{"NOREPLICAS", "Redis has fewer good replicas than its min-replicas-to-write", Refused},
