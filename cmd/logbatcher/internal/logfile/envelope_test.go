@@ -52,7 +52,7 @@ func TestEnvelopes(t *testing.T) {
 			dockerLine(`{"level":"warn","msg":"b","time":"2026-03-01 09:00:00"}`+"\n", "stdout", ""), // a zone would be a guess
 			dockerLine(`{"level":"error",`, "stdout", ""), dockerLine(`"msg":"in two"}`+"\n", "stdout", ""),
 		}, []string{
-			`10:14:59.5 13 "a" stream="stdout" n=1`, `10:15:00 13 "b" stream="stdout"`, `10:15:00 17 "in two" stream="stdout"`,
+			`10:14:59.5 13 "a" stream="stdout" n=1`, `10:15:00 13 "b" stream="stdout" time="2026-03-01 09:00:00"`, `10:15:00 17 "in two" stream="stdout"`,
 		}},
 		{"not quite Docker", []string{
 			`{"log":"a\n","stream":"stdlog","time":"2026-03-01T10:15:00Z"}`, `{"log":"b\n","stream":"stdout","time":"soon"}`, `{"log":{"a":1},"stream":"stdout","time":"2026-03-01T10:15:00Z"}`,
@@ -78,13 +78,14 @@ func TestEnvelopes(t *testing.T) {
 			journalLine(`"MESSAGE":[27,91,51,49,109,69,82,82,27,91,109,32,255],"PRIORITY":"6","_PID":"7","SYSLOG_IDENTIFIER":"app"`),
 			journalLine(`"MESSAGE":["one","two"],"CODE":["a","b"],"RAW":[104,105],"NESTED":[[104,105],"x"],"NONE":null`),
 			journalLine(`"MESSAGE":"{\"level\":\"debug\",\"msg\":\"inner\"}"`),
+			journalLine(`"MESSAGE":"{\"level\":\"loud\",\"msg\":\"inner\"}","PRIORITY":"5"`),
 			journalLine(`"MESSAGE":null,"PRIORITY":"3"`), journalLine(`"MESSAGE":"","A":"b"`),
 		}, []string{
 			`10:15:00 13 "x\n\tat a.C" process.pid=7 host.name="web1"`,
 			`10:15:00 9 "\tat a.B" process.pid=8`,
 			`10:15:00 17 "\x1b[31mERR\x1b[m \xff" process.pid=7 PRIORITY="6"`,
 			`10:15:00 0 "one\ntwo" CODE=json:["a","b"] RAW="hi" NESTED="hi\nx"`,
-			`10:15:00 5 "inner" `,
+			`10:15:00 5 "inner" `, `10:15:00 0 "inner" PRIORITY="5"`,
 			`10:15:00 17 "{\"__REALTIME_TIMESTAMP\":\"1772360100000000\",\"MESSAGE\":null,\"PRIORITY\":\"3\"}" `,
 			`10:15:00 0 "" A="b"`,
 		}},

@@ -24,6 +24,9 @@ func (r *Reader) object(s string) ([]member, bool) {
 	clear(r.members) // they hold an older line's memory
 	r.members = r.members[:0]
 	gjson.Parse(s).ForEach(func(key, value gjson.Result) bool {
+		if strings.Contains(value.Str, "\ufffd") && !strings.Contains(value.Raw, "\ufffd") && !strings.Contains(strings.ToLower(value.Raw), `\ufffd`) {
+			r.stats.ReplacedValues++
+		}
 		r.members = append(r.members, member{key.Str, value})
 		return true
 	})
@@ -124,6 +127,9 @@ func (r *Reader) jsonEntry(w *wrapped) entry {
 		r.unreadTime(unread)
 	}
 	e.begins = taken[roleBody] != 0 || taken[roleSeverity] != 0 || taken[roleNumber] != 0 || taken[roleTime] != 0
+	if !e.zoned && !w.time.IsZero() {
+		taken[roleTime] = 0 // the envelope's time is used
+	}
 	for i, m := range members {
 		used := false
 		for _, t := range taken {
@@ -141,7 +147,7 @@ func (r *Reader) assign(e *entry, key string, value gjson.Result, role role) boo
 	switch role {
 	case roleTime:
 		at, zoned := r.memberTime(value)
-		if at.IsZero() {
+		if !plausible(at) {
 			return false
 		}
 		e.Time, e.zoned = at, zoned

@@ -43,21 +43,17 @@ func newLineReader(src io.Reader, maxBytes int, stats *Stats) *lineReader {
 func (r *lineReader) next() (line, error) {
 	for r.err == nil {
 		piece, err := r.src.ReadSlice('\n')
-		if err == nil && len(r.held) == 0 && r.dropped == 0 {
-			piece = bytes.TrimSuffix(piece[:len(piece)-1], []byte("\r"))
-			return r.finish(r.skipNUL(piece), 0), nil
-		}
 		r.hold(bytes.TrimSuffix(piece, []byte("\n")))
 		switch {
 		case err == nil:
-			return r.finishHeld(), nil
+			return r.finish(), nil
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, ErrQuiet):
 			return line{}, ErrQuiet
 		default:
 			r.err = err
 			if len(r.held) > 0 {
-				return r.finishHeld(), nil
+				return r.finish(), nil
 			}
 		}
 	}
@@ -66,8 +62,10 @@ func (r *lineReader) next() (line, error) {
 
 // hold appends piece to the line being read, as far as there is room.
 func (r *lineReader) hold(piece []byte) {
-	if len(r.held) == 0 {
-		piece = r.skipNUL(piece)
+	if len(r.held) == 0 && len(piece) > 0 && piece[0] == 0 {
+		rest := bytes.TrimLeft(piece, "\x00")
+		r.stats.SkippedNULBytes += int64(len(piece) - len(rest))
+		piece = rest
 	}
 	if len(piece) == 0 {
 		return
@@ -78,43 +76,27 @@ func (r *lineReader) hold(piece []byte) {
 	r.last = piece[len(piece)-1]
 }
 
-func (r *lineReader) finishHeld() line {
-	held, dropped := r.held, r.dropped
-	switch {
-	case r.last != '\r':
-	case dropped > 0:
-		dropped--
-	default:
-		held = held[:len(held)-1]
+// finish makes a line of what is held.
+func (r *lineReader) finish() line {
+	b, cut := r.held, r.dropped
+	if r.last == '\r' && cut > 0 {
+		cut--
+	} else {
+		b = bytes.TrimSuffix(b, []byte("\r"))
 	}
-	l := r.finish(held, dropped)
-	r.held, r.dropped, r.last = r.held[:0], 0, 0
-	if cap(r.held) > 64<<10 {
-		r.held = nil
-	}
-	return l
-}
-
-func (r *lineReader) skipNUL(b []byte) []byte {
-	if len(b) == 0 || b[0] != 0 {
-		return b
-	}
-	rest := bytes.TrimLeft(b, "\x00")
-	r.stats.SkippedNULBytes += int64(len(b) - len(rest))
-	return rest
-}
-
-// finish makes a line of b, which has no line end and lacks dropped bytes at its end.
-func (r *lineReader) finish(b []byte, dropped int64) line {
 	if r.stats.Lines == 0 {
 		b = bytes.TrimPrefix(b, []byte(byteOrderMark))
 	}
 	r.stats.Lines++
 	keep := fit(b, r.max)
-	l := line{text: string(b[:keep]), cut: dropped + int64(len(b)-keep)}
+	l := line{text: string(b[:keep]), cut: cut + int64(len(b)-keep)}
 	if l.cut > 0 {
 		r.stats.TruncatedLines++
 		r.stats.TruncatedBytes += l.cut
+	}
+	r.held, r.dropped, r.last = r.held[:0], 0, 0
+	if cap(r.held) > 64<<10 {
+		r.held = nil
 	}
 	return l
 }

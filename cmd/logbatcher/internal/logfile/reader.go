@@ -261,7 +261,7 @@ func (r *Reader) begin(s *stream, e entry, w *wrapped) {
 	}
 	switch {
 	case w.severity == 0:
-	case e.SeverityNumber == 0:
+	case e.SeverityNumber == 0 && e.SeverityText == "":
 		e.SeverityNumber, e.SeverityText = w.severity, severityName(w.severity)
 	default:
 		e.Attributes = append(e.Attributes, text("PRIORITY", w.priority))

@@ -46,21 +46,10 @@ func severityOf(word string) int32 {
 
 // severityName returns the usual word for a severity that is given as a number.
 func severityName(severity int32) string {
-	switch {
-	case severity == 0:
+	if severity == 0 {
 		return ""
-	case severity < sevDebug:
-		return "TRACE"
-	case severity < sevInfo:
-		return "DEBUG"
-	case severity < sevWarn:
-		return "INFO"
-	case severity < sevError:
-		return "WARN"
-	case severity < sevFatal:
-		return "ERROR"
 	}
-	return "FATAL"
+	return [...]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}[(severity-1)/4]
 }
 
 var syslogSeverities = [8]int32{sevFatal, sevAlert, sevCrit, sevError, sevWarn, sevNotice, sevInfo, sevDebug}
@@ -214,11 +203,7 @@ func standing(s string, start, end int, first bool) int32 {
 
 // ambiguousWord reports whether a severity is often another word, so that capitals are not enough.
 func ambiguousWord(word string) bool {
-	switch word {
-	case "LOG", "FINE", "FAIL", "ALERT", "PANIC":
-		return true
-	}
-	return false
+	return strings.Contains(" LOG FINE FAIL ALERT PANIC ", " "+word+" ")
 }
 
 // levelPair finds level=warn, lvl=warn and severity=warn, also far behind.

@@ -215,7 +215,7 @@ func parseDate(layout, s string) (time.Time, bool) {
 	if err == nil {
 		return date, true
 	}
-	if n := strings.LastIndex(s, ":60"); n > 0 {
+	if n := strings.LastIndex(s, ":60"); n > 0 && !strings.HasPrefix(s[n+3:], ":") {
 		date, err = time.Parse(layout, s[:n]+":59"+s[n+3:])
 		return date.Add(time.Second), err == nil
 	}

@@ -19,6 +19,7 @@ type Stats struct {
 	UnreadTimes     int64 // time stamps that were not understood, and not used
 	BrokenObjects   int64 // lines that begin as a JSON object and are none, kept as text
 	InvalidUTF8     int64 // lines that are not UTF-8, kept byte by byte
+	ReplacedValues  int64 // JSON strings with half of a surrogate pair, which U+FFFD replaces
 	SkippedNULBytes int64 // NUL bytes at the start of lines, skipped
 	TruncatedLines  int64 // lines that were cut
 	TruncatedBytes  int64 // bytes that were cut from them
@@ -39,6 +40,7 @@ func (s *Stats) Add(o Stats) {
 	s.UnreadTime = cmp.Or(s.UnreadTime, o.UnreadTime)
 	s.BrokenObjects += o.BrokenObjects
 	s.InvalidUTF8 += o.InvalidUTF8
+	s.ReplacedValues += o.ReplacedValues
 	s.SkippedNULBytes += o.SkippedNULBytes
 	s.TruncatedLines += o.TruncatedLines
 	s.TruncatedBytes += o.TruncatedBytes
@@ -55,6 +57,7 @@ func (s *Stats) Notes() []string {
 	note(s.TruncatedLines, "cut        %s long lines, by %s", humanize.IBytes(uint64(s.TruncatedBytes)))
 	note(s.SkippedNULBytes, "skipped    %s NUL bytes at the start of lines")
 	note(s.InvalidUTF8, "not UTF-8  %s lines, kept byte by byte")
+	note(s.ReplacedValues, "replaced   half characters in %s JSON strings, by U+FFFD")
 	note(s.BrokenObjects, "not JSON   %s lines that begin like it, kept as text")
 	note(s.UnreadTimes, "no time    read from %s time stamps that are not understood, the first of them: %q", s.UnreadTime)
 	note(s.InheritedTimes, "same time  as the entry before: %s entries without a time stamp")
