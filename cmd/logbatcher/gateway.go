@@ -203,7 +203,8 @@ func (g *gateway) prepare(ctx context.Context) ([]*schema.Route, error) {
 
 // firstContact waits for a ClickHouse that answers. One that is refused for what it is ends the start.
 func (g *gateway) firstContact(ctx context.Context) error {
-	for {
+	var said time.Time
+	for tries := 1; ; tries++ {
 		found, err := g.clickhouse.Check(ctx)
 		var refused *clickhouse.RefusedError
 		switch {
@@ -215,7 +216,10 @@ func (g *gateway) firstContact(ctx context.Context) error {
 			return err
 		}
 		g.status.starting("ClickHouse does not answer: " + err.Error())
-		g.log.Warn("ClickHouse does not answer, trying again", "error", err)
+		if now := time.Now(); now.Sub(said) >= time.Minute {
+			g.log.Warn("ClickHouse does not answer, trying again", "tries", tries, "error", err)
+			said = now
+		}
 		select {
 		case <-time.After(firstContactPause):
 		case <-ctx.Done():

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/logbatcher/logbatcher/sink"
 )
 
 // The oldest ClickHouse that is taken. The settings that the gateway needs are asked for by name, and a server that lacks one is refused whatever its
@@ -30,7 +32,7 @@ type Server struct {
 // none can be reached, and a plain one that says what to change where a server is refused.
 func (s *Sink) Check(ctx context.Context) (Server, error) {
 	var found *Server
-	var lastAway error
+	var away []*sink.Error
 	for _, a := range s.addresses {
 		server, err := s.checkAddress(ctx, a)
 		if err != nil {
@@ -39,8 +41,7 @@ func (s *Sink) Check(ctx context.Context) (Server, error) {
 				return Server{}, err
 			}
 			a.away()
-			lastAway = s.classify("check", a.name, err, false)
-			s.log.Warn("address away", "address", a.name, "error", err)
+			away = append(away, s.classify("check", a.name, err, false))
 			continue
 		}
 		if found != nil && found.Zone.String() != server.Zone.String() {
@@ -52,7 +53,10 @@ func (s *Sink) Check(ctx context.Context) (Server, error) {
 		}
 	}
 	if found == nil {
-		return Server{}, lastAway
+		return Server{}, away[len(away)-1]
+	}
+	for _, failure := range away {
+		s.log.Warn("address away", "error", failure)
 	}
 	return *found, nil
 }
