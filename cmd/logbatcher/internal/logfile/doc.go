@@ -29,7 +29,7 @@
 //
 // # Time stamps
 //
-// A stamp stands at the start of a line, in square brackets or not, also behind a syslog priority or a level, in the brackets
+// A stamp stands at the start of a line, in square brackets or not, also behind a syslog priority, a level or a thread, in the brackets
 // of an access log, or behind "time=", "ts=", "timestamp=" or "t=". Its layout is one of those that are listed in stamp.go, or seconds, milliseconds,
 // microseconds or nanoseconds since 1970. AM and PM count.
 //

@@ -185,6 +185,8 @@ func standing(s string, start, end int, first bool) int32 {
 	}
 	capitals := word == strings.ToUpper(word)
 	switch {
+	case before == '.' && after == ':' && capitals: // Monolog's channel.LEVEL
+		return severity
 	case strings.IndexByte(" \t\r[(<|:=\"", before) < 0 || strings.IndexByte(" \t])>|:,\"+-/", after) < 0:
 		return 0
 	case strings.IndexByte("[(<|:", before) >= 0 && strings.IndexByte("])>|", after) >= 0,

@@ -29,6 +29,7 @@ func TestTextSeverity(t *testing.T) {
 		{stamp + "mod_jk child workerEnv in error state 6", 0, ""},
 		{stamp + "an error occurred", 0, ""},
 		{stamp + "com.example.ERROR is a name", 0, ""},
+		{stamp + "production.ERROR: failed", 17, "ERROR"},
 		{stamp + "ERROR_CODE 7", 0, ""},
 		{stamp + "/ERROR/7", 0, ""},
 		{stamp + "the words go on and on until at last an ERROR", 0, ""},

@@ -76,8 +76,11 @@ type stamps struct {
 	likely *layout
 }
 
-// find returns the stamp at the start of line or behind what may precede one: a syslog priority, a severity, a bracket,
-// the key of a pair, or the client and user of an access log.
+// leadingGroup is what may stand between a severity and a stamp: a thread, as Cassandra has it, or Ruby's letter.
+var leadingGroup = regexp.MustCompile(`^(?:\[[^\]\s]{1,64}\] +|[A-Z], )`)
+
+// find returns the stamp at the start of line or behind what may precede one: a syslog priority, a severity, a thread in
+// brackets, the key of a pair, or the client and user of an access log.
 func (p *stamps) find(line string) stamp {
 	_, start := priority(line)
 	if start > 0 && strings.HasPrefix(line[start:], "1 ") { // RFC 5424's version
@@ -86,8 +89,12 @@ func (p *stamps) find(line string) stamp {
 	if found := p.findAt(line, start); found.found() {
 		return found
 	}
-	if n := leadingSeverity(line[start:]); n > 0 {
-		if found := p.findAt(line, start+n); found.found() {
+	start += leadingSeverity(line[start:])
+	if found := p.findAt(line, start); found.found() {
+		return found
+	}
+	if group := leadingGroup.FindString(line[start:]); group != "" {
+		if found := p.findAt(line, start+len(group)); found.found() {
 			return found
 		}
 	}
