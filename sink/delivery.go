@@ -215,6 +215,7 @@ type piece struct {
 	rows     rowSet
 	batch    *Batch // its rows; nil until it is its turn
 	named    bool   // it was set apart for a row that an error has named
+	doubtful bool   // it is likely to have rows that violate a constraint: the sink is asked before its first insert
 	settling settling
 }
 
@@ -226,6 +227,20 @@ func (v *delivery) run(ctx context.Context, queue []*piece) (Outcome, error) {
 		p := queue[0]
 		if p.batch == nil {
 			p.batch = v.root.pick(p.rows.id(v.root.ID()), p.rows)
+		}
+		if p.doubtful {
+			p.doubtful = false
+			rest, judged, err := v.withoutViolations(ctx, p, nil)
+			if err != nil {
+				return v.unsettled(queue, err)
+			}
+			if judged {
+				v.release(p)
+				if queue = queue[1:]; len(rest) > 0 {
+					queue = slices.Insert(queue, 0, &piece{rows: rest})
+				}
+				continue
+			}
 		}
 		verdict, err := v.settle(ctx, p)
 		if err == nil && verdict.divides {

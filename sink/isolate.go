@@ -19,19 +19,22 @@ const (
 )
 
 // begin returns the pieces that the batch is tried in at first: all of it, or else the rows of producers that had
-// refused rows a moment ago apart from the others, which are then stored with their first insert.
+// refused rows a moment ago apart from the others, which are then stored with their first insert. Where the sink could
+// tell which rows these were, it is asked again before it is sent any that it would refuse.
 func (v *delivery) begin() []*piece {
 	all := rowSet{{0, v.root.Rows()}}
-	suspected := v.table.suspected(time.Now(), v.root.origins)
-	if len(suspected) > 0 {
-		theirs := v.rowsOf(all, func(producer string) bool { return suspected[producer] })
-		if others := all.minus(theirs); len(others) > 0 {
-			v.tries += 2
-			v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(2)
-			return []*piece{{rows: others}, {rows: theirs}}
-		}
+	suspected, doubtful := v.table.suspected(time.Now(), v.root.origins)
+	if len(suspected) == 0 {
+		return []*piece{{rows: all, batch: v.root}}
 	}
-	return []*piece{{rows: all, batch: v.root}}
+	theirs := v.rowsOf(all, func(producer string) bool { return suspected[producer] })
+	others := all.minus(theirs)
+	if len(others) == 0 {
+		return []*piece{{rows: all, batch: v.root, doubtful: doubtful}}
+	}
+	v.tries += 2
+	v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(2)
+	return []*piece{{rows: others}, {rows: theirs, doubtful: doubtful}}
 }
 
 // divide breaks a refused piece into smaller ones, or refuses it where that is not possible any more: it is a
@@ -77,9 +80,13 @@ func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece,
 }
 
 // withoutViolations asks the sink which of the piece's rows violate a constraint, and refuses those. It returns the rows that are left,
-// and whether the sink could tell. The error is the context's.
+// and whether the sink could tell. A nil failure means that no insert has failed yet. The error is the context's.
 func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Error) (rest rowSet, judged bool, err error) {
 	judge, ok := v.config.Sink.(Judge)
+	failed := failure != nil
+	if !failed {
+		failure = &Error{Code: codeViolatedConstraint, Op: "insert into", Table: v.table.name}
+	}
 	if !ok || failure.Code != codeViolatedConstraint || !v.table.judges(time.Now()) {
 		return p.rows, false, nil
 	}
@@ -99,11 +106,12 @@ func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Err
 	}
 	v.metrics.judged.WithLabelValues(v.table.name, answer).Inc()
 	if answer != judgedFound {
-		if !passes {
+		if !passes && (failed || answer == judgedError) {
 			v.table.dontJudge(time.Now())
 		}
 		return p.rows, false, nil
 	}
+	v.table.judgedBad(time.Now())
 	rest = p.rows
 	for _, violation := range violations {
 		rows := p.rows.of(violation.Rows)

@@ -57,20 +57,27 @@ func (t *tableWatch) suspect(now time.Time, origins []Origin) {
 	}
 }
 
-// suspected returns which producers of the origins had refused rows a moment ago.
-func (t *tableWatch) suspected(now time.Time, origins []Origin) map[string]bool {
+// judgedBad notes that the Judge has found rows that violate a constraint.
+func (t *tableWatch) judgedBad(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.doubtfulUntil = now.Add(suspectFor)
+}
+
+// suspected returns which producers of the origins had refused rows a moment ago, and whether the Judge could tell them.
+func (t *tableWatch) suspected(now time.Time, origins []Origin) (found map[string]bool, doubtful bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.suspects) == 0 {
-		return nil
+		return nil, false
 	}
-	found := map[string]bool{}
+	found = map[string]bool{}
 	for _, o := range origins {
 		if until, known := t.suspects[o.Producer]; known && now.Before(until) {
 			found[o.Producer] = true
 		}
 	}
-	return found
+	return found, now.Before(t.doubtfulUntil)
 }
 
 // judges reports whether the table's Judge may be asked.

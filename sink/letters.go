@@ -41,8 +41,12 @@ func (v *delivery) refuse(p *piece, rows rowSet, err *Error, reason string) {
 	}
 	bounded := *err
 	bounded.Err = errors.New(cut(fmt.Sprint(err.Err), maxMessageBytes))
+	first, last := s.first, s.last
+	if first.IsZero() { // refused without an insert
+		first, last = time.Now(), time.Now()
+	}
 	v.refused = append(v.refused, refusal{
-		rows: rows, err: &bounded, reason: reason, column: column, attempts: s.attempts, first: s.first, last: s.last,
+		rows: rows, err: &bounded, reason: reason, column: column, attempts: s.attempts, first: first, last: last,
 	})
 	if err.Class == Row || err.Class == Unclassified {
 		v.table.suspect(time.Now(), v.root.originsOf(rows))

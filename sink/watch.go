@@ -26,6 +26,7 @@ type tableWatch struct {
 	// suspects are the producers that had refused rows a moment ago, and until when they are remembered.
 	suspects      map[string]time.Time
 	unjudgedUntil time.Time // the table's Judge is not asked before
+	doubtfulUntil time.Time // it is asked before the first insert of suspects' rows until then
 	views         map[string]failedView
 	// outage is that of a table that takes no inserts, holding that of batches that are held.
 	outage, holding outage
