@@ -46,7 +46,7 @@ func TestEntryJSON(t *testing.T) {
 		if !json.Valid(line) || strings.ContainsRune(string(line), '\n') {
 			t.Errorf("not a line of JSON: %s", line)
 		}
-		got, err := ParseEntryJSON(line)
+		got, err := parseEntryJSON(line)
 		if err != nil || !sameEntry(&e, &got) {
 			t.Errorf("%s\nbecame %+v, %v", line, got, err)
 		}
@@ -87,7 +87,7 @@ func TestParseEntryJSONErrors(t *testing.T) {
 		{"{\"body\":\"\xff\"}", "entry: not valid UTF-8"},
 	}
 	for _, test := range tests {
-		_, err := ParseEntryJSON([]byte(test.line))
+		_, err := parseEntryJSON([]byte(test.line))
 		if err == nil || err.Error() != test.message {
 			t.Errorf("%s: got %v, want %s", test.line, err, test.message)
 		}
@@ -102,7 +102,7 @@ func FuzzEntryJSON(f *testing.F) {
 		e.Attributes = append(e.Attributes, StringAttribute(other, text), IntAttribute(text, n), DoubleAttribute("x", x),
 			BytesAttribute("y", other), JSONAttribute("z", text))
 		line := AppendJSON(nil, &e)
-		got, err := ParseEntryJSON(line)
+		got, err := parseEntryJSON(line)
 		if err != nil || !sameEntry(&e, &got) {
 			t.Fatalf("%s became %+v, %v", line, got, err)
 		}
@@ -112,11 +112,11 @@ func FuzzEntryJSON(f *testing.F) {
 func FuzzParseEntryJSON(f *testing.F) {
 	f.Add([]byte(`{"body":"x","attributes":[{"key":"a","type":"double","value":{"bits":"7ff8000000000001"}}]}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		e, err := ParseEntryJSON(line)
+		e, err := parseEntryJSON(line)
 		if err != nil {
 			return
 		}
-		again, err := ParseEntryJSON(AppendJSON(nil, &e))
+		again, err := parseEntryJSON(AppendJSON(nil, &e))
 		if err != nil || !sameEntry(&e, &again) {
 			t.Fatalf("%s became %+v, then %+v, %v", line, e, again, err)
 		}
