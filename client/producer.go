@@ -22,7 +22,7 @@ var ErrGaveUp = errors.New("gave up")
 // farewell is how long Run waits, once everything is committed, for the server to end the stream that was half-closed.
 const farewell = 5 * time.Second
 
-// logInterval is the least time between two log lines while no stream gets anything committed.
+// logInterval is the least time between two log lines about streams that broke.
 const logInterval = time.Minute
 
 // Producer sends the requests of one producer id. Make it with NewProducer, call Run in a goroutine of your own,
@@ -212,7 +212,6 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		}
 		if p.progressed(commits, began) {
 			wait.reset()
-			logged = time.Time{}
 		}
 		asked, _ := retryDelay(err)
 		pause := wait.next(asked)

@@ -58,24 +58,6 @@ func TestBackoffGrowsUntilProgress(t *testing.T) {
 	})
 }
 
-// runFor is run, with its own bound on the bubble's time.
-func runFor(t *testing.T, limit time.Duration, conn grpc.ClientConnInterface, c Config, requests ...[]*logbatcherv1.Entry) error {
-	t.Helper()
-	p, err := NewProducer(conn, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the producer does not end"))
-	defer cancel()
-	for _, entries := range requests {
-		if err := p.Send(ctx, entries); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.Close()
-	return p.Run(ctx)
-}
-
 // TestGivesUp has servers that can't be reached.
 func TestGivesUp(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -125,11 +125,17 @@ func (l *ledger) config(producer string) Config {
 // run sends the requests, closes, and returns how Run ended.
 func run(t *testing.T, conn grpc.ClientConnInterface, c Config, requests ...[]*logbatcherv1.Entry) error {
 	t.Helper()
+	return runFor(t, patience, conn, c, requests...)
+}
+
+// runFor is run with another patience, for bubbles of synctest.
+func runFor(t *testing.T, limit time.Duration, conn grpc.ClientConnInterface, c Config, requests ...[]*logbatcherv1.Entry) error {
+	t.Helper()
 	p, err := NewProducer(conn, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errors.New("the producer does not end"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the producer does not end"))
 	defer cancel()
 	for _, entries := range requests {
 		if err := p.Send(ctx, entries); err != nil {
