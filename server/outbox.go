@@ -14,6 +14,8 @@ const (
 	// keptOutcomes is how many refusals, and how many dead letters, are kept for a producer whose stream
 	// has ended; and how many are kept after they were sent, because a connection may break between the two ends.
 	keptOutcomes = 128
+	// maxKeptOutcomes is how many are kept for all producers together whose streams have ended: some 30 MiB.
+	maxKeptOutcomes = 1 << 16
 )
 
 // outcomes are refusals and dead letters.

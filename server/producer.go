@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -22,6 +23,10 @@ type producer struct {
 	id      string
 	now     func() time.Time
 	metrics *metrics
+	// total counts the outcomes that all producers keep while nobody reads them.
+	total *atomic.Int64
+	// anonymous says that nobody can come back as this producer.
+	anonymous bool
 
 	mu     sync.Mutex
 	epoch  uint64 // 0: never opened
@@ -29,6 +34,8 @@ type producer struct {
 	outbox outbox
 	// replies has what unary calls of this epoch wait for, by their sequences.
 	replies map[uint64]*reply
+	// kept is this producer's part of total.
+	kept int
 	// session is the newest opening, which may still wait for the older one. Nil: none.
 	session *session
 	// attached counts the sessions that have the right to accept: 0 or 1.
@@ -90,11 +97,13 @@ func (p *producer) open(ctx context.Context, s *session, o *opening) (welcome, e
 	if err != nil {
 		if p.session == s {
 			p.session = nil
+			p.trimLocked()
 			p.changeLocked()
 		}
 		return welcome{}, err
 	}
 	w := p.enterLocked(o)
+	p.trimLocked() // what is kept is this session's now
 	p.attached++
 	s.attached = true
 	s.level = o.level
@@ -295,11 +304,20 @@ func (p *producer) committedInLocked(epoch, sequence uint64) uint64 {
 	return p.cursor.committed
 }
 
-// trimLocked bounds what waits to be told while nobody reads it: the next welcome must be able to tell all of it.
+// trimLocked bounds what waits to be told while nobody reads it: the next welcome must be able to tell all of it, and
+// many producers together must not fill the memory.
 func (p *producer) trimLocked() {
+	keep := 0
 	if p.session == nil {
 		p.metrics.forgottenOutcomes.Add(float64(p.outbox.trim()))
+		keep = p.outbox.len() + p.outbox.sent.len()
+		if p.anonymous || keep > p.kept && p.total.Load()+int64(keep-p.kept) > maxKeptOutcomes {
+			p.metrics.forgottenOutcomes.Add(float64(p.outbox.len()))
+			p.outbox, keep = outbox{}, 0
+		}
 	}
+	p.total.Add(int64(keep - p.kept))
+	p.kept = keep
 }
 
 // idle says whether nothing but the watermark would be lost if the producer were forgotten.

@@ -279,3 +279,55 @@ func TestEpochsEnd(t *testing.T) {
 		next.end()
 	}
 }
+
+// What many producers leave unread is bounded for all of them together, and the books balance when it is gone.
+func TestKeptOutcomesAreBoundedTogether(t *testing.T) {
+	r := testRegistry(t, nil)
+	leave := func(id string) *producer {
+		p, err := r.use(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, w, err := openAs(t.Context(), p, &opening{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := p.accept(t.Context(), s, 0, 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.routed(true)
+		s.end()
+		r.leave(p)
+		p.settle(w.epoch, a.sequence, make([]schema.Refusal, keptOutcomes), nil)
+		return p
+	}
+	for range 3 { // nobody can ask for these
+		leave("")
+	}
+	if n := r.kept.Load(); n != 0 {
+		t.Errorf("%d outcomes are kept for anonymous producers", n)
+	}
+	var last *producer
+	for i := range maxKeptOutcomes/keptOutcomes + 10 {
+		last = leave(fmt.Sprint(i))
+	}
+	if n := r.kept.Load(); n != maxKeptOutcomes || last.outbox.len() != 0 {
+		t.Errorf("%d outcomes are kept, %d of them by the last", n, last.outbox.len())
+	}
+	first, _ := r.use("0")
+	s, _, err := openAs(t.Context(), first, &opening{epoch: first.epoch})
+	if err != nil || first.outbox.len() != keptOutcomes || r.kept.Load() != maxKeptOutcomes-keptOutcomes {
+		t.Errorf("resumed: %v, %d to tell, %d kept", err, first.outbox.len(), r.kept.Load())
+	}
+	s.end()
+	r.leave(first)
+	for len(r.producers) > 0 {
+		r.mu.Lock()
+		r.forgetOldestLocked()
+		r.mu.Unlock()
+	}
+	if n := r.kept.Load(); n != 0 {
+		t.Errorf("%d outcomes are kept for nobody", n)
+	}
+}

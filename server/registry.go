@@ -16,6 +16,7 @@ type registry struct {
 	now      func() time.Time
 	metrics  *metrics
 	names    atomic.Uint64 // of anonymous producers
+	kept     atomic.Int64  // outcomes of producers that nobody reads
 
 	mu        sync.Mutex
 	producers map[string]*place
@@ -41,7 +42,9 @@ func newRegistry(config *Config, m *metrics) *registry {
 // name and is not kept. leave must be called when the producer is no longer used.
 func (r *registry) use(id string) (*producer, error) {
 	if id == "" {
-		return r.newProducer("anonymous/" + r.instance + "/" + decimal(r.names.Add(1))), nil
+		p := r.newProducer("anonymous/" + r.instance + "/" + decimal(r.names.Add(1)))
+		p.anonymous = true
+		return p, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -78,7 +81,7 @@ func (r *registry) leave(p *producer) {
 }
 
 func (r *registry) newProducer(id string) *producer {
-	return &producer{id: id, now: r.now, metrics: r.metrics}
+	return &producer{id: id, now: r.now, metrics: r.metrics, total: &r.kept}
 }
 
 func (r *registry) sweepLocked(now time.Time) {

@@ -48,9 +48,9 @@ func (p *producer) conclude(c accepted, y *reply, carried bool) (outcomes, uint6
 			p.outbox.told(own)
 		} else {
 			p.outbox.join(own)
-			p.trimLocked()
 			p.tellLocked()
 		}
+		p.trimLocked()
 	}
 	return own, p.committedInLocked(c.epoch, c.sequence)
 }
@@ -63,6 +63,7 @@ func (p *producer) recall(c accepted) (outcomes, uint64) {
 		return outcomes{}, c.sequence
 	}
 	own := p.outbox.recall(c.sequence)
+	p.trimLocked()
 	if y := p.replies[c.sequence]; y != nil { // the first call is about to be answered
 		own.join(y.outcomes)
 	}
@@ -82,4 +83,6 @@ func (p *producer) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.metrics.forgottenOutcomes.Add(float64(p.outbox.len()))
+	p.total.Add(-int64(p.kept))
+	p.outbox, p.kept = outbox{}, 0
 }
