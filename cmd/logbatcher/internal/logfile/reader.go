@@ -361,6 +361,9 @@ func syslogHost(line string, found stamp) (host string, width int) {
 		host, _, _ = strings.Cut(strings.TrimPrefix(rest, " "), " ")
 		return strings.TrimPrefix(host, "-"), 0
 	}
+	if !own && !strings.Contains(rest, "]:") {
+		return "", 0
+	}
 	m := syslogHeader.FindStringSubmatchIndex(rest)
 	if m == nil || !own && m[4] < 0 || severityOf(rest[m[2]:m[3]]) != 0 {
 		return "", 0

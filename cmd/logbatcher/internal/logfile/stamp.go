@@ -10,7 +10,7 @@ import (
 // layout is how time stamps are written. Each may be followed by a fraction, AM or PM, and a zone.
 type layout struct {
 	text     string         // for time.Parse; " 2006" at the end stands behind the zone
-	pattern  *regexp.Regexp // matches the text and a fraction, and the A or P of AM or PM
+	pattern  *regexp.Regexp // matches the text and a fraction
 	yearLast bool
 }
 
@@ -43,10 +43,42 @@ func newLayout(text string) *layout {
 	}
 	pattern := strings.NewReplacer(ambiguous, `\d\d?/\d\d?/\d{4}`, "2006", `\d{4}`, "01", `\d\d`, "02", `\d\d`, "06", `\d\d`, "_2", ` ?\d\d?`, "15:", `\d\d?:`, "15", `\d\d`,
 		"04", `\d\d`, "05", `\d\d`, "Mon", `[A-Za-z]{3}`, "Jan", `[A-Za-z]{3}`, ".", `\.`).Replace(head)
-	return &layout{
-		text: head, yearLast: yearLast,
-		pattern: regexp.MustCompile(`^(` + pattern + `(?:[.,]\d+)?)(?:[ \x{a0}\x{202f}]?([AaPp])(?:[Mm]\b|\.[Mm]\.))?`),
+	return &layout{text: head, yearLast: yearLast, pattern: regexp.MustCompile(`^` + pattern + `(?:[.,]\d+)?`)}
+}
+
+var meridiem = regexp.MustCompile(`^[ \x{a0}\x{202f}]?([AaPp])(?:[Mm]\b|\.[Mm]\.)`)
+
+// readMeridiem returns 0 for AM and 12 for PM at the start of s, and its length.
+func readMeridiem(s string) (half, width int) {
+	s = s[:min(len(s), 8)]
+	if !strings.ContainsAny(s, "Mm") {
+		return 0, 0
 	}
+	m := meridiem.FindStringSubmatch(s)
+	switch {
+	case m == nil:
+		return 0, 0
+	case m[1] == "P" || m[1] == "p":
+		return 12, len(m[0])
+	}
+	return 0, len(m[0])
+}
+
+// match returns the length of the stamp at the start of s, and 0 if there is none.
+func (l *layout) match(s string) int {
+	if len(s) < 8 {
+		return 0
+	}
+	for i := range 4 { // most lines of text are told by these
+		c := l.text[i]
+		if isDigit(c) != isDigit(s[i]) && !strings.HasPrefix(l.text, ambiguous) || isLetter(c) != isLetter(s[i]) {
+			return 0
+		}
+	}
+	if m := l.pattern.FindStringIndex(s); m != nil {
+		return m[1]
+	}
+	return 0
 }
 
 const (
@@ -89,12 +121,14 @@ func (p *stamps) find(line string) stamp {
 	if found := p.findAt(line, start); found.found() {
 		return found
 	}
-	start += leadingSeverity(line[start:])
-	if found := p.findAt(line, start); found.found() {
-		return found
+	if n := leadingSeverity(line[start:]); n > 0 {
+		start += n
+		if found := p.findAt(line, start); found.found() {
+			return found
+		}
 	}
-	if group := leadingGroup.FindString(line[start:]); group != "" {
-		if found := p.findAt(line, start+len(group)); found.found() {
+	if rest := line[start:]; len(rest) > 3 && (rest[0] == '[' || rest[1] == ',') {
+		if found := p.findAt(line, start+len(leadingGroup.FindString(rest))); found.found() {
 			return found
 		}
 	}
@@ -159,9 +193,6 @@ func (p *stamps) parse(s string) stamp {
 		}
 	}
 	for _, layout := range layouts {
-		if isDigit(layout.text[0]) != isDigit(s[0]) {
-			continue // most lines of text
-		}
 		if found := p.parseAs(layout, s); found.found() {
 			p.likely = layout
 			return found
@@ -171,18 +202,15 @@ func (p *stamps) parse(s string) stamp {
 }
 
 func (p *stamps) parseAs(layout *layout, s string) stamp {
-	m := layout.pattern.FindStringSubmatchIndex(s)
-	if m == nil {
+	end := layout.match(s)
+	if end == 0 {
 		return stamp{}
 	}
-	end := m[1]
-	date, ok := parseDate(layout.text, s[:m[3]])
-	if m[4] > 0 { // AM or PM; with them a short year comes last
+	date, ok := parseDate(layout.text, s[:end])
+	if half, n := readMeridiem(s[end:]); n > 0 { // a short year then comes last
 		ok = ok && date.Hour() >= 1 && date.Hour() <= 12 && layout.text != shortYear
-		date = date.Add(-time.Duration(date.Hour()/12*12) * time.Hour)
-		if s[m[4]]|0x20 == 'p' {
-			date = date.Add(12 * time.Hour)
-		}
+		date = date.Add(time.Duration(half-date.Hour()/12*12) * time.Hour)
+		end += n
 	}
 	z, n := readZone(s[end:])
 	end += n

@@ -78,7 +78,15 @@ func readZone(s string) (zone, int) {
 	if !isLetter(text[0]) {
 		return zone{}, 0
 	}
-	word := zoneName.FindString(text)
+	n := strings.IndexFunc(text, func(r rune) bool { return r > 'z' || !isLetter(byte(r)) })
+	word := text
+	switch {
+	case n < 0:
+	case text[n] == '/' || isDigit(text[n]) || text[n] == '_':
+		word = zoneName.FindString(text)
+	default:
+		word = text[:n]
+	}
 	width := spaced + len(word)
 	switch region, _, _ := strings.Cut(word, "/"); {
 	case word != "" && strings.Contains(" Z UT UTC UCT GMT ", " "+strings.ToUpper(word)+" "):
