@@ -31,8 +31,8 @@ type ExistingColumn struct {
 	Name, Type, Codec, Comment string
 	// DefaultKind is DEFAULT, MATERIALIZED, ALIAS, EPHEMERAL or empty.
 	DefaultKind string
-	// InKey tells that the sorting, primary or partition key reads the column.
-	InKey bool
+	// InKey says that the sorting, primary or partition key reads the column, InPartition that the last of these does.
+	InKey, InPartition bool
 }
 
 // readExisting asks the system tables for what is there.
@@ -67,13 +67,13 @@ func readExisting(ctx context.Context, conn Conn, database, table string) (*Exis
 
 func readColumns(ctx context.Context, conn Conn, where string, existing *Existing) error {
 	rows, err := conn.Query(ctx, "SELECT name, type, compression_codec, comment, default_kind, "+
-		"toUInt8(is_in_sorting_key OR is_in_primary_key OR is_in_partition_key) FROM system.columns"+where+" ORDER BY position")
+		"toUInt8(is_in_sorting_key OR is_in_primary_key OR is_in_partition_key), toUInt8(is_in_partition_key) FROM system.columns"+where+" ORDER BY position")
 	if err != nil {
 		return fmt.Errorf("read columns: %w", err)
 	}
 	for _, row := range rows {
 		existing.Columns = append(existing.Columns, ExistingColumn{
-			Name: row[0], Type: row[1], Codec: row[2], Comment: row[3], DefaultKind: row[4], InKey: row[5] == "1",
+			Name: row[0], Type: row[1], Codec: row[2], Comment: row[3], DefaultKind: row[4], InKey: row[5] == "1", InPartition: row[6] == "1",
 		})
 	}
 	return nil

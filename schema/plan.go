@@ -261,7 +261,7 @@ func (p *Plan) alterColumn(a *alteration, c *Column, have *ExistingColumn) {
 	typeText := ""
 	switch t, err := ParseType(have.Type); {
 	case err == nil && t.String() == c.Type.String():
-	case err == nil && (have.InKey && widensKey(t, c.Type) || !have.InKey && Widens(t, c.Type)):
+	case err == nil && (have.InKey && widensKey(t, c.Type, have.InPartition) || !have.InKey && Widens(t, c.Type)):
 		typeText = " " + c.Type.String()
 		changes = append(changes, "type "+have.Type+" to "+c.Type.String())
 	default:

@@ -147,3 +147,25 @@ func TestNamesOfTwoTables(t *testing.T) {
 		}
 	}
 }
+
+// TestZonesOfKeys: the zone of a column in the sorting key is only how it is shown; in the partition key it decides where a row goes.
+func TestZonesOfKeys(t *testing.T) {
+	conn := openEngine(t)
+	m := newMigrator(conn)
+	database := schema.QuoteIdentifier(conn.server.Database)
+	conn.exec(t, "CREATE TABLE "+database+".z (t DateTime64(9, 'Asia/Tokyo'), d DateTime('Asia/Tokyo')) ENGINE = MergeTree PARTITION BY toDate(d) ORDER BY t",
+		"INSERT INTO "+database+".z VALUES (toDateTime64('2026-01-01 00:00:00', 9, 'UTC'), toDateTime('2026-01-01 00:00:00', 'UTC'))")
+	table := func(zone string) *schema.Table {
+		return &schema.Table{Database: conn.server.Database, Name: "z", OrderBy: "t", PartitionBy: "toDate(d)", Columns: columns(t, "t DateTime64(9, 'UTC')", "d DateTime('"+zone+"')")}
+	}
+	if err := m.Migrate(t.Context(), table("Asia/Tokyo")); err != nil {
+		t.Fatal(err)
+	}
+	expectFits(t, m, table("Asia/Tokyo"))
+	if got := conn.query(t, "SELECT t FROM "+database+".z"); got != "2026-01-01 00:00:00.000000000" {
+		t.Errorf("the row is of %s", got)
+	}
+	if _, ok := errors.AsType[*schema.RefusedError](m.Migrate(t.Context(), table("UTC"))); !ok {
+		t.Error("another zone in the partition key is taken")
+	}
+}

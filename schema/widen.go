@@ -55,9 +55,9 @@ func containsEnum(all, some []EnumValue) bool {
 	return true
 }
 
-// widensKey tells whether ClickHouse makes that change on a column of the sorting key, too: only
-// where the values keep their order and their bytes.
-func widensKey(from, to Type) bool {
+// widensKey reports whether that change can be made on a column of a key, too: only where the values keep their order and
+// their bytes. Another time zone is only shown in the sorting key, and makes other days in the partition key.
+func widensKey(from, to Type, partition bool) bool {
 	if !Widens(from, to) || from.Nullable != to.Nullable {
 		return false
 	}
@@ -65,5 +65,8 @@ func widensKey(from, to Type) bool {
 		return from.Kind == to.Kind
 	}
 	from.LowCardinality, to.LowCardinality = false, false
+	if !partition {
+		from.Zone, to.Zone = "", ""
+	}
 	return from.Kind == to.Kind && from.String() == to.String()
 }

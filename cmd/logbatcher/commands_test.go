@@ -89,6 +89,7 @@ func TestCommands(t *testing.T) {
 		{name: "schema plan, nothing to do", arguments: with(store, "schema", "plan"), out: "otel_logs"},
 		{name: "schema plan nowhere", arguments: with(nowhere, "schema", "plan"), status: 1, errs: "refused"},
 		{name: "schema apply", arguments: with(store, "schema", "apply")},
+		{name: "schema apply, unknown name", arguments: with(store, "schema", "apply", "--allow", "column Body"), status: 1, errs: "Nothing was changed"},
 		{name: "schema apply nowhere", arguments: with(nowhere, "schema", "apply"), status: 1, errs: "refused"},
 		{name: "retention dry run", arguments: with(store, "retention", "run", "--dry-run"), out: "otel_logs"},
 		{name: "retention of an unknown table", arguments: with(store, "retention", "run", "--table", "none"), status: 1, errs: "none"},
