@@ -73,7 +73,7 @@ func (a *accumulator) full() []*openBatch {
 	for _, b := range a.touched {
 		b.touched = false
 		// What all rows of a stream share is kept once and written for each row: a batch may be small here and a large block.
-		if b.Rows() >= a.maxRows || b.Bytes() >= a.maxBytes || b.EncodedBytes() >= a.maxBytes {
+		if b.Rows() >= a.maxRows || b.charged >= a.maxBytes || b.EncodedBytes() >= a.maxBytes {
 			a.remove(b)
 			sealed = append(sealed, b)
 		}

@@ -37,6 +37,8 @@ type DeliveryConfig struct {
 	Registerer prometheus.Registerer
 	// MaxInsertsPerTable bounds the inserts that a table has in flight.
 	MaxInsertsPerTable int
+	// MaxInserts bounds the inserts that all tables together have in flight.
+	MaxInserts int
 	// Backoff is the wait after errors that pass, HoldBackoff after those that wait for an operator.
 	Backoff, HoldBackoff Backoff
 	// UnclassifiedAttempts is how often a batch is tried when the error's code is in no table, before its rows are isolated.
@@ -55,6 +57,7 @@ func DefaultDeliveryConfig() DeliveryConfig {
 	return DeliveryConfig{
 		Classes:              classes,
 		MaxInsertsPerTable:   4,
+		MaxInserts:           64,
 		Backoff:              Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second},
 		HoldBackoff:          Backoff{Min: time.Second, Max: 30 * time.Second},
 		UnclassifiedAttempts: 8,
@@ -76,6 +79,7 @@ func (c *DeliveryConfig) Validate() error {
 	check(c.DeadLetters != nil, "DeadLetters is missing")
 	check(c.Classes != nil, "Classes is missing")
 	check(c.MaxInsertsPerTable >= 1, "MaxInsertsPerTable must be at least 1")
+	check(c.MaxInserts >= c.MaxInsertsPerTable, "MaxInserts must be at least MaxInsertsPerTable")
 	check(c.Backoff.Min > 0 && c.Backoff.Min <= c.Backoff.Max, "Backoff needs 0 < Min <= Max")
 	check(c.HoldBackoff.Min > 0 && c.HoldBackoff.Min <= c.HoldBackoff.Max, "HoldBackoff needs 0 < Min <= Max")
 	check(c.UnclassifiedAttempts >= 1, "UnclassifiedAttempts must be at least 1")
@@ -94,6 +98,7 @@ type Delivery struct {
 	config  DeliveryConfig
 	log     *slog.Logger
 	metrics *deliveryMetrics
+	limiter *limiter // of the inserts of all tables
 
 	mu      sync.Mutex // guards what follows
 	tables  map[string]*tableWatch
@@ -117,7 +122,7 @@ func NewDelivery(config DeliveryConfig) (*Delivery, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Delivery{config: config, log: log, metrics: metrics, tables: map[string]*tableWatch{}, codes: map[int]seenCode{}, events: map[event]occurrences{}}, nil
+	return &Delivery{config: config, log: log, metrics: metrics, limiter: newLimiter(config.MaxInserts), tables: map[string]*tableWatch{}, codes: map[int]seenCode{}, events: map[event]occurrences{}}, nil
 }
 
 // Outcome is what became of a batch's rows.

@@ -113,6 +113,10 @@ func (v *delivery) attempt(ctx context.Context, p *piece) (failure *Error, err e
 	if err := v.table.limiter.acquire(ctx); err != nil {
 		return nil, err
 	}
+	if err := v.limiter.acquire(ctx); err != nil { // before the attempt's time begins
+		v.table.limiter.release(false, false)
+		return nil, err
+	}
 	s := &p.settling
 	now := time.Now()
 	s.attempts++
@@ -135,6 +139,7 @@ func (v *delivery) attempt(ctx context.Context, p *piece) (failure *Error, err e
 		failure = asError(insertErr, "insert into", v.table.name)
 	}
 	took := failure == nil || failure.Deduplicated
+	v.limiter.release(took, false)
 	v.table.limiter.release(took, failure != nil && failure.Overload)
 	v.observeAttempt(p, failure, time.Since(now))
 	if took {

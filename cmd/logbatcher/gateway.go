@@ -308,7 +308,7 @@ func (g *gateway) close() {
 // deliveryConfig returns how batches are settled, without the parts that do it.
 func deliveryConfig(c *config.ClickHouse) sink.DeliveryConfig {
 	d := sink.DefaultDeliveryConfig()
-	d.MaxInsertsPerTable, d.AttemptTimeout, d.LateAfter = c.InsertsPerTable, c.AttemptTimeout, c.LateAfter
+	d.MaxInsertsPerTable, d.MaxInserts, d.AttemptTimeout, d.LateAfter = c.InsertsPerTable, c.MaxInserts, c.AttemptTimeout, c.LateAfter
 	d.Backoff = sink.Backoff{Min: c.Retry.Min, Max: c.Retry.Max}
 	d.HoldBackoff = sink.Backoff{Min: min(d.HoldBackoff.Min, c.HoldBackoff), Max: c.HoldBackoff}
 	return d
@@ -319,7 +319,7 @@ func clickhouseConfig(cfg *config.Config) clickhouse.Config {
 	c, s := &cfg.ClickHouse, clickhouse.DefaultConfig()
 	s.Addresses, s.Failover, s.Compression = c.Addresses, clickhouse.Failover(c.Failover), clickhouse.Compression(c.Compression)
 	s.User, s.Password, s.TLS = c.User, string(c.Password), cfg.ClickHouseTLS()
-	s.AttemptTimeout, s.Cluster = c.AttemptTimeout, c.Cluster
+	s.AttemptTimeout, s.MaxInserts, s.Cluster = c.AttemptTimeout, c.MaxInserts, c.Cluster
 	return s
 }
 

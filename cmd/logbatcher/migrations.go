@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/schema"
@@ -15,8 +18,12 @@ import (
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
-// migrationRetry is the time between two tries of a failed migration.
-const migrationRetry = 15 * time.Second
+const (
+	// migrationRetry is the time between two tries of a failed migration.
+	migrationRetry = 15 * time.Second
+	// migrationsAtOnce bounds the tables that are migrated at a time.
+	migrationsAtOnce = 8
+)
 
 // unroutedFor is how long the batches of a route that a reload has removed may still come.
 const unroutedFor = 5 * time.Minute
@@ -119,27 +126,39 @@ func (m *migrations) migrate(ctx context.Context, table *schema.Table) error {
 	return err
 }
 
-// migrateAll migrates the tables of all routes, which are the present ones from then on. What fails is tried again by run; the error is
-// the context's.
+// migrateAll makes the routes the present ones and migrates their tables, but for those that were seen to fit and are wanted as before: one
+// that somebody else has changed since then is migrated when it refuses a batch. What fails is tried again by run; the error is the context's.
 func (m *migrations) migrateAll(ctx context.Context, routes []*schema.Route) error {
-	m.use(routes)
-	for _, r := range routes {
-		_ = m.migrate(ctx, r.Table) // told, and kept in failed
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	var group errgroup.Group
+	group.SetLimit(migrationsAtOnce)
+	for _, table := range m.use(routes) {
+		group.Go(func() error {
+			if ctx.Err() == nil {
+				_ = m.migrate(ctx, table) // told, and kept in failed
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return nil
 }
 
-// use makes the routes the present ones.
-func (m *migrations) use(routes []*schema.Route) {
+// use makes the routes the present ones and returns the tables that are not known to fit them.
+func (m *migrations) use(routes []*schema.Route) (changed []*schema.Table) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.routes = routes
-	clear(m.current)
+	before := m.current
+	m.current = make(map[string]*schema.Table, len(routes))
 	for _, r := range routes {
-		m.current[r.Table.FullName()] = r.Table
+		name := r.Table.FullName()
+		m.current[name] = r.Table
+		if _, failed := m.failed[name]; failed || m.fitted[name] != r.Table.Hash() || !reflect.DeepEqual(before[name], r.Table) {
+			changed = append(changed, r.Table)
+		}
 	}
 	for name, f := range m.failed {
 		switch {
@@ -150,6 +169,7 @@ func (m *migrations) use(routes []*schema.Route) {
 		}
 		m.failed[name] = f
 	}
+	return changed
 }
 
 // inForce returns the present routes.

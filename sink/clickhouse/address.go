@@ -25,10 +25,16 @@ const answerTimeout = 24 * time.Hour
 // writeBufferBytes is the buffer between a request and its connection; frames larger than it pass by.
 const writeBufferBytes = 64 << 10
 
+// maxStatements is how many statements run on one server at a time, inserts not counted.
+const maxStatements = 32
+
 // address is one server.
 type address struct {
 	name string
 	conn driver.Conn
+	// statements has room for those that are at work beside the inserts. The others wait here for as long as their context lasts: the driver gives up
+	// after DialTimeout where all of its connections are taken.
+	statements chan struct{}
 
 	mu        sync.Mutex // guards what follows
 	awayUntil time.Time
@@ -43,8 +49,8 @@ func openAddress(c *Config, name string) (*address, error) {
 		TLS:          c.TLS,
 		DialTimeout:  c.DialTimeout,
 		ReadTimeout:  answerTimeout,
-		MaxOpenConns: c.MaxOpenConns,
-		MaxIdleConns: c.MaxOpenConns,
+		MaxOpenConns: c.MaxInserts + maxStatements,
+		MaxIdleConns: c.MaxInserts + maxStatements,
 		ClientInfo: clickhouse.ClientInfo{Products: []struct{ Name, Version string }{
 			{Name: "logbatcher", Version: "1"},
 		}},
@@ -56,7 +62,7 @@ func openAddress(c *Config, name string) (*address, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
-	return &address{name: name, conn: conn}, nil
+	return &address{name: name, conn: conn, statements: make(chan struct{}, maxStatements)}, nil
 }
 
 // away notes that the server could not be reached, back that it could.

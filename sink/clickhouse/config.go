@@ -56,8 +56,8 @@ type Config struct {
 	Compression Compression
 	// DialTimeout bounds connecting, AttemptTimeout waiting for an answer.
 	DialTimeout, AttemptTimeout time.Duration
-	// MaxOpenConns bounds the connections to one address.
-	MaxOpenConns int
+	// MaxInserts is how many inserts the caller has in flight at most. Each has a connection, and so have the statements beside them.
+	MaxInserts int
 	// Classes is the table of error codes.
 	Classes *sink.Classes
 	// Log gets what an operator should know. Nil: discarded.
@@ -69,7 +69,7 @@ func DefaultConfig() Config {
 	classes, _ := sink.NewClasses(nil) // without overrides nothing can be wrong
 	return Config{
 		Failover: FailoverNone, Compression: CompressNone, DialTimeout: 5 * time.Second, AttemptTimeout: time.Minute,
-		MaxOpenConns: 32, Classes: classes,
+		MaxInserts: 64, Classes: classes,
 	}
 }
 
@@ -98,7 +98,7 @@ func (c *Config) Validate() error {
 	}
 	check(c.DialTimeout > 0, "DialTimeout must be greater than 0")
 	check(c.AttemptTimeout > 0, "AttemptTimeout must be greater than 0")
-	check(c.MaxOpenConns >= 1, "MaxOpenConns must be at least 1")
+	check(c.MaxInserts >= 1, "MaxInserts must be at least 1")
 	check(c.Classes != nil, "Classes is missing")
 	if problems != nil {
 		return errors.New("clickhouse: " + strings.Join(problems, "; "))

@@ -132,6 +132,12 @@ func (a *address) rows(ctx context.Context, settings clickhouse.Settings, statem
 
 // run runs a statement and returns its answer.
 func (a *address) run(ctx context.Context, settings clickhouse.Settings, statement string) (string, error) {
+	select {
+	case a.statements <- struct{}{}:
+		defer func() { <-a.statements }()
+	case <-ctx.Done():
+		return "", fmt.Errorf("%s: wait for a connection: %w", a.name, context.Cause(ctx))
+	}
 	answer, err := a.conn.QueryFormat(clickhouse.Context(ctx, clickhouse.WithSettings(maps.Clone(settings))), answerFormat, statement)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", a.name, err)

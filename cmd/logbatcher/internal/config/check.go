@@ -21,6 +21,7 @@ func (c *Config) Validate() []schema.Problem {
 	b.checkListen(&c.Listen)
 	b.checkServer(&c.Server)
 	b.checkOpenBatches(c)
+	b.checkInserts(&c.ClickHouse)
 	b.checkBudget(c)
 	if !coloName.MatchString(c.Colo) {
 		b.report("colo", "a colo is 1 to 32 letters, digits, _ and .; this is %q", cut(c.Colo))
@@ -152,6 +153,13 @@ func (b *builder) checkBudget(c *Config) {
 		b.report("memory.budget", "a table that stands still must leave room for the others: of %v tables may hold %s, and the rows of one request up to %s, "+
 			"of which two must fit; raise memory.budget or lower server.limits.max_request_bytes",
 			c.Memory.Budget, approximate(c.tableBytes()), approximate(c.largestRows()))
+	}
+}
+
+// checkInserts reports a bound for one table that the bound for all of them makes void.
+func (b *builder) checkInserts(c *ClickHouse) {
+	if c.InsertsPerTable > c.MaxInserts {
+		b.report("clickhouse.inserts_per_table", "%d is more than clickhouse.max_inserts, %d", c.InsertsPerTable, c.MaxInserts)
 	}
 }
 

@@ -124,6 +124,7 @@ type ClickHouse struct {
 	TLS             ClientTLS     `yaml:"tls"`
 	Failover        string        `yaml:"failover" oneof:"none|replicas" doc:"replicas: the addresses are replicas of one Replicated table, and a retry may move between them; none: a batch stays with its address"`
 	InsertsPerTable int           `yaml:"inserts_per_table" min:"1" max:"64" doc:"most inserts in flight for one table"`
+	MaxInserts      int           `yaml:"max_inserts" min:"1" max:"1024" doc:"most inserts in flight, over all tables; each has a connection"`
 	AttemptTimeout  time.Duration `yaml:"attempt_timeout" min:"1s" max:"1h" doc:"how long one attempt to insert may take"`
 	LateAfter       time.Duration `yaml:"late_after" min:"0" max:"1h" doc:"how long after its timeout an attempt may still begin to run, for instance out of a proxy; until then its batch gets no new token, is not divided and becomes no dead letter"`
 	Retry           Retry         `yaml:"retry"`

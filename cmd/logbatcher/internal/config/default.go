@@ -54,6 +54,7 @@ func Default() *Config {
 			Compression:     string(inserted.Compression),
 			Failover:        string(inserted.Failover),
 			InsertsPerTable: delivered.MaxInsertsPerTable,
+			MaxInserts:      delivered.MaxInserts,
 			AttemptTimeout:  delivered.AttemptTimeout,
 			LateAfter:       delivered.LateAfter,
 			Retry:           Retry{Min: delivered.Backoff.Min, Max: delivered.Backoff.Max},

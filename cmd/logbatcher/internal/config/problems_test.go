@@ -143,6 +143,7 @@ var problemCases = []struct{ text, want string }{
 	{"memory: {budget: 12MiB, table_share: 0.5}\n" + twoRoutes,
 		"f:1:18: memory.budget: a table that stands still must leave room for the others: of 12MiB tables may hold 9.0MiB, and the rows of one request up to 4.6MiB, " +
 			"of which two must fit; raise memory.budget or lower server.limits.max_request_bytes"},
+	{"clickhouse: {inserts_per_table: 8, max_inserts: 4}", "f:1:33: clickhouse.inserts_per_table: 8 is more than clickhouse.max_inserts, 4"},
 	{"shards: {max_open_batches: 1}\n" + twoRoutes,
 		"f:1:28: shards.max_open_batches: 1 is less than the number of routes, 2: their tables would get an insert for nearly every row; write 0, or at least 2"},
 }

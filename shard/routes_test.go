@@ -1,0 +1,141 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// TestManyTablesAreInsertedOnceALinger: however many tables there are, their rows wait for company.
+func TestManyTablesAreInsertedOnceALinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tables, seconds = 300, 5
+		delivery := &scripted{}
+		var routes []*schema.Route
+		for i := range tables {
+			routes = append(routes, filtered(t, fmt.Sprint(i)))
+		}
+		config := testConfig()
+		config.Shards, config.MaxOpenBatches = 1, 0
+		r := startWith(t, BudgetConfig{Limit: 96 << 20, Tables: 79 << 20, TableShare: 0.25, LargestRequest: 5 << 20}, config, delivery, routes...)
+		random := rand.New(rand.NewPCG(1, 2))
+		for range seconds * 10 {
+			var entries []schema.Entry
+			for range 100 {
+				entries = append(entries, entry(fmt.Sprint(random.IntN(tables)), "EWR", time.Now()))
+			}
+			r.send(entries...)
+			time.Sleep(100 * time.Millisecond)
+		}
+		r.stop()
+		inserts := map[string]int{}
+		for _, b := range delivery.batches {
+			inserts[b.table]++
+		}
+		for table, n := range inserts {
+			if n > seconds+1 {
+				t.Errorf("%s got %d inserts in %d seconds", table, n, seconds)
+			}
+		}
+		if _, rows := delivery.rows(); rows != seconds*1000 || len(inserts) != tables {
+			t.Errorf("%d rows in %d tables", rows, len(inserts))
+		}
+	})
+}
+
+// TestOpenBatchesStayWithinTheirBytes: what lingers does not take all the room of the tables.
+func TestOpenBatchesStayWithinTheirBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		config := testConfig()
+		config.Shards, config.MaxOpenBytes = 1, 300<<10
+		r := start(t, config, delivery, filtered(t, "a"), filtered(t, "b"), filtered(t, "c"))
+		for _, service := range []string{"a", "b", "c"} {
+			r.send(sized(service, 150<<10))
+		}
+		synctest.Wait()
+		if batches, _ := delivery.rows(); batches != 2 || delivery.batches[0].table != "of_a" {
+			t.Errorf("%d batches sealed, want the two oldest of three", batches)
+		}
+		r.stop()
+	})
+}
+
+// discard is a Delivery that takes everything at once.
+type discard struct{}
+
+func (discard) Deliver(_ context.Context, b *sink.Batch, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
+	return sink.Outcome{Committed: b.Rows()}, nil
+}
+
+func (discard) DeadLetter(context.Context, *sink.DeadLetter) ([]sink.DeadLetter, error) {
+	return nil, nil
+}
+
+// BenchmarkRoutes routes entries that match one of some routes. The time is that of an entry.
+func BenchmarkRoutes(b *testing.B) {
+	for _, tables := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprint(tables), func(b *testing.B) {
+			var routes []*schema.Route
+			for i := range tables {
+				route := schema.DefaultRoute("logs")
+				route.Name = fmt.Sprint(i)
+				route.Table.Name = "t" + route.Name
+				filter, problems := schema.ParseFilter(map[string]any{"service": map[string]any{"equals": route.Name}}, "filter")
+				if len(problems) > 0 {
+					b.Fatal(problems)
+				}
+				route.Filter = filter
+				routes = append(routes, route)
+			}
+			budget := NewBudget(BudgetConfig{Limit: 96 << 20, Tables: 79 << 20, TableShare: 0.25, LargestRequest: 5 << 20})
+			router, err := NewRouter(Config{
+				Instance: "bench", Shards: 1, Bucket: time.Minute, Linger: time.Second, MaxBatchRows: 100_000, MaxBatchBytes: 32 << 20, MaxOpenBytes: 60 << 20,
+				Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+			}, budget, discard{}, routes, time.UTC)
+			if err != nil {
+				b.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- router.Run(context.Background()) }()
+			const size = 1000
+			entries := make([]schema.Entry, size)
+			names := make([]string, tables)
+			for i := range names {
+				names[i] = fmt.Sprint(i)
+			}
+			for i := range entries {
+				entries[i] = entry(names[i%tables], "EWR", time.Now())
+				entries[i].Body = "GET /v1/carts/81723 200 in 12 ms, 4 items, cache hit, no retry, upstream 10.0.3.7:8080 answered 200 in 9 ms"
+			}
+			b.ResetTimer()
+			settled := make(chan struct{}, 64)
+			for n := 0; n < b.N; n += size {
+				request := &schema.Request{Producer: "p", Epoch: 1, Sequence: uint64(n), Received: time.Now(), Entries: entries, Size: 150 * size, Bytes: 400 * size}
+				request.Release = func() { budget.Release(request.Bytes); settled <- struct{}{} }
+				request.Settled = func(*schema.Outcome) {}
+				if err := budget.Acquire(context.Background(), request.Bytes); err != nil {
+					b.Fatal(err)
+				}
+				if err := router.Route(context.Background(), request, func(schema.WaitCause, string) {}); err != nil {
+					b.Fatal(err)
+				}
+				<-settled
+			}
+			b.StopTimer()
+			router.Shutdown(context.Background())
+			if err := <-ended; err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
