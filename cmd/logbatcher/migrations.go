@@ -49,6 +49,7 @@ type migrations struct {
 	current map[string]*schema.Table   // their tables, by their full names
 	fitted  map[string]string          // hash of the table that was seen to fit
 	failed  map[string]failedMigration // of the tables that do not fit, or are not known to
+	recheck []*schema.Table            // were seen to fit before the last reload, which did not wait for them
 }
 
 type failedMigration struct {
@@ -126,8 +127,8 @@ func (m *migrations) migrate(ctx context.Context, table *schema.Table) error {
 	return err
 }
 
-// migrateAll makes the routes the present ones and migrates their tables, but for those that were seen to fit and are wanted as before: one
-// that somebody else has changed since then is migrated when it refuses a batch. What fails is tried again by run; the error is the context's.
+// migrateAll makes the routes the present ones and migrates their tables. It leaves to run those that were seen to fit and are wanted as before, and what
+// fails; the error is the context's.
 func (m *migrations) migrateAll(ctx context.Context, routes []*schema.Route) error {
 	var group errgroup.Group
 	group.SetLimit(migrationsAtOnce)
@@ -146,18 +147,21 @@ func (m *migrations) migrateAll(ctx context.Context, routes []*schema.Route) err
 	return nil
 }
 
-// use makes the routes the present ones and returns the tables that are not known to fit them.
+// use makes the routes the present ones and returns the tables that are not known to fit them. Others are for run.
 func (m *migrations) use(routes []*schema.Route) (changed []*schema.Table) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.routes = routes
 	before := m.current
+	m.recheck = nil
 	m.current = make(map[string]*schema.Table, len(routes))
 	for _, r := range routes {
 		name := r.Table.FullName()
 		m.current[name] = r.Table
 		if _, failed := m.failed[name]; failed || m.fitted[name] != r.Table.Hash() || !reflect.DeepEqual(before[name], r.Table) {
 			changed = append(changed, r.Table)
+		} else {
+			m.recheck = append(m.recheck, r.Table)
 		}
 	}
 	for name, f := range m.failed {
@@ -179,7 +183,7 @@ func (m *migrations) inForce() []*schema.Route {
 	return m.routes
 }
 
-// run tries failed migrations again until ctx ends.
+// run tries failed migrations again, and after a reload the tables that it did not wait for, until ctx ends.
 func (m *migrations) run(ctx context.Context) error {
 	tick := time.NewTicker(migrationRetry)
 	defer tick.Stop()
@@ -199,7 +203,8 @@ func (m *migrations) run(ctx context.Context) error {
 func (m *migrations) again() []*schema.Table {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var again []*schema.Table
+	again := m.recheck
+	m.recheck = nil
 	for name, f := range m.failed {
 		table := m.current[name]
 		switch {
