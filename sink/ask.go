@@ -27,7 +27,7 @@ func (v *delivery) ask(ctx context.Context, p *piece) (answer, error) {
 		case failure == nil:
 		case failure.Class != Transient && failure.Class != Ambiguous:
 			s.held = true
-			if v.heldTooLong(s) || v.exhausted(s) {
+			if v.heldTooLong(s, questions) || v.exhausted(s) && questions >= questionsBeforeGivingUp {
 				return unknowable, nil
 			}
 			v.noteHeld(p, failure)

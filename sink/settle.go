@@ -91,7 +91,11 @@ func (v *delivery) try(ctx context.Context, p *piece) (*verdict, error) {
 		if err != nil {
 			return nil, err
 		}
-		if found != absent {
+		switch last, ok := v.last.(*Error); {
+		case found == unknowable && !p.settling.uncertain && ok:
+			// It was refused each time: that it can't be asked for says no more.
+			return v.conclude(p, absent, last, v.endReason(&p.settling)), nil
+		case found != absent:
 			return v.conclude(p, found, nil, ""), nil
 		}
 	}
@@ -264,13 +268,10 @@ func (v *delivery) hold(ctx context.Context, p *piece, failure *Error, wake <-ch
 		s.held, s.failures = true, 0
 	}
 	v.noteHeld(p, failure)
-	if v.heldTooLong(s) {
-		return v.giveUp(ctx, p, failure, reasonHeld)
-	}
-	if v.exhausted(s) {
-		return v.giveUp(ctx, p, failure, reasonGivenUp)
-	}
 	s.failures++
+	if v.heldTooLong(s, s.failures) || v.exhausted(s) {
+		return v.giveUp(ctx, p, failure, v.endReason(s))
+	}
 	return nil, v.patience.wait(ctx, v.config.HoldBackoff, s.failures, wake)
 }
 
@@ -304,8 +305,21 @@ func (v *delivery) giveUp(ctx context.Context, p *piece, failure *Error, reason 
 	return v.conclude(p, found, failure, reason), nil
 }
 
-func (v *delivery) heldTooLong(s *settling) bool {
-	return v.limits.HoldFor > 0 && s.held && time.Since(s.since) >= v.limits.HoldFor
+// heldTries is how often a piece is refused at least before it has been held for too long: after an outage that took longer,
+// a server that has just started may lack its users or databases for a moment.
+const heldTries = 4
+
+// heldTooLong reports whether a piece that was refused so many times in a row has waited for as long as it may.
+func (v *delivery) heldTooLong(s *settling, tries int) bool {
+	return v.limits.HoldFor > 0 && s.held && tries >= heldTries && time.Since(s.since) >= v.limits.HoldFor
+}
+
+// endReason returns the reason of a piece that is given up.
+func (v *delivery) endReason(s *settling) string {
+	if v.exhausted(s) {
+		return reasonGivenUp
+	}
+	return reasonHeld
 }
 
 // exhausted reports whether the piece has been tried for as long as its limits allow.

@@ -225,6 +225,42 @@ func TestAmbiguousCodeThatComesBackIsHeld(t *testing.T) {
 	}
 }
 
+// After an outage that was longer than hold_for, a server that has just started refuses for a moment.
+func TestOneRefusalAfterALongOutageIsNotTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		start := time.Now()
+		refused := 0
+		b.memory.Decide = func(*sink.Batch, sink.Attempt) sinktest.Step {
+			if time.Since(start) < 2*time.Hour {
+				return sinktest.Step{Err: of(sink.Transient, 0)}
+			}
+			if refused++; refused <= 2 {
+				return sinktest.Step{Err: of(sink.Hold, 81)}
+			}
+			return sinktest.Step{}
+		}
+		if outcome := b.deliverHolding(t, 10, time.Hour); outcome.Committed != 10 {
+			t.Errorf("outcome %+v, want committed", outcome)
+		}
+	})
+}
+
+// Rights to insert and to ask are taken away together. What was refused each time is not of unknown fate.
+func TestHeldWithoutRightsToAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.memory.Decide = func(*sink.Batch, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Hold, 497)} }
+		for range 1000 {
+			b.memory.FailQuestions(of(sink.Hold, 497))
+		}
+		b.deliverHolding(t, 10, time.Hour)
+		if letters := b.letters.All(); len(letters) != 1 || letters[0].Reason != "held_too_long" || letters[0].Code != 497 {
+			t.Errorf("letters %+v, want one that was held too long", letters)
+		}
+	})
+}
+
 // Different texts, as a network gives them, are no reason to hold.
 func TestAmbiguousCodesThatChangeAreTriedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
