@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -152,6 +153,9 @@ func checkFailure(t *testing.T, err error, class sink.Class, code int, overload 
 	if failure.Class != class || failure.Code != code || failure.Overload != overload {
 		t.Errorf("error %v: class %s, code %d, overload %v; want %s, %d, %v",
 			err, failure.Class, failure.Code, failure.Overload, class, code, overload)
+	}
+	if strings.Contains(failure.Error(), "wait_end_of_query") || strings.Contains(failure.Error(), "http://") {
+		t.Errorf("error %v shows the request's URL", failure)
 	}
 	if failure.Op == "" || failure.Table != "logs.numbered" || failure.Err == nil {
 		t.Errorf("error %+v lacks operation, table or cause", failure)

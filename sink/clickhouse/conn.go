@@ -140,7 +140,7 @@ func (a *address) run(ctx context.Context, settings clickhouse.Settings, stateme
 	}
 	answer, err := a.conn.QueryFormat(clickhouse.Context(ctx, clickhouse.WithSettings(maps.Clone(settings))), answerFormat, statement)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", a.name, err)
+		return "", fmt.Errorf("%s: %w", a.name, brief(err))
 	}
 	text, err := io.ReadAll(io.LimitReader(answer, maxAnswerBytes+1))
 	if err = errors.Join(err, answer.Close()); err != nil {

@@ -100,7 +100,7 @@ func (s *Sink) insert(ctx context.Context, to *address, b *sink.Batch, a sink.At
 	cancel() // what still writes the batch ends with the connection
 	sent = data.close()
 	if err != nil {
-		return sent, fmt.Errorf("%s: %w", to.name, err)
+		return sent, fmt.Errorf("%s: %w", to.name, brief(err))
 	}
 	return sent, nil
 }

@@ -2,10 +2,13 @@ package clickhouse
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 )
 
 // exceptionHeader has the code of an exception, whatever the status.
@@ -101,4 +104,25 @@ func exceptionCodeIn(text string) int {
 	}
 	code, _ := strconv.Atoi(found[1])
 	return code
+}
+
+// briefError is an error without the request's URL, which has all settings and the statement.
+type briefError struct {
+	error
+	text string
+}
+
+// Error returns the text without the URL.
+func (e *briefError) Error() string { return e.text }
+
+// Unwrap returns the error.
+func (e *briefError) Unwrap() error { return e.error }
+
+// brief returns the error without the request's URL in its text.
+func brief(err error) error {
+	var request *url.Error
+	if !errors.As(err, &request) {
+		return err
+	}
+	return &briefError{err, strings.ReplaceAll(err.Error(), request.Op+" "+strconv.Quote(request.URL)+": ", "")}
 }
