@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/logbatcher/logbatcher/client"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/sink"
 )
 
 // TestEveryType sends a value for a column of each type, and reads back what ClickHouse says it is.
@@ -187,4 +190,49 @@ func TestBadRows(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestARowThatNoLetterHolds refuses a row that is larger than a dead letter may be: an entry within the limits, whose text goes to seven columns.
+func TestARowThatNoLetterHolds(t *testing.T) {
+	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), `
+columns:
+  - {name: time, type: DateTime64(9), source: time}
+  - {name: a, type: String, source: body}
+  - {name: b, type: String, source: body}
+  - {name: c, type: String, source: body}
+  - {name: d, type: String, source: body}
+  - {name: e, type: String, source: body}
+  - {name: f, type: String, source: body}
+  - {name: g, type: String, source: body}
+routes:
+  - {name: wide, table: wide, order_by: time, partition_by: "", columns: [time, a, b, c, d, e, f, g], retention: {max_age: 0}}
+`)
+	i := b.start(t)
+	b.clickhouse.Exec(t, "ALTER TABLE wide ADD CONSTRAINT short CHECK length(a) < 1000")
+	text := make([]byte, 180<<10)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(text) // does not fail
+	conn := b.traffic(t).connect(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	answer, err := logbatcherv1.NewIngestServiceClient(conn).Ingest(ctx, &logbatcherv1.IngestRequest{Entries: []*logbatcherv1.Entry{
+		{Body: "kept"}, {Body: base64.StdEncoding.EncodeToString(text)}, {Body: "kept too"},
+	}})
+	if err != nil {
+		t.Fatalf("the request is not settled: %v", err)
+	}
+	if rows := b.clickhouse.Query(t, "SELECT groupArray(a) FROM wide"); rows != "['kept','kept too']" {
+		t.Errorf("the table has %.200s, want the two short rows", rows)
+	}
+	stored := b.stored(t)
+	if len(stored) != 1 || stored[0].Letter.Format != sink.FormatNone || stored[0].Letter.Code != 469 || len(stored[0].Letter.Origins) != 1 {
+		t.Fatalf("%d dead letters, want one without its row", len(stored))
+	}
+	if told := answer.GetDeadLettered(); len(told) != 1 || told[0].GetRows() != 1 || !strings.Contains(told[0].GetMessage(), "the row is left out") ||
+		!strings.Contains(told[0].GetMessage(), "short") {
+		t.Errorf("the producer was told %v", told)
+	}
+	if n := i.metric(t, "logbatcher_sink_dead_letter_rows_left_out_total"); n != 1 {
+		t.Errorf("%v rows counted as left out, want 1", n)
+	}
+	eventually(t, "the table holds nothing of the budget", func() bool { return i.metric(t, "logbatcher_table_bytes_in_flight") == 0 })
 }
