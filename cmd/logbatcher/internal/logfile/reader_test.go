@@ -285,3 +285,28 @@ func checkConserved(t *testing.T, input string, bodies []string, maxBytes int, s
 		t.Fatalf("%d bytes cut, counted %d", cut, stats.TruncatedBytes)
 	}
 }
+
+// The year of a stamp without one follows the clock at its line, on a pipe that stays open for long.
+func TestYearFollowsTheClock(t *testing.T) {
+	var input strings.Builder
+	var want []time.Time
+	for day := range 800 {
+		at := time.Date(2026, 11, 25, 10, 15, 0, 0, time.UTC).AddDate(0, 0, day)
+		want = append(want, at)
+		input.WriteString(at.Format(time.Stamp) + " web1 app[1]: hello\n")
+	}
+	line := 0
+	clock := func() time.Time {
+		line++
+		return want[line-1].Add(time.Hour)
+	}
+	records, _ := readAll(t, input.String(), Options{Now: clock})
+	for i, record := range records {
+		if !record.Time.Equal(want[i]) {
+			t.Fatalf("%q is of %s, want %s", record.Body, record.Time, want[i])
+		}
+	}
+	if len(records) != len(want) || line != len(want) {
+		t.Errorf("%d records, the clock was asked %d times", len(records), line)
+	}
+}
