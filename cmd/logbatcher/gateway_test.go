@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(commandVariable) != "" {
 		main()
 	}
+	redis.SetLogger(quiet{})
 	os.Exit(embeddedtest.Main(m))
 }
 

@@ -12,8 +12,8 @@ import (
 
 // The places in the pages where settings, their variables and their defaults are named.
 var (
-	documentedPath     = regexp.MustCompile("`([a-z_]+(?:\\.[a-z_]+)+)`")
-	documentedFlag     = regexp.MustCompile("--([a-z_]+(?:\\.[a-z_]+)+)")
+	documentedPath     = regexp.MustCompile(`\x60([a-z_]+(?:\.[a-z_]+)+)\x60`)
+	documentedFlag     = regexp.MustCompile(`--([a-z_]+(?:\.[a-z_]+)+)`)
 	documentedVariable = regexp.MustCompile(`\bLOGBATCHER_[A-Z_]+`)
 	// "`max_bytes` (default 1 GiB", "30 s (`clickhouse.hold_backoff`)"
 	defaultBehind = regexp.MustCompile("`([a-z_.]+)` \\(default:? `?([^`,;)]+)")
