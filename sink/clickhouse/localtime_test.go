@@ -96,16 +96,20 @@ func compareLocalTimes(t *testing.T, server *embeddedtest.Server, table, typeTex
 	insertBlock(t, server, table, batch)
 	batch.Release()
 	answer := server.Query(t, "SELECT text, dateDiff('second', "+theirs+", value), toUnixTimestamp64Milli(toDateTime64("+theirs+", 3)), timeZoneOffset("+theirs+
-		") FROM "+table+" WHERE value != "+theirs+" ORDER BY text")
+		"), timeZoneOffset(value) FROM "+table+" WHERE value != "+theirs+" ORDER BY text")
 	wrong := 0
 	for line := range strings.SplitSeq(answer, "\n") {
 		var day, clock string
-		var difference, at, offset int64
-		if n, _ := fmt.Sscan(line, &day, &clock, &difference, &at, &offset); n < 5 {
+		var difference, at, offset, ourOffset int64
+		if n, _ := fmt.Sscan(line, &day, &clock, &difference, &at, &offset, &ourOffset); n < 6 {
 			continue
 		}
 		// The two may have different editions of the time zones. What they differ about shows nothing.
-		if _, ours := time.UnixMilli(at).In(location).Zone(); int64(ours) != offset {
+		zoneAt := func(at time.Time) int64 {
+			_, offset := at.In(location).Zone()
+			return int64(offset)
+		}
+		if theirs := time.UnixMilli(at); zoneAt(theirs) != offset || zoneAt(theirs.Add(time.Duration(difference)*time.Second)) != ourOffset {
 			continue
 		}
 		if wrong++; wrong <= 3 {
