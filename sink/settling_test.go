@@ -214,7 +214,7 @@ func TestAmbiguousCodeThatComesBackIsHeld(t *testing.T) {
 				if took := time.Since(start); took < time.Hour || took > time.Hour+5*time.Minute {
 					t.Errorf("dead-lettered after %s, want an hour after the first failure", took)
 				}
-				if inserts > 60+passed {
+				if inserts > 120+passed { // the pauses are random, 15 s on average; this is far off
 					t.Errorf("%d inserts in ten minutes", inserts)
 				}
 				if letters := b.letters.All(); len(letters) != 1 || letters[0].Code != 32 || letters[0].Reason != "held_too_long" {
