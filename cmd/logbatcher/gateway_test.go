@@ -235,16 +235,10 @@ func (l *logBuffer) count(text string) int {
 	return bytes.Count(l.text.Bytes(), []byte(text))
 }
 
-// eventually waits until the condition holds.
+// eventually blocks until the condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain until %s", patience, what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	embeddedtest.Eventually(t, what, holds)
 }
 
 // traffic numbers entries and keeps what became of them.

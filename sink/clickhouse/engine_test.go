@@ -147,22 +147,22 @@ func TestEngineRunningAttemptIsSeen(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = server.Try(ctx, "SELECT sleepEachRow(1) FROM numbers(3)", map[string]string{"query_id": b.ID() + "-1", "max_block_size": "1"})
+		_, _ = server.Try(ctx, "SELECT sleepEachRow(1) FROM numbers(600)", map[string]string{"query_id": b.ID() + "-1", "max_block_size": "1"})
 	}()
-	defer func() { cancel(); <-done }()
-	deadline := time.Now().Add(2 * time.Second)
-	for {
+	defer func() {
+		cancel()
+		if err := server.Process.Kill(); err != nil { // the statement runs on without its client
+			t.Error(err)
+		}
+		<-done
+	}()
+	embeddedtest.Eventually(t, "the running attempt is seen", func() bool {
 		found, err := s.Present(t.Context(), b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found.Running {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the running attempt was not seen")
-		}
-	}
+		return found.Running
+	})
 	other := sinktest.NewMaker(t, table).Batch(t, table.Name+"0", 1)
 	if found, err := s.Present(t.Context(), other); err != nil || found.Running {
 		t.Errorf("another batch: %+v, %v", found, err)
@@ -195,7 +195,7 @@ func TestEngineKilled(t *testing.T) {
 		}
 		done <- nil
 	}()
-	time.Sleep(100 * time.Millisecond)
+	embeddedtest.Eventually(t, "some batches are stored", func() bool { return server.Query(t, "SELECT count() FROM "+table.Name) != "0" })
 	if err := server.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
