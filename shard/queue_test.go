@@ -177,6 +177,68 @@ func TestLargeRequestsAreNotPassedForEver(t *testing.T) {
 	})
 }
 
+// busy keeps a table busy until ctx ends: whatever is settled is reserved again at once. It returns the longest time that a reservation took.
+func busy(ctx context.Context, b *Budget, account *tableAccount, bytes int) (longest time.Duration) {
+	request := []reservation{{account, bytes}}
+	for ctx.Err() == nil {
+		begun := time.Now()
+		if _, err := b.reserve(ctx, request, func() {}, func(schema.WaitCause, string) {}); err != nil {
+			return longest
+		}
+		longest = max(longest, time.Since(begun))
+		account.charge(bytes, 1)
+		b.unreserve(request)
+		time.Sleep(500 * time.Millisecond)
+		account.settle(bytes, 1)
+	}
+	return longest
+}
+
+// TestAllTablesTogetherMakeRoom: a request that needs more than is ever free at once keeps the others waiting until it has its room; but not
+// where what it lacks is with tables that stand still.
+func TestAllTablesTogetherMakeRoom(t *testing.T) {
+	for _, stuck := range []int{0, 800} {
+		t.Run(fmt.Sprintf("%d bytes stuck", stuck), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := NewBudget(BudgetConfig{Limit: 2000, Tables: 1000, TableShare: 0.25, LargestRequest: 400})
+				b.setTables(true)
+				b.newAccount("stuck").charge(stuck, 1)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*claimEvery)
+				defer cancel()
+				waits := make(chan time.Duration)
+				const tables = 10
+				for i := range tables {
+					account := b.newAccount(fmt.Sprint(i))
+					for range 2 { // one of them always waits
+						go func() { waits <- busy(ctx, b, account, (1000-stuck)/tables) }()
+					}
+					time.Sleep(50 * time.Millisecond) // so that they settle one after the other
+				}
+				begun := time.Now()
+				large := []reservation{{b.newAccount("large"), 400}}
+				_, err := b.reserve(ctx, large, func() {}, func(schema.WaitCause, string) {})
+				waited := time.Since(begun)
+				if err == nil {
+					b.unreserve(large)
+				}
+				cancel()
+				longest := time.Duration(0)
+				for range 2 * tables {
+					longest = max(longest, <-waits)
+				}
+				switch {
+				case stuck == 0 && err != nil:
+					t.Errorf("the large request waited %v in vain", waited)
+				case stuck > 0 && err == nil:
+					t.Error("the large request found room beside a table that holds it")
+				case stuck > 0 && longest > time.Second:
+					t.Errorf("small requests waited %v for one that could not be let in", longest)
+				}
+			})
+		})
+	}
+}
+
 // TestQueueKeepsToWhatIsThere draws requests and settlements at random and checks the books of the budget after each.
 func TestQueueKeepsToWhatIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
