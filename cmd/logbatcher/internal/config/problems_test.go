@@ -47,6 +47,8 @@ var problemCases = []struct{ text, want string }{
 	{"clickhouse: {addresses: a:1}", `f:1:25: clickhouse.addresses: a list is expected; this is "a:1"`},
 	{"clickhouse: {addresses: [[a]]}", "f:1:26: clickhouse.addresses[0]: one value is expected; this is a list"},
 	{"unmatched: keep", `f:1:12: unmatched: unknown choice "keep"; it is one of dead_letter, refuse`},
+	{"routes: [{name: a, table: a, columns: [otel_logs], filter: {body: {equals: 010}}}]",
+		"f:1:76: 010 is octal in some versions of YAML and decimal in others; write 10, or put a text in quotes"},
 	// What must fit together.
 	{"listen: {grpc: \"4320\"}", `f:1:16: listen.grpc: an address is host:port, as in :4320; this is "4320"`},
 	{"listen: {grpc: \":1\", http: \":1\"}", "f:1:28: listen.http: the address :1 takes the port of listen.grpc, :1; write another port"},

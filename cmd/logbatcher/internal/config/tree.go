@@ -284,6 +284,8 @@ func (v *value) plain() any {
 			m[member.key] = member.value.plain()
 		}
 		return m
+	case brokenValue:
+		return v.text // reported already: the filter must not complain of nothing being there
 	}
 	return nil
 }
