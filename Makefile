@@ -53,6 +53,10 @@ bench: setup ## Measure the gateway against direct insertion, from end to end
 gobench: ## Run the Go benchmarks beside the code
 	$(GO) test -run '^$$' -bench . -benchmem ./schema/... ./sink/... ./shard/... ./server/...
 
+.PHONY: lines
+lines: ## Count the lines of code by package, without tests, comments and blank lines
+	@$(GO) -C tools run ./lines ..
+
 .PHONY: clean
 clean: ## Remove what build, dev and demo made
 	rm -rf bin .logbatcher
