@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // accumulator holds the open batches of one shard. It owns no goroutine and reads no
@@ -14,7 +14,7 @@ type accumulator struct {
 	maxOpen, maxOpenBytes int // of all of them
 	linger                time.Duration
 
-	byPartition map[*sink.Partition]*openBatch
+	byPartition map[*batch.Partition]*openBatch
 	// oldest has the same batches, in the order of their first rows.
 	oldest []*openBatch
 	// bytes are what they are charged for.
@@ -25,7 +25,7 @@ type accumulator struct {
 
 // openBatch is a batch that still takes rows, and the requests that it has rows of.
 type openBatch struct {
-	*sink.Batch
+	*batch.Batch
 	route    *route
 	first    time.Time // when its first row came in
 	requests []*pending
@@ -43,12 +43,12 @@ const (
 func newAccumulator(maxRows, maxBytes, maxOpenBytes int, linger time.Duration) *accumulator {
 	return &accumulator{
 		maxRows: maxRows, maxBytes: maxBytes, maxOpenBytes: maxOpenBytes, linger: linger,
-		byPartition: map[*sink.Partition]*openBatch{},
+		byPartition: map[*batch.Partition]*openBatch{},
 	}
 }
 
 // batch returns the open batch of the partition for a row of p, opening one if there is none.
-func (a *accumulator) batch(r *route, partition *sink.Partition, p *pending, now time.Time, id func() string) *openBatch {
+func (a *accumulator) batch(r *route, partition *batch.Partition, p *pending, now time.Time, id func() string) *openBatch {
 	b := a.byPartition[partition]
 	if b == nil {
 		b = &openBatch{Batch: r.layout.NewBatch(id(), partition), route: r, first: now}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // letters gathers the entries of one request that the gateway itself sends to the dead-letter queue,
@@ -26,7 +27,7 @@ type letterKey struct {
 // letter is one dead letter in the making.
 type letter struct {
 	letterKey
-	problem *sink.RowError
+	problem *batch.RowError
 	shardID string
 	rows    int
 	payload []byte
@@ -34,7 +35,7 @@ type letter struct {
 
 func newLetters() *letters { return &letters{byReason: map[letterKey]*letter{}} }
 
-func (l *letters) add(r *route, e *schema.Entry, id *shardID, problem *sink.RowError) {
+func (l *letters) add(r *route, e *schema.Entry, id *shardID, problem *batch.RowError) {
 	key := letterKey{route: r, reason: problem.Reason, field: problem.Field}
 	l.line = append(schema.AppendJSON(l.line[:0], e), '\n')
 	at := l.byReason[key]
@@ -86,7 +87,7 @@ func (l *letter) deadLetter(p *pending, id string) *sink.DeadLetter {
 	letter := &sink.DeadLetter{
 		ID: id, ShardID: l.shardID, Class: sink.Row, Reason: l.reason.String(),
 		Column: l.problem.Column, Message: l.problem.Message, First: now, Last: now,
-		Origins: []sink.Origin{{
+		Origins: []batch.Origin{{
 			Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: l.shardID, Rows: l.rows,
 		}},
 		Rows: l.rows, Format: sink.FormatJSONEntries, Payload: l.payload,

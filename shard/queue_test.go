@@ -12,6 +12,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // sized returns an entry with a body of that many bytes.
@@ -41,7 +42,7 @@ func TestStuckTableHoldsUpOnlyItself(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				gate := make(chan struct{})
 				delivery := &scripted{}
-				delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+				delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
 					if strings.HasPrefix(b.Layout().Table().Name, "of_stuck") {
 						<-gate
 					}
@@ -100,7 +101,7 @@ func TestOnlyTableMayHoldEverything(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gate := make(chan struct{})
 			delivery := &scripted{}
-			delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+			delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
 				<-gate
 				return sink.Outcome{Committed: b.Rows()}, nil
 			}
@@ -140,7 +141,7 @@ func TestOnlyTableMayHoldEverything(t *testing.T) {
 func TestLargeRequestsAreNotPassedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
 			time.Sleep(500 * time.Millisecond)
 			return sink.Outcome{Committed: b.Rows()}, nil
 		}

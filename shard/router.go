@@ -14,6 +14,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // queueLength is how many requests may wait for one worker. The budget bounds their bytes; this bounds
@@ -27,7 +28,7 @@ var ErrClosed = errors.New("the router is shutting down")
 type Delivery interface {
 	// Deliver returns when every row of b is settled, or with an error when ctx ends first. After drain is
 	// closed it waits no longer than it must.
-	Deliver(ctx context.Context, b *sink.Batch, limits sink.Limits, drain <-chan struct{}) (sink.Outcome, error)
+	Deliver(ctx context.Context, b *batch.Batch, limits sink.Limits, drain <-chan struct{}) (sink.Outcome, error)
 	// DeadLetter returns the letters that hold the rows once they are in the queue, or with an error those written when ctx ends first.
 	DeadLetter(ctx context.Context, letter *sink.DeadLetter) ([]sink.DeadLetter, error)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 func TestMain(m *testing.M) {
@@ -30,17 +31,17 @@ type scripted struct {
 	batches []batchSeen
 	letters []*sink.DeadLetter
 	// deliver decides; nil commits at once.
-	deliver func(ctx context.Context, b *sink.Batch) (sink.Outcome, error)
+	deliver func(ctx context.Context, b *batch.Batch) (sink.Outcome, error)
 }
 
 type batchSeen struct {
 	table, partition string
 	rows             int
-	origins          []sink.Origin
+	origins          []batch.Origin
 	at               time.Time
 }
 
-func (s *scripted) Deliver(ctx context.Context, b *sink.Batch, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
+func (s *scripted) Deliver(ctx context.Context, b *batch.Batch, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
 	s.mu.Lock()
 	s.batches = append(s.batches, batchSeen{
 		table: b.Layout().Table().Name, partition: b.Partition().ID, rows: b.Rows(), origins: b.Origins(), at: time.Now(),
@@ -427,7 +428,7 @@ func TestMaxAheadOfZeroAllowsNothingAhead(t *testing.T) {
 func TestRowsSettledBeforeTheDeadlineAreNotLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(ctx context.Context, b *sink.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(ctx context.Context, b *batch.Batch) (sink.Outcome, error) {
 			<-ctx.Done()
 			return sink.Outcome{Committed: 2}, &sink.UnsettledError{Batch: b.ID(), Rows: 1, Err: context.Cause(ctx)}
 		}
@@ -502,7 +503,7 @@ func TestUnmatchedIsRefusedOrKept(t *testing.T) {
 func TestFlushWaitsForWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
 			time.Sleep(3 * time.Second)
 			return sink.Outcome{Committed: b.Rows()}, nil
 		}
@@ -526,7 +527,7 @@ func TestFlushWaitsForWhatIsInFlight(t *testing.T) {
 func TestDeadLetteredRowsAreToldToTheirRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(_ context.Context, b *sink.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
 			return sink.Outcome{Committed: b.Rows() - 1, DeadLettered: []sink.DeadLetter{{
 				ID: "dead", Origins: b.OriginsOf(2, 3), Rows: 1, Code: 469, Message: "constraint",
 			}}}, nil
@@ -549,7 +550,7 @@ func TestDeadLetteredRowsAreToldToTheirRequests(t *testing.T) {
 func TestShutdownDeadlineLeavesAndCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(ctx context.Context, b *sink.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(ctx context.Context, b *batch.Batch) (sink.Outcome, error) {
 			<-ctx.Done()
 			return sink.Outcome{}, context.Cause(ctx)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // TestManyTablesAreInsertedOnceALinger: however many tables there are, their rows wait for company.
@@ -78,7 +79,7 @@ func TestOpenBatchesStayWithinTheirBytes(t *testing.T) {
 // discard is a Delivery that takes everything at once.
 type discard struct{}
 
-func (discard) Deliver(_ context.Context, b *sink.Batch, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
+func (discard) Deliver(_ context.Context, b *batch.Batch, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
 	return sink.Outcome{Committed: b.Rows()}, nil
 }
 

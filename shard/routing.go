@@ -8,6 +8,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // routing is one configuration of routes, compiled. It is immutable; a reload makes another, and requests
@@ -21,7 +22,7 @@ type routing struct {
 type route struct {
 	*schema.Route
 	index   int
-	layout  *sink.Layout
+	layout  *batch.Layout
 	account *tableAccount
 	counts  *routeCounts
 }
@@ -53,7 +54,7 @@ func (t *tables) compile(routes []*schema.Route, zone *time.Location) (*routing,
 	compiled := &routing{matcher: schema.NewMatcher(routes)}
 	var problems []error
 	for i, r := range routes {
-		layout, err := sink.NewLayout(r.Table, r.Name, zone)
+		layout, err := batch.NewLayout(r.Table, r.Name, zone)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("route %s: %w", r.Name, err))
 			continue
@@ -74,16 +75,16 @@ func (t *tables) compile(routes []*schema.Route, zone *time.Location) (*routing,
 }
 
 // outOfTime returns why an entry's time lies outside of what the route accepts, or nil.
-func (r *route) outOfTime(e *schema.Entry, received time.Time) *sink.RowError {
+func (r *route) outOfTime(e *schema.Entry, received time.Time) *batch.RowError {
 	age := time.Duration(received.UnixNano() - e.Time)
 	switch {
 	case r.MaxAge > 0 && age > r.MaxAge:
-		return &sink.RowError{
+		return &batch.RowError{
 			Field: "time", Reason: schema.TimeTooOld, Action: r.OnTimeOutOfRange,
 			Message: fmt.Sprintf("the time lies %v back, route %s accepts at most %v", age.Round(time.Second), r.Name, r.MaxAge),
 		}
 	case -age > r.MaxAhead:
-		return &sink.RowError{
+		return &batch.RowError{
 			Field: "time", Reason: schema.TimeTooFarAhead, Action: r.OnTimeOutOfRange,
 			Message: fmt.Sprintf("the time lies %v ahead, route %s accepts at most %v", (-age).Round(time.Second), r.Name, r.MaxAhead),
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
-	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // Shards returns the state of all shards, in the order of their numbers.
@@ -85,11 +85,11 @@ func (r *Router) Explain(e *schema.Entry) schema.Explanation {
 }
 
 // try makes a row of the entry and throws it away.
-func (r *route) try(e *schema.Entry, received time.Time, shardID string) (partition string, problem *sink.RowError) {
+func (r *route) try(e *schema.Entry, received time.Time, shardID string) (partition string, problem *batch.RowError) {
 	if problem := r.outOfTime(e, received); problem != nil {
 		return "", problem
 	}
-	origin := sink.Origin{Producer: "explain", ShardID: shardID}
+	origin := batch.Origin{Producer: "explain", ShardID: shardID}
 	at, problem := r.layout.NewPartitioner().Of(e, &origin)
 	if problem != nil {
 		return "", problem

@@ -7,6 +7,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // worker is one shard. run is the one goroutine that touches its accumulator and its partitioners; the
@@ -18,7 +19,7 @@ type worker struct {
 
 	open         *accumulator
 	routing      *routing // that partitioners are of
-	partitioners []*sink.Partitioner
+	partitioners []*batch.Partitioner
 	letters      *letters
 
 	deliveries sync.WaitGroup
@@ -90,7 +91,7 @@ func (w *worker) arm(linger *time.Timer) {
 func (w *worker) take(ctx context.Context, p *pending) {
 	now := time.Now()
 	if p.routing != w.routing { // those of a routing that a reload has replaced are forgotten
-		w.routing, w.partitioners = p.routing, make([]*sink.Partitioner, len(p.routing.routes))
+		w.routing, w.partitioners = p.routing, make([]*batch.Partitioner, len(p.routing.routes))
 		if w.open.maxOpen = w.router.config.MaxOpenBatches; w.open.maxOpen == 0 {
 			w.open.maxOpen = max(minOpenBatches, openPerTable*len(p.routing.routes))
 		}
@@ -120,12 +121,12 @@ func (w *worker) take(ctx context.Context, p *pending) {
 }
 
 // add appends entry i to the route's batch of its partition.
-func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *sink.RowError {
+func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *batch.RowError {
 	e := &p.Entries[i]
 	if problem := r.outOfTime(e, p.Received); problem != nil {
 		return problem
 	}
-	origin := sink.Origin{Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: id.text}
+	origin := batch.Origin{Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: id.text}
 	partition, problem := w.partitioner(r).Of(e, &origin)
 	if problem != nil {
 		return problem
@@ -136,7 +137,7 @@ func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *s
 }
 
 // partitioner returns the route's.
-func (w *worker) partitioner(r *route) *sink.Partitioner {
+func (w *worker) partitioner(r *route) *batch.Partitioner {
 	if w.partitioners[r.index] == nil {
 		w.partitioners[r.index] = r.layout.NewPartitioner()
 	}
@@ -144,7 +145,7 @@ func (w *worker) partitioner(r *route) *sink.Partitioner {
 }
 
 // refuse tells the producer, or keeps the entry as a dead letter, as the problem says.
-func (w *worker) refuse(r *route, p *pending, i int, id *shardID, problem *sink.RowError) {
+func (w *worker) refuse(r *route, p *pending, i int, id *shardID, problem *batch.RowError) {
 	if problem.Action == schema.DeadLetter {
 		r.counts.routed.Add(1)
 		w.letters.add(r, &p.Entries[i], id, problem)
@@ -163,7 +164,7 @@ func (w *worker) unmatched(p *pending, i int, id *shardID) {
 	p.mu.Lock()
 	p.outcome.Unmatched++
 	p.mu.Unlock()
-	problem := &sink.RowError{Reason: schema.Unmatched, Message: "no route matches the entry"}
+	problem := &batch.RowError{Reason: schema.Unmatched, Message: "no route matches the entry"}
 	if w.router.config.KeepUnmatched {
 		w.letters.add(nil, &p.Entries[i], id, problem)
 		return
@@ -242,6 +243,6 @@ func (f *flight) tell(d *sink.DeadLetter) {
 	}
 }
 
-func (p *pending) is(o *sink.Origin) bool {
+func (p *pending) is(o *batch.Origin) bool {
 	return p.Sequence == o.Sequence && p.Epoch == o.Epoch && p.Producer == o.Producer
 }

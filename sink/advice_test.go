@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
@@ -37,7 +38,7 @@ func TestAdviceFollowsTheMessage(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			start := time.Now()
-			b.memory.Decide = func(*sink.Batch, sink.Attempt) sinktest.Step {
+			b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
 				if time.Since(start) > time.Minute {
 					return sinktest.Step{}
 				}

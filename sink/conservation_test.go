@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
@@ -25,7 +26,7 @@ func (f *faults) draw(n int) int {
 	return f.random.IntN(n)
 }
 
-func (f *faults) step(*sink.Batch, sink.Attempt) sinktest.Step {
+func (f *faults) step(*batch.Batch, sink.Attempt) sinktest.Step {
 	delay := time.Duration(f.draw(100)) * time.Millisecond
 	switch f.draw(16) {
 	case 0:

@@ -3,6 +3,8 @@ package sink
 import (
 	"context"
 	"time"
+
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // DeadLetter is a group of rows of one table that were refused for the same reason.
@@ -25,7 +27,7 @@ type DeadLetter struct {
 	// First and Last are when the rows were first and last tried.
 	First, Last time.Time
 	// Origins say which requests the rows came from, in the order of the rows.
-	Origins []Origin
+	Origins []batch.Origin
 	// SchemaHash is the hash of the schema that the rows were made for (schema.Table.Hash).
 	SchemaHash string
 	// Rows is how many rows Payload has.
@@ -63,15 +65,4 @@ type DeadLetters interface {
 	// blocks while the queue is full, where its policy is to wait, until ctx ends. An error with a method
 	// Permanent() bool that returns true means that the letter can never be written as it is.
 	Write(ctx context.Context, letter *DeadLetter) error
-}
-
-// Origin is a run of consecutive rows of a batch that came from one request.
-type Origin struct {
-	// Producer, Epoch and Sequence name the request.
-	Producer        string
-	Epoch, Sequence uint64
-	// ShardID is the shard id of the rows.
-	ShardID string
-	// Rows is how many.
-	Rows int
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // Migrator makes a table fit its route.
@@ -139,7 +140,7 @@ type UnsettledError struct {
 	Batch string
 	// Rows is how many rows are not settled, Ranges are which, in order.
 	Rows   int
-	Ranges []RowRange
+	Ranges []batch.RowRange
 	// Last is the last error of the sink, if there was one.
 	Last error
 	// Err is the context's error.
@@ -173,7 +174,7 @@ type Limits struct {
 // while the table's inserts in flight are at their limit. Limits says when the
 // batch is given up. When drain is closed the batch is tried once more at once, and then with
 // ordinary pauses until ctx ends. The batch stays the caller's; nothing keeps it, or runs, after Deliver has returned.
-func (d *Delivery) Deliver(ctx context.Context, b *Batch, limits Limits, drain <-chan struct{}) (Outcome, error) {
+func (d *Delivery) Deliver(ctx context.Context, b *batch.Batch, limits Limits, drain <-chan struct{}) (Outcome, error) {
 	if b.Rows() == 0 {
 		return Outcome{}, nil
 	}
@@ -183,18 +184,18 @@ func (d *Delivery) Deliver(ctx context.Context, b *Batch, limits Limits, drain <
 
 // Redeliver is Deliver for a batch that an earlier process may have sent, and whose fate it did not learn: the sink is asked
 // for it before it is sent.
-func (d *Delivery) Redeliver(ctx context.Context, b *Batch, limits Limits, drain <-chan struct{}) (Outcome, error) {
+func (d *Delivery) Redeliver(ctx context.Context, b *batch.Batch, limits Limits, drain <-chan struct{}) (Outcome, error) {
 	if b.Rows() == 0 {
 		return Outcome{}, nil
 	}
 	whole := &piece{
-		rows: rowSet{{0, b.Rows()}}, batch: b,
+		rows: batch.RowSet{{To: b.Rows()}}, batch: b,
 		settling: settling{touched: true, uncertain: true, arrived: time.Now()},
 	}
 	return d.newDelivery(b, limits, drain).run(ctx, []*piece{whole})
 }
 
-func (d *Delivery) newDelivery(b *Batch, limits Limits, drain <-chan struct{}) *delivery {
+func (d *Delivery) newDelivery(b *batch.Batch, limits Limits, drain <-chan struct{}) *delivery {
 	v := &delivery{Delivery: d, root: b, table: d.watch(b.Layout().Table().FullName()), limits: limits, patience: patience{drain: drain}}
 	d.metrics.batchRows.WithLabelValues(v.table.name).Observe(float64(b.Rows()))
 	return v
@@ -203,7 +204,7 @@ func (d *Delivery) newDelivery(b *Batch, limits Limits, drain <-chan struct{}) *
 // delivery is one batch on its way.
 type delivery struct {
 	*Delivery
-	root     *Batch
+	root     *batch.Batch
 	table    *tableWatch
 	limits   Limits
 	patience patience
@@ -217,21 +218,21 @@ type delivery struct {
 
 // piece is rows of the batch that are inserted by themselves: at first all of them.
 type piece struct {
-	rows     rowSet
-	batch    *Batch // its rows; nil until it is its turn
-	named    bool   // it was set apart for a row that an error has named
-	doubtful bool   // it is likely to have rows that violate a constraint: the sink is asked before its first insert
+	rows     batch.RowSet
+	batch    *batch.Batch // its rows; nil until it is its turn
+	named    bool         // it was set apart for a row that an error has named
+	doubtful bool         // it is likely to have rows that violate a constraint: the sink is asked before its first insert
 	settling settling
 }
 
-func (p *piece) size() int { return p.rows.size() }
+func (p *piece) size() int { return p.rows.Size() }
 
 // run settles piece after piece until none is left, and then writes the dead letters.
 func (v *delivery) run(ctx context.Context, queue []*piece) (Outcome, error) {
 	for len(queue) > 0 {
 		p := queue[0]
 		if p.batch == nil {
-			p.batch = v.root.pick(p.rows.id(v.root.ID()), p.rows)
+			p.batch = v.root.Pick(p.rows.ID(v.root.ID()), p.rows)
 		}
 		if p.doubtful {
 			p.doubtful = false
@@ -284,7 +285,7 @@ func (v *delivery) release(p *piece) {
 
 // unsettled ends a run in whose queue pieces are left. Rows that are known to be bad are left too.
 func (v *delivery) unsettled(queue []*piece, err error) (Outcome, error) {
-	var left []RowRange
+	var left []batch.RowRange
 	for _, p := range queue {
 		left = append(left, p.rows...)
 		v.release(p)
@@ -296,8 +297,8 @@ func (v *delivery) unsettled(queue []*piece, err error) (Outcome, error) {
 }
 
 // unsettledError puts the ranges that are left in order and joins neighbours.
-func (v *delivery) unsettledError(left []RowRange, err error) *UnsettledError {
-	slices.SortFunc(left, func(a, b RowRange) int { return a.From - b.From })
+func (v *delivery) unsettledError(left []batch.RowRange, err error) *UnsettledError {
+	slices.SortFunc(left, func(a, b batch.RowRange) int { return a.From - b.From })
 	unsettled := &UnsettledError{Batch: v.root.ID(), Last: v.last, Err: err}
 	for _, r := range left {
 		unsettled.Rows += r.To - r.From

@@ -12,6 +12,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
@@ -174,7 +175,7 @@ func TestHeldForEverUntilMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		start := time.Now()
-		b.memory.Decide = func(*sink.Batch, sink.Attempt) sinktest.Step {
+		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
 			if time.Since(start) < 24*time.Hour {
 				return sinktest.Step{Err: of(sink.Hold, 497)}
 			}
@@ -210,7 +211,7 @@ func TestHeldForAWhileThenDeadLettered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
-				b.memory.Decide = func(*sink.Batch, sink.Attempt) sinktest.Step { return step }
+				b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step { return step }
 				start := time.Now()
 				b.deliverHolding(t, 10, time.Hour)
 				if took := time.Since(start); took < time.Hour || took > time.Hour+2*time.Minute {
@@ -228,7 +229,7 @@ func TestHeldForAWhileThenDeadLettered(t *testing.T) {
 func TestHeldThoughThereIsCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.memory.Decide = func(*sink.Batch, sink.Attempt) sinktest.Step {
+		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
 			return sinktest.Step{Err: of(sink.Hold, 81), Stored: true}
 		}
 		if outcome := b.deliverHolding(t, 10, time.Minute); outcome.Committed != 10 {
@@ -269,7 +270,7 @@ func TestSchemaErrorMigratesOnce(t *testing.T) {
 				mended := false
 				migrator := &migrations{fails: test.fails, mend: func() { mended = test.mends }}
 				b := newBench(t, func(c *sink.DeliveryConfig) { c.Migrator = migrator })
-				b.memory.Decide = func(*sink.Batch, sink.Attempt) sinktest.Step {
+				b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
 					if mended {
 						return sinktest.Step{}
 					}
@@ -307,7 +308,7 @@ func TestDrainTriesOnceMoreAtOnce(t *testing.T) {
 func TestDrainEndsWithTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.memory.Decide = func(*sink.Batch, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Transient, 242)} }
+		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Transient, 242)} }
 		drain := make(chan struct{})
 		close(drain)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -317,7 +318,7 @@ func TestDrainEndsWithTheDeadline(t *testing.T) {
 		if !errors.As(err, &unsettled) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("error %v, want *UnsettledError because of the deadline", err)
 		}
-		if unsettled.Rows != 3 || !slices.Equal(unsettled.Ranges, []sink.RowRange{{From: 0, To: 3}}) || unsettled.Last == nil {
+		if unsettled.Rows != 3 || !slices.Equal(unsettled.Ranges, []batch.RowRange{{From: 0, To: 3}}) || unsettled.Last == nil {
 			t.Errorf("unsettled %+v, want all three rows and the last error", unsettled)
 		}
 		if n := len(b.memory.Attempts()); n < 3 || n > 50 {
@@ -395,7 +396,7 @@ func TestDegradedTellsOfAnOutage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
 				start := time.Now()
-				b.memory.Decide = func(*sink.Batch, sink.Attempt) sinktest.Step {
+				b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
 					if time.Since(start) < time.Minute {
 						return sinktest.Step{Err: of(sink.Transient, code)}
 					}

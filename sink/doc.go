@@ -2,9 +2,9 @@
 // table, or, for rows that the table refuses for good, kept in the dead-letter queue
 // with the reason.
 //
-// It has the batch itself (entries in, ch-go columns, a Native block out), the contract of
-// a sink, the classes of errors, and the delivery that retries, asks, isolates bad rows
-// and gives up on none. What always holds: a row of a batch is settled once, and
+// It has the contract of a sink, the classes of errors, and the delivery that retries, asks,
+// isolates bad rows and gives up on none; batches themselves are package batch's. What always
+// holds: a row of a batch is settled once, and
 // a batch that is not settled is retried with the same rows under the same token, so
 // that nothing is lost and nothing doubled while the process lives.
 package sink

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
@@ -20,7 +21,7 @@ type slow struct {
 }
 
 // Insert implements sink.Sink.
-func (s *slow) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error {
+func (s *slow) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) error {
 	s.mu.Lock()
 	s.inside++
 	s.most = max(s.most, s.inside)

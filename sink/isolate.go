@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // The names under which the gateway dead-letters rows that no single error of ClickHouse explains.
@@ -22,13 +24,13 @@ const (
 // refused rows a moment ago apart from the others, which are then stored with their first insert. Where the sink could
 // tell which rows these were, it is asked again before it is sent any that it would refuse.
 func (v *delivery) begin() []*piece {
-	all := rowSet{{0, v.root.Rows()}}
-	suspected, doubtful := v.table.suspected(time.Now(), v.root.origins)
+	all := batch.RowSet{{To: v.root.Rows()}}
+	suspected, doubtful := v.table.suspected(time.Now(), v.root.Origins())
 	if len(suspected) == 0 {
 		return []*piece{{rows: all, batch: v.root}}
 	}
 	theirs := v.rowsOf(all, func(producer string) bool { return suspected[producer] })
-	others := all.minus(theirs)
+	others := all.Minus(theirs)
 	if len(others) == 0 {
 		return []*piece{{rows: all, batch: v.root, doubtful: doubtful}}
 	}
@@ -47,13 +49,13 @@ func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece,
 	}
 	named := -1 // the row that the error names
 	if row, ok := namedRow(why.err.Error(), p.size()); ok && why.err.Class == Row && !v.misled {
-		named = p.rows.slice(row, row+1)[0].From
+		named = p.rows.Slice(row, row+1)[0].From
 	}
 	rest, judged, err := v.withoutViolations(ctx, p, why.err)
 	if err != nil || len(rest) == 0 {
 		return nil, err
 	}
-	sets := []rowSet{rest}
+	sets := []batch.RowSet{rest}
 	if !judged {
 		sets = v.split(rest, named, why.err.Class)
 	}
@@ -70,7 +72,7 @@ func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece,
 
 	pieces := make([]*piece, len(sets))
 	for i, rows := range sets {
-		pieces[i] = &piece{rows: rows, named: !judged && named >= 0 && rows.has(named)}
+		pieces[i] = &piece{rows: rows, named: !judged && named >= 0 && rows.Has(named)}
 		if why.err.Class == Unclassified {
 			// The whole has been patient already; a part is given one more chance.
 			pieces[i].settling.unclassified = max(0, v.config.UnclassifiedAttempts-2)
@@ -81,7 +83,7 @@ func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece,
 
 // withoutViolations asks the sink which of the piece's rows violate a constraint, and refuses those. It returns the rows that are left,
 // and whether the sink could tell. A nil failure means that no insert has failed yet. The error is the context's.
-func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Error) (rest rowSet, judged bool, err error) {
+func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Error) (rest batch.RowSet, judged bool, err error) {
 	judge, ok := v.config.Sink.(Judge)
 	failed := failure != nil
 	if !failed {
@@ -114,8 +116,8 @@ func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Err
 	v.table.judgedBad(time.Now())
 	rest = p.rows
 	for _, violation := range violations {
-		rows := p.rows.of(violation.Rows)
-		rest = rest.minus(rows)
+		rows := p.rows.Of(violation.Rows)
+		rest = rest.Minus(rows)
 		v.refuse(p, rows, &Error{Class: Row, Code: failure.Code, Op: failure.Op, Table: failure.Table, Err: violation}, reasonRefused)
 	}
 	return rest, true, nil
@@ -124,27 +126,27 @@ func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Err
 // split divides rows without the sink's help. Most bad rows come from one producer, so while several have rows the
 // suspect's are set apart: that of the row that the error names or, where it names none, half of the producers. Rows of one producer are
 // divided at the named row, or in halves.
-func (v *delivery) split(rows rowSet, named int, class Class) []rowSet {
-	var apart rowSet
+func (v *delivery) split(rows batch.RowSet, named int, class Class) []batch.RowSet {
+	var apart batch.RowSet
 	if producers := v.producersOf(rows); len(producers) > 1 && class != Shape {
 		suspects := producers[:len(producers)/2]
 		if named >= 0 {
 			suspects = []string{v.root.OriginsOf(named, named+1)[0].Producer}
 		}
 		apart = v.rowsOf(rows, func(producer string) bool { return slices.Contains(suspects, producer) })
-		return []rowSet{rows.minus(apart), apart}
+		return []batch.RowSet{rows.Minus(apart), apart}
 	}
 	if named < 0 {
-		first, second := rows.halves()
-		return []rowSet{first, second}
+		first, second := rows.Halves()
+		return []batch.RowSet{first, second}
 	}
-	var sets []rowSet
-	at := rowSet{{named, named + 1}}
+	var sets []batch.RowSet
+	at := batch.RowSet{{From: named, To: named + 1}}
 	before := 0 // rows of the set
 	for _, r := range rows {
 		before += max(0, min(r.To, named)-r.From)
 	}
-	for _, part := range []rowSet{rows.slice(0, before), at, rows.slice(before+1, rows.size())} {
+	for _, part := range []batch.RowSet{rows.Slice(0, before), at, rows.Slice(before+1, rows.Size())} {
 		if len(part) > 0 {
 			sets = append(sets, part)
 		}
@@ -153,9 +155,9 @@ func (v *delivery) split(rows rowSet, named int, class Class) []rowSet {
 }
 
 // producersOf returns the producers of the rows, each once, in an order that depends on the rows alone.
-func (v *delivery) producersOf(rows rowSet) []string {
+func (v *delivery) producersOf(rows batch.RowSet) []string {
 	var producers []string
-	for _, o := range v.root.originsOf(rows) {
+	for _, o := range v.root.OriginsIn(rows) {
 		producers = append(producers, o.Producer)
 	}
 	slices.Sort(producers)
@@ -163,16 +165,16 @@ func (v *delivery) producersOf(rows rowSet) []string {
 }
 
 // rowsOf returns those of the rows that come from producers for which from is true.
-func (v *delivery) rowsOf(rows rowSet, from func(producer string) bool) rowSet {
-	var within rowSet
+func (v *delivery) rowsOf(rows batch.RowSet, from func(producer string) bool) batch.RowSet {
+	var within batch.RowSet
 	start := 0
-	for _, o := range v.root.originsOf(rows) {
+	for _, o := range v.root.OriginsIn(rows) {
 		if from(o.Producer) {
-			within = within.add(RowRange{start, start + o.Rows})
+			within = within.Add(batch.RowRange{From: start, To: start + o.Rows})
 		}
 		start += o.Rows
 	}
-	return rows.of(within)
+	return rows.Of(within)
 }
 
 // rowInMessage matches how ClickHouse names the row of an insert: "is violated at row 501. Expression: …".

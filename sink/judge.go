@@ -4,19 +4,21 @@ import (
 	"context"
 	"maps"
 	"time"
+
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // Judge is a Sink that can tell which rows of a refused batch are the bad ones, all at once.
 type Judge interface {
 	// Violations returns the constraints of the table that rows of the batch violate. No row is in two of them. None, or an
 	// error, means that the sink can't tell, and the rows are tried in parts. Errors are *Error.
-	Violations(ctx context.Context, b *Batch) ([]Violation, error)
+	Violations(ctx context.Context, b *batch.Batch) ([]Violation, error)
 }
 
 // Violation is a constraint and the rows that violate it.
 type Violation struct {
 	// Rows are the rows of the batch, in order.
-	Rows []RowRange
+	Rows []batch.RowRange
 	// Column is a column that the constraint reads, or empty.
 	Column string
 	// Message names the constraint and what it checks.
@@ -46,7 +48,7 @@ const (
 )
 
 // suspect notes the producers of refused rows.
-func (t *tableWatch) suspect(now time.Time, origins []Origin) {
+func (t *tableWatch) suspect(now time.Time, origins []batch.Origin) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	maps.DeleteFunc(t.suspects, func(_ string, until time.Time) bool { return now.After(until) })
@@ -65,7 +67,7 @@ func (t *tableWatch) judgedBad(now time.Time) {
 }
 
 // suspected returns which producers of the origins had refused rows a moment ago, and whether the Judge could tell them.
-func (t *tableWatch) suspected(now time.Time, origins []Origin) (found map[string]bool, doubtful bool) {
+func (t *tableWatch) suspected(now time.Time, origins []batch.Origin) (found map[string]bool, doubtful bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.suspects) == 0 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
@@ -21,7 +22,7 @@ type judging struct {
 	fails []error
 }
 
-func (j *judging) Violations(_ context.Context, b *sink.Batch) ([]sink.Violation, error) {
+func (j *judging) Violations(_ context.Context, b *batch.Batch) ([]sink.Violation, error) {
 	j.asked++
 	if len(j.fails) > 0 {
 		err := j.fails[0]
@@ -41,7 +42,7 @@ func (j *judging) Violations(_ context.Context, b *sink.Batch) ([]sink.Violation
 				v = &sink.Violation{Message: refusal.Err.Error(), Column: "Number"}
 				byMessage[v.Message] = v
 			}
-			v.Rows = append(v.Rows, sink.RowRange{From: i, To: i + 1})
+			v.Rows = append(v.Rows, batch.RowRange{From: i, To: i + 1})
 		}
 	}
 	for _, v := range byMessage {
@@ -51,7 +52,7 @@ func (j *judging) Violations(_ context.Context, b *sink.Batch) ([]sink.Violation
 }
 
 // decoded returns the rows of a batch.
-func decoded(b *sink.Batch) ([]sinktest.Row, error) {
+func decoded(b *batch.Batch) ([]sinktest.Row, error) {
 	var block bytes.Buffer
 	if err := b.WriteNative(&block); err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func TestAProducersBadRowsDontTakeItsNeighbours(t *testing.T) {
 				b := newBench(t)
 				b.maker.Producers = test.producers
 				producer := func(n uint64) uint64 { return n / 10 % uint64(test.producers) }
-				b.memory.Decide = func(batch *sink.Batch, _ sink.Attempt) sinktest.Step {
+				b.memory.Decide = func(batch *batch.Batch, _ sink.Attempt) sinktest.Step {
 					all, err := decoded(batch)
 					if err != nil {
 						t.Error(err)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // maxLetterOrigins keeps a letter's origins within what MaxPayloadBytes leaves for them.
@@ -17,7 +19,7 @@ const maxLetterOrigins = 500
 
 // refusal is a range of rows that the table has refused for good.
 type refusal struct {
-	rows        rowSet
+	rows        batch.RowSet
 	err         *Error
 	reason      string
 	column      string
@@ -32,7 +34,7 @@ const (
 )
 
 // refuse notes that rows of the piece go to the dead-letter queue.
-func (v *delivery) refuse(p *piece, rows rowSet, err *Error, reason string) {
+func (v *delivery) refuse(p *piece, rows batch.RowSet, err *Error, reason string) {
 	s := &p.settling
 	column := namedColumn(err.Error())
 	var violation Violation
@@ -49,9 +51,9 @@ func (v *delivery) refuse(p *piece, rows rowSet, err *Error, reason string) {
 		rows: rows, err: &bounded, reason: reason, column: column, attempts: s.attempts, first: first, last: last,
 	})
 	if err.Class == Row || err.Class == Unclassified {
-		v.table.suspect(time.Now(), v.root.originsOf(rows))
+		v.table.suspect(time.Now(), v.root.OriginsIn(rows))
 	}
-	v.seldom(levelWarn, "rows refused", v.table.name, rows.size(), "batch", p.batch.ID(), "reason", reason, "error", err)
+	v.seldom(levelWarn, "rows refused", v.table.name, rows.Size(), "batch", p.batch.ID(), "reason", reason, "error", err)
 }
 
 // columnInMessage matches how ClickHouse names a column: "column LogAttributes", "for column `n`", "Column values: n = 5". The
@@ -77,7 +79,7 @@ func grouped(refused []refusal) []refusal {
 		if n := len(groups); n > 0 && groups[n-1].joins(&r) {
 			last := &groups[n-1]
 			for _, rows := range r.rows {
-				last.rows = last.rows.add(rows)
+				last.rows = last.rows.Add(rows)
 			}
 			last.attempts = max(last.attempts, r.attempts)
 			if r.first.Before(last.first) {
@@ -101,7 +103,7 @@ func (r *refusal) joins(next *refusal) bool {
 
 // writeLetters writes the refused rows to the dead-letter queue. When the context ends first it returns the rows
 // that were not written, and the context's error.
-func (v *delivery) writeLetters(ctx context.Context) (left []RowRange, err error) {
+func (v *delivery) writeLetters(ctx context.Context) (left []batch.RowRange, err error) {
 	queue := grouped(v.refused)
 	for len(queue) > 0 {
 		letter, err := v.letter(&queue[0])
@@ -112,7 +114,7 @@ func (v *delivery) writeLetters(ctx context.Context) (left []RowRange, err error
 		}
 		if tooLarge && letter.Rows > 1 {
 			first, second := queue[0], queue[0]
-			first.rows, second.rows = first.rows.halves()
+			first.rows, second.rows = first.rows.Halves()
 			queue = slices.Replace(queue, 0, 1, first, second)
 			continue
 		}
@@ -130,8 +132,8 @@ func (v *delivery) writeLetters(ctx context.Context) (left []RowRange, err error
 
 // letter makes the dead letter of a refusal.
 func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
-	id := r.rows.id(v.root.ID())
-	rows := v.root.pick(id, r.rows)
+	id := r.rows.ID(v.root.ID())
+	rows := v.root.Pick(id, r.rows)
 	defer rows.Release()
 	var payload bytes.Buffer
 	payload.Grow(min(rows.Bytes(), 2*MaxPayloadBytes))
@@ -142,8 +144,8 @@ func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
 	letter := &DeadLetter{
 		ID: id, Table: v.table.name, Route: layout.Route(), Class: r.err.Class, Code: r.err.Code, Reason: r.reason,
 		Column: r.column, Message: r.err.Error(), Attempts: r.attempts, First: r.first, Last: r.last,
-		Origins: rows.origins, SchemaHash: layout.SchemaHash(),
-		Rows: rows.rows, Format: FormatNative, Payload: payload.Bytes(),
+		Origins: rows.Origins(), SchemaHash: layout.SchemaHash(),
+		Rows: rows.Rows(), Format: FormatNative, Payload: payload.Bytes(),
 	}
 	if len(letter.Origins) > 0 {
 		letter.ShardID = letter.Origins[0].ShardID

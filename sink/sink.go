@@ -1,6 +1,10 @@
 package sink
 
-import "context"
+import (
+	"context"
+
+	"github.com/logbatcher/logbatcher/sink/batch"
+)
 
 // Sink is a table store that batches are inserted into, whole or not at all.
 // All methods may be called by several goroutines at once.
@@ -8,11 +12,11 @@ type Sink interface {
 	// Insert sends the batch once. Nil means that the store has acknowledged it. Any other
 	// result is an *Error, whose class says what may have happened to the rows; in doubt that is
 	// Ambiguous. Insert keeps no reference to the batch after it returns, and does not change it.
-	Insert(ctx context.Context, b *Batch, a Attempt) error
+	Insert(ctx context.Context, b *batch.Batch, a Attempt) error
 	// Present tells how many rows of the batch are in its table, and whether an attempt to
 	// insert it may still be running on the server. It sees every insert that was acknowledged
 	// before the call. Errors are *Error.
-	Present(ctx context.Context, b *Batch) (Presence, error)
+	Present(ctx context.Context, b *batch.Batch) (Presence, error)
 }
 
 // Attempt identifies one try at inserting a batch.

@@ -12,14 +12,14 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema"
-	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// This file and partitions_test.go hold what sink.Batch and sink.Partitioner promise against the engine itself. They are here and not
+// This file and partitions_test.go hold what batch.Batch and batch.Partitioner promise against the engine itself. They are here and not
 // in package sink, whose tests start no server.
 
 // insertBlock sends a batch as FORMAT Native over HTTP, by the plainest means.
-func insertBlock(t *testing.T, server *embeddedtest.Server, table string, b *sink.Batch) {
+func insertBlock(t *testing.T, server *embeddedtest.Server, table string, b *batch.Batch) {
 	t.Helper()
 	var block bytes.Buffer
 	if err := b.WriteNative(&block); err != nil {
@@ -117,7 +117,7 @@ func TestEveryTypeIsRead(t *testing.T) {
 		{"Nullable(IPv6)", textOf("::1"), "::1", `\N`},
 	} {
 		name := fmt.Sprintf("t%d", i)
-		layout, err := sink.NewLayout(&schema.Table{
+		layout, err := batch.NewLayout(&schema.Table{
 			Database: server.Database, Name: name,
 			Columns: []schema.Column{column(t, "value", c.typeText, `attributes["value"]`)},
 		}, "test", time.UTC)
@@ -147,7 +147,7 @@ func TestEveryTypeIsRead(t *testing.T) {
 func TestOwnFieldsInArrays(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	columns := []schema.Column{column(t, "body", "Array(String)", "body"), column(t, "time", "Array(String)", "time"), column(t, "number", "Array(String)", "severity_number")}
-	layout, err := sink.NewLayout(&schema.Table{Database: server.Database, Name: "arrays", Columns: columns}, "test", time.UTC)
+	layout, err := batch.NewLayout(&schema.Table{Database: server.Database, Name: "arrays", Columns: columns}, "test", time.UTC)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestFirehoseIsRead(t *testing.T) {
 			break
 		}
 	}
-	layout, err := sink.NewLayout(&schema.Table{Database: server.Database, Name: "firehose", Columns: columns}, "test", time.UTC)
+	layout, err := batch.NewLayout(&schema.Table{Database: server.Database, Name: "firehose", Columns: columns}, "test", time.UTC)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestFirehoseIsRead(t *testing.T) {
 		definitions[i] = schema.QuoteIdentifier(c.Name) + " " + c.Type.String()
 	}
 	server.Exec(t, "CREATE TABLE firehose ("+strings.Join(definitions, ", ")+") ENGINE = MergeTree ORDER BY ()")
-	batch := layout.NewBatch("i-1", nil)
+	b := layout.NewBatch("i-1", nil)
 	streams := []*schema.Stream{{}, {
 		ResourceAttributes: []schema.Attribute{schema.StringAttribute("host", "n1"), schema.StringAttribute("host", "n2")},
 		ScopeAttributes:    []schema.Attribute{schema.IntAttribute("s", 1), schema.BoolAttribute("t", true)},
@@ -196,13 +196,13 @@ func TestFirehoseIsRead(t *testing.T) {
 		e := entry(schema.IntAttribute("n", int64(i)), schema.StringAttribute("twice", "first"), schema.StringAttribute("twice", fmt.Sprint("k", i%700)))
 		e.Attributes = append(e.Attributes, schema.DoubleAttribute(fmt.Sprint("key", i%500), 0.5))
 		e.Stream, e.Body, e.Service = streams[i%2], fmt.Sprint("body ", i), fmt.Sprint("s", i%300)
-		batch.Begin(sink.Origin{Producer: "p", Sequence: uint64(i / 10), ShardID: "EWR-1"}, time.UnixMilli(1e12+5))
-		if err := batch.Append(&e); err != nil {
+		b.Begin(batch.Origin{Producer: "p", Sequence: uint64(i / 10), ShardID: "EWR-1"}, time.UnixMilli(1e12+5))
+		if err := b.Append(&e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	insertBlock(t, server, "firehose", batch)
-	insertBlock(t, server, "firehose", batch.Slice("i-1.1", 1000, 2000))
+	insertBlock(t, server, "firehose", b)
+	insertBlock(t, server, "firehose", b.Slice("i-1.1", 1000, 2000))
 	for question, want := range map[string]string{
 		"SELECT _batch_id, count() FROM firehose GROUP BY 1 ORDER BY 1":                                                                           "i-1\t3000\ni-1.1\t1000",
 		"SELECT min(n), max(n), uniqExact(n) FROM (SELECT toInt64(LogAttributes['n']) n FROM firehose WHERE _batch_id = 'i-1.1')":                 "1000\t1999\t1000",

@@ -7,7 +7,7 @@ import (
 
 	"github.com/ClickHouse/ch-go/compress"
 
-	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // frameBytes is how much of a block is gathered before it goes on the wire, compressed or not. It
@@ -22,7 +22,7 @@ var errBodyClosed = errors.New("the insert has ended")
 //
 // After close has returned nothing reads the batch any more, whatever the transport still does.
 type body struct {
-	batch  *sink.Batch
+	batch  *batch.Batch
 	frames *framePool
 	// before and after stand around the batch where it is a part of a form.
 	before, after []byte

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 	"github.com/logbatcher/logbatcher/sink/clickhouse/fakeserver"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
@@ -34,11 +35,11 @@ func sinkOf(t *testing.T, addresses []string, change ...func(*clickhouse.Config)
 	return s
 }
 
-func batch(t *testing.T, id string, rows uint64) *sink.Batch {
+func numbered(t *testing.T, id string, rows uint64) *batch.Batch {
 	return sinktest.NewMaker(t, sinktest.Table("logs", "numbered")).Batch(t, id, sinktest.Numbers(0, rows)...)
 }
 
-func attempt(b *sink.Batch) sink.Attempt {
+func attempt(b *batch.Batch) sink.Attempt {
 	return sink.Attempt{Number: 1, Token: b.ID(), QueryID: b.ID() + "-1"}
 }
 
@@ -92,7 +93,7 @@ func TestEveryFailureHasItsClass(t *testing.T) {
 			server.Greetings(test.greeting...)
 			server.Inserts(test.insert)
 			s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) { c.AttemptTimeout = 300 * time.Millisecond })
-			b := batch(t, "batch", 100)
+			b := numbered(t, "batch", 100)
 			err := s.Insert(t.Context(), b, attempt(b))
 			b.Release() // nothing reads it any more
 			checkFailure(t, err, test.class, test.code, test.overload)
@@ -120,7 +121,7 @@ func TestQuestionsWantAWholeAnswer(t *testing.T) {
 			s := sinkOf(t, []string{server.Address()})
 			for _, question := range []string{"FROM `logs`.`numbered`", "system.processes"} {
 				server.Statements(question, test.answer)
-				found, err := s.Present(t.Context(), batch(t, "batch", 1))
+				found, err := s.Present(t.Context(), numbered(t, "batch", 1))
 				if err == nil {
 					t.Fatalf("%s: found %+v, want an error", question, found)
 				}
@@ -175,7 +176,7 @@ func TestUnreachableServerIsTransient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sinkOf(t, []string{address}, func(c *clickhouse.Config) { c.DialTimeout = 200 * time.Millisecond })
-			b := batch(t, "batch", 1)
+			b := numbered(t, "batch", 1)
 			checkFailure(t, s.Insert(t.Context(), b, attempt(b)), sink.Transient, 0, false)
 		})
 	}
@@ -187,7 +188,7 @@ func TestEndedContextIsAmbiguousOnceDataWasSent(t *testing.T) {
 	s := sinkOf(t, []string{server.Address()})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	b := batch(t, "batch", 1)
+	b := numbered(t, "batch", 1)
 	checkFailure(t, s.Insert(ctx, b, attempt(b)), sink.Ambiguous, 0, false)
 }
 
@@ -195,7 +196,7 @@ func TestDeduplicatedIsNoProof(t *testing.T) {
 	server := fakeserver.New(t, false)
 	server.Inserts(fakeserver.Answer{Code: 389, Text: "insert was deduplicated"})
 	s := sinkOf(t, []string{server.Address()})
-	b := batch(t, "batch", 1)
+	b := numbered(t, "batch", 1)
 	var failure *sink.Error
 	if err := s.Insert(t.Context(), b, attempt(b)); !errors.As(err, &failure) || !failure.Deduplicated {
 		t.Errorf("error %v, want one that says deduplicated", err)
@@ -204,7 +205,7 @@ func TestDeduplicatedIsNoProof(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	server := fakeserver.New(t, true)
-	b := batch(t, "batch", 20_000)
+	b := numbered(t, "batch", 20_000)
 	t.Run("trusted", func(t *testing.T) {
 		pool := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 		s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) {
@@ -232,7 +233,7 @@ func TestTLS(t *testing.T) {
 func TestInsertCarriesItsSettingsAndNothingElseDoes(t *testing.T) {
 	server := fakeserver.New(t, false)
 	s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) { c.Compression = clickhouse.CompressLZ4 })
-	b := batch(t, "batch", 10)
+	b := numbered(t, "batch", 10)
 	if err := s.Insert(t.Context(), b, sink.Attempt{Number: 3, Token: "batch/1", QueryID: "batch-3"}); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +256,7 @@ func TestUnknownSettingsAreLeftOut(t *testing.T) {
 	server := fakeserver.New(t, false)
 	server.Query("system.settings", "async_insert\ninsert_deduplication_token\n")
 	s := sinkOf(t, []string{server.Address()})
-	b := batch(t, "batch", 10)
+	b := numbered(t, "batch", 10)
 	if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
 		t.Fatal(err)
 	}

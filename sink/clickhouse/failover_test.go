@@ -26,7 +26,7 @@ func TestBatchesSpreadAndRetriesStay(t *testing.T) {
 	s := sinkOf(t, []string{one.Address(), two.Address()})
 	servers := []*fakeserver.Server{one, two}
 	for i := range 20 {
-		b := batch(t, fmt.Sprintf("batch-%d", i), 1)
+		b := numbered(t, fmt.Sprintf("batch-%d", i), 1)
 		before := []int{inserts(one), inserts(two)}
 		for _, server := range servers {
 			server.Inserts(fakeserver.Answer{Code: 319})
@@ -52,7 +52,7 @@ func TestAddressAway(t *testing.T) {
 			s := sinkOf(t, []string{one.Address(), two.Address()}, func(c *clickhouse.Config) { c.Failover = failover })
 			home := firstHome(t, s, "retried", one, two)
 			home.Close()
-			again := batch(t, "retried", 1)
+			again := numbered(t, "retried", 1)
 			a := attempt(again)
 			a.Number = 2
 			_ = s.Insert(t.Context(), again, a) // finds out that it is away
@@ -62,7 +62,7 @@ func TestAddressAway(t *testing.T) {
 				t.Errorf("retry: %v", err)
 			}
 			for i := range 10 {
-				b := batch(t, fmt.Sprintf("new-%d", i), 1)
+				b := numbered(t, fmt.Sprintf("new-%d", i), 1)
 				if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
 					t.Errorf("new batch %d: %v", i, err)
 				}
@@ -77,7 +77,7 @@ func firstHome(t *testing.T, s sink.Sink, id string, servers ...*fakeserver.Serv
 	for _, server := range servers {
 		server.Inserts(fakeserver.Answer{Code: 319})
 	}
-	b := batch(t, id, 1)
+	b := numbered(t, id, 1)
 	if err := s.Insert(t.Context(), b, attempt(b)); err == nil {
 		t.Fatal("no error")
 	}
@@ -95,11 +95,11 @@ func TestBatchOfUnknownAddressIsAskedForAtAll(t *testing.T) {
 	one, two := fakeserver.New(t, false), fakeserver.New(t, false)
 	two.Query("FROM `logs`.`numbered`", "7\n")
 	s := sinkOf(t, []string{one.Address(), two.Address()})
-	found, err := s.Present(t.Context(), batch(t, "earlier", 7))
+	found, err := s.Present(t.Context(), numbered(t, "earlier", 7))
 	if err != nil || found.Rows != 7 {
 		t.Errorf("found %+v, %v; want 7 rows", found, err)
 	}
-	other := batch(t, "another", 7)
+	other := numbered(t, "another", 7)
 	two.Query("FROM `logs`.`numbered`", "0\n")
 	one.Close()
 	if _, err := s.Present(t.Context(), other); err == nil {
@@ -144,7 +144,7 @@ func TestAbsenceIsDecidedByTheEngine(t *testing.T) {
 				server.Query("system.clusters", test.clusters+"\n")
 				server.Query("SELECT max(rows)", "0\n")
 				s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) { c.Failover, c.Cluster = failover, test.cluster })
-				if found, err := s.Present(t.Context(), batch(t, "batch", 7)); err != nil || found.Rows != 0 || found.Running {
+				if found, err := s.Present(t.Context(), numbered(t, "batch", 7)); err != nil || found.Rows != 0 || found.Running {
 					t.Fatalf("found %+v, %v; want nothing", found, err)
 				}
 				asked := statements(server)
@@ -193,7 +193,7 @@ func TestReplicasThatHaveTheBatchOrRunIt(t *testing.T) {
 				server.Query("SELECT max(rows)", "0\n")
 			}
 			s := sinkOf(t, []string{server.Address()})
-			found, err := s.Present(t.Context(), batch(t, "batch", 7))
+			found, err := s.Present(t.Context(), numbered(t, "batch", 7))
 			if (err != nil) != test.fails || found.Rows != test.rows || found.Running != test.running {
 				t.Errorf("found %+v, %v; want %d rows, running %v, an error %v", found, err, test.rows, test.running, test.fails)
 			}
@@ -209,7 +209,7 @@ func TestReplicaAnswersForThoseThatAreAway(t *testing.T) {
 		there.Query("SELECT engine", engine+"\n")
 		there.Query("system.clusters", "0\n")
 		s := sinkOf(t, []string{away.Address(), there.Address()}, func(c *clickhouse.Config) { c.Failover = clickhouse.FailoverReplicas })
-		if found, err := s.Present(t.Context(), batch(t, "batch", 7)); (err == nil) != answers || found.Rows != 0 {
+		if found, err := s.Present(t.Context(), numbered(t, "batch", 7)); (err == nil) != answers || found.Rows != 0 {
 			t.Errorf("%s: found %+v, %v; want an answer %v", engine, found, err, answers)
 		}
 	}

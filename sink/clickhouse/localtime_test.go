@@ -9,7 +9,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema"
-	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // TestLocalTimesAreClickHouses inserts times as a clock on the wall shows them, around every change of the clock, and has ClickHouse
@@ -78,7 +78,7 @@ func wallClock(location *time.Location) (narrow, wide []string) {
 
 func compareLocalTimes(t *testing.T, server *embeddedtest.Server, table, typeText, theirs string, location *time.Location, texts []string) {
 	t.Helper()
-	layout, err := sink.NewLayout(&schema.Table{
+	layout, err := batch.NewLayout(&schema.Table{
 		Database: server.Database, Name: table,
 		Columns: []schema.Column{column(t, "text", "String", `attributes["value"]`), column(t, "value", typeText, `attributes["value"]`)},
 	}, "test", time.UTC)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema"
-	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // TestPartitionsAreClickHouses inserts a row a partition into tables partitioned by each kind of key, under the setting that refuses a
@@ -49,7 +49,7 @@ func TestPartitionsAreClickHouses(t *testing.T) {
 			partitionBy = "PARTITION BY " + key
 		}
 		server.Exec(t, "CREATE TABLE "+name+" ("+strings.Join(definitions, ", ")+") ENGINE = MergeTree "+partitionBy+" ORDER BY ()")
-		layout, err := sink.NewLayout(&schema.Table{Database: server.Database, Name: name, Columns: columns, PartitionBy: key}, "test", zone)
+		layout, err := batch.NewLayout(&schema.Table{Database: server.Database, Name: name, Columns: columns, PartitionBy: key}, "test", zone)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,11 +57,11 @@ func TestPartitionsAreClickHouses(t *testing.T) {
 	}
 }
 
-func checkPartitions(t *testing.T, server *embeddedtest.Server, table string, layout *sink.Layout) {
+func checkPartitions(t *testing.T, server *embeddedtest.Server, table string, layout *batch.Layout) {
 	t.Helper()
 	partitioner := layout.NewPartitioner()
-	batches := make(map[*sink.Partition]*sink.Batch)
-	origin := sink.Origin{ShardID: "EWR-1"}
+	batches := make(map[*batch.Partition]*batch.Batch)
+	origin := batch.Origin{ShardID: "EWR-1"}
 	for i := range 24 {
 		n := i % 8
 		e := entry(schema.IntAttribute("n", int64(n)), schema.StringAttribute("code", []string{"a", "it's", "", `\`}[n%4]),
@@ -183,7 +183,7 @@ func compareCalendar(t *testing.T, server *embeddedtest.Server, zone string, ins
 		}
 	}
 	for f, function := range []string{"toDate", "toYYYYMM", "toMonday", "toStartOfDay", "toStartOfHour"} {
-		layout, err := sink.NewLayout(&schema.Table{
+		layout, err := batch.NewLayout(&schema.Table{
 			Database: "d", Name: "t", PartitionBy: function + "(ts)",
 			Columns: []schema.Column{column(t, "ts", "DateTime('"+zone+"')", "time")},
 		}, "test", time.UTC)
@@ -198,7 +198,7 @@ func compareCalendar(t *testing.T, server *embeddedtest.Server, zone string, ins
 			if disputed[time.Unix(instant, 0).In(location).Year()] {
 				continue
 			}
-			partition, rowError := partitioner.Of(&e, &sink.Origin{})
+			partition, rowError := partitioner.Of(&e, &batch.Origin{})
 			if rowError != nil {
 				if instant > 2*86400 && instant < math.MaxUint32-2*86400 {
 					t.Errorf("%s(%d) in %s: %v", function, instant, zone, rowError)

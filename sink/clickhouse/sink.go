@@ -9,6 +9,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // Sink writes to ClickHouse. It may be used by several goroutines at once.
@@ -55,7 +56,7 @@ func (s *Sink) Close() error {
 }
 
 // Insert sends the batch once. The error is an *sink.Error.
-func (s *Sink) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error {
+func (s *Sink) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
 	table := b.Layout().Table()
@@ -88,7 +89,7 @@ func (s *Sink) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error 
 
 // insert sends the batch to one server, and reports whether any of it may have arrived. With convert the server makes the
 // batch's columns those of the table, whatever becomes of the values.
-func (s *Sink) insert(ctx context.Context, to *address, b *sink.Batch, a sink.Attempt, convert bool) (sent bool, err error) {
+func (s *Sink) insert(ctx context.Context, to *address, b *batch.Batch, a sink.Attempt, convert bool) (sent bool, err error) {
 	known, err := to.known(ctx)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", to.name, err)
@@ -106,7 +107,7 @@ func (s *Sink) insert(ctx context.Context, to *address, b *sink.Batch, a sink.At
 }
 
 // insertStatement names the columns: the table may have more of them, in another order.
-func insertStatement(b *sink.Batch) string {
+func insertStatement(b *batch.Batch) string {
 	table := b.Layout().Table()
 	names := make([]string, len(table.Columns))
 	for i := range table.Columns {

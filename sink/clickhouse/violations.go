@@ -13,6 +13,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 var _ sink.Judge = (*Sink)(nil)
@@ -22,7 +23,7 @@ const externalTable = "logbatcher_rows"
 
 // Violations has the server evaluate the table's constraints on the rows of the batch, which travel beside the statement as an external
 // table: nothing is stored, and no right is needed beyond SELECT. The error is an *sink.Error.
-func (s *Sink) Violations(ctx context.Context, b *sink.Batch) ([]sink.Violation, error) {
+func (s *Sink) Violations(ctx context.Context, b *batch.Batch) ([]sink.Violation, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
 	found, err := s.violations(ctx, s.choose(b.ID()), b)
@@ -32,7 +33,7 @@ func (s *Sink) Violations(ctx context.Context, b *sink.Batch) ([]sink.Violation,
 	return found, nil
 }
 
-func (s *Sink) violations(ctx context.Context, to *address, b *sink.Batch) ([]sink.Violation, error) {
+func (s *Sink) violations(ctx context.Context, to *address, b *batch.Batch) ([]sink.Violation, error) {
 	table := b.Layout().Table()
 	created, err := to.query(ctx, "SELECT create_table_query FROM system.tables WHERE database = "+schema.QuoteString(table.Database)+
 		" AND name = "+schema.QuoteString(table.Name))
@@ -67,15 +68,15 @@ func (s *Sink) violations(ctx context.Context, to *address, b *sink.Batch) ([]si
 }
 
 // rowsWith returns the rows that have the value, as ranges.
-func rowsWith(values []int, wanted int) []sink.RowRange {
-	var ranges []sink.RowRange
+func rowsWith(values []int, wanted int) []batch.RowRange {
+	var ranges []batch.RowRange
 	for i, value := range values {
 		switch n := len(ranges); {
 		case value != wanted:
 		case n > 0 && ranges[n-1].To == i:
 			ranges[n-1].To = i + 1
 		default:
-			ranges = append(ranges, sink.RowRange{From: i, To: i + 1})
+			ranges = append(ranges, batch.RowRange{From: i, To: i + 1})
 		}
 	}
 	return ranges
@@ -120,7 +121,7 @@ func (a *address) defaultsFor(ctx context.Context, t *schema.Table, constraints 
 }
 
 // firstViolated evaluates the question, which ends in the select list of firstFalse, for each row.
-func (a *address) firstViolated(ctx context.Context, b *sink.Batch, question string) ([]int, error) {
+func (a *address) firstViolated(ctx context.Context, b *batch.Batch, question string) ([]int, error) {
 	// One thread reads the rows in their order.
 	answer, err := a.queryRows(ctx, question+" FROM "+externalTable+" SETTINGS max_threads = 1", b)
 	if err != nil {
@@ -158,7 +159,7 @@ type external struct {
 }
 
 // queryRows runs a statement that reads the rows of the batch as externalTable, and returns its rows as text.
-func (a *address) queryRows(ctx context.Context, statement string, b *sink.Batch) ([][]string, error) {
+func (a *address) queryRows(ctx context.Context, statement string, b *batch.Batch) ([][]string, error) {
 	var head bytes.Buffer
 	form := multipart.NewWriter(&head)
 	if err := form.WriteField("query", statement); err != nil {

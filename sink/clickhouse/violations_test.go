@@ -9,6 +9,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
@@ -152,7 +153,7 @@ type counting struct {
 	inserts int
 }
 
-func (c *counting) Insert(ctx context.Context, b *sink.Batch, a sink.Attempt) error {
+func (c *counting) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) error {
 	c.inserts++
 	return c.Sink.Insert(ctx, b, a)
 }

@@ -111,7 +111,7 @@ func TestConversionIsAllowedForWiderColumnsAlone(t *testing.T) {
 		server.Inserts(fakeserver.Answer{Code: 53, Text: "Cannot convert"})
 		server.Query("system.columns", columns)
 		s := sinkOf(t, []string{server.Address()})
-		b := batch(t, "batch", 10)
+		b := numbered(t, "batch", 10)
 		err := s.Insert(t.Context(), b, attempt(b))
 		if converted != (err == nil) {
 			t.Errorf("columns %q: error %v", columns, err)

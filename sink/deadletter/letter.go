@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // maxMessageBytes bounds the error's text: ClickHouse quotes rows in it, and it must not crowd out the payload.
@@ -36,7 +37,7 @@ const (
 	fieldPayload  = "payload"
 )
 
-// origin is a sink.Origin as the field origins has it.
+// origin is a batch.Origin as the field origins has it.
 type origin struct {
 	Producer string `json:"producer"`
 	Epoch    uint64 `json:"epoch"`
@@ -160,15 +161,15 @@ func (d *decoder) time(field string) time.Time {
 	return t
 }
 
-func (d *decoder) origins(field string) []sink.Origin {
+func (d *decoder) origins(field string) []batch.Origin {
 	var list []origin
 	if err := json.Unmarshal([]byte(d.text(field)), &list); err != nil {
 		d.report(field, err)
 		return nil
 	}
-	origins := make([]sink.Origin, len(list))
+	origins := make([]batch.Origin, len(list))
 	for i, o := range list {
-		origins[i] = sink.Origin(o)
+		origins[i] = batch.Origin(o)
 	}
 	return origins
 }

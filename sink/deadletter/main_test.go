@@ -12,6 +12,7 @@ import (
 	"github.com/logbatcher/logbatcher/embedded"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/redis/go-redis/v9"
@@ -56,7 +57,7 @@ func letter(id string, payload int) *sink.DeadLetter {
 		Attempts: 3,
 		First:    time.Date(2026, 3, 4, 5, 6, 7, 890123456, time.UTC),
 		Last:     time.Date(2026, 3, 4, 5, 6, 9, 1, time.UTC),
-		Origins: []sink.Origin{
+		Origins: []batch.Origin{
 			{Producer: "api-1/0", Epoch: 7, Sequence: 1<<64 - 1, ShardID: "EWR-28749445", Rows: 2},
 			{Producer: `"quoted" ✓`, Epoch: 1, Sequence: 2, ShardID: "EWR-28749446", Rows: 1},
 		},

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
-	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // NumberColumn is the column of Table's that has a row's number.
@@ -40,7 +40,7 @@ func Table(database, name string) *schema.Table {
 // Maker makes batches of numbered rows. It may be used by several goroutines at once.
 type Maker struct {
 	// Layout is the table's.
-	Layout *sink.Layout
+	Layout *batch.Layout
 	// Body is the text in every row.
 	Body string
 	// RequestRows is how many rows come from one request. 0: ten.
@@ -52,7 +52,7 @@ type Maker struct {
 // NewMaker returns a maker for a table that Table has returned.
 func NewMaker(t testing.TB, table *schema.Table) *Maker {
 	t.Helper()
-	layout, err := sink.NewLayout(table, "numbered", time.UTC)
+	layout, err := batch.NewLayout(table, "numbered", time.UTC)
 	if err != nil {
 		t.Fatalf("layout: %v", err)
 	}
@@ -60,23 +60,23 @@ func NewMaker(t testing.TB, table *schema.Table) *Maker {
 }
 
 // Batch returns a batch with rows of these numbers, all of one day.
-func (m *Maker) Batch(t testing.TB, id string, numbers ...uint64) *sink.Batch {
+func (m *Maker) Batch(t testing.TB, id string, numbers ...uint64) *batch.Batch {
 	return m.batch(t, id, func(int) time.Time { return Day }, numbers)
 }
 
 // Straddling returns a batch that has rows of two days in turn, though it says that all are of the first.
-func (m *Maker) Straddling(t testing.TB, id string, numbers ...uint64) *sink.Batch {
+func (m *Maker) Straddling(t testing.TB, id string, numbers ...uint64) *batch.Batch {
 	return m.batch(t, id, func(i int) time.Time { return Day.AddDate(0, 0, i%2) }, numbers)
 }
 
-func (m *Maker) batch(t testing.TB, id string, at func(int) time.Time, numbers []uint64) *sink.Batch {
+func (m *Maker) batch(t testing.TB, id string, at func(int) time.Time, numbers []uint64) *batch.Batch {
 	t.Helper()
 	stream := &schema.Stream{}
 	requestRows := m.RequestRows
 	if requestRows == 0 {
 		requestRows = 10
 	}
-	var b *sink.Batch
+	var b *batch.Batch
 	for i, number := range numbers {
 		entry := schema.Entry{
 			Time: at(i).UnixNano(), ObservedTime: at(i).UnixNano(), Body: m.Body, Stream: stream,
@@ -86,7 +86,7 @@ func (m *Maker) batch(t testing.TB, id string, at func(int) time.Time, numbers [
 		if m.Producers > 1 {
 			producer = fmt.Sprintf("producer-%d", i/requestRows%m.Producers)
 		}
-		origin := sink.Origin{Producer: producer, Epoch: 1, Sequence: uint64(1 + i/requestRows), ShardID: "TST-1"}
+		origin := batch.Origin{Producer: producer, Epoch: 1, Sequence: uint64(1 + i/requestRows), ShardID: "TST-1"}
 		if b == nil {
 			partition, refused := m.Layout.NewPartitioner().Of(&entry, &origin)
 			if refused != nil {

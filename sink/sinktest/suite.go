@@ -10,6 +10,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // Limit is the number from which on rows violate the constraint of the suite's tables.
@@ -71,7 +72,7 @@ func newID(t testing.TB) string {
 	return fmt.Sprintf("suite-%p-%d", t, unique.n)
 }
 
-func insert(t *testing.T, h Harness, b *sink.Batch, a sink.Attempt) {
+func insert(t *testing.T, h Harness, b *batch.Batch, a sink.Attempt) {
 	t.Helper()
 	if err := h.Sink.Insert(t.Context(), b, a); err != nil {
 		t.Fatalf("insert: %v", err)
@@ -86,7 +87,7 @@ func wantNumbers(t *testing.T, h Harness, table *schema.Table, want []uint64) {
 	}
 }
 
-func wantPresent(t *testing.T, h Harness, b *sink.Batch, rows int) {
+func wantPresent(t *testing.T, h Harness, b *batch.Batch, rows int) {
 	t.Helper()
 	found, err := h.Sink.Present(t.Context(), b)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/logbatcher/logbatcher/schema"
-	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // identifier is what names of databases, tables, columns and indexes look like.
@@ -130,7 +130,7 @@ func checkNames(list string, known []string) error {
 
 // layout reports what the batches of a table could not do, such as turn a default into its column's type.
 func (b *builder) layout(table *schema.Table, route, path string) {
-	_, err := sink.NewLayout(table, route, nil)
+	_, err := batch.NewLayout(table, route, nil)
 	if err == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"strconv"
@@ -50,7 +50,7 @@ func (c *mapColumn) undo() {
 	c.names.undo()
 }
 
-func (c *mapColumn) appendRows(from column, rows rowSet) {
+func (c *mapColumn) appendRows(from column, rows RowSet) {
 	other := from.(*mapColumn)
 	values := stringReader{bytes: other.values}
 	for _, r := range rows {

@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"github.com/ClickHouse/ch-go/proto"
@@ -14,7 +14,7 @@ type column interface {
 	// undo takes the last row back. It is called at most once after an append.
 	undo()
 	// appendRows adds rows of another column of the same type.
-	appendRows(from column, rows rowSet)
+	appendRows(from column, rows RowSet)
 	// writeState writes what stands before the column's data in a Native block.
 	writeState(b *proto.Buffer)
 	// write writes the data of all rows, of which there is at least one. What it hands to w is not copied, so

@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"unsafe"
@@ -115,7 +115,7 @@ func (c *streamMapColumn) undo() {
 	c.rows = c.rows[:len(c.rows)-1]
 }
 
-func (c *streamMapColumn) appendRows(from column, rows rowSet) {
+func (c *streamMapColumn) appendRows(from column, rows RowSet) {
 	other := from.(*streamMapColumn)
 	copied := make(map[uint32]uint32)
 	for _, r := range rows {

@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"fmt"
@@ -8,11 +8,11 @@ import (
 // RowRange is the rows From to To of a batch, without To, counted from 0.
 type RowRange struct{ From, To int }
 
-// rowSet is rows of a batch, as ranges that are in order and don't touch.
-type rowSet []RowRange
+// RowSet is rows of a batch, as ranges that are in order and don't touch.
+type RowSet []RowRange
 
-// add appends a range that begins where the set ends, or after it.
-func (s rowSet) add(r RowRange) rowSet {
+// Add appends a range that begins where the set ends, or after it.
+func (s RowSet) Add(r RowRange) RowSet {
 	if n := len(s); n > 0 && s[n-1].To == r.From {
 		s[n-1].To = r.To
 		return s
@@ -20,7 +20,7 @@ func (s rowSet) add(r RowRange) rowSet {
 	return append(s, r)
 }
 
-func (s rowSet) size() int {
+func (s RowSet) Size() int {
 	size := 0
 	for _, r := range s {
 		size += r.To - r.From
@@ -28,7 +28,7 @@ func (s rowSet) size() int {
 	return size
 }
 
-func (s rowSet) has(row int) bool {
+func (s RowSet) Has(row int) bool {
 	for _, r := range s {
 		if r.From <= row && row < r.To {
 			return true
@@ -37,9 +37,9 @@ func (s rowSet) has(row int) bool {
 	return false
 }
 
-// slice returns the set's rows from to to, without to, counted within the set.
-func (s rowSet) slice(from, to int) rowSet {
-	var part rowSet
+// Slice returns the set's rows from to to, without to, counted within the set.
+func (s RowSet) Slice(from, to int) RowSet {
+	var part RowSet
 	start := 0
 	for _, r := range s {
 		size := r.To - r.From
@@ -51,15 +51,15 @@ func (s rowSet) slice(from, to int) rowSet {
 	return part
 }
 
-// halves returns two sets of about as many rows, the earlier rows first.
-func (s rowSet) halves() (rowSet, rowSet) {
-	size := s.size()
-	return s.slice(0, size/2), s.slice(size/2, size)
+// Halves returns two sets of about as many rows, the earlier rows first.
+func (s RowSet) Halves() (RowSet, RowSet) {
+	size := s.Size()
+	return s.Slice(0, size/2), s.Slice(size/2, size)
 }
 
-// minus returns the rows that are not in other, which is a part of s.
-func (s rowSet) minus(other rowSet) rowSet {
-	var rest rowSet
+// Minus returns the rows that are not in other, which is a part of s.
+func (s RowSet) Minus(other RowSet) RowSet {
+	var rest RowSet
 	for _, r := range s {
 		for len(other) > 0 && other[0].From < r.To {
 			if r.From < other[0].From {
@@ -75,28 +75,28 @@ func (s rowSet) minus(other rowSet) rowSet {
 	return rest
 }
 
-// of translates a set that counts within s into rows of the batch.
-func (s rowSet) of(within rowSet) rowSet {
-	var rows rowSet
+// Of translates a set that counts within s into rows of the batch.
+func (s RowSet) Of(within RowSet) RowSet {
+	var rows RowSet
 	start := 0
 	for _, r := range s {
 		end := start + r.To - r.From
 		for len(within) > 0 && within[0].From < end {
 			last := min(within[0].To, end)
-			rows = rows.add(RowRange{r.From + within[0].From - start, r.From + last - start})
+			rows = rows.Add(RowRange{r.From + within[0].From - start, r.From + last - start})
 			if last == within[0].To {
 				within = within[1:]
 				continue
 			}
-			within = append(rowSet{{last, within[0].To}}, within[1:]...)
+			within = append(RowSet{{last, within[0].To}}, within[1:]...)
 		}
 		start = end
 	}
 	return rows
 }
 
-// id names the set for ever: by its first and last row and, where rows between them are missing, a hash of its ranges.
-func (s rowSet) id(batch string) string {
+// ID names the set for ever: by its first and last row and, where rows between them are missing, a hash of its ranges.
+func (s RowSet) ID(batch string) string {
 	id := fmt.Sprintf("%s.%d-%d", batch, s[0].From, s[len(s)-1].To-1)
 	if len(s) == 1 {
 		return id

@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"encoding/binary"
@@ -55,7 +55,7 @@ func (c *stringColumn) append(v *value) { c.appendText(v.text) }
 
 func (c *stringColumn) undo() { c.bytes = c.bytes[:c.last] }
 
-func (c *stringColumn) appendRows(from column, rows rowSet) {
+func (c *stringColumn) appendRows(from column, rows RowSet) {
 	texts := stringReader{bytes: from.(*stringColumn).bytes}
 	for _, r := range rows {
 		c.bytes = append(c.bytes, texts.read(r.From, r.To)...)
@@ -110,7 +110,7 @@ func (c *arrayColumn) undo() {
 	c.elements = c.elements[:c.last]
 }
 
-func (c *arrayColumn) appendRows(from column, rows rowSet) {
+func (c *arrayColumn) appendRows(from column, rows RowSet) {
 	other := from.(*arrayColumn)
 	elements := stringReader{bytes: other.elements}
 	for _, r := range rows {

@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"encoding/hex"
@@ -39,7 +39,7 @@ var documentedKinds = []struct {
 
 // TestCoercionsAreDocumented compares each cell of the table in docs/coercions.md with the code.
 func TestCoercionsAreDocumented(t *testing.T) {
-	text, err := os.ReadFile("../docs/coercions.md")
+	text, err := os.ReadFile("../../docs/coercions.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"math"
@@ -134,7 +134,7 @@ func (c *lowCardinalityColumn) undo() {
 	c.keys.truncate(c.keys.len() - 1)
 }
 
-func (c *lowCardinalityColumn) appendRows(from column, rows rowSet) {
+func (c *lowCardinalityColumn) appendRows(from column, rows RowSet) {
 	other := from.(*lowCardinalityColumn)
 	for _, r := range rows {
 		for i := r.From; i < r.To; i++ {
@@ -194,7 +194,7 @@ func (c *constantColumn) append(*value) { c.rows++ }
 
 func (c *constantColumn) undo() { c.rows-- }
 
-func (c *constantColumn) appendRows(_ column, rows rowSet) { c.rows += rows.size() }
+func (c *constantColumn) appendRows(_ column, rows RowSet) { c.rows += rows.Size() }
 
 func (c *constantColumn) writeState(b *proto.Buffer) {
 	if c.lowCardinality {

@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"math/rand/v2"
@@ -7,7 +7,7 @@ import (
 )
 
 // list returns the rows of a set one by one.
-func (s rowSet) list() []int {
+func (s RowSet) list() []int {
 	rows := []int{}
 	for _, r := range s {
 		for i := r.From; i < r.To; i++ {
@@ -18,12 +18,12 @@ func (s rowSet) list() []int {
 }
 
 // randomSet returns a set of some of the rows 0 to n, whose ranges don't touch.
-func randomSet(random *rand.Rand, n int) rowSet {
-	var s rowSet
+func randomSet(random *rand.Rand, n int) RowSet {
+	var s RowSet
 	share := random.Float64()
 	for i := range n {
 		if random.Float64() < share {
-			s = s.add(RowRange{i, i + 1})
+			s = s.Add(RowRange{i, i + 1})
 		}
 	}
 	return s
@@ -35,8 +35,8 @@ func TestRowSets(t *testing.T) {
 	for range 3000 {
 		s := randomSet(random, 1+random.IntN(60))
 		rows := s.list()
-		if s.size() != len(rows) {
-			t.Fatalf("%v has size %d, want %d", s, s.size(), len(rows))
+		if s.Size() != len(rows) {
+			t.Fatalf("%v has size %d, want %d", s, s.Size(), len(rows))
 		}
 		within := randomSet(random, len(rows))
 		var picked, rest []int
@@ -47,21 +47,21 @@ func TestRowSets(t *testing.T) {
 				rest = append(rest, row)
 			}
 		}
-		if got := s.of(slices.Clone(within)); !slices.Equal(got.list(), picked) {
+		if got := s.Of(slices.Clone(within)); !slices.Equal(got.list(), picked) {
 			t.Fatalf("%v of %v is %v, want %v", within, s, got.list(), picked)
 		}
-		if got := s.minus(s.of(within)); !slices.Equal(got.list(), rest) {
+		if got := s.Minus(s.Of(within)); !slices.Equal(got.list(), rest) {
 			t.Fatalf("%v without %v is %v, want %v", s, picked, got.list(), rest)
 		}
 		from := random.IntN(len(rows) + 1)
 		to := from + random.IntN(len(rows)-from+1)
-		if got := s.slice(from, to); !slices.Equal(got.list(), rows[from:to]) {
+		if got := s.Slice(from, to); !slices.Equal(got.list(), rows[from:to]) {
 			t.Fatalf("%v from %d to %d is %v, want %v", s, from, to, got.list(), rows[from:to])
 		}
-		if first, second := s.halves(); !slices.Equal(append(first.list(), second.list()...), rows) || second.size()-first.size() > 1 {
+		if first, second := s.Halves(); !slices.Equal(append(first.list(), second.list()...), rows) || second.Size()-first.Size() > 1 {
 			t.Fatalf("halves of %v are %v and %v", s, first, second)
 		}
-		for _, set := range []rowSet{s, s.of(within), s.minus(s.of(within))} {
+		for _, set := range []RowSet{s, s.Of(within), s.Minus(s.Of(within))} {
 			for i := 1; i < len(set); i++ {
 				if set[i].From <= set[i-1].To {
 					t.Fatalf("ranges of %v touch", set)
@@ -71,13 +71,13 @@ func TestRowSets(t *testing.T) {
 				continue
 			}
 			text := string(runes(set.list()))
-			if other, known := ids[set.id("b")]; known && other != text {
-				t.Fatalf("two sets have the id %s", set.id("b"))
+			if other, known := ids[set.ID("b")]; known && other != text {
+				t.Fatalf("two sets have the id %s", set.ID("b"))
 			}
-			ids[set.id("b")] = text
+			ids[set.ID("b")] = text
 		}
 	}
-	if id := (rowSet{{3, 7}}).id("b"); id != "b.3-6" {
+	if id := (RowSet{{3, 7}}).ID("b"); id != "b.3-6" {
 		t.Errorf("id %q, want the range", id)
 	}
 }

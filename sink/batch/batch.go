@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"time"
@@ -112,10 +112,10 @@ func (b *Batch) Bytes() int {
 func (b *Batch) Origins() []Origin { return b.origins }
 
 // OriginsOf returns where the rows from and up to to, without it, come from.
-func (b *Batch) OriginsOf(from, to int) []Origin { return b.originsOf(rowSet{{from, to}}) }
+func (b *Batch) OriginsOf(from, to int) []Origin { return b.OriginsIn(RowSet{{from, to}}) }
 
-// originsOf returns where rows of the batch come from, in their order.
-func (b *Batch) originsOf(rows rowSet) []Origin {
+// OriginsIn returns where rows of the batch come from, in their order.
+func (b *Batch) OriginsIn(rows RowSet) []Origin {
 	var origins []Origin
 	start := 0
 	for _, o := range b.origins {
@@ -138,10 +138,10 @@ func (b *Batch) originsOf(rows rowSet) []Origin {
 
 // Slice returns the rows from and up to to, without it, as a batch of its own with its own id. The two share no
 // memory. Several goroutines may slice a sealed batch.
-func (b *Batch) Slice(id string, from, to int) *Batch { return b.pick(id, rowSet{{from, to}}) }
+func (b *Batch) Slice(id string, from, to int) *Batch { return b.Pick(id, RowSet{{from, to}}) }
 
-// pick is Slice for any rows.
-func (b *Batch) pick(id string, rows rowSet) *Batch {
+// Pick is Slice for any rows.
+func (b *Batch) Pick(id string, rows RowSet) *Batch {
 	c, pooled := b.layout.pool.Get().(*columns)
 	if !pooled {
 		c = b.layout.newColumns()
@@ -150,8 +150,8 @@ func (b *Batch) pick(id string, rows rowSet) *Batch {
 	for i := range s.columns.cells {
 		s.columns.cells[i].column.appendRows(b.columns.cells[i].column, rows)
 	}
-	s.rows = rows.size()
-	s.origins = b.originsOf(rows)
+	s.rows = rows.Size()
+	s.origins = b.OriginsIn(rows)
 	return s
 }
 

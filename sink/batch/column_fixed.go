@@ -1,4 +1,4 @@
-package sink
+package batch
 
 import (
 	"unsafe"
@@ -16,7 +16,7 @@ func (c *fixedColumn[T]) append(v *value) { c.values = append(c.values, T(v.bits
 
 func (c *fixedColumn[T]) undo() { c.values = c.values[:len(c.values)-1] }
 
-func (c *fixedColumn[T]) appendRows(from column, rows rowSet) {
+func (c *fixedColumn[T]) appendRows(from column, rows RowSet) {
 	for _, r := range rows {
 		c.values = append(c.values, from.(*fixedColumn[T]).values[r.From:r.To]...)
 	}
@@ -55,7 +55,7 @@ func (c *wideColumn) append(v *value) { c.values = append(c.values, v.wide) }
 
 func (c *wideColumn) undo() { c.values = c.values[:len(c.values)-1] }
 
-func (c *wideColumn) appendRows(from column, rows rowSet) {
+func (c *wideColumn) appendRows(from column, rows RowSet) {
 	for _, r := range rows {
 		c.values = append(c.values, from.(*wideColumn).values[r.From:r.To]...)
 	}
@@ -89,7 +89,7 @@ func (c *fixedStringColumn) append(v *value) {
 
 func (c *fixedStringColumn) undo() { c.bytes = c.bytes[:len(c.bytes)-c.size] }
 
-func (c *fixedStringColumn) appendRows(from column, rows rowSet) {
+func (c *fixedStringColumn) appendRows(from column, rows RowSet) {
 	for _, r := range rows {
 		c.bytes = append(c.bytes, from.(*fixedStringColumn).bytes[r.From*c.size:r.To*c.size]...)
 	}
@@ -128,7 +128,7 @@ func (c *nullableColumn) undo() {
 	c.column.undo()
 }
 
-func (c *nullableColumn) appendRows(from column, rows rowSet) {
+func (c *nullableColumn) appendRows(from column, rows RowSet) {
 	other := from.(*nullableColumn)
 	for _, r := range rows {
 		c.mask = append(c.mask, other.mask[r.From:r.To]...)
