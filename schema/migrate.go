@@ -83,7 +83,7 @@ func NewMigrator(config MigratorConfig) *Migrator {
 	config.VisibleWithin = cmp.Or(config.VisibleWithin, 30*time.Second)
 	return &Migrator{
 		config:  config,
-		log:     orDiscard(config.Log),
+		log:     cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
 		history: newHistory(config.History, config.Conn, config.Instance),
 		warned:  make(map[string][]string),
 	}
@@ -95,13 +95,6 @@ func newHistory(config HistoryConfig, conn Conn, instance string) *history {
 		host = ""
 	}
 	return &history{config: config, conn: conn, instance: instance, host: host}
-}
-
-func orDiscard(log *slog.Logger) *slog.Logger {
-	if log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return log
 }
 
 // Plan tells what it would take to make the tables fit. It changes nothing.

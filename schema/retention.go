@@ -89,7 +89,7 @@ func NewRetainer(config RetainerConfig) *Retainer {
 	config.PollInterval = cmp.Or(config.PollInterval, 500*time.Millisecond)
 	return &Retainer{
 		config:  config,
-		log:     orDiscard(config.Log),
+		log:     cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
 		history: newHistory(config.History, config.Conn, config.Instance),
 		metrics: newRetentionMetrics(config.Registerer),
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // retentionMetrics are the metrics of retention runs. Rehearsals count nowhere.
@@ -17,34 +18,28 @@ type retentionMetrics struct {
 }
 
 func newRetentionMetrics(registerer prometheus.Registerer) *retentionMetrics {
+	auto := promauto.With(registerer)
 	table := []string{"table"}
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "logbatcher", Subsystem: "retention", Name: name, Help: help}, append(labels, table...))
+	return &retentionMetrics{
+		runs: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_retention_runs_total",
+			Help: "Retention runs of this instance, by outcome. Runs made by another instance are not counted."}, []string{"outcome", "table"}),
+		rows: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_retention_deleted_rows_total",
+			Help: "Rows dropped with their partition or deleted by a mutation."}, table),
+		parts: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_retention_dropped_parts_total",
+			Help: "Parts dropped with their partition."}, table),
+		bytes: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_retention_dropped_bytes_total",
+			Help: "Bytes on disk dropped with their partition. What mutations free is not counted."}, table),
+		duration: auto.NewHistogramVec(prometheus.HistogramOpts{Name: "logbatcher_retention_run_seconds",
+			Help: "Seconds per retention run, including the wait for its mutation.", Buckets: prometheus.ExponentialBuckets(0.1, 4, 9)}, table),
+		oldest: auto.NewGaugeVec(prometheus.GaugeOpts{Name: "logbatcher_retention_oldest_row_timestamp_seconds",
+			Help: "Time of the oldest row after the last run, as Unix time. 0 if the table was empty."}, table),
+		mutations: auto.NewGaugeVec(prometheus.GaugeOpts{Name: "logbatcher_retention_unfinished_mutations",
+			Help: "Mutations of the table, whoever started them, that were not done after the last run."}, table),
+		lastSuccess: auto.NewGaugeVec(prometheus.GaugeOpts{Name: "logbatcher_retention_last_success_timestamp_seconds",
+			Help: "When a run last succeeded, as Unix time."}, table),
+		clocks: auto.NewGauge(prometheus.GaugeOpts{Name: "logbatcher_retention_clock_difference_seconds",
+			Help: "How far ClickHouse's clock was ahead of this machine's before the last run. Beyond ±300 there is no run."}),
 	}
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "logbatcher", Subsystem: "retention", Name: name, Help: help}, table)
-	}
-	m := &retentionMetrics{
-		runs:  counter("runs_total", "Retention runs of this instance, by outcome. Runs that another instance made instead are not counted.", "outcome"),
-		rows:  counter("deleted_rows_total", "Rows that went with their partition or were deleted by a mutation."),
-		parts: counter("dropped_parts_total", "Parts that went with their partition."),
-		bytes: counter("dropped_bytes_total", "Bytes on disk that went with their partition. What mutations free is not counted."),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "logbatcher", Subsystem: "retention", Name: "run_seconds",
-			Help: "Seconds that a retention run took, with the wait for its mutation.", Buckets: prometheus.ExponentialBuckets(0.1, 4, 9),
-		}, table),
-		oldest:      gauge("oldest_row_timestamp_seconds", "Time of the oldest row after the last run, as Unix time. 0: the table was empty."),
-		mutations:   gauge("unfinished_mutations", "Mutations of the table that were not done after the last run, anybody's."),
-		lastSuccess: gauge("last_success_timestamp_seconds", "When a run last did all it had to, as Unix time."),
-		clocks: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "logbatcher", Subsystem: "retention", Name: "clock_difference_seconds",
-			Help: "How far ClickHouse's clock was ahead of this machine's before the last run. Above 300, or below -300, no run is made.",
-		}),
-	}
-	if registerer != nil {
-		registerer.MustRegister(m.runs, m.rows, m.parts, m.bytes, m.duration, m.oldest, m.mutations, m.lastSuccess, m.clocks)
-	}
-	return m
 }
 
 func (m *retentionMetrics) observe(r *RetentionResult, err error) {

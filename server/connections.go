@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // firstFlight is what any client sends at once: the preface of HTTP/2, or more with TLS. Until then a connection is silent.
@@ -37,12 +38,15 @@ type connectionMetrics struct {
 	acceptErrors prometheus.Counter
 }
 
-func newConnectionMetrics() *connectionMetrics {
+func newConnectionMetrics(registerer prometheus.Registerer) *connectionMetrics {
+	auto := promauto.With(registerer)
 	return &connectionMetrics{
-		open: gauge("logbatcher_open_connections", "Connections to the gRPC port that are open."),
-		refused: counterBy("reason", "logbatcher_connections_refused_total",
-			"Connections that were closed because as many were open as are allowed: the new one (limit), or one that had sent nothing yet (silent)."),
-		acceptErrors: counter("logbatcher_accept_errors_total", "Connections that could not be accepted, for instance for lack of file descriptors."),
+		open: auto.NewGauge(prometheus.GaugeOpts{Name: "logbatcher_open_connections",
+			Help: "Open connections to the gRPC port."}),
+		refused: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_connections_refused_total",
+			Help: "Connections closed because the limit was reached: the new one (limit), or one that had sent nothing yet (silent)."}, []string{"reason"}),
+		acceptErrors: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_accept_errors_total",
+			Help: "Connections that could not be accepted, for instance for lack of file descriptors."}),
 	}
 }
 

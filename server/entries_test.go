@@ -28,10 +28,7 @@ func testIntake(t testing.TB, adjust func(*Config)) (*intake, *fakeBudget) {
 	if adjust != nil {
 		adjust(&c)
 	}
-	m, err := newMetrics(prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMetrics(prometheus.NewRegistry())
 	budget := &fakeBudget{}
 	return newIntake(&c, budget, m), budget
 }

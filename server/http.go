@@ -32,7 +32,7 @@ type HTTP struct {
 
 // NewHTTP returns the HTTP face. It starts nothing. For the readiness, take that of the Server.
 func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness) *HTTP {
-	bounded := &connections{limit: maxHTTPConnections, bound: "the most connections of the HTTP port", log: slog.Default(), metrics: newConnectionMetrics()}
+	bounded := &connections{limit: maxHTTPConnections, bound: "the most connections of the HTTP port", log: slog.Default(), metrics: newConnectionMetrics(nil)}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })

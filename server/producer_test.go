@@ -21,10 +21,7 @@ func testRegistry(t *testing.T, adjust func(*Config)) *registry {
 	if adjust != nil {
 		adjust(&c)
 	}
-	m, err := newMetrics(prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMetrics(prometheus.NewRegistry())
 	return newRegistry(&c, m)
 }
 

@@ -48,10 +48,7 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	if router == nil || budget == nil || admin == nil || readiness == nil {
 		return nil, errors.New("server: router, budget, admin and readiness are needed")
 	}
-	m, err := newMetrics(config.Registerer)
-	if err != nil {
-		return nil, fmt.Errorf("server metrics: %w", err)
-	}
+	m := newMetrics(config.Registerer)
 	s := &Server{config: config, life: newLifecycle(), stopped: make(chan struct{})}
 	s.ingest = &ingest{
 		config: &s.config, router: router, registry: newRegistry(&s.config, m),

@@ -75,10 +75,7 @@ func newBubble(t *testing.T, adjust func(*Config)) *bubble {
 		adjust(&c)
 	}
 	b := &bubble{t: t, router: &fakeRouter{}, budget: &fakeBudget{}, registry: prometheus.NewRegistry()}
-	m, err := newMetrics(b.registry)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMetrics(b.registry)
 	b.ingest = &ingest{
 		config: &c, router: b.router, registry: newRegistry(&c, m), intake: newIntake(&c, b.budget, m), metrics: m, life: newLifecycle(),
 	}

@@ -5,19 +5,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-var (
-	waitedDescription = prometheus.NewDesc("logbatcher_throttled_seconds_total",
-		"Seconds that streams have spent waiting instead of reading, by cause; waits that go on are included.", []string{"cause"}, nil)
-	waitingDescription = prometheus.NewDesc("logbatcher_throttled_streams",
-		"Streams that wait instead of reading, by cause.", []string{"cause"}, nil)
-)
-
-// waited counts the time that streams wait, by cause, while they wait: a counter that moves when a wait ends would stand still throughout an
-// outage.
+// waited counts the time that streams wait, by cause, while they wait: a counter that moves when a wait ends would stand still
+// throughout an outage.
 type waited struct {
 	base time.Time
 
@@ -31,8 +25,21 @@ type waitedFor struct {
 	total   time.Duration
 }
 
-func newWaited() *waited {
-	return &waited{base: time.Now(), causes: map[pb.ThrottleCause]waitedFor{}}
+func newWaited(registerer prometheus.Registerer) *waited {
+	w := &waited{base: time.Now(), causes: map[pb.ThrottleCause]waitedFor{}}
+	auto := promauto.With(registerer)
+	for _, cause := range []pb.ThrottleCause{
+		pb.ThrottleCause_THROTTLE_CAUSE_MEMORY, pb.ThrottleCause_THROTTLE_CAUSE_TABLE, pb.ThrottleCause_THROTTLE_CAUSE_RESPONSES,
+	} {
+		labels := prometheus.Labels{"cause": causeName(cause)}
+		auto.NewCounterFunc(prometheus.CounterOpts{Name: "logbatcher_throttled_seconds_total", ConstLabels: labels,
+			Help: "Seconds that streams have spent waiting instead of reading, by cause, including waits still going on."},
+			func() float64 { return w.seconds(cause) })
+		auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "logbatcher_throttled_streams", ConstLabels: labels,
+			Help: "Streams waiting instead of reading, by cause."},
+			func() float64 { return w.streams(cause) })
+	}
+	return w
 }
 
 // add counts a wait that begins (1) or ends (-1) now.
@@ -45,19 +52,15 @@ func (w *waited) add(cause pb.ThrottleCause, running int) {
 	w.causes[cause] = f
 }
 
-// Describe implements prometheus.Collector.
-func (w *waited) Describe(descriptions chan<- *prometheus.Desc) {
-	descriptions <- waitedDescription
-	descriptions <- waitingDescription
-}
-
-// Collect implements prometheus.Collector.
-func (w *waited) Collect(metrics chan<- prometheus.Metric) {
+func (w *waited) seconds(cause pb.ThrottleCause) float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for cause, f := range w.causes {
-		seconds := (f.total + time.Duration(f.running)*time.Since(w.base)).Seconds()
-		metrics <- prometheus.MustNewConstMetric(waitedDescription, prometheus.CounterValue, seconds, causeName(cause))
-		metrics <- prometheus.MustNewConstMetric(waitingDescription, prometheus.GaugeValue, float64(f.running), causeName(cause))
-	}
+	f := w.causes[cause]
+	return (f.total + time.Duration(f.running)*time.Since(w.base)).Seconds()
+}
+
+func (w *waited) streams(cause pb.ThrottleCause) float64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return float64(w.causes[cause].running)
 }

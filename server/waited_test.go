@@ -30,7 +30,7 @@ func TestWaitingIsCountedWhileItLasts(t *testing.T) {
 		q.in <- &pb.IngestStreamRequest{Sequence: 1, Entries: entriesOf("a")}
 		time.Sleep(3 * time.Second)
 		for _, when := range []string{"while both wait", "afterwards"} {
-			seconds, streams := collected(t, b.ingest.metrics.throttled)
+			seconds, streams := collected(t, b.registry)
 			if want := map[string]float64{"while both wait": 2}[when]; seconds["table"] != 11 || seconds["memory"] != 0 || streams["table"] != want {
 				t.Errorf("%s: %v seconds, %v streams, want 11 seconds for the table and %v streams", when, seconds, streams, want)
 			}
@@ -41,10 +41,8 @@ func TestWaitingIsCountedWhileItLasts(t *testing.T) {
 }
 
 // collected returns the seconds and the streams by cause.
-func collected(t *testing.T, w *waited) (seconds, streams map[string]float64) {
+func collected(t *testing.T, registry *prometheus.Registry) (seconds, streams map[string]float64) {
 	t.Helper()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(w)
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -52,11 +50,11 @@ func collected(t *testing.T, w *waited) (seconds, streams map[string]float64) {
 	seconds, streams = map[string]float64{}, map[string]float64{}
 	for _, f := range families {
 		for _, m := range f.Metric {
-			cause := m.Label[0].GetValue()
-			if f.GetName() == "logbatcher_throttled_streams" {
-				streams[cause] = m.Gauge.GetValue()
-			} else {
-				seconds[cause] = m.Counter.GetValue()
+			switch f.GetName() {
+			case "logbatcher_throttled_streams":
+				streams[m.Label[0].GetValue()] = m.Gauge.GetValue()
+			case "logbatcher_throttled_seconds_total":
+				seconds[m.Label[0].GetValue()] = m.Counter.GetValue()
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func TestBudgetGrantsInTheOrderOfAsking(t *testing.T) {
 func TestBudgetTakesNothingWhenTheContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(BudgetConfig{Limit: 100, Tables: 80, TableShare: 0.25, LargestRequest: 10})
-		table := b.newAccount("t")
+		table := account(b, "t")
 		table.charge(150, 1) // rows take their place even beyond the limit
 		if err := b.Acquire(t.Context(), 1); err != nil {
 			t.Errorf("tables alone keep a request out: %v", err)
@@ -75,4 +75,10 @@ func TestBudgetPassesOnWhatAGivenUpWaiterHeldUp(t *testing.T) {
 			t.Errorf("second waiter: %v, used %d, want 90", err, b.Used())
 		}
 	})
+}
+
+// account returns the account of a table.
+func account(b *Budget, table string) *tableAccount {
+	t, _ := b.account(table)
+	return t
 }

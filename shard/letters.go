@@ -66,7 +66,7 @@ func (w *worker) writeLetters(ctx context.Context, p *pending) {
 			for _, d := range written {
 				left -= d.Rows
 				if l.route != nil {
-					l.route.counts.deadLettered.Add(uint64(d.Rows))
+					l.route.account.deadLettered.Add(uint64(d.Rows))
 				}
 				p.deadLettered(schema.DeadLettered{Rows: d.Rows, Route: d.Route, Table: d.Table, ID: d.ID, Message: d.Message})
 			}

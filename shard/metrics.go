@@ -2,86 +2,56 @@ package shard
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// metrics are the router's own counts. What the books and the shards hold is read when it is collected.
+// metrics are the router's. What an account, the budget or a shard knows anyway is read from there when it is collected.
 type metrics struct {
-	refused *prometheus.CounterVec
-	sealed  *prometheus.CounterVec
+	auto            promauto.Factory
+	refused, sealed *prometheus.CounterVec
 }
 
-func newMetrics(registerer prometheus.Registerer, r *Router) *metrics {
-	m := &metrics{
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "logbatcher_rows_refused_total",
-			Help: "Rows that a route refused before they reached a batch, by reason.",
-		}, []string{"route", "reason"}),
-		sealed: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "logbatcher_batches_sealed_total",
-			Help: "Batches sealed, by table.",
-		}, []string{"table"}),
-	}
-	registerer.MustRegister(m.refused, m.sealed, collector{r})
-	return m
-}
-
-// collector reads the books: for each table routed = committed + dead-lettered + in flight.
-type collector struct{ router *Router }
-
-var (
-	routedDescription = prometheus.NewDesc("logbatcher_rows_routed_total",
-		"Rows put into batches, and rows sent to the dead-letter queue instead of a batch, by table.", []string{"table"}, nil)
-	committedDescription = prometheus.NewDesc("logbatcher_rows_committed_total",
-		"Rows that ClickHouse has acknowledged, by table.", []string{"table"}, nil)
-	deadLetteredDescription = prometheus.NewDesc("logbatcher_rows_dead_lettered_total",
-		"Rows in the dead-letter queue, by table.", []string{"table"}, nil)
-	rowsInFlightDescription = prometheus.NewDesc("logbatcher_rows_in_flight",
-		"Rows in batches that are open or not yet settled, by table.", []string{"table"}, nil)
-	bytesInFlightDescription = prometheus.NewDesc("logbatcher_table_bytes_in_flight",
-		"Bytes of batches that are open or not yet settled, and of requests on their way into them, by table.", []string{"table"}, nil)
-	unmatchedDescription = prometheus.NewDesc("logbatcher_entries_unmatched_total",
-		"Entries that matched no route.", nil, nil)
-	budgetUsedDescription = prometheus.NewDesc("logbatcher_budget_used_bytes",
-		"Bytes in flight charged to the budget: received requests and batches.", nil, nil)
-	budgetLimitDescription = prometheus.NewDesc("logbatcher_budget_limit_bytes",
-		"Bound of the bytes in flight.", nil, nil)
-	queueDescription = prometheus.NewDesc("logbatcher_shard_queued_requests",
-		"Requests that wait in a shard's queue.", []string{"shard"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (c collector) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		routedDescription, committedDescription, deadLetteredDescription, rowsInFlightDescription, bytesInFlightDescription,
-		unmatchedDescription, budgetUsedDescription, budgetLimitDescription, queueDescription,
-	} {
-		descriptions <- d
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	auto := promauto.With(registerer)
+	return &metrics{
+		auto: auto,
+		refused: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_rows_refused_total",
+			Help: "Rows that a route refused before they reached a batch, by reason."}, []string{"route", "reason"}),
+		sealed: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_batches_sealed_total",
+			Help: "Sealed batches."}, []string{"table"}),
 	}
 }
 
-// Collect implements prometheus.Collector.
-func (c collector) Collect(metrics chan<- prometheus.Metric) {
-	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
-		metrics <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+// addRouter exports what the router and its budget hold.
+func (m *metrics) addRouter(r *Router) {
+	m.auto.NewCounterFunc(prometheus.CounterOpts{Name: "logbatcher_entries_unmatched_total",
+		Help: "Entries that matched no route."}, func() float64 { return float64(r.unmatched.Load()) })
+	m.auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "logbatcher_budget_used_bytes",
+		Help: "Bytes in flight charged to the budget: received requests and batches."}, func() float64 { return float64(r.budget.Used()) })
+	m.auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "logbatcher_budget_limit_bytes",
+		Help: "Limit of the bytes in flight."}, func() float64 { return float64(r.budget.Limit()) })
+	for _, w := range r.workers {
+		m.auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "logbatcher_shard_queued_requests",
+			ConstLabels: prometheus.Labels{"shard": strconv.Itoa(w.number)},
+			Help:        "Requests waiting in a shard's queue."}, func() float64 { return float64(len(w.queue)) })
 	}
-	gauge := func(d *prometheus.Desc, value int, labels ...string) {
-		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), labels...)
+}
+
+// addTable exports a table's ledger: routed = committed + dead-lettered + in flight.
+func (m *metrics) addTable(t *tableAccount) {
+	labels := prometheus.Labels{"table": t.name}
+	counter := func(n *atomic.Uint64, name, help string) {
+		m.auto.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(n.Load()) })
 	}
-	for _, route := range c.router.routing.Load().routes {
-		table := route.Table.FullName()
-		counter(routedDescription, route.counts.routed.Load(), table)
-		counter(committedDescription, route.counts.committed.Load(), table)
-		counter(deadLetteredDescription, route.counts.deadLettered.Load(), table)
-		bytes, rows := route.account.held()
-		gauge(rowsInFlightDescription, rows, table)
-		gauge(bytesInFlightDescription, bytes, table)
-	}
-	counter(unmatchedDescription, c.router.unmatched.Load())
-	gauge(budgetUsedDescription, c.router.budget.Used())
-	gauge(budgetLimitDescription, c.router.budget.Limit())
-	for _, w := range c.router.workers {
-		gauge(queueDescription, len(w.queue), strconv.Itoa(w.number))
-	}
+	counter(&t.routed, "logbatcher_rows_routed_total", "Rows put into batches, or into the dead-letter queue instead of a batch.")
+	counter(&t.committed, "logbatcher_rows_committed_total", "Rows that ClickHouse has acknowledged.")
+	counter(&t.deadLettered, "logbatcher_rows_dead_lettered_total", "Rows put into the dead-letter queue.")
+	m.auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "logbatcher_rows_in_flight", ConstLabels: labels,
+		Help: "Rows in batches that are open or not yet settled."}, func() float64 { _, rows := t.held(); return float64(rows) })
+	m.auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "logbatcher_table_bytes_in_flight", ConstLabels: labels,
+		Help: "Bytes in batches that are open or not yet settled, and of requests on their way into them."},
+		func() float64 { bytes, _ := t.held(); return float64(bytes) })
 }

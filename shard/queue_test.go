@@ -203,20 +203,20 @@ func TestAllTablesTogetherMakeRoom(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := NewBudget(BudgetConfig{Limit: 2000, Tables: 1000, TableShare: 0.25, LargestRequest: 400})
 				b.setTables(true)
-				b.newAccount("stuck").charge(stuck, 1)
+				account(b, "stuck").charge(stuck, 1)
 				ctx, cancel := context.WithTimeout(t.Context(), 5*claimEvery)
 				defer cancel()
 				waits := make(chan time.Duration)
 				const tables = 10
 				for i := range tables {
-					account := b.newAccount(fmt.Sprint(i))
+					table := account(b, fmt.Sprint(i))
 					for range 2 { // one of them always waits
-						go func() { waits <- busy(ctx, b, account, (1000-stuck)/tables) }()
+						go func() { waits <- busy(ctx, b, table, (1000-stuck)/tables) }()
 					}
 					time.Sleep(50 * time.Millisecond) // so that they settle one after the other
 				}
 				begun := time.Now()
-				large := []reservation{{b.newAccount("large"), 400}}
+				large := []reservation{{account(b, "large"), 400}}
 				_, err := b.reserve(ctx, large, func() {}, func(schema.WaitCause, string) {})
 				waited := time.Since(begun)
 				if err == nil {
@@ -247,7 +247,7 @@ func TestQueueKeepsToWhatIsThere(t *testing.T) {
 		b.setTables(true)
 		var tables []*tableAccount
 		for i := range 6 {
-			tables = append(tables, b.newAccount(fmt.Sprint(i)))
+			tables = append(tables, account(b, fmt.Sprint(i)))
 		}
 		done := make(chan error, 200)
 		for i := range 200 {

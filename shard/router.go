@@ -104,7 +104,6 @@ type Router struct {
 	closed   bool         // guarded by entrance
 
 	reloading sync.Mutex
-	tables    *tables // guarded by reloading
 	// unmatchedAccount holds the dead letters of entries that match no route.
 	unmatchedAccount *tableAccount
 
@@ -117,10 +116,10 @@ func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schem
 		return nil, fmt.Errorf("router configuration: %w", err)
 	}
 	r := &Router{
-		config: config, budget: budget, delivery: delivery,
+		config: config, budget: budget, delivery: delivery, metrics: newMetrics(config.Registerer),
 		draining: make(chan struct{}),
-		tables:   newTables(budget), unmatchedAccount: budget.newAccount("unmatched"),
 	}
+	r.unmatchedAccount, _ = budget.account("unmatched")
 	r.deliveries, r.abandon = context.WithCancelCause(context.Background())
 	if err := r.Reload(routes, zone); err != nil {
 		return nil, err
@@ -128,7 +127,7 @@ func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schem
 	for number := range config.Shards {
 		r.workers = append(r.workers, newWorker(r, number))
 	}
-	r.metrics = newMetrics(config.Registerer, r)
+	r.metrics.addRouter(r)
 	return r, nil
 }
 
@@ -136,7 +135,7 @@ func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schem
 func (r *Router) Reload(routes []*schema.Route, zone *time.Location) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-	compiled, err := r.tables.compile(routes, zone)
+	compiled, err := r.compile(routes, zone)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package shard
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -24,7 +23,6 @@ type route struct {
 	index   int
 	layout  *batch.Layout
 	account *tableAccount
-	counts  *routeCounts
 }
 
 // limits says when the route's batches are given up.
@@ -32,44 +30,26 @@ func (r *route) limits() sink.Limits {
 	return sink.Limits{HoldFor: r.HoldFor, MaxAttempts: r.MaxAttempts, GiveUpAfter: r.GiveUpAfter}
 }
 
-// routeCounts are a table's books: routed = committed + dead-lettered + in flight.
-// They outlive reloads.
-type routeCounts struct {
-	routed, committed, deadLettered, refused atomic.Uint64
-}
-
-// tables has what outlives a reload, by the table's full name.
-type tables struct {
-	budget   *Budget
-	accounts map[string]*tableAccount
-	counts   map[string]*routeCounts
-}
-
-func newTables(budget *Budget) *tables {
-	return &tables{budget: budget, accounts: map[string]*tableAccount{}, counts: map[string]*routeCounts{}}
-}
-
-// compile makes a routing of routes. zone is the ClickHouse server's.
-func (t *tables) compile(routes []*schema.Route, zone *time.Location) (*routing, error) {
+// compile makes a routing of the routes. zone is the ClickHouse server's.
+func (r *Router) compile(routes []*schema.Route, zone *time.Location) (*routing, error) {
 	compiled := &routing{matcher: schema.NewMatcher(routes)}
 	var problems []error
-	for i, r := range routes {
-		layout, err := batch.NewLayout(r.Table, r.Name, zone)
+	for i, configured := range routes {
+		layout, err := batch.NewLayout(configured.Table, configured.Name, zone)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("route %s: %w", r.Name, err))
-			continue
+			problems = append(problems, fmt.Errorf("route %s: %w", configured.Name, err))
 		}
-		name := r.Table.FullName()
-		if t.accounts[name] == nil {
-			t.accounts[name] = t.budget.newAccount(name)
-			t.counts[name] = &routeCounts{}
-		}
-		compiled.routes = append(compiled.routes, &route{
-			Route: r, index: i, layout: layout, account: t.accounts[name], counts: t.counts[name],
-		})
+		compiled.routes = append(compiled.routes, &route{Route: configured, index: i, layout: layout})
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
+	}
+	for _, route := range compiled.routes {
+		account, isNew := r.budget.account(route.Table.FullName())
+		if isNew {
+			r.metrics.addTable(account)
+		}
+		route.account = account
 	}
 	return compiled, nil
 }

@@ -54,8 +54,8 @@ func (r *Router) Routes() (states []schema.RouteState, unmatched uint64) {
 		bytes, rows := route.account.held()
 		states = append(states, schema.RouteState{
 			Name: route.Name, Table: route.Table.FullName(), Filter: route.Filter.String(), SchemaHash: route.layout.SchemaHash(),
-			RowsRouted: int(route.counts.routed.Load()), RowsCommitted: int(route.counts.committed.Load()),
-			RowsDeadLettered: int(route.counts.deadLettered.Load()), RowsRefused: int(route.counts.refused.Load()),
+			RowsRouted: int(route.account.routed.Load()), RowsCommitted: int(route.account.committed.Load()),
+			RowsDeadLettered: int(route.account.deadLettered.Load()), RowsRefused: int(route.account.refused.Load()),
 			RowsInFlight: rows, BytesInFlight: bytes,
 		})
 	}

@@ -1,6 +1,9 @@
 package shard
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // tableAccount is what one table holds of the budget: its open batches, those in flight and its dead letters that are not kept
 // yet. It outlives reloads of the configuration, as the table does.
@@ -13,15 +16,21 @@ type tableAccount struct {
 	rows  int       // in batches that are not settled
 	freed time.Time // when the table settled a batch last
 	pass  int       // the last pass over the queue in which a request had a claim on the table
+
+	// The table's ledger: routed = committed + dead-lettered + in flight.
+	routed, committed, deadLettered, refused atomic.Uint64
 }
 
-// newAccount returns the account of a table.
-func (b *Budget) newAccount(name string) *tableAccount {
-	t := &tableAccount{name: name, budget: b}
+// account returns the account of a table, and whether it is new.
+func (b *Budget) account(name string) (t *tableAccount, isNew bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.accounts = append(b.accounts, t)
-	return t
+	if t := b.accounts[name]; t != nil {
+		return t, false
+	}
+	t = &tableAccount{name: name, budget: b}
+	b.accounts[name] = t
+	return t, true
 }
 
 // charge notes that the table holds more. It never blocks: rows take the place of a request that was let in.

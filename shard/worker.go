@@ -147,11 +147,11 @@ func (w *worker) partitioner(r *route) *batch.Partitioner {
 // refuse tells the producer, or keeps the entry as a dead letter, as the problem says.
 func (w *worker) refuse(r *route, p *pending, i int, id *shardID, problem *batch.RowError) {
 	if problem.Action == schema.DeadLetter {
-		r.counts.routed.Add(1)
+		r.account.routed.Add(1)
 		w.letters.add(r, &p.Entries[i], id, problem)
 		return
 	}
-	r.counts.refused.Add(1)
+	r.account.refused.Add(1)
 	w.router.metrics.refused.WithLabelValues(r.Name, problem.Reason.String()).Inc()
 	p.refuse(schema.Refusal{
 		Index: p.Place(i), Field: problem.Field, Reason: problem.Reason, Message: problem.Message, Route: r.Name,
@@ -178,7 +178,7 @@ func (w *worker) charge(b *openBatch) int {
 	b.charged += bytes
 	b.counted += rows
 	b.route.account.charge(bytes, rows)
-	b.route.counts.routed.Add(uint64(rows))
+	b.route.account.routed.Add(uint64(rows))
 	return bytes
 }
 
@@ -206,9 +206,9 @@ func (w *worker) deliver(ctx context.Context, f *flight) {
 	if f.rows > 0 {
 		var err error
 		outcome, err = w.router.delivery.Deliver(ctx, f.Batch, f.route.limits(), w.router.draining)
-		f.route.counts.committed.Add(uint64(outcome.Committed))
+		f.route.account.committed.Add(uint64(outcome.Committed))
 		for _, d := range outcome.DeadLettered {
-			f.route.counts.deadLettered.Add(uint64(d.Rows))
+			f.route.account.deadLettered.Add(uint64(d.Rows))
 		}
 		if err != nil {
 			w.router.leave(f, err)

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,9 +33,9 @@ type DeliveryConfig struct {
 	Classes *Classes
 	// Migrator makes a table fit after an error of class Schema. Nil: the error holds the batch.
 	Migrator Migrator
-	// Log gets what an operator should know. Nil: discarded.
+	// Log receives what an operator should know; nil discards.
 	Log *slog.Logger
-	// Registerer gets the metrics. Nil: nobody.
+	// Registerer registers the metrics; nil leaves them unregistered.
 	Registerer prometheus.Registerer
 	// MaxInsertsPerTable bounds the inserts that a table has in flight.
 	MaxInsertsPerTable int
@@ -109,21 +110,15 @@ type Delivery struct {
 	away    outage // of the way to ClickHouse
 }
 
-// NewDelivery returns a delivery. The error says everything that is wrong with the configuration,
-// or that the metrics are registered already.
+// NewDelivery returns a delivery. The error lists everything wrong with the configuration.
 func NewDelivery(config DeliveryConfig) (*Delivery, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	metrics, err := newDeliveryMetrics(config.Registerer)
-	if err != nil {
-		return nil, err
-	}
-	log := config.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	return &Delivery{config: config, log: log, metrics: metrics, limiter: newLimiter(config.MaxInserts), tables: map[string]*tableWatch{}, codes: map[int]seenCode{}, events: map[event]occurrences{}}, nil
+	return &Delivery{
+		config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler)), metrics: newDeliveryMetrics(config.Registerer),
+		limiter: newLimiter(config.MaxInserts), tables: map[string]*tableWatch{}, codes: map[int]seenCode{}, events: map[event]occurrences{},
+	}, nil
 }
 
 // Outcome is what became of a batch's rows.

@@ -1,12 +1,11 @@
 package sink
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// The answers to the question whether a batch is there, as metrics write them.
+// The answers to the question whether a batch is present, as label values.
 const (
 	askedPresent = "present"
 	askedAbsent  = "absent"
@@ -15,63 +14,59 @@ const (
 	askedError   = "error"
 )
 
-// outcomeCommitted is the outcome of an insert that was acknowledged; the others are the classes' names.
+// outcomeCommitted is the outcome of an acknowledged insert; the others are the names of classes.
 const outcomeCommitted = "acknowledged"
 
 type deliveryMetrics struct {
 	retries, isolationInserts, shapeSplits, burned, partial, viewFailures *prometheus.CounterVec
 
-	inserts, asked, unclassified *prometheus.CounterVec
-	duration, batchRows          *prometheus.HistogramVec
-	inFlight, limit              *prometheus.GaugeVec
-	rowsLeftOut, judged          *prometheus.CounterVec
-	letterFailures, lettersLost  prometheus.Counter
-	lettersWaiting               prometheus.Gauge
+	inserts, asked, judged, unclassified *prometheus.CounterVec
+	duration, batchRows                  *prometheus.HistogramVec
+	inFlight, limit                      *prometheus.GaugeVec
+	rowsLeftOut                          *prometheus.CounterVec
+	letterFailures, lettersLost          prometheus.Counter
+	lettersWaiting                       prometheus.Gauge
 }
 
-// newDeliveryMetrics makes and registers the metrics.
-func newDeliveryMetrics(registerer prometheus.Registerer) (*deliveryMetrics, error) {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "logbatcher", Subsystem: "sink", Name: name, Help: help}, labels)
-	}
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "logbatcher", Subsystem: "sink", Name: name, Help: help}, []string{"table"})
-	}
-	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "logbatcher", Subsystem: "sink", Name: name, Help: help, Buckets: buckets}, []string{"table"})
-	}
-	m := &deliveryMetrics{
-		inserts:          counter("inserts_total", "Inserts tried, by outcome: acknowledged, or the class of the error.", "table", "outcome"),
-		retries:          counter("insert_retries_total", "Inserts tried after a first one of the same rows, without those that look for bad rows.", "table"),
-		isolationInserts: counter("isolation_inserts_total", "Inserts of parts of a batch, to tell its bad rows from its good ones; without retries.", "table"),
-		shapeSplits:      counter("shape_splits_total", "Batches, or parts of them, split because they spanned partitions. Each one is a fault of the gateway.", "table"),
-		burned:           counter("tokens_burned_total", "Deduplication tokens acknowledged though their rows were not there; the rows were sent again.", "table"),
-		partial:          counter("partly_present_total", "Batches found in their table in part, since rows of them were deleted, or more than once, which is a fault.", "table"),
-		viewFailures:     counter("view_failures_total", "Inserts that failed in a materialized view on the table. The table may have the rows; the view has not.", "table", "view"),
-		asked:            counter("present_asks_total", "Questions whether a batch is in its table, by answer.", "table", "answer"),
-		unclassified:     counter("unclassified_total", "Errors whose code is in no table.", "code"),
-		duration:         histogram("insert_duration_seconds", "Time that an insert took, in seconds, whatever its outcome.", prometheus.ExponentialBuckets(0.005, 2, 15)),
-		batchRows:        histogram("batch_rows", "Rows of a batch as it was handed to the sink.", prometheus.ExponentialBuckets(1, 4, 11)),
-		inFlight:         gauge("inserts_in_flight", "Inserts sent and not answered yet."),
-		limit:            gauge("inserts_in_flight_limit", "Inserts that may be in flight at a time; fewer while the server is overloaded."),
-		letterFailures: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "logbatcher", Subsystem: "sink", Name: "dead_letter_write_failures_total",
-			Help: "Failed attempts to write a dead letter; each is tried again."}),
-		judged:      counter("violation_asks_total", "Questions which rows of a refused batch violate a constraint, by answer: found, none or error.", "table", "answer"),
-		rowsLeftOut: counter("dead_letter_rows_left_out_total", "Rows too large for the dead-letter queue: their letters have the reason and the origin, and no payload.", "table"),
-		lettersLost: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "logbatcher", Subsystem: "sink", Name: "dead_letters_lost_total",
-			Help: "Dead letters that the queue refuses for good whatever is left out of them. Each one is a fault."}),
-		lettersWaiting: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "logbatcher", Subsystem: "sink", Name: "dead_letters_waiting",
+func newDeliveryMetrics(registerer prometheus.Registerer) *deliveryMetrics {
+	auto := promauto.With(registerer)
+	table := []string{"table"}
+	return &deliveryMetrics{
+		inserts: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_inserts_total",
+			Help: "Insert attempts by outcome: acknowledged, or the class of the error."}, []string{"table", "outcome"}),
+		retries: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_insert_retries_total",
+			Help: "Insert attempts after the first one of the same rows, not counting those that isolate bad rows."}, table),
+		isolationInserts: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_isolation_inserts_total",
+			Help: "Inserts of parts of a batch that separate its bad rows from its good ones, not counting retries."}, table),
+		shapeSplits: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_shape_splits_total",
+			Help: "Batches, or parts of them, split because they spanned partitions. Each is a bug in LogBatcher."}, table),
+		burned: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_tokens_burned_total",
+			Help: "Deduplication tokens that were acknowledged although their rows were absent; the rows were sent again."}, table),
+		partial: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_partly_present_total",
+			Help: "Batches found in their table in part, because rows were deleted since, or more than once, which is a bug."}, table),
+		viewFailures: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_view_failures_total",
+			Help: "Inserts that failed in a materialized view on the table. The table may have the rows; the view has not."}, []string{"table", "view"}),
+		asked: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_present_asks_total",
+			Help: "Lookups of a batch in its table, by answer."}, []string{"table", "answer"}),
+		judged: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_violation_asks_total",
+			Help: "Queries for the rows of a refused batch that violate a constraint, by answer: found, none or error."}, []string{"table", "answer"}),
+		unclassified: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_unclassified_total",
+			Help: "Errors whose code has no class."}, []string{"code"}),
+		duration: auto.NewHistogramVec(prometheus.HistogramOpts{Name: "logbatcher_sink_insert_duration_seconds",
+			Help: "Seconds per insert attempt, whatever its outcome.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 15)}, table),
+		batchRows: auto.NewHistogramVec(prometheus.HistogramOpts{Name: "logbatcher_sink_batch_rows",
+			Help: "Rows per batch handed to the sink.", Buckets: prometheus.ExponentialBuckets(1, 4, 11)}, table),
+		inFlight: auto.NewGaugeVec(prometheus.GaugeOpts{Name: "logbatcher_sink_inserts_in_flight",
+			Help: "Inserts sent and not yet answered."}, table),
+		limit: auto.NewGaugeVec(prometheus.GaugeOpts{Name: "logbatcher_sink_inserts_in_flight_limit",
+			Help: "Inserts that may be in flight at a time; fewer while the server is overloaded."}, table),
+		rowsLeftOut: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_sink_dead_letter_rows_left_out_total",
+			Help: "Rows too large for the dead-letter queue: their letters have the reason and the origin, and no payload."}, table),
+		letterFailures: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_sink_dead_letter_write_failures_total",
+			Help: "Failed attempts to write a dead letter; each is retried."}),
+		lettersLost: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_sink_dead_letters_lost_total",
+			Help: "Dead letters that the queue refuses for good even without their payload. Each is a bug."}),
+		lettersWaiting: auto.NewGauge(prometheus.GaugeOpts{Name: "logbatcher_sink_dead_letters_waiting",
 			Help: "Dead letters that are being written or wait for the queue."}),
 	}
-	if registerer == nil {
-		return m, nil
-	}
-	var errs []error
-	for _, c := range []prometheus.Collector{
-		m.inserts, m.retries, m.isolationInserts, m.shapeSplits, m.burned, m.partial, m.viewFailures, m.asked, m.judged, m.rowsLeftOut,
-		m.unclassified, m.duration, m.batchRows, m.inFlight, m.limit, m.letterFailures, m.lettersLost, m.lettersWaiting,
-	} {
-		errs = append(errs, registerer.Register(c))
-	}
-	return m, errors.Join(errs...)
 }

@@ -42,7 +42,7 @@ func pages(t *testing.T) map[string]string {
 }
 
 // metricDescription is how the Prometheus client writes a description.
-var metricDescription = regexp.MustCompile(`^Desc\{fqName: "([a-z0-9_]+)", help: "(.*?)"(?:, unit: ".*")?, constLabels: \{.*\}, variableLabels: \{(.*)\}\}$`)
+var metricDescription = regexp.MustCompile(`^Desc\{fqName: "([a-z0-9_]+)", help: "(.*?)"(?:, unit: ".*")?, constLabels: \{(.*)\}, variableLabels: \{(.*)\}\}$`)
 
 // ownMetrics returns all metrics of a gateway, also those that have no value before something happens: name, labels and help.
 func ownMetrics(t *testing.T) map[string][2]string {
@@ -63,7 +63,8 @@ func ownMetrics(t *testing.T) map[string][2]string {
 		if parts == nil {
 			t.Errorf("can't read %s", d)
 		} else if strings.HasPrefix(parts[1], "logbatcher_") {
-			metrics[parts[1]] = [2]string{strings.ReplaceAll(parts[3], ",", ", "), parts[2]}
+			labels := regexp.MustCompile(`="[^"]*"`).ReplaceAllString(parts[3], "") + parts[4]
+			metrics[parts[1]] = [2]string{strings.ReplaceAll(labels, ",", ", "), parts[2]}
 		}
 	}
 	return metrics

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,11 +32,7 @@ func New(config Config) (*Sink, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	log := config.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	s := &Sink{config: config, log: log, frames: &framePool{compression: config.Compression}}
+	s := &Sink{config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler)), frames: &framePool{compression: config.Compression}}
 	for _, name := range config.Addresses {
 		a, err := openAddress(&s.config, name)
 		if err != nil {

@@ -65,10 +65,7 @@ func New(client redis.UniversalClient, cfg Config, reg prometheus.Registerer, lo
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("dead letters: %w", err)
 	}
-	m, err := newMetrics(reg)
-	if err != nil {
-		return nil, fmt.Errorf("dead letters: metrics: %w", err)
-	}
+	m := newMetrics(reg)
 	m.bound.Set(float64(cfg.MaxBytes))
 	return &Queue{client: client, cfg: cfg, log: log, metrics: m}, nil
 }
