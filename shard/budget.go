@@ -45,7 +45,9 @@ type waiter struct {
 }
 
 // NewBudget returns a budget.
-func NewBudget(config BudgetConfig) *Budget { return &Budget{config: config, accounts: map[string]*tableAccount{}} }
+func NewBudget(config BudgetConfig) *Budget {
+	return &Budget{config: config, accounts: map[string]*tableAccount{}}
+}
 
 // Acquire takes bytes for a request once they are free, in the order of asking. A request that is larger than what tables leave is let in
 // when no other is on its way: it would wait in vain for a table that stands still. When ctx ends first it takes nothing and
