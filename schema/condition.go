@@ -73,18 +73,19 @@ var attributeTypes = [...]AttributeType{textValue: String, intValue: Int, double
 // fieldType returns the type of an own field's value; anyValue for an attribute, whose type
 // is that of each condition's literal. False for what a filter can't read.
 func fieldType(field Field) (valueType, bool) {
-	switch field {
-	case FieldTime, FieldObservedTime:
-		return timeValue, true
-	case FieldSeverityNumber, FieldTraceFlags:
-		return intValue, true
-	case FieldSeverityText, FieldBody, FieldService, FieldTraceID, FieldSpanID, FieldEventName, FieldScopeName,
-		FieldScopeVersion, FieldScopeSchemaURL, FieldResourceSchemaURL, FieldColo:
-		return textValue, true
-	case FieldAttribute, FieldResourceAttribute, FieldScopeAttribute:
+	switch {
+	case field.IsAttribute():
 		return anyValue, true
+	case field == NoField || field > FieldColo:
+		return anyValue, false
 	}
-	return anyValue, false
+	switch field.Type() {
+	case Time:
+		return timeValue, true
+	case Int:
+		return intValue, true
+	}
+	return textValue, true
 }
 
 // applies tells whether the operator can be asked of values of the type.
@@ -130,13 +131,14 @@ type condition struct {
 
 // match tells whether the condition holds for the entry.
 func (c *condition) match(e *Entry) bool {
-	switch c.source.Field {
-	case FieldAttribute, FieldResourceAttribute, FieldScopeAttribute:
-		return c.matchAttribute(lookupSource(e, c.source))
-	case FieldTime, FieldObservedTime, FieldSeverityNumber, FieldTraceFlags:
-		return c.matchInteger(integerField(e, c.source.Field))
+	switch field := c.source.Field; {
+	case field.IsAttribute():
+		return c.matchAttribute(c.source.Attribute(e))
+	case field.Type() == String:
+		return c.matchText(e.Text(field))
+	default:
+		return c.matchInteger(e.Integer(field))
 	}
-	return c.matchText(textField(e, c.source.Field))
 }
 
 // matchAttribute tells whether the condition holds for an attribute, nil if it is absent.
@@ -239,59 +241,6 @@ func compare[T int64 | float64](o operator, value, literal T) bool {
 	return false
 }
 
-// lookupSource returns the attribute that a source names, or nil.
-func lookupSource(e *Entry, s Source) *Attribute {
-	switch {
-	case s.Field == FieldAttribute:
-		return Lookup(e.Attributes, s.Key)
-	case e.Stream == nil:
-		return nil
-	case s.Field == FieldResourceAttribute:
-		return Lookup(e.Stream.ResourceAttributes, s.Key)
-	}
-	return Lookup(e.Stream.ScopeAttributes, s.Key)
-}
-
-// integerField returns one of the entry's own numbers or times.
-func integerField(e *Entry, field Field) int64 {
-	switch field {
-	case FieldTime:
-		return e.Time
-	case FieldObservedTime:
-		return e.ObservedTime
-	case FieldSeverityNumber:
-		return int64(e.SeverityNumber)
-	}
-	return int64(e.TraceFlags)
-}
-
-// textField returns one of the entry's own texts.
-func textField(e *Entry, field Field) string {
-	switch field {
-	case FieldSeverityText:
-		return e.SeverityText
-	case FieldBody:
-		return e.Body
-	case FieldService:
-		return e.Service
-	case FieldTraceID:
-		return e.TraceID
-	case FieldSpanID:
-		return e.SpanID
-	case FieldEventName:
-		return e.EventName
-	case FieldScopeName:
-		return e.ScopeName
-	case FieldScopeVersion:
-		return e.ScopeVersion
-	case FieldScopeSchemaURL:
-		return e.ScopeSchemaURL
-	case FieldResourceSchemaURL:
-		return e.ResourceSchemaURL
-	}
-	return e.Colo
-}
-
 // cost ranks conditions by what they cost, so that the cheap ones are asked first.
 func (c *condition) cost() int {
 	cost := 1
@@ -304,10 +253,10 @@ func (c *condition) cost() int {
 	case opMatches:
 		cost = 100
 	}
-	switch c.source.Field {
-	case FieldAttribute, FieldResourceAttribute, FieldScopeAttribute:
+	switch field := c.source.Field; {
+	case field.IsAttribute():
 		cost += 4
-	case FieldBody:
+	case field == FieldBody:
 		cost++
 	}
 	return cost
@@ -428,16 +377,4 @@ func appendQuoted(dst []byte, text string) []byte {
 		}
 	}
 	return append(dst, '"')
-}
-
-// quoteShort quotes a text for a message and cuts it after 64 bytes.
-func quoteShort(text string) string {
-	if len(text) > 64 {
-		end := 64
-		for end > 60 && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		return strconv.Quote(text[:end]) + "…"
-	}
-	return strconv.Quote(text)
 }

@@ -1,6 +1,10 @@
 package schema
 
-import "math"
+import (
+	"math"
+	"strconv"
+	"time"
+)
 
 // Entry is one log record as the router and the batches see it. It is a view: its strings
 // and its attributes alias the buffer that the request was received in, and are
@@ -39,6 +43,50 @@ type Entry struct {
 	TraceFlags uint8
 }
 
+// Text returns one of the entry's own texts, and "" for any other field.
+func (e *Entry) Text(f Field) string {
+	switch f {
+	case FieldSeverityText:
+		return e.SeverityText
+	case FieldBody:
+		return e.Body
+	case FieldService:
+		return e.Service
+	case FieldTraceID:
+		return e.TraceID
+	case FieldSpanID:
+		return e.SpanID
+	case FieldEventName:
+		return e.EventName
+	case FieldScopeName:
+		return e.ScopeName
+	case FieldScopeVersion:
+		return e.ScopeVersion
+	case FieldScopeSchemaURL:
+		return e.ScopeSchemaURL
+	case FieldResourceSchemaURL:
+		return e.ResourceSchemaURL
+	case FieldColo:
+		return e.Colo
+	}
+	return ""
+}
+
+// Integer returns one of the entry's own numbers or times, and 0 for any other field.
+func (e *Entry) Integer(f Field) int64 {
+	switch f {
+	case FieldTime:
+		return e.Time
+	case FieldObservedTime:
+		return e.ObservedTime
+	case FieldSeverityNumber:
+		return int64(e.SeverityNumber)
+	case FieldTraceFlags:
+		return int64(e.TraceFlags)
+	}
+	return 0
+}
+
 // Stream is what holds for all entries of a stream. It is immutable and its strings
 // are its own, so that it may be kept, and compared by its address.
 type Stream struct {
@@ -59,26 +107,19 @@ const (
 	Bool
 	Bytes
 	JSON
+	// Time is the type of the entry's own times, in nanoseconds since the Unix epoch. No attribute has it.
+	Time
 )
 
 // String returns the type's name as the configuration and the documentation write it.
 func (t AttributeType) String() string {
-	switch t {
-	case String:
-		return "string"
-	case Int:
-		return "int"
-	case Double:
-		return "double"
-	case Bool:
-		return "bool"
-	case Bytes:
-		return "bytes"
-	case JSON:
-		return "json"
+	if int(t) < len(attributeTypeNames) {
+		return attributeTypeNames[t]
 	}
 	return "unknown"
 }
+
+var attributeTypeNames = [...]string{"string", "int", "double", "bool", "bytes", "json", "time"}
 
 // Attribute is a key with one typed value.
 type Attribute struct {
@@ -86,13 +127,13 @@ type Attribute struct {
 	Key string
 	// Text is the value of types String, Bytes and JSON (its text).
 	Text string
-	// Bits is the value of types Int, Double and Bool; see AsInt, AsDouble, AsBool.
+	// Bits is the value of types Int, Double, Bool and Time; see AsInt, AsDouble, AsBool.
 	Bits uint64
 	// Type says which of the two holds the value, and how to read it.
 	Type AttributeType
 }
 
-// AsInt returns the value of an attribute of type Int.
+// AsInt returns the value of an attribute of type Int or Time.
 func (a *Attribute) AsInt() int64 { return int64(a.Bits) }
 
 // AsDouble returns the value of an attribute of type Double.
@@ -100,6 +141,34 @@ func (a *Attribute) AsDouble() float64 { return math.Float64frombits(a.Bits) }
 
 // AsBool returns the value of an attribute of type Bool.
 func (a *Attribute) AsBool() bool { return a.Bits != 0 }
+
+// AppendText appends the value as a text: as it is, in decimal digits, in the shortest form that gives back the same double, as true or
+// false, or in RFC 3339.
+func (a *Attribute) AppendText(dst []byte) []byte {
+	switch a.Type {
+	case Int:
+		return strconv.AppendInt(dst, a.AsInt(), 10)
+	case Double:
+		return strconv.AppendFloat(dst, a.AsDouble(), 'g', -1, 64)
+	case Bool:
+		return strconv.AppendBool(dst, a.AsBool())
+	case Time:
+		return time.Unix(0, a.AsInt()).UTC().AppendFormat(dst, time.RFC3339Nano)
+	}
+	return append(dst, a.Text...)
+}
+
+// String returns type and value for a message; a long text is cut.
+func (a *Attribute) String() string { return a.Type.String() + " " + a.literal() }
+
+// literal returns the value for a message.
+func (a *Attribute) literal() string {
+	switch a.Type {
+	case Int, Double, Bool, Time:
+		return string(a.AppendText(nil))
+	}
+	return Quoted(a.Text)
+}
 
 // StringAttribute returns an attribute of type String.
 func StringAttribute(key, value string) Attribute {

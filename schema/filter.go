@@ -3,9 +3,7 @@ package schema
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // Filter says which entries a route takes. It is compiled by ParseFilter and immutable: any number of
@@ -143,40 +141,14 @@ func (n *node) explain(lines []string, e *Entry, depth int) []string {
 	return lines
 }
 
-// describe says which value a source has in an entry.
+// describe returns the value that the source has in an entry.
 func (s Source) describe(e *Entry) string {
-	class, _ := fieldType(s.Field)
-	switch class {
-	case textValue:
-		text := textField(e, s.Field)
-		if text == "" {
-			return "absent"
-		}
-		return "is " + quoteShort(text)
-	case intValue, timeValue:
-		n := integerField(e, s.Field)
-		switch {
-		case n == 0:
-			return "absent"
-		case class == timeValue:
-			return "is " + time.Unix(0, n).UTC().Format(time.RFC3339Nano)
-		}
-		return "is " + strconv.FormatInt(n, 10)
-	}
-	a := lookupSource(e, s)
-	if a == nil {
+	a := s.Value(e, &Attribute{})
+	switch {
+	case a == nil:
 		return "absent"
+	case s.Field.IsAttribute():
+		return "is the " + a.String()
 	}
-	value := ""
-	switch a.Type {
-	case Int:
-		value = strconv.FormatInt(a.AsInt(), 10)
-	case Double:
-		value = strconv.FormatFloat(a.AsDouble(), 'g', -1, 64)
-	case Bool:
-		value = strconv.FormatBool(a.AsBool())
-	default:
-		value = quoteShort(a.Text)
-	}
-	return "is the " + a.Type.String() + " " + value
+	return "is " + a.literal()
 }

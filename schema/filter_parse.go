@@ -106,9 +106,9 @@ func (p *filterParser) parseList(kind nodeKind, value any, path string, depth in
 // filterFieldNames returns the keys that a filter may have, for messages.
 func filterFieldNames() []string {
 	var names []string
-	for field, name := range fieldNames {
-		if _, readable := fieldType(Field(field)); readable && name != "" {
-			names = append(names, name)
+	for f, field := range fields {
+		if _, readable := fieldType(Field(f)); readable && field.name != "" {
+			names = append(names, field.name)
 		}
 	}
 	names = append(names, `attributes["key"]`, `resource["key"]`, `scope["key"]`)
@@ -380,10 +380,10 @@ func (p *filterParser) parseTime(c *condition, value any, path string) bool {
 		p.report(path, `%s is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is %s`, c.source, describeValue(value))
 		return false
 	case !ok:
-		p.report(path, `%s is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is %s`, c.source, quoteShort(text))
+		p.report(path, `%s is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is %s`, c.source, Quoted(text))
 		return false
 	case at.Year() < 1678 || at.Year() > 2261:
-		p.report(path, "times lie between the years 1678 and 2261; this is %s", quoteShort(text))
+		p.report(path, "times lie between the years 1678 and 2261; this is %s", Quoted(text))
 		return false
 	}
 	c.integers = append(c.integers, at.UnixNano())
@@ -408,7 +408,7 @@ func literalType(value any) valueType {
 // plainLiteral returns a scalar as YAML writes it.
 func plainLiteral(value any) (string, bool) {
 	if text, isText := value.(string); isText {
-		return quoteShort(text), true
+		return Quoted(text), true
 	}
 	return fmt.Sprint(value), literalType(value) != anyValue
 }
@@ -423,7 +423,7 @@ func describeValue(value any) string {
 	case []any:
 		return "a list"
 	case string:
-		return "the string " + quoteShort(v)
+		return "the string " + Quoted(v)
 	case bool:
 		return "the bool " + strconv.FormatBool(v)
 	case int, int64, uint64:

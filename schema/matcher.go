@@ -101,11 +101,11 @@ func (x *index) add(d *dispatch, c candidate) {
 func (x *index) find(e *Entry) []candidate {
 	switch x.class {
 	case textValue:
-		return x.texts[textField(e, x.source.Field)]
+		return x.texts[e.Text(x.source.Field)]
 	case intValue:
-		return x.integers[integerField(e, x.source.Field)]
+		return x.integers[e.Integer(x.source.Field)]
 	}
-	a := lookupSource(e, x.source)
+	a := x.source.Attribute(e)
 	switch {
 	case a == nil:
 		return nil

@@ -6,32 +6,48 @@ import (
 	"strings"
 )
 
-// fieldNames are the names of the fields that need no key, as the configuration
-// writes them.
-var fieldNames = [...]string{
-	FieldTime:               "time",
-	FieldObservedTime:       "observed_time",
-	FieldSeverityNumber:     "severity_number",
-	FieldSeverityText:       "severity_text",
-	FieldBody:               "body",
-	FieldService:            "service",
-	FieldTraceID:            "trace_id",
-	FieldSpanID:             "span_id",
-	FieldTraceFlags:         "trace_flags",
-	FieldEventName:          "event_name",
-	FieldScopeName:          "scope_name",
-	FieldScopeVersion:       "scope_version",
-	FieldScopeSchemaURL:     "scope_schema_url",
-	FieldResourceSchemaURL:  "resource_schema_url",
-	FieldColo:               "colo",
-	FieldAttributes:         "attributes",
-	FieldResourceAttributes: "resource_attributes",
-	FieldScopeAttributes:    "scope_attributes",
-	FieldReceivedTime:       "received_time",
-	FieldProducer:           "producer",
-	FieldSequence:           "sequence",
-	FieldBatchID:            "batch_id",
-	FieldShardID:            "shard_id",
+// fields has the name of each field that needs no key, as the configuration writes it, and the type of its value.
+// The type does not count for maps and the batch id.
+var fields = [...]struct {
+	name  string
+	holds AttributeType
+}{
+	FieldTime:               {"time", Time},
+	FieldObservedTime:       {"observed_time", Time},
+	FieldSeverityNumber:     {"severity_number", Int},
+	FieldSeverityText:       {"severity_text", String},
+	FieldBody:               {"body", String},
+	FieldService:            {"service", String},
+	FieldTraceID:            {"trace_id", String},
+	FieldSpanID:             {"span_id", String},
+	FieldTraceFlags:         {"trace_flags", Int},
+	FieldEventName:          {"event_name", String},
+	FieldScopeName:          {"scope_name", String},
+	FieldScopeVersion:       {"scope_version", String},
+	FieldScopeSchemaURL:     {"scope_schema_url", String},
+	FieldResourceSchemaURL:  {"resource_schema_url", String},
+	FieldColo:               {"colo", String},
+	FieldAttributes:         {"attributes", String},
+	FieldResourceAttributes: {"resource_attributes", String},
+	FieldScopeAttributes:    {"scope_attributes", String},
+	FieldReceivedTime:       {"received_time", Time},
+	FieldProducer:           {"producer", String},
+	FieldSequence:           {"sequence", Int},
+	FieldBatchID:            {"batch_id", String},
+	FieldShardID:            {"shard_id", String},
+}
+
+// Type returns the type of the value of a field that is one value and no attribute: String, Int or Time.
+func (f Field) Type() AttributeType { return fields[f].holds }
+
+// IsAttribute reports whether the field is a single attribute, named by a source's key.
+func (f Field) IsAttribute() bool {
+	return f == FieldAttribute || f == FieldResourceAttribute || f == FieldScopeAttribute
+}
+
+// IsMap reports whether the field is a map of attributes.
+func (f Field) IsMap() bool {
+	return f == FieldAttributes || f == FieldResourceAttributes || f == FieldScopeAttributes
 }
 
 // keyedFields are the prefixes of a single attribute's name. The first prefix of a field is
@@ -51,9 +67,9 @@ var keyedFields = [...]struct {
 // `attributes["http.route"]`, `resource["k"]` or `scope["k"]` (one attribute); the last three may be
 // written with a dot instead, as attributes.http.route.
 func ParseSource(text string) (Source, error) {
-	for field, name := range fieldNames {
-		if name != "" && name == text {
-			return Source{Field: Field(field)}, nil
+	for f, field := range fields {
+		if field.name != "" && field.name == text {
+			return Source{Field: Field(f)}, nil
 		}
 	}
 	for _, keyed := range keyedFields {
@@ -96,10 +112,10 @@ func parseKey(prefix, rest string) (string, error) {
 
 // sourceNames returns the names that ParseSource knows, for messages.
 func sourceNames() []string {
-	names := make([]string, 0, len(fieldNames)+3)
-	for _, name := range fieldNames {
-		if name != "" {
-			names = append(names, name)
+	names := make([]string, 0, len(fields)+3)
+	for _, field := range fields {
+		if field.name != "" {
+			names = append(names, field.name)
 		}
 	}
 	return append(names, `attributes["key"]`, `resource["key"]`, `scope["key"]`)
@@ -113,8 +129,39 @@ func (s Source) String() string {
 			return keyed.prefix + "[" + strconv.Quote(s.Key) + "]"
 		}
 	}
-	if int(s.Field) < len(fieldNames) {
-		return fieldNames[s.Field]
+	if int(s.Field) < len(fields) {
+		return fields[s.Field].name
 	}
 	return ""
+}
+
+// Attribute returns the attribute that the source names, or nil where the entry lacks it.
+func (s Source) Attribute(e *Entry) *Attribute {
+	switch {
+	case s.Field == FieldAttribute:
+		return Lookup(e.Attributes, s.Key)
+	case e.Stream == nil:
+		return nil
+	case s.Field == FieldResourceAttribute:
+		return Lookup(e.Stream.ResourceAttributes, s.Key)
+	}
+	return Lookup(e.Stream.ScopeAttributes, s.Key)
+}
+
+// Value returns the source's value in the entry, or nil where it is absent. The value of one of the entry's own fields
+// is stored in own.
+func (s Source) Value(e *Entry, own *Attribute) *Attribute {
+	if s.Field.IsAttribute() {
+		return s.Attribute(e)
+	}
+	own.Type = s.Field.Type()
+	if own.Type == String {
+		own.Text = e.Text(s.Field)
+	} else {
+		own.Bits = uint64(e.Integer(s.Field))
+	}
+	if own.Type == String && own.Text == "" || own.Type != String && own.Bits == 0 {
+		return nil
+	}
+	return own
 }

@@ -44,7 +44,7 @@ func distance(a, b string) int {
 
 // unknownName says that name is no what, and which of known it may have been meant to be.
 func unknownName(what, name string, known []string) string {
-	message := "unknown " + what + " " + quoteShort(name)
+	message := "unknown " + what + " " + Quoted(name)
 	if near := DidYouMean(name, known); near != "" {
 		return message + "; did you mean " + near + "?"
 	}

@@ -37,7 +37,7 @@ type Source struct {
 // Field is a part of the entry that a column or a filter can read.
 type Field uint8
 
-// The fields. Their names in the configuration stand in fieldNames.
+// The fields. Their names in the configuration stand in the table fields.
 const (
 	// NoField: the column takes its default.
 	NoField Field = iota

@@ -3,7 +3,8 @@ package server
 import (
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // maxTextBytes bounds each text in a response, so that the size of a response follows from the number of things in it.
@@ -13,16 +14,7 @@ const maxTextBytes = 512
 const maxKeyBytes = 128
 
 // text makes s fit for a string field of protobuf, which must be UTF-8: a client refuses the whole response otherwise.
-func text(s string) string {
-	if len(s) > maxTextBytes {
-		cut := maxTextBytes
-		for cut > maxTextBytes-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		s = s[:cut] + "…"
-	}
-	return longText(s)
-}
+func text(s string) string { return longText(schema.Short(s, maxTextBytes)) }
 
 // longText is text without the bound, for what comes from the configuration.
 func longText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -1,9 +1,6 @@
 package sink
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Class is what an error means for the batch: what may have happened and what to do next.
 type Class uint8
@@ -57,14 +54,6 @@ type Error struct {
 
 // Error returns what was tried, on which table, and the cause.
 func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Table, e.Err) }
-
-// cut returns at most so many bytes of the text, whole characters.
-func cut(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

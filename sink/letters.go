@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
@@ -42,7 +43,7 @@ func (v *delivery) refuse(p *piece, rows batch.RowSet, err *Error, reason string
 		column = violation.Column
 	}
 	bounded := *err
-	bounded.Err = errors.New(cut(fmt.Sprint(err.Err), maxMessageBytes))
+	bounded.Err = errors.New(schema.Short(fmt.Sprint(err.Err), maxMessageBytes))
 	first, last := s.first, s.last
 	if first.IsZero() { // refused without an insert
 		first, last = time.Now(), time.Now()

@@ -3,6 +3,8 @@ package sink
 import (
 	"fmt"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // lettersWatch is what is remembered of the dead-letter queue.
@@ -45,7 +47,7 @@ func (d *Delivery) letterLost(letter *DeadLetter, err error) {
 
 func (d *Delivery) letterWritten(letter *DeadLetter) {
 	if letter.Format == FormatNone {
-		d.seldom(levelWarn, "dead letter written without its row", letter.Table, letter.Rows, "dead_letter", letter.ID, "message", cut(letter.Message, maxSampleBytes))
+		d.seldom(levelWarn, "dead letter written without its row", letter.Table, letter.Rows, "dead_letter", letter.ID, "message", schema.Short(letter.Message, maxSampleBytes))
 		d.metrics.rowsLeftOut.WithLabelValues(letter.Table).Inc()
 	}
 	t := d.watch(letter.Table)

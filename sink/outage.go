@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // sayEvery is the least time between two lines of the log about the same lasting trouble.
@@ -81,7 +83,7 @@ func (d *Delivery) seldom(level slog.Level, message, table string, rows int, att
 	if say {
 		for i, attribute := range attributes {
 			if err, ok := attribute.(error); ok {
-				attributes[i] = cut(err.Error(), maxSampleBytes)
+				attributes[i] = schema.Short(err.Error(), maxSampleBytes)
 			}
 		}
 		d.log.Log(context.Background(), level, message, append(counts, attributes...)...)

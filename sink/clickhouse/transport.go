@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // exceptionHeader has the code of an exception, whatever the status.
@@ -27,11 +29,7 @@ type answerError struct {
 
 // Error returns the code and the beginning of the text.
 func (e *answerError) Error() string {
-	const most = 1000
-	text := e.text
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
+	text := schema.Short(e.text, 1000)
 	if e.code != 0 {
 		return fmt.Sprintf("HTTP 200 with exception %d: %q", e.code, text)
 	}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
@@ -56,10 +56,6 @@ func fieldsOf(l *sink.DeadLetter) []string {
 	if err != nil {
 		panic("deadletter: " + err.Error()) // strings and integers always have a JSON text
 	}
-	message := l.Message
-	if len(message) > maxMessageBytes {
-		message = strings.ToValidUTF8(message[:maxMessageBytes], "") + "…"
-	}
 	return []string{
 		fieldID, l.ID,
 		fieldTable, l.Table,
@@ -69,7 +65,7 @@ func fieldsOf(l *sink.DeadLetter) []string {
 		fieldCode, strconv.Itoa(l.Code),
 		fieldReason, l.Reason,
 		fieldColumn, l.Column,
-		fieldMessage, message,
+		fieldMessage, schema.Short(l.Message, maxMessageBytes),
 		fieldAttempts, strconv.Itoa(l.Attempts),
 		fieldFirst, l.First.UTC().Format(time.RFC3339Nano),
 		fieldLast, l.Last.UTC().Format(time.RFC3339Nano),
