@@ -2,59 +2,10 @@ package schema
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// Kind is a ClickHouse type without its arguments and wrappers.
-type Kind uint8
-
-// The kinds that columns can have.
-const (
-	KindString Kind = iota + 1
-	KindFixedString
-	KindInt8
-	KindInt16
-	KindInt32
-	KindInt64
-	KindUInt8
-	KindUInt16
-	KindUInt32
-	KindUInt64
-	KindFloat32
-	KindFloat64
-	KindBool
-	KindDate
-	KindDateTime
-	KindDateTime64
-	KindUUID
-	KindIPv4
-	KindIPv6
-	KindEnum8
-	KindEnum16
-	KindArray
-	KindMap
-)
-
-var kindNames = [...]string{
-	KindString: "String", KindFixedString: "FixedString",
-	KindInt8: "Int8", KindInt16: "Int16", KindInt32: "Int32", KindInt64: "Int64",
-	KindUInt8: "UInt8", KindUInt16: "UInt16", KindUInt32: "UInt32", KindUInt64: "UInt64",
-	KindFloat32: "Float32", KindFloat64: "Float64", KindBool: "Bool",
-	KindDate: "Date", KindDateTime: "DateTime", KindDateTime64: "DateTime64",
-	KindUUID: "UUID", KindIPv4: "IPv4", KindIPv6: "IPv6",
-	KindEnum8: "Enum8", KindEnum16: "Enum16", KindArray: "Array", KindMap: "Map",
-}
-
-// String returns the kind as ClickHouse writes it.
-func (k Kind) String() string {
-	if k > 0 && int(k) < len(kindNames) {
-		return kindNames[k]
-	}
-	return "unknown"
-}
 
 // EnumValue is one element of an Enum8 or Enum16.
 type EnumValue struct {
@@ -195,17 +146,14 @@ func validateZone(zone string) error {
 }
 
 func (t Type) validateEnum() error {
-	low, high := math.MinInt8, math.MaxInt8
-	if t.Kind == KindEnum16 {
-		low, high = math.MinInt16, math.MaxInt16
-	}
+	low, high := t.Kind.Range()
 	if len(t.Enum) == 0 {
 		return fmt.Errorf("%s has no elements; write %s('name' = 1, …)", t.Kind, t.Kind)
 	}
 	names := make(map[string]bool, len(t.Enum))
 	for i, e := range t.Enum {
 		switch {
-		case int(e.Value) < low || int(e.Value) > high:
+		case int64(e.Value) < low || int64(e.Value) > int64(high):
 			return fmt.Errorf("%s's element %q has value %d; values have to be %d to %d", t.Kind, e.Name, e.Value, low, high)
 		case names[e.Name]:
 			return fmt.Errorf("%s has the element %q twice", t.Kind, e.Name)

@@ -29,13 +29,11 @@ func ParseType(text string) (Type, error) {
 const maxTypeDepth = 4
 
 var kindsByName = func() map[string]Kind {
-	kinds := make(map[string]Kind, len(kindNames))
-	for k, name := range kindNames {
-		if name != "" {
-			kinds[name] = Kind(k)
-		}
+	byName := make(map[string]Kind, len(kinds))
+	for k := KindString; int(k) < len(kinds); k++ {
+		byName[kinds[k].name] = k
 	}
-	return kinds
+	return byName
 }()
 
 type typeParser struct{ scanner }

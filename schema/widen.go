@@ -14,7 +14,7 @@ func Widens(from, to Type) bool {
 		return false
 	}
 	if from.Kind != to.Kind {
-		return widensKind(from.Kind, to.Kind) && !to.LowCardinality && !from.LowCardinality ||
+		return from.Kind.widens(to.Kind) && !to.LowCardinality && !from.LowCardinality ||
 			from.Kind == KindEnum8 && to.Kind == KindEnum16 && containsEnum(to.Enum, from.Enum)
 	}
 	switch from.Kind {
@@ -31,20 +31,6 @@ func Widens(from, to Type) bool {
 	}
 	return true
 }
-
-// wider has, for each kind, the kinds that hold all its values and more.
-var wider = map[Kind][]Kind{
-	KindInt8:     {KindInt16, KindInt32, KindInt64},
-	KindInt16:    {KindInt32, KindInt64},
-	KindInt32:    {KindInt64},
-	KindUInt8:    {KindUInt16, KindUInt32, KindUInt64, KindInt16, KindInt32, KindInt64},
-	KindUInt16:   {KindUInt32, KindUInt64, KindInt32, KindInt64},
-	KindUInt32:   {KindUInt64, KindInt64},
-	KindFloat32:  {KindFloat64},
-	KindDateTime: {KindDateTime64},
-}
-
-func widensKind(from, to Kind) bool { return slices.Contains(wider[from], to) }
 
 func containsEnum(all, some []EnumValue) bool {
 	for _, v := range some {
