@@ -3,10 +3,11 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -15,30 +16,27 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// awayFor is how long new batches leave out an address that could not be reached.
+// awayFor is how long an address that could not be reached is tried only after the others.
 const awayFor = 5 * time.Second
 
-// answerTimeout bounds waiting for an answer in the driver. It is longer than any statement: what bounds
-// a statement is its context.
+// answerTimeout bounds waiting for an answer in the driver. It is longer than any statement, which is bounded by its context.
 const answerTimeout = 24 * time.Hour
 
-// writeBufferBytes is the buffer between a request and its connection; frames larger than it pass by.
+// writeBufferBytes is the buffer between a request and its connection; larger frames bypass it.
 const writeBufferBytes = 64 << 10
 
-// maxStatements is how many statements run on one server at a time, inserts not counted.
+// maxStatements bounds the statements that run on one server at a time beside the inserts.
 const maxStatements = 32
 
 // address is one server.
 type address struct {
 	name string
 	conn driver.Conn
-	// statements has room for those that are at work beside the inserts. The others wait here for as long as their context lasts: the driver gives up
-	// after DialTimeout where all of its connections are taken.
+	// statements holds a token for each statement that runs beside the inserts. Others wait here until their context ends: the
+	// driver would give up after DialTimeout when all of its connections are taken.
 	statements chan struct{}
-
-	mu        sync.Mutex // guards what follows
-	awayUntil time.Time
-	settings  map[string]bool // those of ours that the server knows; nil: not asked yet
+	awayUntil  atomic.Int64                    // Unix ns; tried after other addresses until then
+	settings   atomic.Pointer[map[string]bool] // those of ours that the server knows; nil until asked
 }
 
 func openAddress(c *Config, name string) (*address, error) {
@@ -65,54 +63,61 @@ func openAddress(c *Config, name string) (*address, error) {
 	return &address{name: name, conn: conn, statements: make(chan struct{}, maxStatements)}, nil
 }
 
-// away notes that the server could not be reached, back that it could.
-func (a *address) away() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.awayUntil = time.Now().Add(awayFor)
+// setAway records whether the server could be reached.
+func (a *address) setAway(away bool) {
+	var until int64
+	if away {
+		until = time.Now().Add(awayFor).UnixNano()
+	}
+	a.awayUntil.Store(until)
 }
 
-func (a *address) back() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.awayUntil = time.Time{}
+func (a *address) isAway() bool { return time.Now().UnixNano() < a.awayUntil.Load() }
+
+// inOrder returns the addresses from the numbered one on, those that are away last.
+func (s *Sink) inOrder(first int) []*address {
+	var here, away []*address
+	for _, a := range slices.Concat(s.addresses[first:], s.addresses[:first]) {
+		if a.isAway() {
+			away = append(away, a)
+		} else {
+			here = append(here, a)
+		}
+	}
+	return append(here, away...)
 }
 
-func (a *address) isAway() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return time.Now().Before(a.awayUntil)
+// choose returns the address for an attempt: the same for all attempts of a batch while it can be reached, different for
+// different batches.
+func (s *Sink) choose(batch string) *address {
+	if len(s.addresses) == 1 {
+		return s.addresses[0]
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(batch))
+	return s.inOrder(int(hash.Sum32() % uint32(len(s.addresses))))[0]
 }
 
 // known returns which of our settings the server knows. It asks once.
 func (a *address) known(ctx context.Context) (map[string]bool, error) {
-	a.mu.Lock()
-	settings := a.settings
-	a.mu.Unlock()
-	if settings != nil {
-		return settings, nil
+	if settings := a.settings.Load(); settings != nil {
+		return *settings, nil
 	}
 	var names []string
-	for _, setting := range slices.Concat(insertSettings, questionSettings) {
+	for _, setting := range slices.Concat(insertSettings, querySettings) {
 		names = append(names, schema.QuoteString(setting.name))
 	}
-	rows, err := a.rows(ctx, answerSettings, "SELECT name FROM system.settings WHERE name IN ("+strings.Join(names, ", ")+")")
+	rows, err := a.rows(ctx, querySettingsFor(nil), "SELECT name FROM system.settings WHERE name IN ("+strings.Join(names, ", ")+")")
 	if err != nil {
 		return nil, err
 	}
-	settings = map[string]bool{}
+	settings := map[string]bool{}
 	for _, row := range rows {
 		settings[row[0]] = true
 	}
-	a.mu.Lock()
-	a.settings = settings
-	a.mu.Unlock()
+	a.settings.Store(&settings)
 	return settings, nil
 }
 
 // forgetSettings has the server asked again.
-func (a *address) forgetSettings() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.settings = nil
-}
+func (a *address) forgetSettings() { a.settings.Store(nil) }

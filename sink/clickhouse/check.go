@@ -4,83 +4,79 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/logbatcher/logbatcher/sink"
 )
 
-// The oldest ClickHouse that is taken. The settings that the gateway needs are asked for by name, and a server that lacks one is refused whatever its
-// version; below 24.8, the oldest release that its maker still supported when LogBatcher was written, nobody would mend
-// what goes wrong between a token and its part.
+// The oldest supported ClickHouse, which was the oldest with upstream support when LogBatcher was written. The settings that
+// LogBatcher needs are checked by name, whatever the version.
 const (
 	oldestMajor = 24
 	oldestMinor = 8
 )
 
-// Server is what Check has found.
+// Server is the result of Check.
 type Server struct {
-	// Version is the server's, for instance "26.7.2.1".
+	// Version is the server's version, such as "26.7.2.1".
 	Version string
-	// Zone is the time zone in which the server computes partitions of columns without a zone of their own.
+	// Zone is the server's time zone, in which it computes partitions by columns without a zone of their own.
 	Zone *time.Location
 }
 
 // Check asks the servers for their version, time zone and settings, and refuses those on which the gateway can't keep its
-// promises. Servers that can't be reached are told of in the log, as long as one can. The error is an *sink.Error where
-// none can be reached, and a plain one that says what to change where a server is refused.
+// promises. Servers that can't be reached are only logged if another one can. The error is an *sink.Error if none can be
+// reached, and a *RefusedError if a server is refused.
 func (s *Sink) Check(ctx context.Context) (Server, error) {
-	var found *Server
+	var found []Server
 	var away []*sink.Error
 	for _, a := range s.addresses {
-		server, err := s.checkAddress(ctx, a)
-		if err != nil {
-			var refused *RefusedError
-			if errors.As(err, &refused) {
-				return Server{}, err
-			}
-			a.away()
+		server, err := a.check(ctx)
+		var refused *RefusedError
+		switch {
+		case errors.As(err, &refused):
+			return Server{}, err
+		case err != nil:
+			a.setAway(true)
 			away = append(away, s.classify("check", a.name, err, false))
-			continue
-		}
-		if found != nil && found.Zone.String() != server.Zone.String() {
-			return Server{}, &RefusedError{fmt.Sprintf("%s has the time zone %s, and another address has %s: partitions would differ; give them the same",
-				a.name, server.Zone, found.Zone)}
-		}
-		if found == nil {
-			found = &server
+		case len(found) > 0 && found[0].Zone.String() != server.Zone.String():
+			return Server{}, &RefusedError{fmt.Sprintf("%s has the time zone %s and another address has %s: partitions would differ; set the same on all",
+				a.name, server.Zone, found[0].Zone)}
+		default:
+			found = append(found, server)
 		}
 	}
-	if found == nil {
+	if len(found) == 0 {
 		return Server{}, away[len(away)-1]
 	}
 	for _, failure := range away {
-		s.log.Warn("address away", "error", failure)
+		s.log.Warn("ClickHouse address unreachable", "error", failure)
 	}
-	return *found, nil
+	return found[0], nil
 }
 
-// RefusedError says why a server can't be used, and what to change.
+// RefusedError reports that a server can't be used, and what to change.
 type RefusedError struct{ Message string }
 
 // Error returns the message.
 func (e *RefusedError) Error() string { return e.Message }
 
-func (s *Sink) checkAddress(ctx context.Context, a *address) (Server, error) {
-	rows, err := a.query(ctx, "SELECT version(), timezone()")
+func (a *address) check(ctx context.Context) (Server, error) {
+	number := func(part int) string { return fmt.Sprintf("toUInt16OrZero(splitByChar('.', version())[%d])", part) }
+	rows, err := a.query(ctx, fmt.Sprintf("SELECT version(), timezone(), (%s, %s) >= (%d, %d)", number(1), number(2), oldestMajor, oldestMinor))
 	if err != nil {
 		return Server{}, err
 	}
-	if len(rows) != 1 || len(rows[0]) != 2 {
+	if len(rows) != 1 || len(rows[0]) != 3 {
 		return Server{}, &RefusedError{a.name + " does not answer as ClickHouse does"}
 	}
-	server := Server{Version: rows[0][0]}
-	if !isNewEnough(server.Version) {
-		return Server{}, &RefusedError{fmt.Sprintf("%s has ClickHouse %s; the oldest that can be used is %d.%d", a.name, server.Version, oldestMajor, oldestMinor)}
+	version, zone, isNewEnough := rows[0][0], rows[0][1], rows[0][2] == "1"
+	if !isNewEnough {
+		return Server{}, &RefusedError{fmt.Sprintf("%s runs ClickHouse %s; the oldest supported version is %d.%d", a.name, version, oldestMajor, oldestMinor)}
 	}
-	if server.Zone, err = time.LoadLocation(rows[0][1]); err != nil {
-		return Server{}, &RefusedError{fmt.Sprintf("%s has the time zone %q, which is not known here: %v", a.name, rows[0][1], err)}
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		return Server{}, &RefusedError{fmt.Sprintf("%s has the time zone %q, which is unknown here: %v", a.name, zone, err)}
 	}
 	known, err := a.known(ctx)
 	if err != nil {
@@ -88,25 +84,8 @@ func (s *Sink) checkAddress(ctx context.Context, a *address) (Server, error) {
 	}
 	for _, setting := range insertSettings {
 		if setting.required && !known[setting.name] {
-			return Server{}, &RefusedError{fmt.Sprintf("%s (ClickHouse %s) does not know the setting %s, without which a batch is not one part", a.name, server.Version, setting.name)}
+			return Server{}, &RefusedError{fmt.Sprintf("%s (ClickHouse %s) does not know the setting %s, without which a batch is not one part", a.name, version, setting.name)}
 		}
 	}
-	return server, nil
-}
-
-// isNewEnough reads "26.7.2.1" and what builders of packages put behind it.
-func isNewEnough(version string) bool {
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 {
-		return false
-	}
-	major, err := strconv.Atoi(parts[0])
-	if err != nil {
-		return false
-	}
-	minor, err := strconv.Atoi(parts[1])
-	if err != nil {
-		return false
-	}
-	return major > oldestMajor || major == oldestMajor && minor >= oldestMinor
+	return Server{Version: version, Zone: location}, nil
 }

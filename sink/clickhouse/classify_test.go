@@ -13,7 +13,6 @@ import (
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
-	"github.com/logbatcher/logbatcher/sink/clickhouse/fakeserver"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
@@ -46,50 +45,50 @@ func attempt(b *batch.Batch) sink.Attempt {
 func TestEveryFailureHasItsClass(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		greeting []fakeserver.Answer // at the connection
-		insert   fakeserver.Answer
+		greeting []fakeAnswer // at the connection
+		insert   fakeAnswer
 		class    sink.Class
 		code     int
 		overload bool
 	}{
-		{"too many parts", nil, fakeserver.Answer{Code: 252, Text: "Too many parts (3000)"}, sink.Transient, 252, true},
-		{"too many partitions", nil, fakeserver.Answer{Code: 252, Text: "Too many partitions for single INSERT block"}, sink.Shape, 252, false},
-		{"memory", nil, fakeserver.Answer{Code: 241}, sink.Transient, 241, true},
-		{"read-only table", nil, fakeserver.Answer{Code: 242}, sink.Transient, 242, false},
-		{"unknown status of insert", nil, fakeserver.Answer{Code: 319}, sink.Ambiguous, 319, false},
-		{"timeout of the server", nil, fakeserver.Answer{Code: 159, Status: http.StatusRequestTimeout}, sink.Ambiguous, 159, false},
-		{"grant", nil, fakeserver.Answer{Code: 497, Status: http.StatusForbidden}, sink.Hold, 497, false},
-		{"password", nil, fakeserver.Answer{Code: 516, Status: http.StatusForbidden}, sink.Hold, 516, false},
-		{"table", nil, fakeserver.Answer{Code: 60, Status: http.StatusNotFound}, sink.Schema, 60, false},
-		{"constraint", nil, fakeserver.Answer{Code: 469, Text: "Constraint `c` is violated at row 5"}, sink.Row, 469, false},
-		{"code that nobody knows", nil, fakeserver.Answer{Code: 4711}, sink.Unclassified, 4711, false},
-		{"code in the text alone", nil, fakeserver.Answer{Code: 241, NoHeader: true, Status: http.StatusBadGateway}, sink.Transient, 241, true},
-		{"exception behind a status of 200", nil, fakeserver.Answer{Text: "__exception__\r\nCode: 210. DB::NetException: reset. (NETWORK_ERROR)\r\n"}, sink.Ambiguous, 210, false},
-		{"exception in a 200, empty body", nil, fakeserver.Answer{Status: http.StatusOK, Code: 209, NoText: true}, sink.Ambiguous, 209, false},
-		{"exception in a 200, with its text", nil, fakeserver.Answer{Status: http.StatusOK, Code: 241, Text: "memory"}, sink.Ambiguous, 241, false},
-		{"exception in a 200, only in the text", nil, fakeserver.Answer{Status: http.StatusOK, Code: 469, Text: "is violated at row 5", NoHeader: true}, sink.Ambiguous, 469, false},
-		{"another's page in a 200", nil, fakeserver.Answer{Text: "<html>log in</html>"}, sink.Ambiguous, 0, false},
-		{"redirect", nil, fakeserver.Answer{Status: http.StatusFound, Location: "/"}, sink.Hold, 0, false},
-		{"bad gateway", nil, fakeserver.Answer{Status: http.StatusBadGateway}, sink.Ambiguous, 0, false},
-		{"service unavailable", nil, fakeserver.Answer{Status: http.StatusServiceUnavailable, Text: "<html>"}, sink.Ambiguous, 0, false},
-		{"gateway timeout", nil, fakeserver.Answer{Status: http.StatusGatewayTimeout}, sink.Ambiguous, 0, false},
-		{"request timeout", nil, fakeserver.Answer{Status: http.StatusRequestTimeout}, sink.Ambiguous, 0, false},
-		{"too many requests", nil, fakeserver.Answer{Status: http.StatusTooManyRequests}, sink.Transient, 0, true},
-		{"unauthorized", nil, fakeserver.Answer{Status: http.StatusUnauthorized}, sink.Hold, 0, false},
-		{"forbidden", nil, fakeserver.Answer{Status: http.StatusForbidden}, sink.Hold, 0, false},
-		{"not found", nil, fakeserver.Answer{Status: http.StatusNotFound}, sink.Hold, 0, false},
-		{"too large for the proxy", nil, fakeserver.Answer{Status: http.StatusRequestEntityTooLarge}, sink.Hold, 0, false},
-		{"hung up after the data", nil, fakeserver.Answer{HangsUp: true}, sink.Ambiguous, 0, false},
-		{"hung up before the data", nil, fakeserver.Answer{HangsUpEarly: true}, sink.Ambiguous, 0, false},
-		{"no answer", nil, fakeserver.Answer{Hangs: true}, sink.Ambiguous, 0, false},
-		{"hung up at the greeting", []fakeserver.Answer{{HangsUp: true}}, fakeserver.Answer{}, sink.Transient, 0, false},
-		{"bad gateway at the greeting", []fakeserver.Answer{{Status: http.StatusBadGateway}}, fakeserver.Answer{}, sink.Transient, 0, false},
-		{"password at the greeting", []fakeserver.Answer{{Code: 516, Status: http.StatusForbidden}}, fakeserver.Answer{}, sink.Hold, 516, false},
-		{"unauthorized at the greeting", []fakeserver.Answer{{Status: http.StatusUnauthorized}}, fakeserver.Answer{}, sink.Hold, 0, false},
-		{"too many connections at the greeting", []fakeserver.Answer{{Code: 202}}, fakeserver.Answer{}, sink.Transient, 202, true},
+		{"too many parts", nil, fakeAnswer{Code: 252, Text: "Too many parts (3000)"}, sink.Transient, 252, true},
+		{"too many partitions", nil, fakeAnswer{Code: 252, Text: "Too many partitions for single INSERT block"}, sink.Shape, 252, false},
+		{"memory", nil, fakeAnswer{Code: 241}, sink.Transient, 241, true},
+		{"read-only table", nil, fakeAnswer{Code: 242}, sink.Transient, 242, false},
+		{"unknown status of insert", nil, fakeAnswer{Code: 319}, sink.Ambiguous, 319, false},
+		{"timeout of the server", nil, fakeAnswer{Code: 159, Status: http.StatusRequestTimeout}, sink.Ambiguous, 159, false},
+		{"grant", nil, fakeAnswer{Code: 497, Status: http.StatusForbidden}, sink.Hold, 497, false},
+		{"password", nil, fakeAnswer{Code: 516, Status: http.StatusForbidden}, sink.Hold, 516, false},
+		{"table", nil, fakeAnswer{Code: 60, Status: http.StatusNotFound}, sink.Schema, 60, false},
+		{"constraint", nil, fakeAnswer{Code: 469, Text: "Constraint `c` is violated at row 5"}, sink.Row, 469, false},
+		{"code that nobody knows", nil, fakeAnswer{Code: 4711}, sink.Unclassified, 4711, false},
+		{"code in the text alone", nil, fakeAnswer{Code: 241, NoHeader: true, Status: http.StatusBadGateway}, sink.Transient, 241, true},
+		{"exception behind a status of 200", nil, fakeAnswer{Text: "__exception__\r\nCode: 210. DB::NetException: reset. (NETWORK_ERROR)\r\n"}, sink.Ambiguous, 210, false},
+		{"exception in a 200, empty body", nil, fakeAnswer{Status: http.StatusOK, Code: 209, NoText: true}, sink.Ambiguous, 209, false},
+		{"exception in a 200, with its text", nil, fakeAnswer{Status: http.StatusOK, Code: 241, Text: "memory"}, sink.Ambiguous, 241, false},
+		{"exception in a 200, only in the text", nil, fakeAnswer{Status: http.StatusOK, Code: 469, Text: "is violated at row 5", NoHeader: true}, sink.Ambiguous, 469, false},
+		{"another's page in a 200", nil, fakeAnswer{Text: "<html>log in</html>"}, sink.Ambiguous, 0, false},
+		{"redirect", nil, fakeAnswer{Status: http.StatusFound, Location: "/"}, sink.Hold, 0, false},
+		{"bad gateway", nil, fakeAnswer{Status: http.StatusBadGateway}, sink.Ambiguous, 0, false},
+		{"service unavailable", nil, fakeAnswer{Status: http.StatusServiceUnavailable, Text: "<html>"}, sink.Ambiguous, 0, false},
+		{"gateway timeout", nil, fakeAnswer{Status: http.StatusGatewayTimeout}, sink.Ambiguous, 0, false},
+		{"request timeout", nil, fakeAnswer{Status: http.StatusRequestTimeout}, sink.Ambiguous, 0, false},
+		{"too many requests", nil, fakeAnswer{Status: http.StatusTooManyRequests}, sink.Transient, 0, true},
+		{"unauthorized", nil, fakeAnswer{Status: http.StatusUnauthorized}, sink.Hold, 0, false},
+		{"forbidden", nil, fakeAnswer{Status: http.StatusForbidden}, sink.Hold, 0, false},
+		{"not found", nil, fakeAnswer{Status: http.StatusNotFound}, sink.Hold, 0, false},
+		{"too large for the proxy", nil, fakeAnswer{Status: http.StatusRequestEntityTooLarge}, sink.Hold, 0, false},
+		{"hung up after the data", nil, fakeAnswer{HangsUp: true}, sink.Ambiguous, 0, false},
+		{"hung up before the data", nil, fakeAnswer{HangsUpEarly: true}, sink.Ambiguous, 0, false},
+		{"no answer", nil, fakeAnswer{Hangs: true}, sink.Ambiguous, 0, false},
+		{"hung up at the greeting", []fakeAnswer{{HangsUp: true}}, fakeAnswer{}, sink.Transient, 0, false},
+		{"bad gateway at the greeting", []fakeAnswer{{Status: http.StatusBadGateway}}, fakeAnswer{}, sink.Transient, 0, false},
+		{"password at the greeting", []fakeAnswer{{Code: 516, Status: http.StatusForbidden}}, fakeAnswer{}, sink.Hold, 516, false},
+		{"unauthorized at the greeting", []fakeAnswer{{Status: http.StatusUnauthorized}}, fakeAnswer{}, sink.Hold, 0, false},
+		{"too many connections at the greeting", []fakeAnswer{{Code: 202}}, fakeAnswer{}, sink.Transient, 202, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server := fakeserver.New(t, false)
+			server := newFakeServer(t, false)
 			server.Greetings(test.greeting...)
 			server.Inserts(test.insert)
 			s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) { c.AttemptTimeout = 300 * time.Millisecond })
@@ -105,19 +104,19 @@ func TestEveryFailureHasItsClass(t *testing.T) {
 func TestQuestionsWantAWholeAnswer(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		answer fakeserver.Answer
+		answer fakeAnswer
 		code   int
 	}{
-		{"exception without text", fakeserver.Answer{Status: http.StatusOK, Code: 209, NoText: true}, 209},
-		{"exception with its text", fakeserver.Answer{Status: http.StatusOK, Code: 60, Text: "no such table"}, 60},
-		{"exception behind rows", fakeserver.Answer{Text: "0\nCode: 159. DB::Exception: Timeout exceeded (TIMEOUT_EXCEEDED)"}, 159},
-		{"cut off", fakeserver.Answer{Text: "0\n"}, 0},
-		{"cut off in a row", fakeserver.Answer{Text: "0"}, 0},
-		{"empty", fakeserver.Answer{}, 0},
-		{"another's page", fakeserver.Answer{Text: "<html>log in</html>"}, 0},
+		{"exception without text", fakeAnswer{Status: http.StatusOK, Code: 209, NoText: true}, 209},
+		{"exception with its text", fakeAnswer{Status: http.StatusOK, Code: 60, Text: "no such table"}, 60},
+		{"exception behind rows", fakeAnswer{Text: "0\nCode: 159. DB::Exception: Timeout exceeded (TIMEOUT_EXCEEDED)"}, 159},
+		{"cut off", fakeAnswer{Text: "0\n"}, 0},
+		{"cut off in a row", fakeAnswer{Text: "0"}, 0},
+		{"empty", fakeAnswer{}, 0},
+		{"another's page", fakeAnswer{Text: "<html>log in</html>"}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server := fakeserver.New(t, false)
+			server := newFakeServer(t, false)
 			s := sinkOf(t, []string{server.Address()})
 			for _, question := range []string{"FROM `logs`.`numbered`", "system.processes"} {
 				server.Statements(question, test.answer)
@@ -145,6 +144,15 @@ func TestQuestionsWantAWholeAnswer(t *testing.T) {
 	}
 }
 
+func TestAnswerIsBounded(t *testing.T) {
+	server := newFakeServer(t, false)
+	server.Query("SELECT much", strings.Repeat("x", clickhouse.MaxAnswerBytes+1))
+	s := sinkOf(t, []string{server.Address()})
+	if rows, err := s.Conn().Query(t.Context(), "SELECT much"); err == nil || !strings.Contains(err.Error(), "more than 67108864 bytes") {
+		t.Errorf("got %d rows, %v", len(rows), err)
+	}
+}
+
 func checkFailure(t *testing.T, err error, class sink.Class, code int, overload bool) {
 	t.Helper()
 	var failure *sink.Error
@@ -164,7 +172,7 @@ func checkFailure(t *testing.T, err error, class sink.Class, code int, overload 
 }
 
 func TestUnreachableServerIsTransient(t *testing.T) {
-	server := fakeserver.New(t, false)
+	server := newFakeServer(t, false)
 	server.Close()
 	blackHole, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and never answers
 	if err != nil {
@@ -183,8 +191,8 @@ func TestUnreachableServerIsTransient(t *testing.T) {
 }
 
 func TestEndedContextIsAmbiguousOnceDataWasSent(t *testing.T) {
-	server := fakeserver.New(t, false)
-	server.Inserts(fakeserver.Answer{Hangs: true})
+	server := newFakeServer(t, false)
+	server.Inserts(fakeAnswer{Hangs: true})
 	s := sinkOf(t, []string{server.Address()})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
@@ -193,8 +201,8 @@ func TestEndedContextIsAmbiguousOnceDataWasSent(t *testing.T) {
 }
 
 func TestDeduplicatedIsNoProof(t *testing.T) {
-	server := fakeserver.New(t, false)
-	server.Inserts(fakeserver.Answer{Code: 389, Text: "insert was deduplicated"})
+	server := newFakeServer(t, false)
+	server.Inserts(fakeAnswer{Code: 389, Text: "insert was deduplicated"})
 	s := sinkOf(t, []string{server.Address()})
 	b := numbered(t, "batch", 1)
 	var failure *sink.Error
@@ -204,7 +212,7 @@ func TestDeduplicatedIsNoProof(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	server := fakeserver.New(t, true)
+	server := newFakeServer(t, true)
 	b := numbered(t, "batch", 20_000)
 	t.Run("trusted", func(t *testing.T) {
 		pool := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
@@ -231,7 +239,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestInsertCarriesItsSettingsAndNothingElseDoes(t *testing.T) {
-	server := fakeserver.New(t, false)
+	server := newFakeServer(t, false)
 	s := sinkOf(t, []string{server.Address()}, func(c *clickhouse.Config) { c.Compression = clickhouse.CompressLZ4 })
 	b := numbered(t, "batch", 10)
 	if err := s.Insert(t.Context(), b, sink.Attempt{Number: 3, Token: "batch/1", QueryID: "batch-3"}); err != nil {
@@ -253,7 +261,7 @@ func TestInsertCarriesItsSettingsAndNothingElseDoes(t *testing.T) {
 }
 
 func TestUnknownSettingsAreLeftOut(t *testing.T) {
-	server := fakeserver.New(t, false)
+	server := newFakeServer(t, false)
 	server.Query("system.settings", "async_insert\ninsert_deduplication_token\n")
 	s := sinkOf(t, []string{server.Address()})
 	b := numbered(t, "batch", 10)

@@ -25,16 +25,14 @@ const (
 	CompressZSTD Compression = "zstd"
 )
 
-// Failover is what several addresses are to each other.
+// Failover says whether attempts of a batch may move between addresses.
 type Failover string
 
 // The kinds of failover.
 const (
-	// FailoverNone: the addresses are servers that know nothing of each other's tables. A new batch may go to any of them;
-	// its retries wait for the one that it went to.
+	// FailoverNone is for a single address.
 	FailoverNone Failover = "none"
-	// FailoverReplicas: all tables are Replicated, and the addresses are replicas of them. Retries may go to another address. What
-	// it takes for a batch to be absent depends on a table's engine, not on this.
+	// FailoverReplicas: the addresses are replicas of the same Replicated tables.
 	FailoverReplicas Failover = "replicas"
 )
 
@@ -42,7 +40,7 @@ const (
 type Config struct {
 	// Addresses are host:port of ClickHouse's HTTP interface.
 	Addresses []string
-	// Failover is what the addresses are to each other.
+	// Failover must be FailoverReplicas if there are several addresses.
 	Failover Failover
 	// Cluster names the cluster that has the replicas of replicated tables. Empty: "default", where the server has it.
 	Cluster string
@@ -86,11 +84,8 @@ func (c *Config) Validate() error {
 		_, _, err := net.SplitHostPort(address)
 		check(err == nil, "Addresses[%d] %q is not host:port", i, address)
 	}
-	switch c.Failover {
-	case FailoverNone, FailoverReplicas:
-	default:
-		check(false, "Failover %q is neither %q nor %q", c.Failover, FailoverNone, FailoverReplicas)
-	}
+	check(c.Failover == FailoverNone || c.Failover == FailoverReplicas, "Failover %q is neither %q nor %q", c.Failover, FailoverNone, FailoverReplicas)
+	check(len(c.Addresses) <= 1 || c.Failover == FailoverReplicas, "several Addresses need Failover %q", FailoverReplicas)
 	switch c.Compression {
 	case CompressNone, CompressLZ4, CompressZSTD:
 	default:

@@ -2,18 +2,18 @@ package clickhouse
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
 )
 
-// Conn runs SQL for migration and retention. It is good for as long as its sink.
+// Conn runs SQL for migration and retention. It is usable until its sink is closed.
 type Conn struct{ sink *Sink }
 
 var _ schema.Conn = (*Conn)(nil)
@@ -38,68 +38,47 @@ func (c *Conn) Query(ctx context.Context, statement string) (rows [][]string, er
 
 // Ping returns nil when an address answers. The error is an *sink.Error without a table.
 func (c *Conn) Ping(ctx context.Context) error {
-	return c.sink.first(ctx, func(a *address) error {
-		_, err := a.query(ctx, "SELECT 1")
-		return err
-	})
+	_, err := c.Query(ctx, "SELECT 1")
+	return err
 }
 
-// first runs something at the first address that can be reached. It goes on to the next one only where nothing
-// has been sent, so that a statement does not run twice.
+// first runs something on the first address that can be reached. It moves on to the next one only if nothing was sent,
+// so that no statement runs twice.
 func (s *Sink) first(ctx context.Context, run func(*address) error) error {
-	var last error
-	for _, pass := range []bool{false, true} {
-		for _, a := range s.addresses {
-			if a.isAway() != pass {
-				continue
-			}
-			err := run(a)
-			if err == nil {
-				a.back()
-				return nil
-			}
-			failure := s.classify("run on", a.name, err, !neverSent(err))
-			last = failure
-			if !unreachable(failure) || !neverSent(err) {
-				return last
-			}
-			a.away()
-			if ctx.Err() != nil {
-				return last
-			}
+	var failure *sink.Error
+	for _, a := range s.inOrder(0) {
+		err := run(a)
+		if err == nil {
+			a.setAway(false)
+			return nil
+		}
+		failure = s.classify("run on", a.name, err, !neverSent(err))
+		if !unreachable(failure) || !neverSent(err) {
+			return failure
+		}
+		a.setAway(true)
+		if ctx.Err() != nil {
+			return failure
 		}
 	}
-	return last
+	return failure
 }
 
-// The form of answers: TabSeparated with a last line that no row can be, since a backslash in a value is written as two.
-// An answer without it was cut off or ends in an exception, whatever its status.
-const (
-	answerFormat = "CustomSeparated"
-	answerEnd    = `\.` + "\n"
-)
+// answerFormat is one JSON document with all values as text, so that an answer that was cut off, or ends in an exception, does
+// not parse.
+const answerFormat = "JSONCompactStrings"
 
-// answerSettings make the server answer when it knows the outcome, so that no error comes behind a status of 200, and
-// give answers their form.
-var answerSettings = clickhouse.Settings{
-	waitEndOfQuery:                          1,
-	"format_custom_escaping_rule":           "Escaped",
-	"format_custom_field_delimiter":         "\t",
-	"format_custom_row_before_delimiter":    "",
-	"format_custom_row_after_delimiter":     "\n",
-	"format_custom_row_between_delimiter":   "",
-	"format_custom_result_before_delimiter": "",
-	"format_custom_result_after_delimiter":  answerEnd,
-}
+// null is how answerFormat writes NULL.
+const null = "ᴺᵁᴸᴸ"
 
 // maxAnswerBytes bounds an answer. The largest are lists of partitions and parts.
 const maxAnswerBytes = 64 << 20
 
 // exec runs a statement that returns no rows, or those of ON CLUSTER.
 func (a *address) exec(ctx context.Context, statement string) error {
-	text, err := a.run(ctx, answerSettings, statement)
-	if err == nil && exceptionCodeIn(text) != 0 {
-		err = fmt.Errorf("%s: %w", a.name, &answerError{exceptionCodeIn(text), text})
+	text, err := a.run(ctx, querySettingsFor(nil), statement)
+	if err == nil && exceptionCodeIn(string(text)) != 0 {
+		err = fmt.Errorf("%s: %w", a.name, &answerError{exceptionCodeIn(string(text)), string(text)})
 	}
 	return err
 }
@@ -110,64 +89,58 @@ func (a *address) query(ctx context.Context, statement string) ([][]string, erro
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.rows(ctx, answering(known), statement)
+	rows, err := a.rows(ctx, querySettingsFor(known), statement)
 	if code, _ := exceptionCode(err); code == codeUnknownSetting {
-		a.forgetSettings() // the server is another than when it was asked
+		a.forgetSettings() // the server was replaced since it was asked
 	}
 	return rows, err
 }
 
-// rows runs a statement with these settings and returns its rows as text.
+// rows runs a statement with these settings and returns its rows as text. NULL is the empty string.
 func (a *address) rows(ctx context.Context, settings clickhouse.Settings, statement string) ([][]string, error) {
 	text, err := a.run(ctx, settings, statement)
 	if err != nil {
 		return nil, err
 	}
-	rows, whole := strings.CutSuffix(text, answerEnd)
-	if !whole || rows != "" && !strings.HasSuffix(rows, "\n") {
-		return nil, fmt.Errorf("%s: answer is not whole: %w", a.name, &answerError{exceptionCodeIn(text), text[max(0, len(text)-1000):]})
+	var answer struct {
+		Data      [][]string `json:"data"`
+		Exception string     `json:"exception"`
 	}
-	return readTabSeparated(rows), nil
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Data == nil || answer.Exception != "" {
+		end := string(text[max(0, len(text)-1000):])
+		return nil, fmt.Errorf("%s: incomplete answer: %w", a.name, &answerError{exceptionCodeIn(string(text)), end})
+	}
+	for _, row := range answer.Data {
+		for i := range row {
+			if row[i] == null {
+				row[i] = ""
+			}
+		}
+	}
+	return answer.Data, nil
 }
 
 // run runs a statement and returns its answer.
-func (a *address) run(ctx context.Context, settings clickhouse.Settings, statement string) (string, error) {
+func (a *address) run(ctx context.Context, settings clickhouse.Settings, statement string) ([]byte, error) {
 	select {
 	case a.statements <- struct{}{}:
 		defer func() { <-a.statements }()
 	case <-ctx.Done():
-		return "", fmt.Errorf("%s: wait for a connection: %w", a.name, context.Cause(ctx))
+		return nil, fmt.Errorf("%s: wait for a connection: %w", a.name, context.Cause(ctx))
 	}
-	answer, err := a.conn.QueryFormat(clickhouse.Context(ctx, clickhouse.WithSettings(maps.Clone(settings))), answerFormat, statement)
+	answer, err := a.conn.QueryFormat(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), answerFormat, statement)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", a.name, brief(err))
+		return nil, fmt.Errorf("%s: %w", a.name, brief(err))
 	}
 	text, err := io.ReadAll(io.LimitReader(answer, maxAnswerBytes+1))
 	if err = errors.Join(err, answer.Close()); err != nil {
-		return "", fmt.Errorf("%s: read answer: %w", a.name, err)
+		return nil, fmt.Errorf("%s: read answer: %w", a.name, err)
 	}
 	if len(text) > maxAnswerBytes {
-		return "", fmt.Errorf("%s: the answer has more than %d bytes", a.name, maxAnswerBytes)
+		return nil, fmt.Errorf("%s: the answer has more than %d bytes", a.name, maxAnswerBytes)
 	}
-	return string(text), nil
+	return text, nil
 }
-
-// readTabSeparated reads ClickHouse's TabSeparated. NULL is the empty string.
-func readTabSeparated(text string) [][]string {
-	var rows [][]string
-	for line := range strings.Lines(text) {
-		cells := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		for i, cell := range cells {
-			if cells[i] = tabSeparatedEscapes.Replace(cell); cell == `\N` {
-				cells[i] = ""
-			}
-		}
-		rows = append(rows, cells)
-	}
-	return rows
-}
-
-var tabSeparatedEscapes = strings.NewReplacer(`\\`, `\`, `\t`, "\t", `\n`, "\n", `\r`, "\r", `\0`, "\x00", `\b`, "\b", `\f`, "\f", `\'`, "'")
 
 func tableName(t *schema.Table) string {
 	return schema.QuoteIdentifier(t.Database) + "." + schema.QuoteIdentifier(t.Name)

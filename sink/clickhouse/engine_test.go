@@ -241,7 +241,7 @@ func TestEngineConn(t *testing.T) {
 		t.Errorf("error %v, want code 62", err)
 	}
 	address, _ := url.Parse(server.Address)
-	away := sinkOf(t, []string{"127.0.0.1:1", address.Host})
+	away := sinkOf(t, []string{"127.0.0.1:1", address.Host}, replicas)
 	if err := away.Conn().Ping(t.Context()); err != nil {
 		t.Errorf("ping with one address away: %v", err)
 	}

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// MaxAnswerBytes bounds an answer.
+const MaxAnswerBytes = maxAnswerBytes
+
 // DocumentedSettings returns the tables of docs/clickhouse.md.
 func DocumentedSettings() (inserts, questions string) {
 	table := func(settings []setting) string {
@@ -21,5 +24,5 @@ func DocumentedSettings() (inserts, questions string) {
 		}
 		return b.String()
 	}
-	return table(insertSettings), table(questionSettings)
+	return table(insertSettings), table(querySettings)
 }

@@ -7,11 +7,10 @@ import (
 
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
-	"github.com/logbatcher/logbatcher/sink/clickhouse/fakeserver"
 )
 
 // inserts counts the inserts that came.
-func inserts(s *fakeserver.Server) int {
+func inserts(s *fakeServer) int {
 	n := 0
 	for _, r := range s.Requests() {
 		if r.Parameters.Has("query") {
@@ -21,15 +20,17 @@ func inserts(s *fakeserver.Server) int {
 	return n
 }
 
+func replicas(c *clickhouse.Config) { c.Failover = clickhouse.FailoverReplicas }
+
 func TestBatchesSpreadAndRetriesStay(t *testing.T) {
-	one, two := fakeserver.New(t, false), fakeserver.New(t, false)
-	s := sinkOf(t, []string{one.Address(), two.Address()})
-	servers := []*fakeserver.Server{one, two}
+	one, two := newFakeServer(t, false), newFakeServer(t, false)
+	s := sinkOf(t, []string{one.Address(), two.Address()}, replicas)
+	servers := []*fakeServer{one, two}
 	for i := range 20 {
 		b := numbered(t, fmt.Sprintf("batch-%d", i), 1)
 		before := []int{inserts(one), inserts(two)}
 		for _, server := range servers {
-			server.Inserts(fakeserver.Answer{Code: 319})
+			server.Inserts(fakeAnswer{Code: 319})
 		}
 		for number := 1; number <= 3; number++ {
 			a := attempt(b)
@@ -46,42 +47,44 @@ func TestBatchesSpreadAndRetriesStay(t *testing.T) {
 }
 
 func TestAddressAway(t *testing.T) {
-	for _, failover := range []clickhouse.Failover{clickhouse.FailoverNone, clickhouse.FailoverReplicas} {
-		t.Run(string(failover), func(t *testing.T) {
-			one, two := fakeserver.New(t, false), fakeserver.New(t, false)
-			s := sinkOf(t, []string{one.Address(), two.Address()}, func(c *clickhouse.Config) { c.Failover = failover })
-			home := firstHome(t, s, "retried", one, two)
-			home.Close()
-			again := numbered(t, "retried", 1)
-			a := attempt(again)
-			a.Number = 2
-			_ = s.Insert(t.Context(), again, a) // finds out that it is away
-			a.Number = 3
-			err := s.Insert(t.Context(), again, a)
-			if moved := err == nil; moved != (failover == clickhouse.FailoverReplicas) {
-				t.Errorf("retry: %v", err)
-			}
-			for i := range 10 {
-				b := numbered(t, fmt.Sprintf("new-%d", i), 1)
-				if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
-					t.Errorf("new batch %d: %v", i, err)
-				}
-			}
-		})
+	one, two := newFakeServer(t, false), newFakeServer(t, false)
+	s := sinkOf(t, []string{one.Address(), two.Address()}, replicas)
+	firstServer(t, s, "retried", one, two).Close()
+	again := numbered(t, "retried", 1)
+	a := attempt(again)
+	a.Number = 2
+	_ = s.Insert(t.Context(), again, a) // finds out that it is away
+	a.Number = 3
+	if err := s.Insert(t.Context(), again, a); err != nil {
+		t.Errorf("retry: %v", err)
+	}
+	for i := range 10 {
+		b := numbered(t, fmt.Sprintf("new-%d", i), 1)
+		if err := s.Insert(t.Context(), b, attempt(b)); err != nil {
+			t.Errorf("new batch %d: %v", i, err)
+		}
 	}
 }
 
-// firstHome sends a batch whose fate stays open, and returns the server that it went to.
-func firstHome(t *testing.T, s sink.Sink, id string, servers ...*fakeserver.Server) *fakeserver.Server {
+func TestSeveralAddressesAreReplicas(t *testing.T) {
+	config := clickhouse.DefaultConfig()
+	config.Addresses = []string{"a:8123", "b:8123"}
+	if _, err := clickhouse.New(config); err == nil || !strings.Contains(err.Error(), "several Addresses") {
+		t.Errorf("servers that share no tables: %v", err)
+	}
+}
+
+// firstServer sends a batch whose fate stays open, and returns the server that it went to.
+func firstServer(t *testing.T, s sink.Sink, id string, servers ...*fakeServer) *fakeServer {
 	t.Helper()
 	for _, server := range servers {
-		server.Inserts(fakeserver.Answer{Code: 319})
+		server.Inserts(fakeAnswer{Code: 319})
 	}
 	b := numbered(t, id, 1)
 	if err := s.Insert(t.Context(), b, attempt(b)); err == nil {
 		t.Fatal("no error")
 	}
-	var home *fakeserver.Server
+	var home *fakeServer
 	for _, server := range servers {
 		server.AcknowledgeInserts()
 		if inserts(server) > 0 {
@@ -91,10 +94,10 @@ func firstHome(t *testing.T, s sink.Sink, id string, servers ...*fakeserver.Serv
 	return home
 }
 
-func TestBatchOfUnknownAddressIsAskedForAtAll(t *testing.T) {
-	one, two := fakeserver.New(t, false), fakeserver.New(t, false)
+func TestBatchesAreLookedUpAtAllAddresses(t *testing.T) {
+	one, two := newFakeServer(t, false), newFakeServer(t, false)
 	two.Query("FROM `logs`.`numbered`", "7\n")
-	s := sinkOf(t, []string{one.Address(), two.Address()})
+	s := sinkOf(t, []string{one.Address(), two.Address()}, replicas)
 	found, err := s.Present(t.Context(), numbered(t, "earlier", 7))
 	if err != nil || found.Rows != 7 {
 		t.Errorf("found %+v, %v; want 7 rows", found, err)
@@ -108,7 +111,7 @@ func TestBatchOfUnknownAddressIsAskedForAtAll(t *testing.T) {
 }
 
 // statements returns what was asked, without what is asked once.
-func statements(s *fakeserver.Server) []string {
+func statements(s *fakeServer) []string {
 	var asked []string
 	for _, r := range s.Requests() {
 		if !strings.Contains(r.Statement, "system.settings") {
@@ -139,7 +142,7 @@ func TestAbsenceIsDecidedByTheEngine(t *testing.T) {
 	} {
 		for _, failover := range []clickhouse.Failover{clickhouse.FailoverNone, clickhouse.FailoverReplicas} {
 			t.Run(test.name+", failover "+string(failover), func(t *testing.T) {
-				server := fakeserver.New(t, false)
+				server := newFakeServer(t, false)
 				server.Query("SELECT engine", test.engine+strings.Repeat("\n", min(1, len(test.engine))))
 				server.Query("system.clusters", test.clusters+"\n")
 				server.Query("SELECT max(rows)", "0\n")
@@ -164,21 +167,21 @@ func TestAbsenceIsDecidedByTheEngine(t *testing.T) {
 func TestReplicasThatHaveTheBatchOrRunIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		contains, returns string
-		answer            fakeserver.Answer
+		answer            fakeAnswer
 		rows              int
 		running, fails    bool
 	}{
 		"another replica has it":          {contains: "SELECT max(rows)", returns: "7\n", rows: 7},
 		"another replica runs it":         {contains: "clusterAllReplicas('default', system.processes)", returns: "1\n", running: true},
-		"the replica can't catch up":      {contains: "SYSTEM SYNC REPLICA", answer: fakeserver.Answer{Code: 159}, fails: true},
-		"others can't be asked":           {contains: "clusterAllReplicas('default', system.processes)", answer: fakeserver.Answer{Code: 497}, fails: true},
-		"others have no such table":       {contains: "SELECT max(rows)", answer: fakeserver.Answer{Code: 60}, fails: true},
-		"the engine can't be asked":       {contains: "SELECT engine", answer: fakeserver.Answer{Code: 497}, fails: true},
+		"the replica can't catch up":      {contains: "SYSTEM SYNC REPLICA", answer: fakeAnswer{Code: 159}, fails: true},
+		"others can't be asked":           {contains: "clusterAllReplicas('default', system.processes)", answer: fakeAnswer{Code: 497}, fails: true},
+		"others have no such table":       {contains: "SELECT max(rows)", answer: fakeAnswer{Code: 60}, fails: true},
+		"the engine can't be asked":       {contains: "SELECT engine", answer: fakeAnswer{Code: 497}, fails: true},
 		"nobody has it":                   {contains: "nothing"},
-		"the catching up is of no effect": {contains: "SYSTEM SYNC REPLICA", answer: fakeserver.Answer{Code: 999}, fails: true},
+		"the catching up is of no effect": {contains: "SYSTEM SYNC REPLICA", answer: fakeAnswer{Code: 999}, fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := fakeserver.New(t, false)
+			server := newFakeServer(t, false)
 			server.Query("SELECT engine", "ReplicatedMergeTree\n")
 			server.Query("system.clusters", "1\n")
 			if test.returns != "" {
@@ -186,7 +189,7 @@ func TestReplicasThatHaveTheBatchOrRunIt(t *testing.T) {
 			} else if test.contains != "SELECT max(rows)" {
 				server.Query("SELECT max(rows)", "0\n")
 			}
-			if test.answer != (fakeserver.Answer{}) {
+			if test.answer != (fakeAnswer{}) {
 				server.Statements(test.contains, test.answer)
 			}
 			if test.running {
@@ -201,14 +204,14 @@ func TestReplicasThatHaveTheBatchOrRunIt(t *testing.T) {
 	}
 }
 
-// One replica that has caught up answers for those that are away; servers that know nothing of each other do not.
+// One replica that has caught up answers for those that are away; for a table that does not replicate none does.
 func TestReplicaAnswersForThoseThatAreAway(t *testing.T) {
 	for engine, answers := range map[string]bool{"ReplicatedMergeTree": true, "MergeTree": false} {
-		away, there := fakeserver.New(t, false), fakeserver.New(t, false)
+		away, there := newFakeServer(t, false), newFakeServer(t, false)
 		away.Close()
 		there.Query("SELECT engine", engine+"\n")
 		there.Query("system.clusters", "0\n")
-		s := sinkOf(t, []string{away.Address(), there.Address()}, func(c *clickhouse.Config) { c.Failover = clickhouse.FailoverReplicas })
+		s := sinkOf(t, []string{away.Address(), there.Address()}, replicas)
 		if found, err := s.Present(t.Context(), numbered(t, "batch", 7)); (err == nil) != answers || found.Rows != 0 {
 			t.Errorf("%s: found %+v, %v; want an answer %v", engine, found, err, answers)
 		}

@@ -33,24 +33,17 @@ func (s *Sink) Present(ctx context.Context, b *batch.Batch) (sink.Presence, erro
 	return found, nil
 }
 
-// present asks the address that the batch was sent to, or all where that is not known or may have changed. Rows that are
-// found anywhere are there. They are absent when all addresses say so, or one replica that knows what all others have.
+// present asks all addresses. Rows found anywhere are present. They are absent if all addresses say so, or one replica that
+// has caught up with all others.
 func (s *Sink) present(ctx context.Context, b *batch.Batch) (found sink.Presence, err error) {
-	asked := s.addresses
-	if home := s.homes.get(b.ID()); home != nil && s.config.Failover == FailoverNone {
-		asked = []*address{home}
-	}
 	settled := false
 	var errs []error
-	for _, a := range asked {
+	for _, a := range s.inOrder(0) {
 		here, replicated, err := s.look(ctx, a, b)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
 		case here.Rows > 0:
-			if len(s.addresses) > 1 {
-				s.homes.set(b.ID(), a)
-			}
 			return here, nil
 		case here.Running:
 			found.Running = true

@@ -57,9 +57,9 @@ var insertSettings = []setting{
 	{"send_progress_in_http_headers", "0", false, "the status is sent when the outcome is known"},
 }
 
-// questionSettings keep a question from being answered with less than there is. An answer that is too small would have a
+// querySettings keep a question from being answered with less than there is. An answer that is too small would have a
 // batch sent twice, or a table altered for nothing.
-var questionSettings = []setting{
+var querySettings = []setting{
 	{"use_query_cache", "0", false, "an answer of a minute ago is none"},
 	{"use_query_condition_cache", "0", false, "nor is what an earlier question has ruled out"},
 	{"timeout_overflow_mode", "throw", false, "what takes longer than the profile allows is an error, and not a part of the answer"},
@@ -97,13 +97,10 @@ func (s *Sink) parameters(known map[string]bool, a sink.Attempt, convert bool) i
 	return p
 }
 
-// answering returns the settings of a question to a server that knows these.
-func answering(known map[string]bool) clickhouse.Settings {
-	settings := clickhouse.Settings{}
-	for name, value := range answerSettings {
-		settings[name] = value
-	}
-	for _, setting := range questionSettings {
+// querySettingsFor returns the settings of a query to a server that knows these.
+func querySettingsFor(known map[string]bool) clickhouse.Settings {
+	settings := clickhouse.Settings{waitEndOfQuery: 1}
+	for _, setting := range querySettings {
 		if known[setting.name] {
 			settings[setting.name] = setting.value
 		}

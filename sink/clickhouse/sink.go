@@ -19,7 +19,6 @@ type Sink struct {
 	log       *slog.Logger
 	addresses []*address
 	frames    *framePool
-	homes     homes
 	misjudged tableSet // of tables of which a batch has spanned partitions
 	wider     tableSet // of tables whose columns are wider than a batch's
 }
@@ -60,26 +59,19 @@ func (s *Sink) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) error
 	to := s.choose(b.ID())
 	sent, err := s.insertFitting(ctx, to, b, a)
 	if err == nil {
-		to.back()
+		to.setAway(false)
 		return nil
 	}
 	failure := s.classify("insert into", table.FullName(), err, sent)
 	// Tokens are new at a batch's first attempt: a server that knows one then has it from a proxy that repeats requests, or
 	// is at fault. It proves nothing.
 	failure.Deduplicated = failure.Code == codeInsertWasDeduplicated
-	if unreachable(failure) {
-		to.away()
-	} else {
-		to.back()
-	}
+	to.setAway(unreachable(failure))
 	if failure.Code == codeUnknownSetting {
 		to.forgetSettings() // the server is another than when it was asked
 	}
 	if failure.Class == sink.Shape {
 		s.misjudged.add(table.FullName())
-	}
-	if !sent && failure.Class == sink.Transient && a.Number == 1 {
-		s.homes.forget(b.ID()) // nothing of it is there: the next attempt may go elsewhere
 	}
 	return failure
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
-	"github.com/logbatcher/logbatcher/sink/clickhouse/fakeserver"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
@@ -101,14 +100,14 @@ func TestEngineColumnChangedWhileRunning(t *testing.T) {
 // A wider column is converted to by the server only after its type was read, and the type is read anew for each insert.
 func TestConversionIsAllowedForWiderColumnsAlone(t *testing.T) {
 	for columns, converted := range map[string]bool{
-		"Timestamp\tDateTime64(9, \\'UTC\\')\nNumber\tNullable(UInt64)\nBody\tString\n_batch_id\tLowCardinality(String)\n": true,
-		"Timestamp\tDateTime64(9, \\'UTC\\')\nNumber\tUInt64\nBody\tString\n_batch_id\tLowCardinality(String)\n":           false,
-		"Timestamp\tDateTime64(9, \\'UTC\\')\nNumber\tUInt32\nBody\tString\n_batch_id\tLowCardinality(String)\n":           false,
-		"Timestamp\tDateTime64(9, \\'UTC\\')\nBody\tString\n_batch_id\tLowCardinality(String)\n":                           false,
+		"Timestamp\tDateTime64(9, 'UTC')\nNumber\tNullable(UInt64)\nBody\tString\n_batch_id\tLowCardinality(String)\n": true,
+		"Timestamp\tDateTime64(9, 'UTC')\nNumber\tUInt64\nBody\tString\n_batch_id\tLowCardinality(String)\n":           false,
+		"Timestamp\tDateTime64(9, 'UTC')\nNumber\tUInt32\nBody\tString\n_batch_id\tLowCardinality(String)\n":           false,
+		"Timestamp\tDateTime64(9, 'UTC')\nBody\tString\n_batch_id\tLowCardinality(String)\n":                           false,
 		"": false,
 	} {
-		server := fakeserver.New(t, false)
-		server.Inserts(fakeserver.Answer{Code: 53, Text: "Cannot convert"})
+		server := newFakeServer(t, false)
+		server.Inserts(fakeAnswer{Code: 53, Text: "Cannot convert"})
 		server.Query("system.columns", columns)
 		s := sinkOf(t, []string{server.Address()})
 		b := numbered(t, "batch", 10)

@@ -240,6 +240,8 @@ func (b *builder) checkClickHouse(h *ClickHouse) {
 func (b *builder) checkEngine(h *ClickHouse) {
 	b.engine("clickhouse.engine", h.Engine)
 	switch {
+	case h.Failover != "replicas" && len(h.Addresses) > 1:
+		b.report("clickhouse.failover", "several addresses must be replicas of the same tables; write replicas, or one address in clickhouse.addresses")
 	case h.Failover != "replicas":
 	case len(h.Addresses) < 2:
 		b.report("clickhouse.failover", "replicas needs two addresses or more in clickhouse.addresses")

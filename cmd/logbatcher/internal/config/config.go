@@ -122,7 +122,7 @@ type ClickHouse struct {
 	PasswordFile    string        `yaml:"password_file" doc:"file with the password, its last newline left out"`
 	Compression     string        `yaml:"compression" oneof:"none|lz4|zstd" doc:"compression of inserts: none, lz4 or zstd; none costs least CPU where the network is fast"`
 	TLS             ClientTLS     `yaml:"tls"`
-	Failover        string        `yaml:"failover" oneof:"none|replicas" doc:"replicas: the addresses are replicas of one Replicated table, and a retry may move between them; none: a batch stays with its address"`
+	Failover        string        `yaml:"failover" oneof:"none|replicas" doc:"replicas: the addresses are replicas of the same Replicated tables, and retries may move between them; none: there is one address"`
 	InsertsPerTable int           `yaml:"inserts_per_table" min:"1" max:"64" doc:"most inserts in flight for one table"`
 	MaxInserts      int           `yaml:"max_inserts" min:"1" max:"1024" doc:"most inserts in flight, over all tables; each has a connection"`
 	AttemptTimeout  time.Duration `yaml:"attempt_timeout" min:"1s" max:"1h" doc:"how long one attempt to insert may take"`

@@ -47,6 +47,7 @@ func TestLoadPrecedence(t *testing.T) {
 	}
 	c, err := Load(t.Context(), file, []string{
 		"LOGBATCHER_SHARDS_LINGER=3s", "LOGBATCHER_COLO=FRA", "LOGBATCHER_CLICKHOUSE_ADDRESSES=a:1, b:2", "HOME=/",
+		"LOGBATCHER_CLICKHOUSE_FAILOVER=replicas", "LOGBATCHER_CLICKHOUSE_ENGINE=ReplicatedMergeTree",
 		"LOGBATCHER_SERVER_LIMITS_MAX_REQUEST_BYTES=8MiB", "LOGBATCHER_MEMORY_LIMIT=4GiB",
 	}, newFlags(t, "--colo", "EWR", "--redis.tls.enabled", "--memory.table_share=0.5"))
 	if err != nil {

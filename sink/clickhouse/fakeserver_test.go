@@ -1,11 +1,7 @@
-// Package fakeserver is for tests: an HTTP server that answers like ClickHouse, or like the proxies in front
-// of it, with errors that the real engine can't be brought to give.
-//
-// Requests come in and are remembered; answers go out as a test has asked for. Inserts are stored nowhere. Always: a driver that
-// connects gets a true greeting, so that what a test scripts for inserts concerns inserts alone.
-package fakeserver
+package clickhouse_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -19,12 +15,12 @@ import (
 	"time"
 
 	chproto "github.com/ClickHouse/ch-go/proto"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
+	chcolumn "github.com/ClickHouse/clickhouse-go/v2/lib/column"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
 )
 
-// Answer is the answer to one request. The zero value acknowledges.
-type Answer struct {
+// fakeAnswer is the answer to one request. The zero value acknowledges.
+type fakeAnswer struct {
 	// Status is HTTP's. 0: 200, or 500 where there is a code.
 	Status int
 	// Code is ClickHouse's error code. 0: none.
@@ -42,8 +38,8 @@ type Answer struct {
 	Hangs bool
 }
 
-// Request is a request as it came.
-type Request struct {
+// fakeRequest is a request as it came.
+type fakeRequest struct {
 	// Statement is the SQL.
 	Statement string
 	// Parameters are those of the URL.
@@ -54,23 +50,23 @@ type Request struct {
 	Body []byte
 }
 
-// Server is a fake ClickHouse. It is closed when the test ends.
-type Server struct {
+// fakeServer is a fake ClickHouse. It is closed when the test ends.
+type fakeServer struct {
 	http   *httptest.Server
 	closed chan struct{}
 
 	mu       sync.Mutex // guards what follows
-	inserts  []Answer
-	greeting []Answer
+	inserts  []fakeAnswer
+	greeting []fakeAnswer
 	answers  map[string]string
-	scripts  map[string][]Answer
-	requests []Request
+	scripts  map[string][]fakeAnswer
+	requests []fakeRequest
 }
 
-// New starts a server. Where secure is true it speaks HTTPS.
-func New(t testing.TB, secure bool) *Server {
+// newFakeServer starts a server. Where secure is true it speaks HTTPS.
+func newFakeServer(t testing.TB, secure bool) *fakeServer {
 	t.Helper()
-	s := &Server{closed: make(chan struct{}), answers: map[string]string{}, scripts: map[string][]Answer{}}
+	s := &fakeServer{closed: make(chan struct{}), answers: map[string]string{}, scripts: map[string][]fakeAnswer{}}
 	s.http = httptest.NewUnstartedServer(s)
 	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are meant to fail
 	if secure {
@@ -83,7 +79,7 @@ func New(t testing.TB, secure bool) *Server {
 }
 
 // Close stops the server: connections to it are refused from now on. It is safe to call it twice.
-func (s *Server) Close() {
+func (s *fakeServer) Close() {
 	s.mu.Lock()
 	select {
 	case <-s.closed:
@@ -98,56 +94,56 @@ func (s *Server) Close() {
 }
 
 // Address returns host:port.
-func (s *Server) Address() string { return s.http.Listener.Addr().String() }
+func (s *fakeServer) Address() string { return s.http.Listener.Addr().String() }
 
 // Client returns a client that trusts the server's certificate.
-func (s *Server) Client() *http.Client { return s.http.Client() }
+func (s *fakeServer) Client() *http.Client { return s.http.Client() }
 
 // Inserts says how to answer the next inserts. When none is left they are acknowledged.
-func (s *Server) Inserts(answers ...Answer) {
+func (s *fakeServer) Inserts(answers ...fakeAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inserts = append(s.inserts, answers...)
 }
 
 // AcknowledgeInserts forgets the answers that are left.
-func (s *Server) AcknowledgeInserts() {
+func (s *fakeServer) AcknowledgeInserts() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inserts = nil
 }
 
 // Greetings says how to answer the next greetings of the driver on new connections.
-func (s *Server) Greetings(answers ...Answer) {
+func (s *fakeServer) Greetings(answers ...fakeAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.greeting = append(s.greeting, answers...)
 }
 
 // Statements says how to answer the next statements that contain the text, inserts aside.
-func (s *Server) Statements(contains string, answers ...Answer) {
+func (s *fakeServer) Statements(contains string, answers ...fakeAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.scripts[contains] = append(s.scripts[contains], answers...)
 }
 
-// Query says what the statements that contain the text return: TabSeparated.
-func (s *Server) Query(contains, returns string) {
+// Query sets the rows, one a line with tabs between the values, that statements containing the text return.
+func (s *fakeServer) Query(contains, returns string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers[contains] = returns
 }
 
 // Requests returns the inserts and queries that came, in order, without greetings.
-func (s *Server) Requests() []Request {
+func (s *fakeServer) Requests() []fakeRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]Request(nil), s.requests...)
+	return append([]fakeRequest(nil), s.requests...)
 }
 
 // ServeHTTP answers a request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	request := Request{Parameters: r.URL.Query(), Header: r.Header, Statement: r.URL.Query().Get("query")}
+func (s *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	request := fakeRequest{Parameters: r.URL.Query(), Header: r.Header, Statement: r.URL.Query().Get("query")}
 	if request.Statement != "" {
 		s.serveInsert(w, r, request)
 		return
@@ -166,10 +162,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, r, answer)
 		return
 	}
-	_, _ = io.WriteString(w, s.returns(request.Statement)+request.Parameters.Get("format_custom_result_after_delimiter"))
+	data := [][]string{}
+	for line := range strings.Lines(s.returns(request.Statement)) {
+		data = append(data, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": data})
 }
 
-func (s *Server) scripted(statement string) (Answer, bool) {
+func (s *fakeServer) scripted(statement string) (fakeAnswer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for contains, answers := range s.scripts {
@@ -178,17 +178,17 @@ func (s *Server) scripted(statement string) (Answer, bool) {
 			return answers[0], true
 		}
 	}
-	return Answer{}, false
+	return fakeAnswer{}, false
 }
 
-func (s *Server) note(request Request) {
+func (s *fakeServer) note(request fakeRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, request)
 }
 
 // returns finds the rows for a statement: those of the test, or else those that a sink needs to go on.
-func (s *Server) returns(statement string) string {
+func (s *fakeServer) returns(statement string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for contains, returns := range s.answers {
@@ -202,14 +202,14 @@ func (s *Server) returns(statement string) string {
 		list, _, _ = strings.Cut(list, ")")
 		return strings.NewReplacer("'", "", ", ", "\n").Replace(list) + "\n"
 	case strings.Contains(statement, "version()"):
-		return "26.7.2.1\tUTC\n"
+		return "26.7.2.1\tUTC\t1\n"
 	case strings.Contains(statement, "count()"):
 		return "0\n"
 	}
 	return ""
 }
 
-func (s *Server) serveInsert(w http.ResponseWriter, r *http.Request, request Request) {
+func (s *fakeServer) serveInsert(w http.ResponseWriter, r *http.Request, request fakeRequest) {
 	answer := s.next(&s.inserts)
 	if answer.HangsUpEarly {
 		s.note(request)
@@ -224,18 +224,18 @@ func (s *Server) serveInsert(w http.ResponseWriter, r *http.Request, request Req
 	s.answer(w, r, answer)
 }
 
-func (s *Server) next(queue *[]Answer) Answer {
+func (s *fakeServer) next(queue *[]fakeAnswer) fakeAnswer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(*queue) == 0 {
-		return Answer{}
+		return fakeAnswer{}
 	}
 	answer := (*queue)[0]
 	*queue = (*queue)[1:]
 	return answer
 }
 
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, a Answer) {
+func (s *fakeServer) answer(w http.ResponseWriter, r *http.Request, a fakeAnswer) {
 	switch {
 	case a.HangsUp:
 		panic(http.ErrAbortHandler)
@@ -270,8 +270,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, a Answer) {
 }
 
 // serveGreeting answers the driver's first query on a connection.
-func (s *Server) serveGreeting(w http.ResponseWriter, r *http.Request) {
-	if answer := s.next(&s.greeting); answer != (Answer{}) {
+func (s *fakeServer) serveGreeting(w http.ResponseWriter, r *http.Request) {
+	if answer := s.next(&s.greeting); answer != (fakeAnswer{}) {
 		s.answer(w, r, answer)
 		return
 	}
@@ -280,7 +280,7 @@ func (s *Server) serveGreeting(w http.ResponseWriter, r *http.Request) {
 	block.ServerContext.Timezone = time.UTC
 	for i, c := range []struct {
 		name string
-		kind column.Type
+		kind chcolumn.Type
 	}{{"displayName()", "String"}, {"version()", "String"}, {"revision()", "UInt32"}, {"timezone()", "String"}} {
 		if err := block.AddColumn(c.name, c.kind); err != nil {
 			panic(fmt.Sprintf("fakeserver: column %d: %v", i, err))
