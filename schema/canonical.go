@@ -22,63 +22,63 @@ var keywords = map[string]string{
 // canonicalExpression returns an expression, or a list of them, without what
 // does not change its meaning: white space, comments, needless quotes, the
 // parentheses or tuple() around the whole, and INTERVAL in place of a function.
-func canonicalExpression(expression string) string {
-	list := dropDelete(tokens(expression))
+func CanonicalExpression(expression string) string {
+	list := dropDelete(Tokens(expression))
 	for {
-		if wrapped(list) {
+		if Wrapped(list) {
 			list = list[1 : len(list)-1]
 			continue
 		}
-		if len(list) > 1 && list[0].is("tuple") && wrapped(list[1:]) {
+		if len(list) > 1 && list[0].Is("tuple") && Wrapped(list[1:]) {
 			list = list[2 : len(list)-1]
 			continue
 		}
 		break
 	}
-	return canonicalTokens(list)
+	return CanonicalTokens(list)
 }
 
 // dropDelete leaves the word out where a TTL says DELETE, which is what it does anyway.
-func dropDelete(list []token) []token {
-	return slices.DeleteFunc(list, func(t token) bool { return t.kind == wordToken && t.is("delete") })
+func dropDelete(list []Token) []Token {
+	return slices.DeleteFunc(list, func(t Token) bool { return t.Kind == WordToken && t.Is("delete") })
 }
 
-func canonicalTokens(list []token) string {
+func CanonicalTokens(list []Token) string {
 	var b strings.Builder
-	var last tokenKind
+	var last TokenKind
 	for i := 0; i < len(list); i++ {
 		if text, used := canonicalInterval(list[i:]); used > 0 {
-			writeToken(&b, &last, wordToken, text)
-			last = symbolToken // it ends in a parenthesis
+			writeToken(&b, &last, WordToken, text)
+			last = SymbolToken // it ends in a parenthesis
 			i += used - 1
 			continue
 		}
 		t := list[i]
-		switch t.kind {
-		case stringToken:
-			writeToken(&b, &last, stringToken, QuoteString(t.text))
-		case nameToken:
-			text := t.text
+		switch t.Kind {
+		case StringToken:
+			writeToken(&b, &last, StringToken, QuoteString(t.Text))
+		case NameToken:
+			text := t.Text
 			if !isBareWord(text) {
 				text = QuoteIdentifier(text)
 			}
-			writeToken(&b, &last, wordToken, text)
-		case wordToken:
-			text := t.text
+			writeToken(&b, &last, WordToken, text)
+		case WordToken:
+			text := t.Text
 			if keyword, ok := keywords[strings.ToLower(text)]; ok {
 				text = keyword
 			}
-			writeToken(&b, &last, wordToken, text)
+			writeToken(&b, &last, WordToken, text)
 		default:
-			writeToken(&b, &last, symbolToken, t.text)
+			writeToken(&b, &last, SymbolToken, t.Text)
 		}
 	}
 	return b.String()
 }
 
 // writeToken separates two words by a space and puts none anywhere else.
-func writeToken(b *strings.Builder, last *tokenKind, kind tokenKind, text string) {
-	if *last == wordToken && kind == wordToken {
+func writeToken(b *strings.Builder, last *TokenKind, kind TokenKind, text string) {
+	if *last == WordToken && kind == WordToken {
 		b.WriteByte(' ')
 	}
 	b.WriteString(text)
@@ -93,21 +93,21 @@ var intervalUnits = map[string]string{
 
 // canonicalInterval turns INTERVAL 7 DAY and INTERVAL '7 day' into toIntervalDay(7), and tells how many
 // tokens that took; 0: the list begins with no such interval.
-func canonicalInterval(list []token) (text string, used int) {
-	if len(list) < 2 || !list[0].is("interval") {
+func canonicalInterval(list []Token) (text string, used int) {
+	if len(list) < 2 || !list[0].Is("interval") {
 		return "", 0
 	}
-	number, unit, used := list[1].text, "", 3
-	if list[1].kind == stringToken {
-		if n, u, ok := strings.Cut(strings.TrimSpace(list[1].text), " "); ok {
+	number, unit, used := list[1].Text, "", 3
+	if list[1].Kind == StringToken {
+		if n, u, ok := strings.Cut(strings.TrimSpace(list[1].Text), " "); ok {
 			number, unit, used = n, u, 2
 		}
 	}
 	if unit == "" {
-		if len(list) < 3 || list[2].kind != wordToken {
+		if len(list) < 3 || list[2].Kind != WordToken {
 			return "", 0
 		}
-		unit = list[2].text
+		unit = list[2].Text
 	}
 	if _, err := strconv.ParseInt(number, 10, 64); err != nil {
 		return "", 0
@@ -121,19 +121,19 @@ func canonicalInterval(list []token) (text string, used int) {
 
 // canonicalCodec returns a codec list as ClickHouse writes it back for a column of the type, with the arguments
 // that it adds. The CODEC(…) around it may be there or not.
-func canonicalCodec(codec string, t Type) string {
-	list := tokens(codec)
-	if len(list) > 1 && list[0].is("codec") && wrapped(list[1:]) {
+func CanonicalCodec(codec string, t Type) string {
+	list := Tokens(codec)
+	if len(list) > 1 && list[0].Is("codec") && Wrapped(list[1:]) {
 		list = list[2 : len(list)-1]
 	}
 	var out []string
-	for _, part := range topLevelParts(list) {
+	for _, part := range TopLevelParts(list) {
 		if len(part) == 0 {
 			continue
 		}
-		name, arguments := part[0].text, ""
+		name, arguments := part[0].Text, ""
 		if len(part) > 1 {
-			arguments = canonicalTokens(part[1:])
+			arguments = CanonicalTokens(part[1:])
 		}
 		out = append(out, canonicalCodecName(name)+codecArguments(name, arguments, t))
 	}
@@ -171,8 +171,8 @@ func codecArguments(name, arguments string, t Type) string {
 
 // sameCodec compares two canonical codec lists. Which arguments ClickHouse adds to the rarer codecs
 // depends on its version, so that one without arguments is the same as one with any.
-func sameCodec(a, b string) bool {
-	left, right := topLevelParts(tokens(a)), topLevelParts(tokens(b))
+func SameCodec(a, b string) bool {
+	left, right := TopLevelParts(Tokens(a)), TopLevelParts(Tokens(b))
 	if len(left) != len(right) {
 		return false
 	}
@@ -180,10 +180,10 @@ func sameCodec(a, b string) bool {
 		if len(left[i]) == 0 || len(right[i]) == 0 {
 			return a == b // not a codec list
 		}
-		if !left[i][0].is(right[i][0].text) {
+		if !left[i][0].Is(right[i][0].Text) {
 			return false
 		}
-		if len(left[i]) > 1 && len(right[i]) > 1 && canonicalTokens(left[i]) != canonicalTokens(right[i]) {
+		if len(left[i]) > 1 && len(right[i]) > 1 && CanonicalTokens(left[i]) != CanonicalTokens(right[i]) {
 			return false
 		}
 	}
@@ -207,4 +207,4 @@ func valueSize(t Type) int {
 }
 
 // canonicalIndexType returns the type of an index with its arguments, as ClickHouse writes it.
-func canonicalIndexType(t string) string { return canonicalTokens(tokens(t)) }
+func CanonicalIndexType(t string) string { return CanonicalTokens(Tokens(t)) }

@@ -25,9 +25,9 @@ func TestCanonicalExpression(t *testing.T) {
 		{"INTERVAL x DAY"},
 		{"'a"},
 	} {
-		want := canonicalExpression(same[0])
+		want := CanonicalExpression(same[0])
 		for _, s := range same {
-			if got := canonicalExpression(s); got != want {
+			if got := CanonicalExpression(s); got != want {
 				t.Errorf("%q is %q, and %q is %q", s, got, same[0], want)
 			}
 		}
@@ -35,8 +35,8 @@ func TestCanonicalExpression(t *testing.T) {
 	different := []string{"", "a", "A", "a, b", "b, a", "(a), (b)", "ab", "`a b`", "a b", "'a'", "0.01", "0.1", "a.b"}
 	seen := make(map[string]string)
 	for _, s := range different {
-		c := canonicalExpression(s)
-		if other, ok := seen[c]; ok && canonicalExpression("a, b") != c {
+		c := CanonicalExpression(s)
+		if other, ok := seen[c]; ok && CanonicalExpression("a, b") != c {
 			t.Errorf("%q and %q are both %q", s, other, c)
 		}
 		seen[c] = s
@@ -60,7 +60,7 @@ func TestCanonicalCodec(t *testing.T) {
 		{"T64('bit')", four, "T64('bit')"},
 		{"AES_128_GCM_SIV", four, "AES_128_GCM_SIV"},
 	} {
-		if got := canonicalCodec(test.text, test.t); got != test.want {
+		if got := CanonicalCodec(test.text, test.t); got != test.want {
 			t.Errorf("%q is %q, want %q", test.text, got, test.want)
 		}
 	}
@@ -75,23 +75,9 @@ func TestCanonicalCodec(t *testing.T) {
 		{"ZSTD(1)", "", false},
 		{"Delta(8), ZSTD(1)", "ZSTD(1)", false},
 	} {
-		if got := sameCodec(test.a, test.b); got != test.same {
+		if got := SameCodec(test.a, test.b); got != test.same {
 			t.Errorf("%q and %q: same is %t", test.a, test.b, got)
 		}
-	}
-}
-
-func TestEngineClauses(t *testing.T) {
-	c := engineClauses("ReplicatedMergeTree('/t/{uuid}', 'ORDER BY') PARTITION BY (toDate(t), a) PRIMARY KEY s ORDER BY (s, t) " +
-		"TTL t + toIntervalDay(30) WHERE a = 3, t + toIntervalYear(1) SETTINGS index_granularity = 8192, storage_policy = 'hot, SETTINGS', x = -1")
-	if c.partitionBy != "(toDate(t), a)" || c.primaryKey != "s" || c.orderBy != "(s, t)" || c.ttl != "t + toIntervalDay(30) WHERE a = 3, t + toIntervalYear(1)" {
-		t.Errorf("%+v", c)
-	}
-	if s := parseSettings(c.settings); len(s) != 3 || s["index_granularity"] != "8192" || s["storage_policy"] != "hot, SETTINGS" || s["x"] != "-1" {
-		t.Errorf("%v", s)
-	}
-	if c := engineClauses("Memory"); c.orderBy != "" || len(c.settings) != 0 {
-		t.Errorf("%+v", c)
 	}
 }
 
@@ -101,11 +87,11 @@ func TestErrorCode(t *testing.T) {
 		"exec: code: 517, message: Metadata is behind":    517,
 		"connection refused":                              0,
 	} {
-		if got := errorCode(errorText(text)); got != want {
+		if got := ErrorCode(errorText(text)); got != want {
 			t.Errorf("%q has code %d", text, got)
 		}
 	}
-	if errorCode(nil) != 0 || errorCode(codedError{errorText("Code: 1."), 60}) != 60 {
+	if ErrorCode(nil) != 0 || ErrorCode(codedError{errorText("Code: 1."), 60}) != 60 {
 		t.Error("the typed code does not count")
 	}
 }
@@ -127,8 +113,8 @@ func FuzzQuote(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, quoted := range []string{QuoteString(s), QuoteIdentifier(s)} {
-			list := tokens("x " + quoted + " y")
-			if len(list) != 3 || list[1].text != s || list[1].kind == wordToken || list[1].kind == symbolToken {
+			list := Tokens("x " + quoted + " y")
+			if len(list) != 3 || list[1].Text != s || list[1].Kind == WordToken || list[1].Kind == SymbolToken {
 				t.Errorf("%q is read back as %+v", quoted, list)
 			}
 			if strings.ContainsAny(quoted, "\n\r\x00") {
@@ -143,14 +129,13 @@ func FuzzCanonicalExpression(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		once := canonicalExpression(s)
+		once := CanonicalExpression(s)
 		// What is not SQL may change again; it must end all the same, and in something that stays.
-		if twice := canonicalExpression(once); balanced(s) && twice != canonicalExpression(twice) {
+		if twice := CanonicalExpression(once); balanced(s) && twice != CanonicalExpression(twice) {
 			t.Errorf("%q becomes %q, then %q", s, once, twice)
 		}
-		engineClauses(s)
-		canonicalCodec(s, Type{Kind: KindUInt8})
-		sameCodec(s, s)
+		CanonicalCodec(s, Type{Kind: KindUInt8})
+		SameCodec(s, s)
 	})
 }
 

@@ -8,10 +8,8 @@ import (
 
 // ClickHouse's error codes that a migration or a retention run acts on.
 const (
-	codeUnknownFunction   = 46
-	codeUnknownTable      = 60
-	codeUnknownDatabase   = 81
-	codeCannotAssignAlter = 517
+	CodeUnknownTable    = 60
+	CodeUnknownDatabase = 81
 )
 
 // serverCode is what the errors of a Conn offer: ClickHouse's number, or 0 where the error is not ClickHouse's.
@@ -25,7 +23,7 @@ var codeText = regexp.MustCompile(`(?i)\bcode: (\d+)[.,]`)
 
 // errorCode returns ClickHouse's error code, or 0 where the error is not ClickHouse's. An error that
 // does not offer its number is read for it: Conn is an interface over drivers that differ.
-func errorCode(err error) int {
+func ErrorCode(err error) int {
 	if err == nil {
 		return 0
 	}

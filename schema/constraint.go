@@ -12,7 +12,7 @@ type Constraint struct {
 // not checked, and not among them.
 func Constraints(create string) []Constraint {
 	var found []Constraint
-	list := tokens(create)
+	list := Tokens(create)
 	depth := 0
 	for i, t := range list {
 		switch {
@@ -23,24 +23,24 @@ func Constraints(create string) []Constraint {
 				return found // of the list of columns
 			}
 		}
-		begins := t.is("(") || t.is(",")
-		if depth != 1 || !begins || i+4 >= len(list) || !list[i+1].is("CONSTRAINT") || !list[i+3].is("CHECK") {
+		begins := t.Is("(") || t.Is(",")
+		if depth != 1 || !begins || i+4 >= len(list) || !list[i+1].Is("CONSTRAINT") || !list[i+3].Is("CHECK") {
 			continue
 		}
 		end := expressionEnd(list[i+4:])
 		if end > 0 {
-			found = append(found, Constraint{Name: list[i+2].text, Check: create[list[i+4].start:list[i+3+end].end]})
+			found = append(found, Constraint{Name: list[i+2].Text, Check: create[list[i+4].Start:list[i+3+end].End]})
 		}
 	}
 	return found
 }
 
 // expressionEnd returns how many tokens there are before the comma or bracket that ends the expression.
-func expressionEnd(list []token) int {
+func expressionEnd(list []Token) int {
 	depth := 0
 	for i, t := range list {
 		switch {
-		case depth == 0 && (t.is(",") || t.closes()):
+		case depth == 0 && (t.Is(",") || t.closes()):
 			return i
 		case t.opens():
 			depth++
@@ -51,14 +51,14 @@ func expressionEnd(list []token) int {
 	return 0
 }
 
-func (t token) opens() bool { return t.is("(") || t.is("[") || t.is("{") }
+func (t Token) opens() bool { return t.Is("(") || t.Is("[") || t.Is("{") }
 
-func (t token) closes() bool { return t.is(")") || t.is("]") || t.is("}") }
+func (t Token) closes() bool { return t.Is(")") || t.Is("]") || t.Is("}") }
 
 // Names reports whether an expression of SQL has the identifier.
 func Names(expression, identifier string) bool {
-	for _, t := range tokens(expression) {
-		if (t.kind == wordToken || t.kind == nameToken) && t.text == identifier {
+	for _, t := range Tokens(expression) {
+		if (t.Kind == WordToken || t.Kind == NameToken) && t.Text == identifier {
 			return true
 		}
 	}

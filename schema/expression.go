@@ -11,7 +11,7 @@ import (
 // not there, leaves a bracket or a quote open, or has two values side by side. Whether a function exists, and takes the
 // types it is given, only ClickHouse knows.
 func CheckExpression(expression string, columns []Column) error {
-	c := expressionCheck{list: tokens(expression), columns: columns}
+	c := expressionCheck{list: Tokens(expression), columns: columns}
 	if err := c.brackets(); err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func CheckExpression(expression string, columns []Column) error {
 
 // CheckBrackets returns an error where brackets or quotes don't match, or an element of a list is empty.
 func CheckBrackets(text string) error {
-	c := expressionCheck{list: tokens(text)}
+	c := expressionCheck{list: Tokens(text)}
 	return c.brackets()
 }
 
@@ -77,13 +77,13 @@ func CheckTTL(t *Table) error {
 
 // bareColumns returns the elements of an expression list that are a name alone.
 func bareColumns(expression string) (names []string) {
-	list := tokens(expression)
-	for wrapped(list) {
+	list := Tokens(expression)
+	for Wrapped(list) {
 		list = list[1 : len(list)-1]
 	}
-	for _, part := range topLevelParts(list) {
-		if len(part) == 1 && (part[0].kind == nameToken || part[0].kind == wordToken) {
-			names = append(names, part[0].text)
+	for _, part := range TopLevelParts(list) {
+		if len(part) == 1 && (part[0].Kind == NameToken || part[0].Kind == WordToken) {
+			names = append(names, part[0].Text)
 		}
 	}
 	return names
@@ -91,7 +91,7 @@ func bareColumns(expression string) (names []string) {
 
 // expressionCheck is one pass over an expression.
 type expressionCheck struct {
-	list       []token
+	list       []Token
 	at         int
 	columns    []Column
 	parameters []string // of lambdas
@@ -104,8 +104,8 @@ var expressionWords = strings.Fields("AND OR NOT XOR IN IS NULL LIKE ILIKE REGEX
 	"NANOSECONDS MICROSECONDS MILLISECONDS SECONDS MINUTES HOURS DAYS WEEKS MONTHS QUARTERS YEARS " +
 	"DELETE WHERE TO DISK VOLUME RECOMPRESS GROUP BY SET EXISTS IF LEADING TRAILING BOTH FROM FOR")
 
-func isExpressionWord(t token) bool {
-	return t.kind == wordToken && slices.Contains(expressionWords, strings.ToUpper(t.text))
+func isExpressionWord(t Token) bool {
+	return t.Kind == WordToken && slices.Contains(expressionWords, strings.ToUpper(t.Text))
 }
 
 // brackets reports brackets and quotes that don't match, and elements that are empty.
@@ -113,22 +113,22 @@ func (c *expressionCheck) brackets() error {
 	var open []string
 	closing := map[string]string{"(": ")", "[": "]"}
 	for i, t := range c.list {
-		if t.kind != symbolToken {
+		if t.Kind != SymbolToken {
 			continue
 		}
 		switch {
-		case len(t.text) > 1:
-			return fmt.Errorf("the quote of %s is not closed", t.text)
-		case t.text == "(" || t.text == "[":
-			open = append(open, closing[t.text])
-		case t.text == ")" || t.text == "]":
-			if len(open) == 0 || open[len(open)-1] != t.text {
-				return fmt.Errorf("there is a %s that nothing opens", t.text)
+		case len(t.Text) > 1:
+			return fmt.Errorf("the quote of %s is not closed", t.Text)
+		case t.Text == "(" || t.Text == "[":
+			open = append(open, closing[t.Text])
+		case t.Text == ")" || t.Text == "]":
+			if len(open) == 0 || open[len(open)-1] != t.Text {
+				return fmt.Errorf("there is a %s that nothing opens", t.Text)
 			}
 			open = open[:len(open)-1]
-		case t.text == ";":
+		case t.Text == ";":
 			return errors.New("an expression has no semicolon")
-		case t.text == "," && (i == 0 || i == len(c.list)-1 || c.list[i-1].is(",") || c.list[i-1].is("(")):
+		case t.Text == "," && (i == 0 || i == len(c.list)-1 || c.list[i-1].Is(",") || c.list[i-1].Is("(")):
 			return errors.New("there is nothing on one side of a comma")
 		}
 	}
@@ -141,15 +141,15 @@ func (c *expressionCheck) brackets() error {
 // findParameters collects the names before the arrows of lambdas.
 func (c *expressionCheck) findParameters() {
 	for i := 1; i+1 < len(c.list); i++ {
-		if !c.list[i].is("-") || !c.list[i+1].is(">") || c.list[i].end != c.list[i+1].start {
+		if !c.list[i].Is("-") || !c.list[i+1].Is(">") || c.list[i].End != c.list[i+1].Start {
 			continue
 		}
-		if !c.list[i-1].is(")") {
-			c.parameters = append(c.parameters, c.list[i-1].text)
+		if !c.list[i-1].Is(")") {
+			c.parameters = append(c.parameters, c.list[i-1].Text)
 			continue
 		}
-		for k := i - 2; k >= 0 && !c.list[k].is("("); k-- {
-			c.parameters = append(c.parameters, c.list[k].text)
+		for k := i - 2; k >= 0 && !c.list[k].Is("("); k-- {
+			c.parameters = append(c.parameters, c.list[k].Text)
 		}
 	}
 }
@@ -158,60 +158,60 @@ func (c *expressionCheck) findParameters() {
 func (c *expressionCheck) token() error {
 	t := c.list[c.at]
 	switch {
-	case t.is(":") && c.follows(1, ":"):
+	case t.Is(":") && c.follows(1, ":"):
 		c.at++
 		c.skipType()
 		return nil
-	case t.kind == wordToken && t.is("AS"):
+	case t.Kind == WordToken && t.Is("AS"):
 		c.skipType()
 		return nil
-	case t.kind == wordToken && t.is("CODEC") && c.follows(1, "("):
+	case t.Kind == WordToken && t.Is("CODEC") && c.follows(1, "("):
 		c.at++
 		c.skipBrackets()
 		return nil
-	case t.kind == symbolToken:
+	case t.Kind == SymbolToken:
 		return nil
 	}
 	if err := c.sideBySide(t); err != nil {
 		return err
 	}
-	isNumber := t.kind == wordToken && isDigit(t.text[0])
+	isNumber := t.Kind == WordToken && isDigit(t.Text[0])
 	switch {
-	case t.kind == stringToken, isNumber, isExpressionWord(t), c.follows(1, "("): // a function
+	case t.Kind == StringToken, isNumber, isExpressionWord(t), c.follows(1, "("): // a function
 		return nil
-	case c.at > 0 && c.list[c.at-1].is("."): // a part of what stands before the dot
+	case c.at > 0 && c.list[c.at-1].Is("."): // a part of what stands before the dot
 		return nil
-	case slices.Contains(c.parameters, t.text):
+	case slices.Contains(c.parameters, t.Text):
 		return nil
 	}
 	var names []string
 	for i := range c.columns {
-		if c.columns[i].Name == t.text {
+		if c.columns[i].Name == t.Text {
 			return nil
 		}
 		names = append(names, c.columns[i].Name)
 	}
-	if near := DidYouMean(t.text, names); near != "" {
-		return fmt.Errorf("the table has no column %q; did you mean %s?", t.text, near)
+	if near := DidYouMean(t.Text, names); near != "" {
+		return fmt.Errorf("the table has no column %q; did you mean %s?", t.Text, near)
 	}
-	return fmt.Errorf("the table has no column %q; it has %s", t.text, strings.Join(names, ", "))
+	return fmt.Errorf("the table has no column %q; it has %s", t.Text, strings.Join(names, ", "))
 }
 
 // sideBySide reports a value right behind another one.
-func (c *expressionCheck) sideBySide(t token) error {
+func (c *expressionCheck) sideBySide(t Token) error {
 	if c.at == 0 || isExpressionWord(t) {
 		return nil
 	}
 	switch before := c.list[c.at-1]; {
-	case before.kind != symbolToken && !isExpressionWord(before), before.is(")"), before.is("]"):
-		return fmt.Errorf("there is nothing between %q and %q", before.text, t.text)
+	case before.Kind != SymbolToken && !isExpressionWord(before), before.Is(")"), before.Is("]"):
+		return fmt.Errorf("there is nothing between %q and %q", before.Text, t.Text)
 	}
 	return nil
 }
 
 // follows reports whether the token that many places on is the word or symbol.
 func (c *expressionCheck) follows(places int, text string) bool {
-	return c.at+places < len(c.list) && c.list[c.at+places].is(text)
+	return c.at+places < len(c.list) && c.list[c.at+places].Is(text)
 }
 
 // skipType skips the name of a type or an alias, and the brackets behind it.
@@ -227,9 +227,9 @@ func (c *expressionCheck) skipType() {
 func (c *expressionCheck) skipBrackets() {
 	for depth := 0; c.at < len(c.list); c.at++ {
 		switch {
-		case c.list[c.at].is("("):
+		case c.list[c.at].Is("("):
 			depth++
-		case c.list[c.at].is(")"):
+		case c.list[c.at].Is(")"):
 			depth--
 		}
 		if depth == 0 {

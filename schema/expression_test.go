@@ -6,6 +6,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/table"
 )
 
 // TestExpressionsAsClickHouse compares what is said of sorting keys, TTLs and indexes with whether ClickHouse makes the table.
@@ -31,20 +32,20 @@ func TestExpressionsAsClickHouse(t *testing.T) {
 	}
 	check := func(cases [][2]string, want bool) {
 		for _, test := range cases {
-			table := &schema.Table{Database: server.Database, Name: "expressions", Columns: columns, OrderBy: "n"}
+			wanted := &schema.Table{Database: server.Database, Name: "expressions", Columns: columns, OrderBy: "n"}
 			var err error
 			switch kind, expression := test[0], test[1]; kind {
 			case "order":
-				table.OrderBy = expression
-				err = schema.CheckSortingKey(table)
+				wanted.OrderBy = expression
+				err = schema.CheckSortingKey(wanted)
 			case "ttl":
-				table.TTL = expression
-				err = schema.CheckTTL(table)
+				wanted.TTL = expression
+				err = schema.CheckTTL(wanted)
 			case "index":
-				table.Indexes = []schema.Index{{Name: "i", Expression: expression, Type: "minmax", Granularity: 1}}
+				wanted.Indexes = []schema.Index{{Name: "i", Expression: expression, Type: "minmax", Granularity: 1}}
 				err = schema.CheckExpression(expression, columns)
 			}
-			_, refused := server.Try(t.Context(), schema.CreateTable(table), nil)
+			_, refused := server.Try(t.Context(), table.CreateTable(wanted), nil)
 			server.Exec(t, "DROP TABLE IF EXISTS expressions SYNC")
 			if (err == nil) != want || (refused == nil) != want {
 				t.Errorf("%s %q: we say %v, ClickHouse says %.200v; want it good: %v", test[0], test[1], err, refused, want)

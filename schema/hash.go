@@ -18,18 +18,18 @@ func (t *Table) Hash() string {
 		}
 		_, _ = io.WriteString(h, "\n")
 	}
-	engine := engineOf(t)
-	line("engine", canonicalExpression(engine))
+	engine := EngineOf(t)
+	line("engine", CanonicalExpression(engine))
 	for i := range t.Columns {
 		c := &t.Columns[i]
-		line("column", c.Name, c.Type.String(), canonicalCodec(c.Codec, c.Type), c.Comment)
+		line("column", c.Name, c.Type.String(), CanonicalCodec(c.Codec, c.Type), c.Comment)
 	}
 	for i := range t.Indexes {
 		x := &t.Indexes[i]
-		line("index", x.Name, canonicalExpression(x.Expression), canonicalIndexType(x.Type), max(x.Granularity, 1))
+		line("index", x.Name, CanonicalExpression(x.Expression), CanonicalIndexType(x.Type), max(x.Granularity, 1))
 	}
-	line("keys", canonicalExpression(t.PartitionBy), canonicalExpression(t.OrderBy), canonicalExpression(t.PrimaryKey))
-	line("ttl", canonicalExpression(t.TTL))
-	line("settings", settingList(tableSettings(t, engineName(engine))))
+	line("keys", CanonicalExpression(t.PartitionBy), CanonicalExpression(t.OrderBy), CanonicalExpression(t.PrimaryKey))
+	line("ttl", CanonicalExpression(t.TTL))
+	line("settings", SettingList(TableSettings(t, EngineName(engine))))
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

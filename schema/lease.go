@@ -17,7 +17,7 @@ var errLeaseLost = errors.New("lease lost")
 const releaseTimeout = 5 * time.Second
 
 // underLease runs do with a context that ends with ctx or with the lease, and gives the lease up.
-func underLease(ctx context.Context, lease Lease, do func(context.Context) error) (err error) {
+func UnderLease(ctx context.Context, lease Lease, do func(context.Context) error) (err error) {
 	held, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(lease.Context(), func() { cancel(errLeaseLost) })

@@ -141,7 +141,7 @@ type Table struct {
 func (t *Table) FullName() string { return t.Database + "." + t.Name }
 
 // column returns the column with the name, or nil.
-func (t *Table) column(name string) *Column {
+func (t *Table) Column(name string) *Column {
 	for i := range t.Columns {
 		if t.Columns[i].Name == name {
 			return &t.Columns[i]

@@ -3,33 +3,33 @@ package schema
 import "strings"
 
 // tokenKind is what a token of SQL is.
-type tokenKind uint8
+type TokenKind uint8
 
 const (
-	wordToken   tokenKind = iota + 1 // a bare identifier, a keyword or a number
-	nameToken                        // a quoted identifier
-	stringToken                      // a string literal
-	symbolToken                      // anything else, one character each
+	WordToken   TokenKind = iota + 1 // a bare identifier, a keyword or a number
+	NameToken                        // a quoted identifier
+	StringToken                      // a string literal
+	SymbolToken                      // anything else, one character each
 )
 
 // token is one token of SQL.
-type token struct {
-	kind tokenKind
+type Token struct {
+	Kind TokenKind
 	// text is the token's value: without quotes and escapes where it had them.
-	text string
+	Text string
 	// start and end are its place in the source.
-	start, end int
+	Start, End int
 }
 
 // is tells whether the token is the bare word, whatever its case, or the symbol.
-func (t token) is(text string) bool {
-	return (t.kind == wordToken || t.kind == symbolToken) && strings.EqualFold(t.text, text)
+func (t Token) Is(text string) bool {
+	return (t.Kind == WordToken || t.Kind == SymbolToken) && strings.EqualFold(t.Text, text)
 }
 
 // tokens splits SQL. It never fails: what it can't read becomes symbols, and
 // then two texts are the same only if they are written alike, which is the safe side.
-func tokens(sql string) []token {
-	var list []token
+func Tokens(sql string) []Token {
+	var list []Token
 	for i := 0; i < len(sql); {
 		c := sql[i]
 		start := i
@@ -43,15 +43,15 @@ func tokens(sql string) []token {
 		case c == '\'' || c == '`' || c == '"':
 			text, end, ok := unquote(sql, i)
 			if !ok {
-				list = append(list, token{symbolToken, sql[i:], i, len(sql)})
+				list = append(list, Token{SymbolToken, sql[i:], i, len(sql)})
 				return list
 			}
 			i = end
-			kind := nameToken
+			kind := NameToken
 			if c == '\'' {
-				kind = stringToken
+				kind = StringToken
 			}
-			list = append(list, token{kind, text, start, end})
+			list = append(list, Token{kind, text, start, end})
 		case isWordByte(c):
 			for i < len(sql) && isWordByte(sql[i]) {
 				i++
@@ -61,10 +61,10 @@ func tokens(sql string) []token {
 				for i++; i < len(sql) && isWordByte(sql[i]); i++ {
 				}
 			}
-			list = append(list, token{wordToken, sql[start:i], start, i})
+			list = append(list, Token{WordToken, sql[start:i], start, i})
 		default:
 			i++
-			list = append(list, token{symbolToken, sql[start:i], start, i})
+			list = append(list, Token{SymbolToken, sql[start:i], start, i})
 		}
 	}
 	return list
@@ -144,16 +144,16 @@ func unescape(c byte) string {
 }
 
 // topLevelParts splits a token list at the commas that are inside no parentheses.
-func topLevelParts(list []token) [][]token {
-	var parts [][]token
+func TopLevelParts(list []Token) [][]Token {
+	var parts [][]Token
 	depth, start := 0, 0
 	for i, t := range list {
 		switch {
-		case t.is("(") || t.is("["):
+		case t.Is("(") || t.Is("["):
 			depth++
-		case t.is(")") || t.is("]"):
+		case t.Is(")") || t.Is("]"):
 			depth--
-		case depth == 0 && t.is(","):
+		case depth == 0 && t.Is(","):
 			parts = append(parts, list[start:i])
 			start = i + 1
 		}
@@ -165,16 +165,16 @@ func topLevelParts(list []token) [][]token {
 }
 
 // wrapped tells whether the list is one pair of parentheses around everything else.
-func wrapped(list []token) bool {
-	if len(list) < 2 || !list[0].is("(") {
+func Wrapped(list []Token) bool {
+	if len(list) < 2 || !list[0].Is("(") {
 		return false
 	}
 	depth := 0
 	for i, t := range list {
 		switch {
-		case t.is("("):
+		case t.Is("("):
 			depth++
-		case t.is(")"):
+		case t.Is(")"):
 			depth--
 		}
 		if depth == 0 {

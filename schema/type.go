@@ -166,3 +166,5 @@ func (t Type) validateEnum() error {
 	}
 	return nil
 }
+
+func IsTime(k Kind) bool { return k == KindDate || k == KindDateTime || k == KindDateTime64 }

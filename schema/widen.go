@@ -43,7 +43,7 @@ func containsEnum(all, some []EnumValue) bool {
 
 // widensKey reports whether that change can be made on a column of a key, too: only where the values keep their order and
 // their bytes. Another time zone is only shown in the sorting key, and makes other days in the partition key.
-func widensKey(from, to Type, partition bool) bool {
+func WidensKey(from, to Type, partition bool) bool {
 	if !Widens(from, to) || from.Nullable != to.Nullable {
 		return false
 	}

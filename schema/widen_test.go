@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/schematest"
 )
 
 func TestWidens(t *testing.T) {
@@ -25,7 +26,7 @@ func TestWidens(t *testing.T) {
 		{"Map(String, String)", "Map(LowCardinality(String), String)", true}, {"Map(String, String)", "Array(String)", false},
 		{"String", "UInt8", false}, {"UInt8", "String", false}, {"Bool", "UInt8", false}, {"UUID", "String", false}, {"IPv4", "IPv6", false},
 	} {
-		if got := schema.Widens(mustType(t, test.from), mustType(t, test.to)); got != test.want {
+		if got := schema.Widens(schematest.Type(t, test.from), schematest.Type(t, test.to)); got != test.want {
 			t.Errorf("%s to %s: %t", test.from, test.to, got)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/lease"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/retention"
 	"github.com/logbatcher/logbatcher/server"
 	"github.com/logbatcher/logbatcher/shard"
 	"github.com/logbatcher/logbatcher/sink"
@@ -45,7 +46,7 @@ type gateway struct {
 	locker     *lease.Locker
 	clickhouse *clickhouse.Sink
 	migrations *migrations
-	retainer   *schema.Retainer
+	retainer   *retention.Retainer
 	delivery   *sink.Delivery
 	budget     *shard.Budget
 	router     *shard.Router
@@ -84,9 +85,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 		return nil, err
 	}
 	g.migrations = newMigrations(newMigrator(cfg, g.clickhouse, g.locker, instance, log), log)
-	g.retainer = schema.NewRetainer(schema.RetainerConfig{
-		Conn: g.clickhouse.Conn(), Locker: g.locker, Instance: instance, Log: log, Registerer: g.registry, History: history(cfg),
-	})
+	g.retainer = newRetainer(cfg, g.clickhouse, g.locker, instance, log, g.registry)
 
 	delivery := deliveryConfig(&cfg.ClickHouse)
 	delivery.Sink, delivery.DeadLetters, delivery.Classes, delivery.Migrator = g.clickhouse, g.letters, classes, g.migrations
@@ -145,7 +144,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 	tasks.Go(func() error { return g.returnMemory(background) })
 	tasks.Go(func() error { return g.letters.Run(background) })
 	tasks.Go(func() error { return g.migrations.run(background) })
-	retention := newRetention(g, routes)
+	retention := newRetentions(g, routes)
 	tasks.Go(func() error { return retention.run(background) })
 
 	routed := make(chan error, 1)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/table"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
@@ -66,14 +67,10 @@ func newMigrations(migrator sink.Migrator, log *slog.Logger) *migrations {
 }
 
 // newMigrator returns what migrates, for the service and for the commands.
-func newMigrator(c *config.Config, s *clickhouse.Sink, locker schema.Locker, instance string, log *slog.Logger) *schema.Migrator {
-	return schema.NewMigrator(schema.MigratorConfig{
-		Conn: s.Conn(), Locker: locker, Instance: instance, Log: log, History: history(c),
+func newMigrator(c *config.Config, s *clickhouse.Sink, locker schema.Locker, instance string, log *slog.Logger) *table.Migrator {
+	return table.NewMigrator(table.MigratorConfig{
+		Conn: s.Conn(), Locker: locker, Instance: instance, Log: log, HistoryCluster: c.ClickHouse.Cluster, HistoryEngine: c.ClickHouse.Engine,
 	})
-}
-
-func history(c *config.Config) schema.HistoryConfig {
-	return schema.HistoryConfig{Cluster: c.ClickHouse.Cluster, Engine: c.ClickHouse.Engine}
 }
 
 // Migrate implements sink.Migrator: it is called when ClickHouse refuses a batch because the table does not fit. A batch may be
@@ -87,41 +84,41 @@ func (m *migrations) Migrate(ctx context.Context, table *schema.Table) error {
 	return m.migrate(ctx, table)
 }
 
-func (m *migrations) migrate(ctx context.Context, table *schema.Table) error {
-	err := m.migrator.Migrate(ctx, table)
+func (m *migrations) migrate(ctx context.Context, t *schema.Table) error {
+	err := m.migrator.Migrate(ctx, t)
 	if err != nil && ctx.Err() != nil {
 		return err // the end of the service says nothing about the table
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	name := table.FullName()
+	name := t.FullName()
 	if err == nil {
 		if _, failed := m.failed[name]; failed {
 			m.log.Info("table fits", "table", name)
 		}
 		delete(m.failed, name)
-		m.fitted[name] = table.Hash()
+		m.fitted[name] = t.Hash()
 		m.gate.AdmitTable(name)
 		return nil
 	}
 	before := m.failed[name]
 	told := before.err != nil && before.err.Error() == err.Error()
-	m.failed[name] = failedMigration{table: table, err: err, unrouted: before.unrouted}
-	var refused *schema.RefusedError
+	m.failed[name] = failedMigration{table: t, err: err, unrouted: before.unrouted}
+	var refused *table.RefusedError
 	switch {
 	case errors.As(err, &refused):
 		m.gate.RefuseTable(name, err)
 		if !told {
 			m.log.Error("table does not fit, its batches are held", "table", name, "error", err)
 		}
-	case m.fitted[name] == table.Hash():
+	case m.fitted[name] == t.Hash():
 		if !told {
 			m.log.Warn("migration failed, it is tried again", "table", name, "error", err)
 		}
 	default:
 		m.gate.SuspendTable(name, err)
 		if !told {
-			m.log.Warn("migration failed, it is tried again; batches wait until the table is seen to fit", "table", name, "error", err)
+			m.log.Warn("migration failed, it is tried again; batches wait until the t is seen to fit", "table", name, "error", err)
 		}
 	}
 	return err
@@ -226,7 +223,7 @@ func (m *migrations) degraded() []string {
 	defer m.mu.Unlock()
 	var reasons []string
 	for name, f := range m.failed {
-		var refused *schema.RefusedError
+		var refused *table.RefusedError
 		if !errors.As(f.err, &refused) && m.fitted[name] == f.table.Hash() {
 			reasons = append(reasons, fmt.Sprintf("table %s: the last migration failed, it is tried again: %v", name, f.err))
 		}

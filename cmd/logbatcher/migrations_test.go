@@ -14,6 +14,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/table"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
@@ -39,7 +40,7 @@ func (s *scripted) answers(err error) {
 }
 
 var (
-	errRefused = &schema.RefusedError{Table: "logs.numbered", Steps: []schema.RefusedStep{{Change: "column Body is UInt8"}}}
+	errRefused = &table.RefusedError{Table: "logs.numbered", Steps: []table.RefusedStep{{Change: "column Body is UInt8"}}}
 	errAway    = errors.New("connection refused")
 )
 

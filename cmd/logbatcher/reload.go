@@ -9,7 +9,7 @@ import (
 
 // reload reads the configuration again and routes by it from then on. A bad one is refused whole and the old one stays. What
 // was routed before ends as it began, so no entry is lost.
-func (g *gateway) reload(ctx context.Context, load loader, retention *retention) {
+func (g *gateway) reload(ctx context.Context, load loader, retention *retentions) {
 	cfg, err := load(ctx)
 	if err != nil {
 		g.log.Error("configuration refused, the old one stays", "error", err)

@@ -9,31 +9,41 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/retention"
+	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
-// retention runs the scheduler of the routes in force; a reload puts another in its place.
-type retention struct {
+func newRetainer(c *config.Config, s *clickhouse.Sink, locker schema.Locker, instance string, log *slog.Logger, registerer prometheus.Registerer) *retention.Retainer {
+	return retention.New(retention.Config{
+		Conn: s.Conn(), Locker: locker, Instance: instance, Log: log, Registerer: registerer,
+		HistoryCluster: c.ClickHouse.Cluster, HistoryEngine: c.ClickHouse.Engine,
+	})
+}
+
+// retentions runs the scheduler of the routes in force; a reload puts another in its place.
+type retentions struct {
 	enabled  bool
-	retainer *schema.Retainer
+	retainer *retention.Retainer
 	routes   chan []*schema.Route // of replace
 	first    []*schema.Route
 }
 
-func newRetention(g *gateway, routes []*schema.Route) *retention {
-	return &retention{
+func newRetentions(g *gateway, routes []*schema.Route) *retentions {
+	return &retentions{
 		enabled: g.config.Retention.Enabled, first: routes, routes: make(chan []*schema.Route), retainer: g.retainer,
 	}
 }
 
 // run runs until ctx ends.
-func (r *retention) run(ctx context.Context) error {
+func (r *retentions) run(ctx context.Context) error {
 	routes := r.first
 	for {
 		round, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
 		if r.enabled {
-			scheduler := schema.NewScheduler(r.retainer, routes)
+			scheduler := retention.NewScheduler(r.retainer, routes)
 			go func() { ended <- scheduler.Run(round) }()
 		} else {
 			ended <- nil
@@ -53,7 +63,7 @@ func (r *retention) run(ctx context.Context) error {
 }
 
 // replace runs by other routes from now on.
-func (r *retention) replace(routes []*schema.Route) { r.routes <- routes }
+func (r *retentions) replace(routes []*schema.Route) { r.routes <- routes }
 
 func newRetentionCommand() *cobra.Command {
 	command := &cobra.Command{Use: "retention", Short: "Remove what has expired"}
@@ -73,10 +83,7 @@ func newRetentionCommand() *cobra.Command {
 			return err
 		}
 		defer t.close()
-		retainer := schema.NewRetainer(schema.RetainerConfig{
-			Conn: t.clickhouse.Conn(), Locker: t.locker, Instance: t.instance, Log: slog.New(slog.DiscardHandler),
-			Registerer: prometheus.NewRegistry(), History: history(t.config),
-		})
+		retainer := newRetainer(t.config, t.clickhouse, t.locker, t.instance, slog.New(slog.DiscardHandler), nil)
 		var problems []error
 		found := false
 		for _, route := range t.routes {
@@ -98,7 +105,7 @@ func newRetentionCommand() *cobra.Command {
 }
 
 // retain makes one route's run, or its rehearsal, and prints it.
-func retain(command *cobra.Command, retainer *schema.Retainer, route *schema.Route, dryRun bool) error {
+func retain(command *cobra.Command, retainer *retention.Retainer, route *schema.Route, dryRun bool) error {
 	if dryRun {
 		plan, err := retainer.Plan(command.Context(), route)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/lease"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/table"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
@@ -67,12 +68,12 @@ func routesOf(cfg *config.Config) ([]*schema.Route, error) {
 	return routes, nil
 }
 
-func (t *tools) migrator() *schema.Migrator {
+func (t *tools) migrator() *table.Migrator {
 	return newMigrator(t.config, t.clickhouse, t.locker, t.instance, slog.New(slog.DiscardHandler))
 }
 
 // plans returns the plans of all routes' tables.
-func (t *tools) plans(ctx context.Context, migrator *schema.Migrator) ([]*schema.Plan, error) {
+func (t *tools) plans(ctx context.Context, migrator *table.Migrator) ([]*table.Plan, error) {
 	var tables []*schema.Table
 	for _, r := range t.routes {
 		tables = append(tables, r.Table)
@@ -133,7 +134,7 @@ func applyPlans(command *cobra.Command, load loader, allow []string) error {
 		if err != nil {
 			return err
 		}
-		if unknown := schema.UnknownNames(plans, allow); len(unknown) > 0 {
+		if unknown := table.UnknownNames(plans, allow); len(unknown) > 0 {
 			return fmt.Errorf("--allow: no table refuses a change by the name %q; plan prints the names, as in 'logs.otel_logs:column Body'. Nothing was changed", unknown)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/table"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
@@ -47,9 +48,9 @@ var tables atomic.Int64
 // createTable creates a table of sinktest.Table's shape, with the suite's constraint.
 func createTable(t testing.TB, server *embeddedtest.Server) *schema.Table {
 	t.Helper()
-	table := sinktest.Table(server.Database, fmt.Sprintf("numbered_%d", tables.Add(1)))
-	server.Exec(t, schema.CreateTable(table), "ALTER TABLE "+table.Name+" ADD "+sinktest.Constraint)
-	return table
+	created := sinktest.Table(server.Database, fmt.Sprintf("numbered_%d", tables.Add(1)))
+	server.Exec(t, table.CreateTable(created), "ALTER TABLE "+created.Name+" ADD "+sinktest.Constraint)
+	return created
 }
 
 func numbers(t testing.TB, server *embeddedtest.Server, table *schema.Table) []uint64 {

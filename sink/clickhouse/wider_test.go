@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
-	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/table"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
@@ -48,33 +48,33 @@ func TestEngineColumnChangedWhileRunning(t *testing.T) {
 		{"Moment", "Date", false},
 	} {
 		t.Run(test.column+" "+test.kind, func(t *testing.T) {
-			table := sinktest.Table(server.Database, fmt.Sprintf("changed_%d", tables.Add(1)))
+			changed := sinktest.Table(server.Database, fmt.Sprintf("changed_%d", tables.Add(1)))
 			moment := sinktest.Table("", "").Columns[0]
 			moment.Name, moment.Type.Precision = "Moment", 6
-			table.Columns = append(table.Columns, moment)
-			server.Exec(t, schema.CreateTable(table))
+			changed.Columns = append(changed.Columns, moment)
+			server.Exec(t, table.CreateTable(changed))
 			s := open(t, server)
-			maker := sinktest.NewMaker(t, table)
+			maker := sinktest.NewMaker(t, changed)
 			values := func() string {
-				return server.Query(t, "SELECT toString(Number), toString(Body), toString(toDateTime64(Moment, 9, 'UTC')) FROM "+table.Name+" ORDER BY Number FORMAT TSVRaw")
+				return server.Query(t, "SELECT toString(Number), toString(Body), toString(toDateTime64(Moment, 9, 'UTC')) FROM "+changed.Name+" ORDER BY Number FORMAT TSVRaw")
 			}
 			insert := func(id string, from, to uint64) error {
-				b := maker.Batch(t, table.Name+id, sinktest.Numbers(from, to)...)
+				b := maker.Batch(t, changed.Name+id, sinktest.Numbers(from, to)...)
 				return s.Insert(t.Context(), b, attempt(b))
 			}
 			if err := insert("-before", 290, 300); err != nil {
 				t.Fatal(err)
 			}
 			want := values()
-			server.Exec(t, "TRUNCATE TABLE "+table.Name)
-			server.Exec(t, "ALTER TABLE "+table.Name+" MODIFY COLUMN "+test.column+" "+test.kind+" SETTINGS mutations_sync = 2, alter_sync = 2")
+			server.Exec(t, "TRUNCATE TABLE "+changed.Name)
+			server.Exec(t, "ALTER TABLE "+changed.Name+" MODIFY COLUMN "+test.column+" "+test.kind+" SETTINGS mutations_sync = 2, alter_sync = 2")
 			err := insert("-after", 290, 300)
 			if !test.goesOn {
 				var failure *sink.Error
 				if !errors.As(err, &failure) || failure.Code != 53 || failure.Class != sink.Schema {
 					t.Errorf("error %v, want code 53 and class schema; the table has\n%s", err, values())
 				}
-				if n := server.Query(t, "SELECT count() FROM "+table.Name); n != "0" {
+				if n := server.Query(t, "SELECT count() FROM "+changed.Name); n != "0" {
 					t.Errorf("%s rows were stored", n)
 				}
 				return
@@ -89,7 +89,7 @@ func TestEngineColumnChangedWhileRunning(t *testing.T) {
 				t.Errorf("the next batch: %v", err)
 			}
 			// Narrowed after it was found to be wider: what was found then does not count any more.
-			server.Exec(t, "TRUNCATE TABLE "+table.Name, "ALTER TABLE "+table.Name+" DROP COLUMN Body", "ALTER TABLE "+table.Name+" ADD COLUMN Body FixedString(8)")
+			server.Exec(t, "TRUNCATE TABLE "+changed.Name, "ALTER TABLE "+changed.Name+" DROP COLUMN Body", "ALTER TABLE "+changed.Name+" ADD COLUMN Body FixedString(8)")
 			if err := insert("-narrowed", 310, 320); err == nil {
 				t.Errorf("the narrowed column took rows:\n%s", values())
 			}

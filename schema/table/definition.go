@@ -1,6 +1,10 @@
-package schema
+package table
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
 
 // definition is a CREATE TABLE statement in its parts, as system.tables.create_table_query has it.
 type definition struct {
@@ -15,7 +19,7 @@ type element struct {
 	kind, name string
 	// text is the element as it is written, tokens the same in pieces.
 	text   string
-	tokens []token
+	tokens []schema.Token
 }
 
 // columnClauses are the keywords that follow a column's type.
@@ -25,24 +29,24 @@ var columnClauses = []string{
 
 // parseDefinition splits a CREATE TABLE statement. It reports false for one that has no list of columns.
 func parseDefinition(statement string) (definition, bool) {
-	list := tokens(statement)
+	list := schema.Tokens(statement)
 	first, depth := -1, 0
 	for i, t := range list {
 		switch {
-		case t.is("("):
+		case t.Is("("):
 			if depth == 0 {
 				first = i
 			}
 			depth++
-		case t.is(")"):
+		case t.Is(")"):
 			if depth--; depth > 0 {
 				continue
 			}
 			d := definition{}
-			for _, part := range topLevelParts(list[first+1 : i]) {
+			for _, part := range schema.TopLevelParts(list[first+1 : i]) {
 				d.elements = append(d.elements, newElement(statement, part))
 			}
-			rest := strings.TrimSpace(statement[t.end:])
+			rest := strings.TrimSpace(statement[t.End:])
 			engine, found := strings.CutPrefix(rest, "ENGINE = ")
 			d.clauses = engineClauses(engine)
 			return d, found
@@ -51,18 +55,18 @@ func parseDefinition(statement string) (definition, bool) {
 	return definition{}, false
 }
 
-func newElement(statement string, part []token) element {
+func newElement(statement string, part []schema.Token) element {
 	if len(part) == 0 {
 		return element{}
 	}
-	e := element{text: statement[part[0].start:part[len(part)-1].end], tokens: part}
-	if part[0].kind != wordToken {
-		e.name = part[0].text // ClickHouse quotes the names of columns, and only those
+	e := element{text: statement[part[0].Start:part[len(part)-1].End], tokens: part}
+	if part[0].Kind != schema.WordToken {
+		e.name = part[0].Text // ClickHouse quotes the names of columns, and only those
 		return e
 	}
-	e.kind = strings.ToUpper(part[0].text)
+	e.kind = strings.ToUpper(part[0].Text)
 	if len(part) > 1 {
-		e.name = part[1].text
+		e.name = part[1].Text
 	}
 	return e
 }
@@ -70,34 +74,34 @@ func newElement(statement string, part []token) element {
 // clause returns the place in the element's text of what follows one of the keywords of a column, and of the keyword
 // itself. The type has the keyword "".
 func (e *element) clause(keyword string) (start, body, end int, found bool) {
-	offset, depth := e.tokens[0].start, 0
+	offset, depth := e.tokens[0].Start, 0
 	if keyword == "" && len(e.tokens) > 1 {
-		start, found = e.tokens[1].start-offset, true
+		start, found = e.tokens[1].Start-offset, true
 		body = start
 	}
 	for _, t := range e.tokens[1:] {
 		switch {
-		case t.is("(") || t.is("["):
+		case t.Is("(") || t.Is("["):
 			depth++
-		case t.is(")") || t.is("]"):
+		case t.Is(")") || t.Is("]"):
 			depth--
 		}
-		if depth != 0 || t.kind != wordToken || !isColumnClause(t) {
+		if depth != 0 || t.Kind != schema.WordToken || !isColumnClause(t) {
 			continue
 		}
 		if found {
-			return start, body, t.start - offset, true
+			return start, body, t.Start - offset, true
 		}
-		if keyword != "" && t.is(keyword) {
-			start, body, found = t.start-offset, t.end-offset, true
+		if keyword != "" && t.Is(keyword) {
+			start, body, found = t.Start-offset, t.End-offset, true
 		}
 	}
 	return start, body, len(e.text), found
 }
 
-func isColumnClause(t token) bool {
+func isColumnClause(t schema.Token) bool {
 	for _, keyword := range columnClauses {
-		if t.is(keyword) {
+		if t.Is(keyword) {
 			return true
 		}
 	}

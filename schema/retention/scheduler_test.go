@@ -1,4 +1,4 @@
-package schema
+package retention
 
 import (
 	"context"
@@ -7,29 +7,31 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 func TestScheduler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		route := func(name string, age, interval time.Duration) *Route {
-			return &Route{Name: name, Table: &Table{Database: "d", Name: name}, Retention: Retention{MaxAge: age, Interval: interval}}
+		route := func(name string, age, interval time.Duration) *schema.Route {
+			return &schema.Route{Name: name, Table: &schema.Table{Database: "d", Name: name}, Retention: schema.Retention{MaxAge: age, Interval: interval}}
 		}
-		s := NewScheduler(NewRetainer(RetainerConfig{}), []*Route{
+		s := NewScheduler(New(Config{}), []*schema.Route{
 			route("hourly", time.Hour, time.Hour), route("failing", time.Hour, time.Hour), route("held", time.Hour, time.Hour),
 			route("kept for ever", 0, time.Hour), route("by hand", time.Hour, 0),
 		})
 		runs := make(chan string, 1000)
 		s.log = slog.New(slog.DiscardHandler)
 		s.jitter = func(d time.Duration) time.Duration { return d / 2 }
-		s.run = func(_ context.Context, route *Route) (*RetentionResult, error) {
+		s.run = func(_ context.Context, route *schema.Route) (*Result, error) {
 			runs <- route.Name
 			switch route.Name {
 			case "failing":
 				return nil, errors.New("no")
 			case "held":
-				return nil, ErrLeaseHeld
+				return nil, schema.ErrLeaseHeld
 			}
-			return &RetentionResult{}, nil
+			return &Result{}, nil
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Hour+30*time.Minute)
 		defer cancel()

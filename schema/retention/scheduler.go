@@ -1,4 +1,4 @@
-package schema
+package retention
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 const (
@@ -20,14 +22,14 @@ const (
 
 // Scheduler makes each route's retention runs at the route's interval.
 type Scheduler struct {
-	routes []*Route
+	routes []*schema.Route
 	log    *slog.Logger
-	run    func(context.Context, *Route) (*RetentionResult, error)
+	run    func(context.Context, *schema.Route) (*Result, error)
 	jitter func(time.Duration) time.Duration
 }
 
 // NewScheduler returns a scheduler for the routes that have a retention. It starts nothing.
-func NewScheduler(r *Retainer, routes []*Route) *Scheduler {
+func NewScheduler(r *Retainer, routes []*schema.Route) *Scheduler {
 	s := &Scheduler{log: r.log, run: r.RunDue, jitter: func(d time.Duration) time.Duration { return rand.N(d) }}
 	for _, route := range routes {
 		if route.Retention.MaxAge > 0 && route.Retention.Interval > 0 {
@@ -49,7 +51,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Scheduler) runRoute(ctx context.Context, route *Route) {
+func (s *Scheduler) runRoute(ctx context.Context, route *schema.Route) {
 	interval := route.Retention.Interval
 	pause := s.jitter(min(interval, firstRunWithin))
 	for sleep(ctx, pause) == nil {
@@ -59,7 +61,7 @@ func (s *Scheduler) runRoute(ctx context.Context, route *Route) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, ErrLeaseHeld):
+		case errors.Is(err, schema.ErrLeaseHeld):
 			pause = min(pause, retryAfter)
 		case err != nil:
 			pause = min(pause, retryAfter)

@@ -1,24 +1,23 @@
-package schema
+package table
 
 import (
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // respell returns the table with its expressions as the server itself would write them back. What the package
 // knows of ClickHouse's spelling is enough for the usual expressions; the server knows it for all of them. A difference in
 // spelling alone would hold a route, for a key, or alter a table at each start.
-func respell(ctx context.Context, conn Conn, t *Table) (*Table, error) {
-	questions := []string{"formatQuerySingleLineOrNull(" + QuoteString(CreateTable(t)) + ")"}
+func respell(ctx context.Context, conn schema.Conn, t *schema.Table) (*schema.Table, error) {
+	questions := []string{"formatQuerySingleLineOrNull(" + schema.QuoteString(CreateTable(t)) + ")"}
 	for i := range t.Indexes {
-		questions = append(questions, "formatQuerySingleLineOrNull("+QuoteString("SELECT "+t.Indexes[i].Expression)+")")
+		questions = append(questions, "formatQuerySingleLineOrNull("+schema.QuoteString("SELECT "+t.Indexes[i].Expression)+")")
 	}
 	rows, err := conn.Query(ctx, "SELECT "+strings.Join(questions, ", "))
-	if errorCode(err) == codeUnknownFunction {
-		return t, nil // before 23.10
-	}
 	if err != nil {
 		return nil, fmt.Errorf("format statement: %w", err)
 	}

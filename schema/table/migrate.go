@@ -1,4 +1,4 @@
-package schema
+package table
 
 import (
 	"cmp"
@@ -6,26 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // MigratorConfig says how tables are made to fit.
 type MigratorConfig struct {
 	// Conn runs the statements.
-	Conn Conn
+	Conn schema.Conn
 	// Locker makes one instance of several migrate. Nil: no lease is taken. Every statement that is run
 	// without being asked for by name may be run twice, so a lease saves work and confusion, not data.
-	Locker Locker
+	Locker schema.Locker
 	// Instance names this LogBatcher in the history.
 	Instance string
 	// Log is told what is changed. Nil: nobody is.
 	Log *slog.Logger
-	// History says where migrations are written down.
-	History HistoryConfig
+	// HistoryCluster and HistoryEngine are the cluster and the engine of the tables in which migrations are recorded. Empty: one server, MergeTree.
+	HistoryCluster, HistoryEngine string
 	// LeaseTTL is when a dead instance's lease runs out. 0: 30 s.
 	LeaseTTL time.Duration
 	// LeaseWait is how long to wait for an instance that migrates the same table. 0: one minute.
@@ -36,9 +37,8 @@ type MigratorConfig struct {
 
 // Migrator makes tables fit their routes. It starts no goroutine and may be used by several goroutines at once.
 type Migrator struct {
-	config  MigratorConfig
-	log     *slog.Logger
-	history *history
+	config MigratorConfig
+	log    *slog.Logger
 
 	mu     sync.Mutex
 	warned map[string][]string // the warnings that were logged last, by the table's full name
@@ -66,6 +66,9 @@ func (e *RefusedError) Error() string {
 	return b.String()
 }
 
+// codeCannotAssignAlter is ClickHouse's code for a replica that has not applied the ALTER before this one.
+const codeCannotAssignAlter = 517
+
 // errNotVisible: the statements went through, and the table still does not fit.
 var errNotVisible = errors.New("the change does not show")
 
@@ -82,23 +85,14 @@ func NewMigrator(config MigratorConfig) *Migrator {
 	config.LeaseWait = cmp.Or(config.LeaseWait, time.Minute)
 	config.VisibleWithin = cmp.Or(config.VisibleWithin, 30*time.Second)
 	return &Migrator{
-		config:  config,
-		log:     cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
-		history: newHistory(config.History, config.Conn, config.Instance),
-		warned:  make(map[string][]string),
+		config: config,
+		log:    cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
+		warned: make(map[string][]string),
 	}
-}
-
-func newHistory(config HistoryConfig, conn Conn, instance string) *history {
-	host, err := os.Hostname()
-	if err != nil {
-		host = ""
-	}
-	return &history{config: config, conn: conn, instance: instance, host: host}
 }
 
 // Plan tells what it would take to make the tables fit. It changes nothing.
-func (m *Migrator) Plan(ctx context.Context, tables ...*Table) ([]*Plan, error) {
+func (m *Migrator) Plan(ctx context.Context, tables ...*schema.Table) ([]*Plan, error) {
 	plans := make([]*Plan, 0, len(tables))
 	for _, t := range tables {
 		plan, err := m.plan(ctx, t)
@@ -112,14 +106,14 @@ func (m *Migrator) Plan(ctx context.Context, tables ...*Table) ([]*Plan, error) 
 
 // Migrate makes the table fit, and returns once every change is seen. It does nothing where the table fits, and
 // returns a *RefusedError, with nothing changed, where a person has to decide.
-func (m *Migrator) Migrate(ctx context.Context, t *Table) error {
+func (m *Migrator) Migrate(ctx context.Context, t *schema.Table) error {
 	_, err := m.Apply(ctx, t)
 	return err
 }
 
 // Apply is Migrate with changes that are otherwise refused, asked for by their names (see Plan.Allow). Names that this
 // table knows nothing of are another table's: UnknownNames finds those that are nobody's. It returns what was done.
-func (m *Migrator) Apply(ctx context.Context, t *Table, allow ...string) (*Plan, error) {
+func (m *Migrator) Apply(ctx context.Context, t *schema.Table, allow ...string) (*Plan, error) {
 	plan, asked, err := m.permitted(ctx, t, allow)
 	if err != nil || plan.Empty() {
 		return plan, err
@@ -132,7 +126,7 @@ func (m *Migrator) Apply(ctx context.Context, t *Table, allow ...string) (*Plan,
 	if lease == nil {
 		return plan, m.run(ctx, t, plan)
 	}
-	err = underLease(ctx, lease, func(ctx context.Context) error {
+	err = schema.UnderLease(ctx, lease, func(ctx context.Context) error {
 		// Another instance may have migrated while this one waited.
 		if plan, _, err = m.permitted(ctx, t, allow); err != nil || plan.Empty() {
 			return err
@@ -150,7 +144,7 @@ func UnknownNames(plans []*Plan, names []string) []string {
 	})
 }
 
-func (m *Migrator) plan(ctx context.Context, t *Table) (*Plan, error) {
+func (m *Migrator) plan(ctx context.Context, t *schema.Table) (*Plan, error) {
 	existing, err := readExisting(ctx, m.config.Conn, t.Database, t.Name)
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", t.FullName(), err)
@@ -166,7 +160,7 @@ func (m *Migrator) plan(ctx context.Context, t *Table) (*Plan, error) {
 }
 
 // permitted returns a plan that may be run, and whether something in it was asked for by name.
-func (m *Migrator) permitted(ctx context.Context, t *Table, allow []string) (plan *Plan, asked bool, err error) {
+func (m *Migrator) permitted(ctx context.Context, t *schema.Table, allow []string) (plan *Plan, asked bool, err error) {
 	if plan, err = m.plan(ctx, t); err != nil {
 		return nil, false, err
 	}
@@ -193,8 +187,8 @@ func (m *Migrator) warn(ctx context.Context, plan *Plan) {
 }
 
 // reportForeignChange tells that a table which fitted was changed by somebody else.
-func (m *Migrator) reportForeignChange(ctx context.Context, t *Table) {
-	at, hash, outcome, err := m.history.lastMigration(ctx, t)
+func (m *Migrator) reportForeignChange(ctx context.Context, t *schema.Table) {
+	at, hash, outcome, err := m.historyOf(t.Database).last(ctx, t)
 	if err != nil {
 		m.log.WarnContext(ctx, "schema history unreadable", "table", t.FullName(), "error", err)
 		return
@@ -208,7 +202,7 @@ func (m *Migrator) reportForeignChange(ctx context.Context, t *Table) {
 // had. Waiting for a lease that Redis can't give would hold a route for the sake of
 // statements that may be run twice. What was asked for by name is run under a lease or, where there is a
 // Locker, not at all.
-func (m *Migrator) acquire(ctx context.Context, t *Table, strict bool) (Lease, error) {
+func (m *Migrator) acquire(ctx context.Context, t *schema.Table, strict bool) (schema.Lease, error) {
 	if m.config.Locker == nil {
 		m.log.InfoContext(ctx, "migrating without a lease", "table", t.FullName())
 		return nil, nil
@@ -227,7 +221,7 @@ func (m *Migrator) acquire(ctx context.Context, t *Table, strict bool) (Lease, e
 }
 
 // run executes the plan's steps and waits until the table fits.
-func (m *Migrator) run(ctx context.Context, t *Table, plan *Plan) error {
+func (m *Migrator) run(ctx context.Context, t *schema.Table, plan *Plan) error {
 	for _, step := range plan.Steps {
 		m.log.InfoContext(ctx, "migrating", "table", t.FullName(), "changes", step.Changes)
 		start := time.Now()
@@ -237,7 +231,7 @@ func (m *Migrator) run(ctx context.Context, t *Table, plan *Plan) error {
 			record.outcome, record.message = outcomeFailed, err.Error()
 		}
 		// Without its row in the history a migration is still a migration.
-		if writeErr := m.history.writeMigration(ctx, t, record); writeErr != nil {
+		if writeErr := m.historyOf(t.Database).write(ctx, t, record); writeErr != nil {
 			m.log.WarnContext(ctx, "schema history not written", "table", t.FullName(), "error", writeErr)
 		}
 		if err != nil {
@@ -252,7 +246,7 @@ func (m *Migrator) execute(ctx context.Context, statement string) error {
 	pause := alterPause
 	for attempt := 1; ; attempt++ {
 		err := m.config.Conn.Exec(ctx, statement)
-		if errorCode(err) != codeCannotAssignAlter || attempt == alterAttempts {
+		if schema.ErrorCode(err) != codeCannotAssignAlter || attempt == alterAttempts {
 			return err
 		}
 		if err := sleep(ctx, pause); err != nil {
@@ -264,7 +258,7 @@ func (m *Migrator) execute(ctx context.Context, statement string) error {
 
 // verify waits until the server that is asked has the changes: it may be another replica than
 // the one that made them.
-func (m *Migrator) verify(ctx context.Context, t *Table) error {
+func (m *Migrator) verify(ctx context.Context, t *schema.Table) error {
 	wait, cancel := context.WithTimeoutCause(ctx, m.config.VisibleWithin, errNotVisible)
 	defer cancel()
 	left, look := "", ctx // the first look takes as long as it takes

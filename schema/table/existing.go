@@ -1,10 +1,12 @@
-package schema
+package table
 
 import (
 	"context"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // Existing is what ClickHouse has under a table's name.
@@ -20,7 +22,7 @@ type Existing struct {
 	// Columns are in the order of the table.
 	Columns []ExistingColumn
 	// Indexes are the data skipping indexes.
-	Indexes []Index
+	Indexes []schema.Index
 	// Definition is the statement that would create the table as it is, as ClickHouse writes it.
 	Definition string
 }
@@ -36,18 +38,18 @@ type ExistingColumn struct {
 }
 
 // readExisting asks the system tables for what is there.
-func readExisting(ctx context.Context, conn Conn, database, table string) (*Existing, error) {
+func readExisting(ctx context.Context, conn schema.Conn, database, table string) (*Existing, error) {
 	existing := &Existing{}
-	rows, err := conn.Query(ctx, "SELECT name FROM system.databases WHERE name = "+QuoteString(database))
+	rows, err := conn.Query(ctx, "SELECT name FROM system.databases WHERE name = "+schema.QuoteString(database))
 	if err != nil {
 		return nil, fmt.Errorf("read databases: %w", err)
 	}
 	if existing.Database = len(rows) > 0; !existing.Database {
 		return existing, nil
 	}
-	where := " WHERE database = " + QuoteString(database) + " AND "
+	where := " WHERE database = " + schema.QuoteString(database) + " AND "
 	rows, err = conn.Query(ctx, "SELECT engine, engine_full, partition_key, sorting_key, primary_key, create_table_query FROM system.tables"+
-		where+"name = "+QuoteString(table))
+		where+"name = "+schema.QuoteString(table))
 	if err != nil {
 		return nil, fmt.Errorf("read tables: %w", err)
 	}
@@ -58,14 +60,14 @@ func readExisting(ctx context.Context, conn Conn, database, table string) (*Exis
 	existing.Engine, existing.PartitionBy, existing.OrderBy, existing.PrimaryKey = row[0], row[2], row[3], row[4]
 	clauses := engineClauses(row[1])
 	existing.TTL, existing.Settings, existing.Definition = clauses.ttl, parseSettings(clauses.settings), row[5]
-	where += "table = " + QuoteString(table)
+	where += "table = " + schema.QuoteString(table)
 	if err := readColumns(ctx, conn, where, existing); err != nil {
 		return nil, err
 	}
 	return existing, readIndexes(ctx, conn, where, existing)
 }
 
-func readColumns(ctx context.Context, conn Conn, where string, existing *Existing) error {
+func readColumns(ctx context.Context, conn schema.Conn, where string, existing *Existing) error {
 	rows, err := conn.Query(ctx, "SELECT name, type, compression_codec, comment, default_kind, "+
 		"toUInt8(is_in_sorting_key OR is_in_primary_key OR is_in_partition_key), toUInt8(is_in_partition_key) FROM system.columns"+where+" ORDER BY position")
 	if err != nil {
@@ -79,7 +81,7 @@ func readColumns(ctx context.Context, conn Conn, where string, existing *Existin
 	return nil
 }
 
-func readIndexes(ctx context.Context, conn Conn, where string, existing *Existing) error {
+func readIndexes(ctx context.Context, conn schema.Conn, where string, existing *Existing) error {
 	rows, err := conn.Query(ctx, "SELECT name, expr, type_full, granularity FROM system.data_skipping_indices"+where)
 	if err != nil {
 		return fmt.Errorf("read indexes: %w", err)
@@ -89,7 +91,7 @@ func readIndexes(ctx context.Context, conn Conn, where string, existing *Existin
 		if err != nil {
 			return fmt.Errorf("read indexes: granularity of %s: %w", row[0], err)
 		}
-		existing.Indexes = append(existing.Indexes, Index{Name: row[0], Expression: row[1], Type: row[2], Granularity: granularity})
+		existing.Indexes = append(existing.Indexes, schema.Index{Name: row[0], Expression: row[1], Type: row[2], Granularity: granularity})
 	}
 	return nil
 }
@@ -104,22 +106,6 @@ func (e *Existing) column(name string) *ExistingColumn {
 	return nil
 }
 
-// vocabulary returns the table's columns as a route would name them, where their types are known, and the partition key
-// where the gateway can compute it. Any other key counts as none.
-func (e *Existing) vocabulary() ([]Column, PartitionBy) {
-	columns := make([]Column, 0, len(e.Columns))
-	for i := range e.Columns {
-		if t, err := ParseType(e.Columns[i].Type); err == nil {
-			columns = append(columns, Column{Name: e.Columns[i].Name, Type: t})
-		}
-	}
-	by, err := ParsePartitionBy(e.PartitionBy, columns)
-	if err != nil {
-		return columns, PartitionBy{}
-	}
-	return columns, by
-}
-
 // clauses are the parts of an engine's definition.
 type clauses struct {
 	engine, partitionBy, primaryKey, orderBy, sampleBy, ttl, settings, comment string
@@ -131,23 +117,23 @@ var clauseWords = []string{"PARTITION BY", "PRIMARY KEY", "ORDER BY", "SAMPLE BY
 // engineClauses splits an engine's definition, as system.tables.engine_full and the end of CREATE TABLE
 // have it. What stands before the first clause is the engine.
 func engineClauses(definition string) clauses {
-	list := tokens(definition)
+	list := schema.Tokens(definition)
 	bodies := make(map[string]string)
 	clause, bodyStart, depth := "", 0, 0
 	end := func(at int) { bodies[clause] = strings.TrimSpace(definition[bodyStart:at]) }
 	for i, t := range list {
 		switch {
-		case t.is("("):
+		case t.Is("("):
 			depth++
-		case t.is(")"):
+		case t.Is(")"):
 			depth--
 		}
 		if depth != 0 {
 			continue
 		}
 		if word, last := clauseAt(list, i); word != "" {
-			end(t.start)
-			clause, bodyStart = word, last.end
+			end(t.Start)
+			clause, bodyStart = word, last.End
 		}
 	}
 	end(len(definition))
@@ -164,34 +150,34 @@ func engineClauses(definition string) clauses {
 }
 
 // clauseAt tells which clause begins at token i, and the last token of its keyword.
-func clauseAt(list []token, i int) (string, token) {
+func clauseAt(list []schema.Token, i int) (string, schema.Token) {
 	for _, words := range clauseWords {
 		first, second, two := strings.Cut(words, " ")
-		if list[i].kind != wordToken || !list[i].is(first) {
+		if list[i].Kind != schema.WordToken || !list[i].Is(first) {
 			continue
 		}
 		if !two {
 			return words, list[i]
 		}
-		if i+1 < len(list) && list[i+1].is(second) {
+		if i+1 < len(list) && list[i+1].Is(second) {
 			return words, list[i+1]
 		}
 	}
-	return "", token{}
+	return "", schema.Token{}
 }
 
 // parseSettings reads "a = 1, b = 'x'".
 func parseSettings(text string) map[string]string {
 	settings := make(map[string]string)
-	for _, part := range topLevelParts(tokens(text)) {
-		if len(part) < 3 || !part[1].is("=") {
+	for _, part := range schema.TopLevelParts(schema.Tokens(text)) {
+		if len(part) < 3 || !part[1].Is("=") {
 			continue
 		}
-		value := part[2].text
+		value := part[2].Text
 		for _, t := range part[3:] {
-			value += t.text // a sign before a number
+			value += t.Text // a sign before a number
 		}
-		settings[part[0].text] = value
+		settings[part[0].Text] = value
 	}
 	return settings
 }

@@ -1,4 +1,4 @@
-package schema
+package table
 
 import (
 	"fmt"
@@ -6,13 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // Plan is what it takes to make a table in ClickHouse fit a route. It is computed from what is wanted
 // and what is there, and running it is somebody else's matter.
 type Plan struct {
 	// Table is the table that is wanted.
-	Table *Table
+	Table *schema.Table
 	// Steps are statements that add and widen. They lose nothing, and running one twice does no harm.
 	Steps []Step
 	// Refused are changes that would lose data or rebuild the table. While there are any, no step is run: a person decides.
@@ -51,7 +53,7 @@ type RefusedStep struct {
 func (p *Plan) Empty() bool { return len(p.Steps) == 0 && len(p.Refused) == 0 }
 
 // NewPlan compares the table that is wanted with what there is.
-func NewPlan(desired *Table, existing *Existing) *Plan {
+func NewPlan(desired *schema.Table, existing *Existing) *Plan {
 	p := &Plan{Table: desired, existing: existing}
 	if p.refuseRoute(); len(p.Refused) > 0 {
 		return p
@@ -87,7 +89,7 @@ func NewPlan(desired *Table, existing *Existing) *Plan {
 }
 
 // allowName returns the name by which a refused change of a table is asked for, as in "logs.otel_logs:column Body".
-func allowName(t *Table, change string) string { return t.FullName() + ":" + change }
+func allowName(t *schema.Table, change string) string { return t.FullName() + ":" + change }
 
 // named returns the place of the refused change with that name, or -1. The database may be left out.
 func (p *Plan) named(name string) int {
@@ -128,7 +130,7 @@ func (a *alteration) add(change, command string) {
 // statement returns the ALTER TABLE, or nothing where there is nothing to do. MODIFY SETTING and MODIFY TTL each take
 // all that follows after a comma for themselves, so either comes last; with both, the commands
 // are put in parentheses, which ClickHouse reads from 24.8 on.
-func (a *alteration) statement(t *Table) string {
+func (a *alteration) statement(t *schema.Table) string {
 	commands := slices.Clone(a.commands)
 	if a.settings != "" {
 		commands = append(commands, "MODIFY SETTING "+a.settings)
@@ -144,24 +146,20 @@ func (a *alteration) statement(t *Table) string {
 			commands[i] = "(" + c + ")"
 		}
 	}
-	return alterTable(t) + "\n    " + strings.Join(commands, ",\n    ") + alterSync
+	return schema.AlterTable(t) + "\n    " + strings.Join(commands, ",\n    ") + alterSync
 }
 
 // alterSync has ClickHouse answer only when every replica has made the change.
 const alterSync = "\nSETTINGS alter_sync = 2"
 
-func alterTable(t *Table) string {
-	return "ALTER TABLE " + quotedName(t.Database, t.Name) + onCluster(t)
-}
-
 // refuseRoute refuses what no table could make right.
 func (p *Plan) refuseRoute() {
 	t := p.Table
-	if !UsableEngine(t.Engine) {
-		p.refuse("engine %s can't be used: %s", engineName(t.Engine), engineEffect(t.Engine))
+	if !schema.UsableEngine(t.Engine) {
+		p.refuse("engine %s can't be used: %s", schema.EngineName(t.Engine), engineEffect(t.Engine))
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
-		if ForgetsTokens(name, t.Settings[name]) {
+		if schema.ForgetsTokens(name, t.Settings[name]) {
 			p.refuse("setting %s = %s in the route: the table would remember no tokens, so that a repeated insert is stored twice; "+
 				"leave the setting out", name, t.Settings[name])
 		}
@@ -171,12 +169,12 @@ func (p *Plan) refuseRoute() {
 // checkEngine refuses what is not a table that keeps every row as it is given. It reports whether there is more
 // to compare.
 func (p *Plan) checkEngine() bool {
-	want, have := engineOf(p.Table), p.existing.Engine
+	want, have := schema.EngineOf(p.Table), p.existing.Engine
 	if engineFits(want, have) {
 		return true
 	}
-	change := fmt.Sprintf("engine %s is not %s", have, engineName(want))
-	if !UsableEngine(have) || engineKind(want) == "MergeTree" && engineKind(have) != "MergeTree" {
+	change := fmt.Sprintf("engine %s is not %s", have, schema.EngineName(want))
+	if !schema.UsableEngine(have) || schema.EngineKind(want) == "MergeTree" && schema.EngineKind(have) != "MergeTree" {
 		change += ": " + engineEffect(have)
 	}
 	if !canBeCopied(have) {
@@ -190,8 +188,8 @@ func (p *Plan) checkEngine() bool {
 // checkKeys refuses changes of what ClickHouse sorted and cut the parts by.
 func (p *Plan) checkKeys() {
 	compare := func(what, want, have string) {
-		if canonicalExpression(want) != canonicalExpression(have) {
-			p.rebuilds = append(p.rebuilds, fmt.Sprintf("%s (%s) is not (%s)", what, canonicalExpression(have), canonicalExpression(want)))
+		if schema.CanonicalExpression(want) != schema.CanonicalExpression(have) {
+			p.rebuilds = append(p.rebuilds, fmt.Sprintf("%s (%s) is not (%s)", what, schema.CanonicalExpression(have), schema.CanonicalExpression(want)))
 		}
 	}
 	t := p.Table
@@ -223,8 +221,8 @@ func (p *Plan) refuseRebuilds(a *alteration) {
 // missingTime returns a column of dates or times that the keys read and the table lacks. A copy would give all rows 1970 in
 // it, and retention would then remove them.
 func (p *Plan) missingTime() string {
-	for _, k := range tokens(p.Table.PartitionBy + "," + p.Table.OrderBy) {
-		if c := p.Table.column(k.text); k.kind != stringToken && c != nil && isTime(c.Type.Kind) && p.existing.column(c.Name) == nil {
+	for _, k := range schema.Tokens(p.Table.PartitionBy + "," + p.Table.OrderBy) {
+		if c := p.Table.Column(k.Text); k.Kind != schema.StringToken && c != nil && schema.IsTime(c.Type.Kind) && p.existing.column(c.Name) == nil {
 			return c.Name
 		}
 	}
@@ -243,7 +241,7 @@ func (p *Plan) alterColumns(a *alteration) {
 		} else {
 			p.alterColumn(a, c, have)
 		}
-		place = "AFTER " + QuoteIdentifier(c.Name)
+		place = "AFTER " + schema.QuoteIdentifier(c.Name)
 	}
 	for i := range p.existing.Columns {
 		if c := &p.existing.Columns[i]; !wanted[c.Name] {
@@ -252,16 +250,16 @@ func (p *Plan) alterColumns(a *alteration) {
 	}
 }
 
-func (p *Plan) alterColumn(a *alteration, c *Column, have *ExistingColumn) {
+func (p *Plan) alterColumn(a *alteration, c *schema.Column, have *ExistingColumn) {
 	if have.DefaultKind != "" && have.DefaultKind != "DEFAULT" {
 		p.refuseComputed(c, have)
 		return
 	}
 	var changes []string
 	typeText := ""
-	switch t, err := ParseType(have.Type); {
+	switch t, err := schema.ParseType(have.Type); {
 	case err == nil && t.String() == c.Type.String():
-	case err == nil && (have.InKey && widensKey(t, c.Type, have.InPartition) || !have.InKey && Widens(t, c.Type)):
+	case err == nil && (have.InKey && schema.WidensKey(t, c.Type, have.InPartition) || !have.InKey && schema.Widens(t, c.Type)):
 		typeText = " " + c.Type.String()
 		changes = append(changes, "type "+have.Type+" to "+c.Type.String())
 	default:
@@ -270,25 +268,25 @@ func (p *Plan) alterColumn(a *alteration, c *Column, have *ExistingColumn) {
 	}
 	attributes := ""
 	if c.Comment != have.Comment && c.Comment != "" {
-		attributes += " COMMENT " + QuoteString(c.Comment)
+		attributes += " COMMENT " + schema.QuoteString(c.Comment)
 		changes = append(changes, "comment")
 	}
-	if codec := canonicalCodec(c.Codec, c.Type); codec != "" && !sameCodec(codec, canonicalCodec(have.Codec, c.Type)) {
+	if codec := schema.CanonicalCodec(c.Codec, c.Type); codec != "" && !schema.SameCodec(codec, schema.CanonicalCodec(have.Codec, c.Type)) {
 		attributes += " CODEC(" + codec + ")"
 		changes = append(changes, "codec "+have.Codec+" to CODEC("+codec+")")
 	}
 	if len(changes) > 0 {
 		a.add("change column "+c.Name+": "+strings.Join(changes, ", "),
-			"MODIFY COLUMN IF EXISTS "+QuoteIdentifier(c.Name)+typeText+attributes)
+			"MODIFY COLUMN IF EXISTS "+schema.QuoteIdentifier(c.Name)+typeText+attributes)
 	}
 }
 
-func (p *Plan) refuseComputed(c *Column, have *ExistingColumn) {
+func (p *Plan) refuseComputed(c *schema.Column, have *ExistingColumn) {
 	if have.DefaultKind == "EPHEMERAL" {
 		p.rebuilds = append(p.rebuilds, fmt.Sprintf("column %s is EPHEMERAL: ClickHouse takes its values and stores none", c.Name))
 		return
 	}
-	statement := alterTable(p.Table) + " MODIFY COLUMN " + QuoteIdentifier(c.Name) + " REMOVE " + have.DefaultKind + alterSync
+	statement := schema.AlterTable(p.Table) + " MODIFY COLUMN " + schema.QuoteIdentifier(c.Name) + " REMOVE " + have.DefaultKind + alterSync
 	p.Refused = append(p.Refused, RefusedStep{
 		Name:      "column " + c.Name,
 		Change:    fmt.Sprintf("column %s is %s: ClickHouse computes it, and takes no values for it", c.Name, have.DefaultKind),
@@ -296,7 +294,7 @@ func (p *Plan) refuseComputed(c *Column, have *ExistingColumn) {
 	})
 }
 
-func (p *Plan) refuseType(c *Column, have *ExistingColumn, known bool) {
+func (p *Plan) refuseType(c *schema.Column, have *ExistingColumn, known bool) {
 	change := fmt.Sprintf("column %s is %s and not %s", c.Name, have.Type, c.Type.String())
 	if have.InKey {
 		p.rebuilds = append(p.rebuilds, change+", and is in a key of the table")
@@ -305,14 +303,14 @@ func (p *Plan) refuseType(c *Column, have *ExistingColumn, known bool) {
 	r := RefusedStep{
 		Name:      "column " + c.Name,
 		Change:    change + ": values might not fit",
-		Statement: alterTable(p.Table) + " MODIFY COLUMN " + QuoteIdentifier(c.Name) + " " + c.Type.String(),
+		Statement: schema.AlterTable(p.Table) + " MODIFY COLUMN " + schema.QuoteIdentifier(c.Name) + " " + c.Type.String(),
 	}
 	if !known {
 		r.Change = change + ": the two can't be compared"
 	}
 	if strings.Contains(have.Type, "Nullable(") && !c.Type.Nullable {
 		// ClickHouse wants to know what becomes of the NULLs.
-		r.Statement += " DEFAULT defaultValueOfTypeName(" + QuoteString(c.Type.String()) + ")"
+		r.Statement += " DEFAULT defaultValueOfTypeName(" + schema.QuoteString(c.Type.String()) + ")"
 	}
 	r.Statement += alterSync
 	p.Refused = append(p.Refused, r)
@@ -323,13 +321,13 @@ func (p *Plan) alterIndexes(a *alteration) {
 	for i := range p.Table.Indexes {
 		want := &p.Table.Indexes[i]
 		wanted[want.Name] = true
-		at := slices.IndexFunc(p.existing.Indexes, func(x Index) bool { return x.Name == want.Name })
+		at := slices.IndexFunc(p.existing.Indexes, func(x schema.Index) bool { return x.Name == want.Name })
 		if at < 0 {
 			a.add("add index "+want.Name+" (new parts have it, older ones when they are merged)",
 				"ADD INDEX IF NOT EXISTS "+indexDefinition(want))
 		} else if have := &p.existing.Indexes[at]; !sameIndex(want, have) {
 			p.note("index %s is %s and not %s: left alone; to change it, drop it (ALTER TABLE %s DROP INDEX %s) and migrate again",
-				want.Name, indexDefinition(have), indexDefinition(want), quotedName(p.Table.Database, p.Table.Name), QuoteIdentifier(want.Name))
+				want.Name, indexDefinition(have), indexDefinition(want), schema.QuotedName(p.Table.Database, p.Table.Name), schema.QuoteIdentifier(want.Name))
 		}
 	}
 	for i := range p.existing.Indexes {
@@ -339,18 +337,18 @@ func (p *Plan) alterIndexes(a *alteration) {
 	}
 }
 
-func sameIndex(a, b *Index) bool {
-	return canonicalExpression(a.Expression) == canonicalExpression(b.Expression) &&
-		canonicalIndexType(a.Type) == canonicalIndexType(b.Type) &&
+func sameIndex(a, b *schema.Index) bool {
+	return schema.CanonicalExpression(a.Expression) == schema.CanonicalExpression(b.Expression) &&
+		schema.CanonicalIndexType(a.Type) == schema.CanonicalIndexType(b.Type) &&
 		(indexHasNoGranularity(a.Type) || max(a.Granularity, 1) == max(b.Granularity, 1))
 }
 
 func (p *Plan) alterSettings(a *alteration) {
 	engine := p.existing.Engine
-	if !engineFits(engineOf(p.Table), engine) {
-		engine = engineName(engineOf(p.Table)) // of the table that takes this one's place
+	if !engineFits(schema.EngineOf(p.Table), engine) {
+		engine = schema.EngineName(schema.EngineOf(p.Table)) // of the table that takes this one's place
 	}
-	want := tableSettings(p.Table, engine)
+	want := schema.TableSettings(p.Table, engine)
 	if !p.Table.Fsync && p.existing.Settings["fsync_after_insert"] == "1" {
 		want["fsync_after_insert"] = "0"
 	}
@@ -368,11 +366,11 @@ func (p *Plan) alterSettings(a *alteration) {
 			a.changes = append(a.changes, "setting "+name+" = "+want[name])
 		}
 	}
-	a.settings = settingList(change)
+	a.settings = schema.SettingList(change)
 }
 
 func (p *Plan) alterTTL(a *alteration) {
-	want, have := canonicalExpression(p.Table.TTL), canonicalExpression(p.existing.TTL)
+	want, have := schema.CanonicalExpression(p.Table.TTL), schema.CanonicalExpression(p.existing.TTL)
 	switch {
 	case want == have:
 	case want == "":
@@ -393,20 +391,20 @@ func (p *Plan) noteOthers() {
 			p.note("projection %s is in the table and not in the route: left alone", e.name)
 		case e.kind == "CONSTRAINT":
 			p.note("constraint %s is in the table and not in the route: left alone; rows that violate a CHECK become dead letters", e.text[len(e.kind)+1:])
-		case ttl == "" || p.Table.column(e.name) == nil:
-		case e.name == BatchIDColumn:
+		case ttl == "" || p.Table.Column(e.name) == nil:
+		case e.name == schema.BatchIDColumn:
 			p.Refused = append(p.Refused, RefusedStep{
 				Name:      "column " + e.name,
 				Change:    fmt.Sprintf("column %s has the TTL %s: without its value nobody can tell whether a batch is there", e.name, ttl),
-				Statement: alterTable(p.Table) + " MODIFY COLUMN " + QuoteIdentifier(e.name) + " REMOVE TTL" + alterSync,
+				Statement: schema.AlterTable(p.Table) + " MODIFY COLUMN " + schema.QuoteIdentifier(e.name) + " REMOVE TTL" + alterSync,
 			})
 		default:
 			p.warn("column %s has the TTL %s, which is not in the route: left alone; it empties the column by itself, at once in rows that are older", e.name, ttl)
 		}
 	}
-	for _, name := range deduplicationSettings {
+	for _, name := range schema.DeduplicationSettings {
 		if window, err := strconv.Atoi(p.Table.Settings[name]); err == nil && window > 0 && window < smallWindow {
-			p.warn("setting %s = %d: the table may forget a token while its batch is still tried again; leave the setting out for %s", name, window, deduplicationWindow)
+			p.warn("setting %s = %d: the table may forget a token while its batch is still tried again; leave the setting out for %s", name, window, schema.DeduplicationWindow)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package schema_test
+package retention_test
 
 import (
 	"context"
@@ -12,13 +12,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/retention"
+	"github.com/logbatcher/logbatcher/schema/schematest"
+	"github.com/logbatcher/logbatcher/schema/table"
 )
 
 // retentionNow is when the runs of these tests happen: noon, so that the cutoff lies in the middle of a day.
 var retentionNow = time.Date(2026, 6, 30, 12, 0, 0, 0, time.UTC)
 
 type retentionSuite struct {
-	conn  *engineConn
+	conn  *schematest.Conn
 	route *schema.Route
 	name  string
 }
@@ -26,11 +29,11 @@ type retentionSuite struct {
 // newRetentionSuite makes a table with 24 rows a day, one an hour, on the 40 days before retentionNow. The route keeps ten days.
 func newRetentionSuite(t *testing.T, change func(*schema.Route)) *retentionSuite {
 	t.Helper()
-	conn := openEngine(t)
-	conn.now = func() time.Time { return retentionNow }
+	conn := schematest.Open(t)
+	conn.Now = func() time.Time { return retentionNow }
 	route := &schema.Route{
 		Name:      "events",
-		Table:     &schema.Table{Database: conn.server.Database, Name: "events", OrderBy: "time", PartitionBy: "toDate(time)", Columns: columns(t, "time DateTime('UTC')", "colo String")},
+		Table:     &schema.Table{Database: conn.Server.Database, Name: "events", OrderBy: "time", PartitionBy: "toDate(time)", Columns: schematest.Columns(t, "time DateTime('UTC')", "colo String")},
 		MaxAge:    24 * time.Hour,
 		Retention: schema.Retention{MaxAge: 10 * 24 * time.Hour, Interval: time.Hour, Precise: true},
 	}
@@ -38,32 +41,30 @@ func newRetentionSuite(t *testing.T, change func(*schema.Route)) *retentionSuite
 	if change != nil {
 		change(route)
 	}
-	if err := newMigrator(conn).Migrate(t.Context(), route.Table); err != nil {
-		t.Fatal(err)
-	}
-	s := &retentionSuite{conn: conn, route: route, name: schema.QuoteIdentifier(conn.server.Database) + ".events"}
-	conn.exec(t, fmt.Sprintf("INSERT INTO %s (time, colo) SELECT toDateTime(%d) - (number + 1) * 3600, ['EWR', 'VIE'][number %% 2 + 1] FROM numbers(960) SETTINGS max_partitions_per_insert_block = 0", s.name, retentionNow.Unix()))
+	conn.Run(t, table.CreateTable(route.Table))
+	s := &retentionSuite{conn: conn, route: route, name: schema.QuoteIdentifier(conn.Server.Database) + ".events"}
+	conn.Run(t, fmt.Sprintf("INSERT INTO %s (time, colo) SELECT toDateTime(%d) - (number + 1) * 3600, ['EWR', 'VIE'][number %% 2 + 1] FROM numbers(960) SETTINGS max_partitions_per_insert_block = 0", s.name, retentionNow.Unix()))
 	return s
 }
 
-func (s *retentionSuite) retainer(change ...func(*schema.RetainerConfig)) *schema.Retainer {
-	config := schema.RetainerConfig{Conn: s.conn, Instance: "test", Now: func() time.Time { return retentionNow }, PollInterval: 20 * time.Millisecond, MutationTimeout: 2 * time.Minute}
+func (s *retentionSuite) retainer(change ...func(*retention.Config)) *retention.Retainer {
+	config := retention.Config{Conn: s.conn, Instance: "test", Now: func() time.Time { return retentionNow }, PollInterval: 20 * time.Millisecond, MutationTimeout: 2 * time.Minute}
 	for _, c := range change {
 		c(&config)
 	}
-	return schema.NewRetainer(config)
+	return retention.New(config)
 }
 
 func (s *retentionSuite) rows(t *testing.T) string {
 	t.Helper()
-	return s.conn.query(t, "SELECT count(), min(time) FROM "+s.name)
+	return s.conn.Ask(t, "SELECT count(), min(time) FROM "+s.name)
 }
 
 func TestRetentionPrecise(t *testing.T) {
 	s := newRetentionSuite(t, nil)
 	registry := prometheus.NewRegistry()
-	r := s.retainer(func(c *schema.RetainerConfig) { c.Registerer, c.Locker = registry, &memoryLocker{} })
-	before, executed := s.rows(t), len(s.conn.statements(""))
+	r := s.retainer(func(c *retention.Config) { c.Registerer, c.Locker = registry, &schematest.Locker{} })
+	before, executed := s.rows(t), len(s.conn.Statements(""))
 	plan, err := r.Plan(t.Context(), s.route)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func TestRetentionPrecise(t *testing.T) {
 	if len(plan.Drops) != 30 || plan.Delete == nil || plan.Delete.Rows != 12 || plan.Drops[1].Rows != 24 || plan.Drops[1].Bytes == 0 {
 		t.Fatalf("plan:\n%s", plan)
 	}
-	if s.rows(t) != before || len(s.conn.statements("")) != executed {
+	if s.rows(t) != before || len(s.conn.Statements("")) != executed {
 		t.Fatal("the rehearsal changed something")
 	}
 	result, err := r.Run(t.Context(), s.route)
@@ -96,7 +97,7 @@ func TestRetentionPrecise(t *testing.T) {
 	if result, err = r.Run(t.Context(), s.route); err != nil || result.DroppedRows+result.DeletedRows != 0 {
 		t.Errorf("second run: %v %v", result, err)
 	}
-	history := s.conn.query(t, "SELECT dropped_rows, deleted_rows, outcome, length(dropped), instance FROM "+schema.QuoteIdentifier(s.conn.server.Database)+"._logbatcher_retention ORDER BY time")
+	history := s.conn.Ask(t, "SELECT dropped_rows, deleted_rows, outcome, length(dropped), instance FROM "+schema.QuoteIdentifier(s.conn.Server.Database)+"._logbatcher_retention ORDER BY time")
 	if want := "708\t12\tapplied\t30\ttest\n0\t0\tapplied\t0\ttest"; history != want {
 		t.Errorf("history:\n%s", history)
 	}
@@ -128,8 +129,8 @@ func TestRetentionNotPrecise(t *testing.T) {
 	if got := s.rows(t); got != "252\t2026-06-20 00:00:00" {
 		t.Errorf("left: %s", got)
 	}
-	if len(result.Notes) != 1 || len(s.conn.statements("ALTER TABLE")) != 30 {
-		t.Errorf("notes %q, %d statements", result.Notes, len(s.conn.statements("ALTER TABLE")))
+	if len(result.Notes) != 1 || len(s.conn.Statements("ALTER TABLE")) != 30 {
+		t.Errorf("notes %q, %d statements", result.Notes, len(s.conn.Statements("ALTER TABLE")))
 	}
 }
 
@@ -157,7 +158,7 @@ func TestRetentionPartitions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newRetentionSuite(t, func(r *schema.Route) {
 				r.Table.PartitionBy, r.Retention.Precise = test.partitionBy, test.precise
-				r.Table.Columns[0].Type = columns(t, test.column)[0].Type
+				r.Table.Columns[0].Type = schematest.Columns(t, test.column)[0].Type
 				r.Table.OrderBy = "colo"
 				// The finer the partitions, the fewer days go, to save time.
 				if days := map[string]time.Duration{"hour": 39, "day and colo": 38}[name]; days > 0 {
@@ -179,7 +180,7 @@ func TestRetentionPartitions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := s.conn.query(t, "SELECT count() FROM "+s.name); got != test.left {
+			if got := s.conn.Ask(t, "SELECT count() FROM "+s.name); got != test.left {
 				t.Errorf("%s rows left, want %s: %s", got, test.left, result)
 			}
 			if again, err := s.retainer().Plan(t.Context(), s.route); err != nil || !again.Empty() {
@@ -201,13 +202,13 @@ func TestRetentionTrustsNoClock(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newRetentionSuite(t, func(r *schema.Route) { r.Table.PartitionBy = "toYYYYMM(time)" })
-			s.conn.exec(t, fmt.Sprintf("INSERT INTO %s (time) VALUES (%d)", s.name, retentionNow.AddDate(0, 0, -10).Add(-3*time.Minute).Unix()))
+			s.conn.Run(t, fmt.Sprintf("INSERT INTO %s (time) VALUES (%d)", s.name, retentionNow.AddDate(0, 0, -10).Add(-3*time.Minute).Unix()))
 			registry := prometheus.NewRegistry()
-			r := s.retainer(func(c *schema.RetainerConfig) { c.Registerer = registry })
-			s.conn.now = func() time.Time { return retentionNow.Add(test.server) }
-			before := len(s.conn.statements("ALTER"))
+			r := s.retainer(func(c *retention.Config) { c.Registerer = registry })
+			s.conn.Now = func() time.Time { return retentionNow.Add(test.server) }
+			before := len(s.conn.Statements("ALTER"))
 			_, err := r.Run(t.Context(), s.route)
-			if got := s.conn.query(t, "SELECT count() FROM "+s.name); got != test.left {
+			if got := s.conn.Ask(t, "SELECT count() FROM "+s.name); got != test.left {
 				t.Errorf("%s rows are left, want %s", got, test.left)
 			}
 			if got := metricValue(t, registry, "logbatcher_retention_clock_difference_seconds"); got != test.server.Seconds() {
@@ -219,13 +220,13 @@ func TestRetentionTrustsNoClock(t *testing.T) {
 				}
 				return
 			}
-			if !errors.Is(err, schema.ErrClocksDiffer) || len(r.Degraded()) != 1 || len(s.conn.statements("ALTER")) != before {
+			if !errors.Is(err, retention.ErrClocksDiffer) || len(r.Degraded()) != 1 || len(s.conn.Statements("ALTER")) != before {
 				t.Errorf("error %v, degraded %q", err, r.Degraded())
 			}
-			if _, err := r.Plan(t.Context(), s.route); !errors.Is(err, schema.ErrClocksDiffer) {
+			if _, err := r.Plan(t.Context(), s.route); !errors.Is(err, retention.ErrClocksDiffer) {
 				t.Errorf("rehearsal: %v", err)
 			}
-			s.conn.now = func() time.Time { return retentionNow }
+			s.conn.Now = func() time.Time { return retentionNow }
 			if _, err := r.Run(t.Context(), s.route); err != nil || len(r.Degraded()) > 0 {
 				t.Errorf("when they agree again: error %v, degraded %q", err, r.Degraded())
 			}
@@ -240,15 +241,15 @@ func TestRetentionByAnotherColumn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newRetentionSuite(t, func(r *schema.Route) {
 				r.Table.PartitionBy = "tuple()"
-				r.Table.Columns = columns(t, "time DateTime('Pacific/Kiritimati')", "seen DateTime('UTC')", "colo String")
+				r.Table.Columns = schematest.Columns(t, "time DateTime('Pacific/Kiritimati')", "seen DateTime('UTC')", "colo String")
 				r.Table.Columns[0].Source.Field, r.Table.OrderBy, r.Retention.Column = schema.FieldTime, "colo", "time"
 				r.Table.PartitionBy = partitionBy
 			})
-			s.conn.exec(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time, seen, colo) VALUES ('2026-02-02 00:00:00', '2026-02-02 00:00:00', 'old')")
-			s.conn.refuse = func(statement string) error {
+			s.conn.Run(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time, seen, colo) VALUES ('2026-02-02 00:00:00', '2026-02-02 00:00:00', 'old')")
+			s.conn.Refuse = func(statement string) error {
 				if strings.HasPrefix(statement, "ALTER") {
 					// A young row arrives just before the statement is run.
-					_, err := s.conn.server.Try(t.Context(), "INSERT INTO "+s.name+" (time, seen, colo) VALUES (toDateTime("+strconv.FormatInt(retentionNow.Unix(), 10)+"), '2026-02-02 12:00:00', 'young')", nil)
+					_, err := s.conn.Server.Try(t.Context(), "INSERT INTO "+s.name+" (time, seen, colo) VALUES (toDateTime("+strconv.FormatInt(retentionNow.Unix(), 10)+"), '2026-02-02 12:00:00', 'young')", nil)
 					return err
 				}
 				return nil
@@ -256,7 +257,7 @@ func TestRetentionByAnotherColumn(t *testing.T) {
 			if _, err := s.retainer().Run(t.Context(), s.route); err != nil {
 				t.Fatal(err)
 			}
-			if got := s.conn.query(t, "SELECT groupUniqArray(colo) FROM "+s.name); got != "['young']" {
+			if got := s.conn.Ask(t, "SELECT groupUniqArray(colo) FROM "+s.name); got != "['young']" {
 				t.Errorf("left are %s", got)
 			}
 		})
@@ -267,10 +268,10 @@ func TestRetentionByAnotherColumn(t *testing.T) {
 func TestRetentionOfTheTableAsItIs(t *testing.T) {
 	s := newRetentionSuite(t, func(r *schema.Route) {
 		r.Table.PartitionBy = "toYYYYMM(time)"
-		r.Table.Columns[0].Type = columns(t, "time DateTime('Etc/GMT+12')")[0].Type // twelve hours west of Greenwich
+		r.Table.Columns[0].Type = schematest.Columns(t, "time DateTime('Etc/GMT+12')")[0].Type // twelve hours west of Greenwich
 	})
-	s.route.Table.Columns[0].Type = columns(t, "time DateTime('Pacific/Kiritimati')")[0].Type
-	s.conn.exec(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time) VALUES (toDateTime('2026-06-01 05:00:00', 'UTC'))") // May in the table's zone
+	s.route.Table.Columns[0].Type = schematest.Columns(t, "time DateTime('Pacific/Kiritimati')")[0].Type
+	s.conn.Run(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time) VALUES (toDateTime('2026-06-01 05:00:00', 'UTC'))") // May in the table's zone
 	s.route.Retention.MaxAge = retentionNow.Sub(time.Date(2026, 6, 1, 6, 0, 0, 0, time.UTC))
 	plan, err := s.retainer().Plan(t.Context(), s.route)
 	if err != nil || len(plan.Drops) != 0 || plan.Delete == nil {
@@ -287,12 +288,12 @@ func TestRetentionOfDecades(t *testing.T) {
 		t.Run(column, func(t *testing.T) {
 			s := newRetentionSuite(t, func(r *schema.Route) {
 				r.Table.PartitionBy, r.Table.OrderBy = "", "colo"
-				r.Table.Columns[0].Type = columns(t, column)[0].Type
+				r.Table.Columns[0].Type = schematest.Columns(t, column)[0].Type
 				r.Retention.MaxAge = retentionNow.Sub(time.Date(1969, 6, 1, 0, 0, 0, 0, time.UTC))
 			})
-			s.conn.exec(t, "INSERT INTO "+s.name+" (time, colo) SELECT toDateTime('1970-01-02 00:00:00', 'UTC'), 'a' FROM numbers(10)")
+			s.conn.Run(t, "INSERT INTO "+s.name+" (time, colo) SELECT toDateTime('1970-01-02 00:00:00', 'UTC'), 'a' FROM numbers(10)")
 			if strings.Contains(column, "64") {
-				s.conn.exec(t, "INSERT INTO "+s.name+" (time, colo) SELECT toDateTime64('1969-06-02 00:00:00', 0, 'UTC'), 'young' FROM numbers(10)",
+				s.conn.Run(t, "INSERT INTO "+s.name+" (time, colo) SELECT toDateTime64('1969-06-02 00:00:00', 0, 'UTC'), 'young' FROM numbers(10)",
 					"INSERT INTO "+s.name+" (time, colo) SELECT toDateTime64('1969-05-31 00:00:00', 0, 'UTC'), 'old' FROM numbers(10)")
 			}
 			for range 5 { // ClickHouse compiles an aggregation that it has seen a few times
@@ -304,7 +305,7 @@ func TestRetentionOfDecades(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := s.conn.query(t, "SELECT count() FROM "+s.name); got != want {
+			if got := s.conn.Ask(t, "SELECT count() FROM "+s.name); got != want {
 				t.Errorf("%s rows are left, want %s: %s", got, want, result)
 			}
 			s.route.Retention.MaxAge = 200 * 365 * 24 * time.Hour
@@ -319,12 +320,12 @@ func TestRetentionOfDecades(t *testing.T) {
 func TestRetentionOfALateColumn(t *testing.T) {
 	for _, partitionBy := range []string{"", "toDate(time)"} {
 		s := newRetentionSuite(t, func(r *schema.Route) { r.Table.PartitionBy = partitionBy })
-		s.conn.exec(t, "INSERT INTO "+s.name+" (colo) SELECT 'timeless' FROM numbers(10)", "INSERT INTO "+s.name+" (time, colo) VALUES ('1970-01-01 10:00:00', 'old')")
+		s.conn.Run(t, "INSERT INTO "+s.name+" (colo) SELECT 'timeless' FROM numbers(10)", "INSERT INTO "+s.name+" (time, colo) VALUES ('1970-01-01 10:00:00', 'old')")
 		result, err := s.retainer().Run(t.Context(), s.route)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := s.conn.query(t, "SELECT count(), countIf(colo = 'timeless') FROM "+s.name); got != "250\t10" {
+		if got := s.conn.Ask(t, "SELECT count(), countIf(colo = 'timeless') FROM "+s.name); got != "250\t10" {
 			t.Errorf("left are %s", got)
 		}
 		if !result.Oldest.Equal(retentionNow.AddDate(0, 0, -10)) {
@@ -336,7 +337,7 @@ func TestRetentionOfALateColumn(t *testing.T) {
 // TestRetentionKeepsOpenPartition: all rows of this month have expired, but more may come.
 func TestRetentionKeepsOpenPartition(t *testing.T) {
 	s := newRetentionSuite(t, func(r *schema.Route) { r.Table.PartitionBy = "toYYYYMM(time)" })
-	s.conn.exec(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time) VALUES ('2026-06-02 00:00:00')")
+	s.conn.Run(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time) VALUES ('2026-06-02 00:00:00')")
 	plan, err := s.retainer().Plan(t.Context(), s.route)
 	if err != nil {
 		t.Fatal(err)
@@ -349,14 +350,14 @@ func TestRetentionKeepsOpenPartition(t *testing.T) {
 func TestRetentionKeepsRowsWithoutTime(t *testing.T) {
 	s := newRetentionSuite(t, func(r *schema.Route) {
 		r.Table.PartitionBy, r.Table.OrderBy = "", "colo"
-		r.Table.Columns[0].Type = columns(t, "time Nullable(DateTime('UTC'))")[0].Type
+		r.Table.Columns[0].Type = schematest.Columns(t, "time Nullable(DateTime('UTC'))")[0].Type
 	})
-	s.conn.exec(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time) VALUES (NULL)")
+	s.conn.Run(t, "TRUNCATE TABLE "+s.name, "INSERT INTO "+s.name+" (time) VALUES (NULL)")
 	result, err := s.retainer().Run(t.Context(), s.route)
 	if err != nil || result.DeletedRows != 0 {
 		t.Fatal(result, err)
 	}
-	if got := s.conn.query(t, "SELECT count() FROM "+s.name); got != "1" {
+	if got := s.conn.Ask(t, "SELECT count() FROM "+s.name); got != "1" {
 		t.Errorf("%s rows left", got)
 	}
 }
@@ -380,32 +381,32 @@ func TestRetentionOfNothing(t *testing.T) {
 
 // changedStatements replaces a part of what is executed.
 type changedStatements struct {
-	*engineConn
+	*schematest.Conn
 	old, new string
 }
 
 func (c changedStatements) Exec(ctx context.Context, statement string) error {
-	return c.engineConn.Exec(ctx, strings.Replace(statement, c.old, c.new, 1))
+	return c.Conn.Exec(ctx, strings.Replace(statement, c.old, c.new, 1))
 }
 
 func TestRetentionKillsFailingMutation(t *testing.T) {
 	s := newRetentionSuite(t, nil)
 	const cutoff = "toDateTime('2026-06-20 12:00:00', 'UTC')"
-	r := s.retainer(func(c *schema.RetainerConfig) {
+	r := s.retainer(func(c *retention.Config) {
 		c.Conn = changedStatements{s.conn, cutoff, "toDateTime(1781956800 + throwIf(colo != '', 'as planned'), 'UTC')"}
 	})
 	result, err := r.Run(t.Context(), s.route)
-	failed, ok := errors.AsType[*schema.MutationFailedError](err)
+	failed, ok := errors.AsType[*retention.MutationFailedError](err)
 	if !ok || !strings.Contains(failed.Mutation.FailReason, "as planned") {
 		t.Fatalf("error %v", err)
 	}
 	if result.DroppedRows != 708 || result.DeletedRows != 0 {
 		t.Errorf("result %s", result)
 	}
-	if n := s.conn.query(t, "SELECT count() FROM system.mutations WHERE NOT is_done AND NOT is_killed AND database = "+schema.QuoteString(s.conn.server.Database)); n != "0" {
+	if n := s.conn.Ask(t, "SELECT count() FROM system.mutations WHERE NOT is_done AND NOT is_killed AND database = "+schema.QuoteString(s.conn.Server.Database)); n != "0" {
 		t.Errorf("%s mutations are left", n)
 	}
-	if got := s.conn.query(t, "SELECT outcome FROM "+schema.QuoteIdentifier(s.conn.server.Database)+"._logbatcher_retention"); got != "mutation_killed" {
+	if got := s.conn.Ask(t, "SELECT outcome FROM "+schema.QuoteIdentifier(s.conn.Server.Database)+"._logbatcher_retention"); got != "mutation_killed" {
 		t.Errorf("history says %s", got)
 	}
 	// The table is not blocked.
@@ -416,13 +417,13 @@ func TestRetentionKillsFailingMutation(t *testing.T) {
 
 func TestRetentionLeavesForeignMutation(t *testing.T) {
 	s := newRetentionSuite(t, nil)
-	s.conn.exec(t, "ALTER TABLE "+s.name+" DELETE WHERE throwIf(colo = 'VIE') SETTINGS mutations_sync = 0")
+	s.conn.Run(t, "ALTER TABLE "+s.name+" DELETE WHERE throwIf(colo = 'VIE') SETTINGS mutations_sync = 0")
 	plan, err := s.retainer().Plan(t.Context(), s.route)
 	if err != nil || len(plan.Unfinished) != 1 {
 		t.Fatalf("%v\n%s", err, plan)
 	}
 	result, err := s.retainer().Run(t.Context(), s.route)
-	if !errors.Is(err, schema.ErrMutationUnfinished) {
+	if !errors.Is(err, retention.ErrMutationUnfinished) {
 		t.Fatalf("error %v", err)
 	}
 	if result.DroppedRows != 708 || result.DeletedRows != 0 || result.Unfinished != 1 {
@@ -436,10 +437,10 @@ func TestRetentionLeavesForeignMutation(t *testing.T) {
 // TestRetentionTakesUpMutation: an earlier run was cut off while its mutation was failing.
 func TestRetentionTakesUpMutation(t *testing.T) {
 	s := newRetentionSuite(t, nil)
-	s.conn.exec(t, "ALTER TABLE "+s.name+" DELETE WHERE `time` < toDateTime(1781956800 + throwIf(colo != ''), 'UTC') SETTINGS mutations_sync = 0")
-	r := s.retainer(func(c *schema.RetainerConfig) { c.PollInterval = 200 * time.Millisecond })
+	s.conn.Run(t, "ALTER TABLE "+s.name+" DELETE WHERE `time` < toDateTime(1781956800 + throwIf(colo != ''), 'UTC') SETTINGS mutations_sync = 0")
+	r := s.retainer(func(c *retention.Config) { c.PollInterval = 200 * time.Millisecond })
 	_, err := r.Run(t.Context(), s.route)
-	if _, ok := errors.AsType[*schema.MutationFailedError](err); !ok && err != nil {
+	if _, ok := errors.AsType[*retention.MutationFailedError](err); !ok && err != nil {
 		t.Fatalf("error %v", err)
 	}
 	if _, err := r.Run(t.Context(), s.route); err != nil {
@@ -452,13 +453,13 @@ func TestRetentionTakesUpMutation(t *testing.T) {
 
 func TestRetentionTimesOut(t *testing.T) {
 	s := newRetentionSuite(t, nil)
-	s.conn.exec(t, "SYSTEM STOP MERGES "+s.name)
-	r := s.retainer(func(c *schema.RetainerConfig) { c.MutationTimeout = 300 * time.Millisecond })
+	s.conn.Run(t, "SYSTEM STOP MERGES "+s.name)
+	r := s.retainer(func(c *retention.Config) { c.MutationTimeout = 300 * time.Millisecond })
 	result, err := r.Run(t.Context(), s.route)
-	if !errors.Is(err, schema.ErrMutationUnfinished) || result.Unfinished != 1 {
+	if !errors.Is(err, retention.ErrMutationUnfinished) || result.Unfinished != 1 {
 		t.Fatalf("%v, error %v", result, err)
 	}
-	s.conn.exec(t, "SYSTEM START MERGES "+s.name)
+	s.conn.Run(t, "SYSTEM START MERGES "+s.name)
 	if _, err := s.retainer().Run(t.Context(), s.route); err != nil {
 		t.Fatal(err)
 	}
@@ -469,9 +470,9 @@ func TestRetentionTimesOut(t *testing.T) {
 
 func TestRetentionOneAtATime(t *testing.T) {
 	s := newRetentionSuite(t, nil)
-	locker := &memoryLocker{}
-	s.conn.now = time.Now
-	r := s.retainer(func(c *schema.RetainerConfig) { c.Locker, c.Now = locker, nil })
+	locker := &schematest.Locker{}
+	s.conn.Now = time.Now
+	r := s.retainer(func(c *retention.Config) { c.Locker, c.Now = locker, nil })
 	lease, err := locker.TryAcquire(t.Context(), "retention/"+s.route.Table.FullName(), time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -486,8 +487,8 @@ func TestRetentionOneAtATime(t *testing.T) {
 	if result, err := r.RunDue(t.Context(), s.route); err != nil || result != nil {
 		t.Fatalf("ran again within the interval: %v %v", result, err)
 	}
-	locker.err = errors.New("redis is away")
-	if _, err := r.Run(t.Context(), s.route); !errors.Is(err, locker.err) {
+	locker.Err = errors.New("redis is away")
+	if _, err := r.Run(t.Context(), s.route); !errors.Is(err, locker.Err) {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -503,6 +504,6 @@ func TestRetentionClusterStatementsParse(t *testing.T) {
 		if !strings.Contains(statement, "ON CLUSTER `c`") {
 			t.Errorf("not on the cluster: %s", statement)
 		}
-		s.conn.query(t, "EXPLAIN AST "+statement)
+		s.conn.Ask(t, "EXPLAIN AST "+statement)
 	}
 }

@@ -1,4 +1,4 @@
-package schema
+package retention
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // Mutation is a mutation of a table, as system.mutations has it.
@@ -41,9 +43,9 @@ func (e *MutationFailedError) Error() string {
 var errMutationGone = errors.New("the mutation is not in system.mutations")
 
 // readMutations returns the mutations of a table that ClickHouse still lists, oldest first.
-func readMutations(ctx context.Context, conn Conn, t *Table) ([]Mutation, error) {
+func readMutations(ctx context.Context, conn schema.Conn, t *schema.Table) ([]Mutation, error) {
 	rows, err := conn.Query(ctx, "SELECT mutation_id, command, is_done, parts_to_do, latest_fail_reason, is_killed FROM system.mutations WHERE database = "+
-		QuoteString(t.Database)+" AND table = "+QuoteString(t.Name)+" ORDER BY create_time, mutation_id")
+		schema.QuoteString(t.Database)+" AND table = "+schema.QuoteString(t.Name)+" ORDER BY create_time, mutation_id")
 	if err != nil {
 		return nil, fmt.Errorf("read mutations: %w", err)
 	}
@@ -65,13 +67,13 @@ func unfinished(list []Mutation) []Mutation {
 // startsWithComparison reports whether a mutation deletes by the comparison that retention runs use. ClickHouse puts parentheses
 // around a comparison that is one of several.
 func (m Mutation) startsWithComparison(comparison string) bool {
-	command := canonicalTokens(tokens(m.Command))
-	return strings.Contains(command, canonicalTokens(tokens("WHERE "+comparison))) ||
-		strings.Contains(command, canonicalTokens(tokens("WHERE ("+comparison)))
+	command := schema.CanonicalTokens(schema.Tokens(m.Command))
+	return strings.Contains(command, schema.CanonicalTokens(schema.Tokens("WHERE "+comparison))) ||
+		strings.Contains(command, schema.CanonicalTokens(schema.Tokens("WHERE ("+comparison)))
 }
 
 // startMutation runs a statement and returns the mutation that it made.
-func startMutation(ctx context.Context, conn Conn, t *Table, statement, comparison string) (string, error) {
+func startMutation(ctx context.Context, conn schema.Conn, t *schema.Table, statement, comparison string) (string, error) {
 	before, err := readMutations(ctx, conn, t)
 	if err != nil {
 		return "", err
@@ -98,7 +100,7 @@ const failuresBeforeKill = 3
 
 // watchMutation waits until a mutation is done. One that fails is killed and reported as *MutationFailedError. When ctx
 // ends the mutation goes on, and the next run takes it up.
-func watchMutation(ctx context.Context, conn Conn, t *Table, id string, poll time.Duration) error {
+func watchMutation(ctx context.Context, conn schema.Conn, t *schema.Table, id string, poll time.Duration) error {
 	failures := 0
 	for {
 		list, err := readMutations(ctx, conn, t)
@@ -126,12 +128,23 @@ func watchMutation(ctx context.Context, conn Conn, t *Table, id string, poll tim
 	}
 }
 
-func killMutation(ctx context.Context, conn Conn, t *Table, m Mutation) error {
+func killMutation(ctx context.Context, conn schema.Conn, t *schema.Table, m Mutation) error {
 	failed := &MutationFailedError{Mutation: m}
-	err := conn.Exec(ctx, "KILL MUTATION"+onCluster(t)+" WHERE database = "+QuoteString(t.Database)+
-		" AND table = "+QuoteString(t.Name)+" AND mutation_id = "+QuoteString(m.ID))
+	err := conn.Exec(ctx, "KILL MUTATION"+schema.OnCluster(t)+" WHERE database = "+schema.QuoteString(t.Database)+
+		" AND table = "+schema.QuoteString(t.Name)+" AND mutation_id = "+schema.QuoteString(m.ID))
 	if err != nil {
 		return fmt.Errorf("kill mutation: %w: %w", err, failed)
 	}
 	return failed
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
 }

@@ -1,4 +1,4 @@
-package schema
+package retention
 
 import (
 	"cmp"
@@ -10,23 +10,25 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
-// RetainerConfig says how retention is seen to.
-type RetainerConfig struct {
+// Config says how retention is seen to.
+type Config struct {
 	// Conn runs the statements.
-	Conn Conn
+	Conn schema.Conn
 	// Locker lets one instance of several run at a time. Nil: there is only one. Where it fails nothing is
 	// deleted: that can wait.
-	Locker Locker
+	Locker schema.Locker
 	// Instance names this LogBatcher in the history.
 	Instance string
 	// Log is told what goes. Nil: nobody is.
 	Log *slog.Logger
 	// Registerer takes the metrics. Nil: nobody does.
 	Registerer prometheus.Registerer
-	// History says where runs are written down.
-	History HistoryConfig
+	// HistoryCluster and HistoryEngine are the cluster and the engine of the tables in which runs are recorded. Empty: one server, MergeTree.
+	HistoryCluster, HistoryEngine string
 	// Now is the clock of this machine, which is held against ClickHouse's. Nil: time.Now.
 	Now func() time.Time
 	// LeaseTTL is when a dead instance's lease runs out. 0: 30 s.
@@ -39,10 +41,9 @@ type RetainerConfig struct {
 
 // Retainer removes what is older than its route keeps it. It starts no goroutine and may be used by several at once.
 type Retainer struct {
-	config  RetainerConfig
+	config  Config
 	log     *slog.Logger
-	history *history
-	metrics *retentionMetrics
+	metrics *metrics
 
 	mu      sync.Mutex
 	stopped string // why no run can be made; empty: the clocks agreed when they were last compared
@@ -55,8 +56,8 @@ var ErrClocksDiffer = errors.New("the clocks of LogBatcher and of ClickHouse dif
 // maxClockDifference is how far the two clocks may be apart.
 const maxClockDifference = 5 * time.Minute
 
-// RetentionResult is what a retention run did.
-type RetentionResult struct {
+// Result is what a retention run did.
+type Result struct {
 	// Route, Table and Cutoff are the plan's.
 	Route, Table string
 	Cutoff       time.Time
@@ -79,8 +80,8 @@ type RetentionResult struct {
 	checked bool
 }
 
-// NewRetainer returns a retainer. It registers its metrics.
-func NewRetainer(config RetainerConfig) *Retainer {
+// New returns a retainer. It registers its metrics.
+func New(config Config) *Retainer {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
@@ -90,13 +91,12 @@ func NewRetainer(config RetainerConfig) *Retainer {
 	return &Retainer{
 		config:  config,
 		log:     cmp.Or(config.Log, slog.New(slog.DiscardHandler)),
-		history: newHistory(config.History, config.Conn, config.Instance),
-		metrics: newRetentionMetrics(config.Registerer),
+		metrics: newMetrics(config.Registerer),
 	}
 }
 
 // Plan tells what a run would do. It changes nothing.
-func (r *Retainer) Plan(ctx context.Context, route *Route) (*RetentionPlan, error) {
+func (r *Retainer) Plan(ctx context.Context, route *schema.Route) (*Plan, error) {
 	p, err := r.plan(ctx, route)
 	if err != nil {
 		return nil, fmt.Errorf("retention of %s: %w", route.Table.FullName(), err)
@@ -104,9 +104,9 @@ func (r *Retainer) Plan(ctx context.Context, route *Route) (*RetentionPlan, erro
 	return p, nil
 }
 
-func (r *Retainer) plan(ctx context.Context, route *Route) (*RetentionPlan, error) {
+func (r *Retainer) plan(ctx context.Context, route *schema.Route) (*Plan, error) {
 	t := route.Table
-	p := &RetentionPlan{Route: route.Name, Table: t.FullName()}
+	p := &Plan{Route: route.Name, Table: t.FullName()}
 	if route.Retention.MaxAge <= 0 {
 		p.note("the route keeps its rows for ever")
 		return p, nil
@@ -115,16 +115,15 @@ func (r *Retainer) plan(ctx context.Context, route *Route) (*RetentionPlan, erro
 	if err != nil {
 		return nil, err
 	}
-	existing, err := readExisting(ctx, r.config.Conn, t.Database, t.Name)
+	columns, by, found, err := readTable(ctx, r.config.Conn, t)
 	if err != nil {
 		return nil, err
 	}
-	if !existing.Table {
+	if !found {
 		p.note("the table is not there")
 		return p, nil
 	}
-	columns, by := existing.vocabulary()
-	column, err := retentionColumn(route, columns, by)
+	column, err := timeColumn(route, columns, by)
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +196,8 @@ func (r *Retainer) Degraded() []string {
 // Run removes what has expired. It returns ErrLeaseHeld where another instance is at it, an error that is
 // ErrMutationUnfinished where rows wait for a mutation, and *MutationFailedError where the mutation failed and was killed. The
 // result tells what was done also where there is an error; it is nil only where nothing was begun.
-func (r *Retainer) Run(ctx context.Context, route *Route) (*RetentionResult, error) {
-	var result *RetentionResult
+func (r *Retainer) Run(ctx context.Context, route *schema.Route) (*Result, error) {
+	var result *Result
 	err := r.alone(ctx, route, func(ctx context.Context) (err error) {
 		result, err = r.runAlone(ctx, route)
 		return err
@@ -207,10 +206,10 @@ func (r *Retainer) Run(ctx context.Context, route *Route) (*RetentionResult, err
 }
 
 // RunDue is Run, if no instance has made a run within the route's interval. It returns nil where one has.
-func (r *Retainer) RunDue(ctx context.Context, route *Route) (*RetentionResult, error) {
-	var result *RetentionResult
+func (r *Retainer) RunDue(ctx context.Context, route *schema.Route) (*Result, error) {
+	var result *Result
 	err := r.alone(ctx, route, func(ctx context.Context) error {
-		last, err := r.history.lastRetention(ctx, route)
+		last, err := r.historyOf(route).last(ctx, route)
 		if err != nil {
 			return fmt.Errorf("retention of %s: %w", route.Table.FullName(), err)
 		}
@@ -225,7 +224,7 @@ func (r *Retainer) RunDue(ctx context.Context, route *Route) (*RetentionResult, 
 }
 
 // alone runs do while this instance holds the table's lease.
-func (r *Retainer) alone(ctx context.Context, route *Route, do func(context.Context) error) error {
+func (r *Retainer) alone(ctx context.Context, route *schema.Route, do func(context.Context) error) error {
 	if r.config.Locker == nil {
 		return do(ctx)
 	}
@@ -233,12 +232,12 @@ func (r *Retainer) alone(ctx context.Context, route *Route, do func(context.Cont
 	if err != nil {
 		return fmt.Errorf("retention of %s: %w", route.Table.FullName(), err)
 	}
-	return underLease(ctx, lease, do)
+	return schema.UnderLease(ctx, lease, do)
 }
 
-func (r *Retainer) runAlone(ctx context.Context, route *Route) (*RetentionResult, error) {
+func (r *Retainer) runAlone(ctx context.Context, route *schema.Route) (*Result, error) {
 	start := r.config.Now()
-	result := &RetentionResult{Route: route.Name, Table: route.Table.FullName()}
+	result := &Result{Route: route.Name, Table: route.Table.FullName()}
 	plan, err := r.plan(ctx, route)
 	if err == nil {
 		result.Cutoff, result.Notes = plan.Cutoff, plan.Notes
@@ -256,7 +255,7 @@ func (r *Retainer) runAlone(ctx context.Context, route *Route) (*RetentionResult
 	// The row is also written when the run was cut short, by a context that is not its own.
 	write, cancel := context.WithTimeout(context.WithoutCancel(ctx), historyTimeout)
 	defer cancel()
-	if writeErr := r.history.writeRetention(write, route, result, err); writeErr != nil {
+	if writeErr := r.historyOf(route).write(write, route, result, err); writeErr != nil {
 		r.log.WarnContext(ctx, "retention history not written", "table", result.Table, "error", writeErr)
 	}
 	return result, err
@@ -265,7 +264,7 @@ func (r *Retainer) runAlone(ctx context.Context, route *Route) (*RetentionResult
 // historyTimeout bounds writing down a run.
 const historyTimeout = 10 * time.Second
 
-func (r *Retainer) apply(ctx context.Context, route *Route, plan *RetentionPlan, result *RetentionResult) error {
+func (r *Retainer) apply(ctx context.Context, route *schema.Route, plan *Plan, result *Result) error {
 	for _, p := range plan.Drops {
 		r.log.InfoContext(ctx, "dropping partition", "table", plan.Table, "partition", p.Value, "rows", p.Rows, "newest", p.Max)
 		if err := r.config.Conn.Exec(ctx, p.Statement); err != nil {
@@ -296,7 +295,7 @@ func (r *Retainer) apply(ctx context.Context, route *Route, plan *RetentionPlan,
 
 // takeUp waits for the mutation that an earlier run left, and stops at one that is not ours: a table has one unfinished
 // mutation at most.
-func (r *Retainer) takeUp(ctx context.Context, t *Table, plan *RetentionPlan) error {
+func (r *Retainer) takeUp(ctx context.Context, t *schema.Table, plan *Plan) error {
 	for _, m := range plan.Unfinished {
 		if !m.startsWithComparison(plan.ours) {
 			return fmt.Errorf("%w: %s %s", ErrMutationUnfinished, m.ID, m.Command)
@@ -309,7 +308,7 @@ func (r *Retainer) takeUp(ctx context.Context, t *Table, plan *RetentionPlan) er
 }
 
 // await blocks until a mutation is done, for MutationTimeout at most.
-func (r *Retainer) await(ctx context.Context, t *Table, id string) error {
+func (r *Retainer) await(ctx context.Context, t *schema.Table, id string) error {
 	wait, cancel := context.WithTimeoutCause(ctx, r.config.MutationTimeout, ErrMutationUnfinished)
 	defer cancel()
 	err := watchMutation(wait, r.config.Conn, t, id, r.config.PollInterval)
@@ -320,13 +319,13 @@ func (r *Retainer) await(ctx context.Context, t *Table, id string) error {
 }
 
 // check asks for the oldest row, so that what is exported is what is there and not what should be.
-func (r *Retainer) check(ctx context.Context, route *Route, plan *RetentionPlan, result *RetentionResult) error {
+func (r *Retainer) check(ctx context.Context, route *schema.Route, plan *Plan, result *Result) error {
 	oldest, err := r.oldest(ctx, route.Table, plan.Column, "")
 	if err == nil && oldest.Equal(noTime) {
 		// Rows without a time hide the oldest one. To find it takes reading the column.
-		oldest, err = r.oldest(ctx, route.Table, plan.Column, " WHERE toUnixTimestamp64Milli(toDateTime64("+QuoteIdentifier(plan.Column)+", 3, 'UTC')) != 0")
+		oldest, err = r.oldest(ctx, route.Table, plan.Column, " WHERE toUnixTimestamp64Milli(toDateTime64("+schema.QuoteIdentifier(plan.Column)+", 3, 'UTC')) != 0")
 	}
-	if errorCode(err) == codeUnknownTable || errorCode(err) == codeUnknownDatabase {
+	if schema.ErrorCode(err) == schema.CodeUnknownTable || schema.ErrorCode(err) == schema.CodeUnknownDatabase {
 		return nil
 	}
 	if err != nil {
@@ -346,10 +345,10 @@ func (r *Retainer) check(ctx context.Context, route *Route, plan *RetentionPlan,
 }
 
 // oldest returns the least time in a column. Zero: there is none.
-func (r *Retainer) oldest(ctx context.Context, t *Table, name, where string) (time.Time, error) {
-	column := QuoteIdentifier(name)
+func (r *Retainer) oldest(ctx context.Context, t *schema.Table, name, where string) (time.Time, error) {
+	column := schema.QuoteIdentifier(name)
 	rows, err := r.config.Conn.Query(ctx, "SELECT count("+column+"), toUnixTimestamp64Milli(toDateTime64(assumeNotNull(min("+column+")), 3, 'UTC')) FROM "+
-		quotedName(t.Database, t.Name)+where+rightBounds)
+		schema.QuotedName(t.Database, t.Name)+where+rightBounds)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -1,4 +1,4 @@
-package schema_test
+package table_test
 
 import (
 	"errors"
@@ -7,15 +7,17 @@ import (
 	"testing"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/schematest"
+	"github.com/logbatcher/logbatcher/schema/table"
 )
 
 // TestOnlyTablesThatKeepRows goes through engines that do something else with rows than keep them.
 func TestOnlyTablesThatKeepRows(t *testing.T) {
-	conn := openEngine(t)
+	conn := schematest.Open(t)
 	m := newMigrator(conn)
-	database := conn.server.Database
+	database := conn.Server.Database
 	const list = " (a UInt64, b String, _batch_id LowCardinality(String)) ENGINE = "
-	conn.exec(t, "CREATE TABLE "+schema.QuoteIdentifier(database)+".inner_table"+list+"MergeTree ORDER BY a")
+	conn.Run(t, "CREATE TABLE "+schema.QuoteIdentifier(database)+".inner_table"+list+"MergeTree ORDER BY a")
 	for name, test := range map[string]struct{ create, want string }{
 		"null":         {"TABLE t" + list + "Null", "it keeps no row"},
 		"memory":       {"TABLE t" + list + "Memory", "it loses its rows"},
@@ -42,11 +44,11 @@ func TestOnlyTablesThatKeepRows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			kind, rest, _ := strings.Cut(test.create, " t")
-			conn.exec(t, "CREATE "+kind+" "+schema.QuoteIdentifier(database)+".t"+strings.ReplaceAll(strings.ReplaceAll(rest, "FROM inner_table", "FROM "+database+".inner_table"), "Alias('", "Alias('"+database+"', '"))
-			defer conn.exec(t, "DROP "+strings.Replace(kind, "MATERIALIZED ", "", 1)+" "+schema.QuoteIdentifier(database)+".t")
-			table := &schema.Table{Database: database, Name: "t", OrderBy: "a", Columns: columns(t, "a UInt64", "b String")}
-			err := m.Migrate(t.Context(), table)
-			if _, ok := errors.AsType[*schema.RefusedError](err); !ok || !strings.Contains(err.Error(), test.want) {
+			conn.Run(t, "CREATE "+kind+" "+schema.QuoteIdentifier(database)+".t"+strings.ReplaceAll(strings.ReplaceAll(rest, "FROM inner_table", "FROM "+database+".inner_table"), "Alias('", "Alias('"+database+"', '"))
+			defer conn.Run(t, "DROP "+strings.Replace(kind, "MATERIALIZED ", "", 1)+" "+schema.QuoteIdentifier(database)+".t")
+			target := &schema.Table{Database: database, Name: "t", OrderBy: "a", Columns: schematest.Columns(t, "a UInt64", "b String")}
+			err := m.Migrate(t.Context(), target)
+			if _, ok := errors.AsType[*table.RefusedError](err); !ok || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want a refusal with %q", err, test.want)
 			}
 		})
@@ -54,15 +56,15 @@ func TestOnlyTablesThatKeepRows(t *testing.T) {
 }
 
 func TestEnginesOfRoutes(t *testing.T) {
-	table := func(engine string) *schema.Table {
-		return &schema.Table{Database: "d", Name: "t", OrderBy: "a", Engine: engine, Columns: columns(t, "a UInt64")}
+	target := func(engine string) *schema.Table {
+		return &schema.Table{Database: "d", Name: "t", OrderBy: "a", Engine: engine, Columns: schematest.Columns(t, "a UInt64")}
 	}
 	refused := func(want, have string) bool {
-		existing := &schema.Existing{Database: true, Table: have != "", Engine: have, OrderBy: "a"}
-		for _, c := range table(want).Columns {
-			existing.Columns = append(existing.Columns, schema.ExistingColumn{Name: c.Name, Type: c.Type.String()})
+		existing := &table.Existing{Database: true, Table: have != "", Engine: have, OrderBy: "a"}
+		for _, c := range target(want).Columns {
+			existing.Columns = append(existing.Columns, table.ExistingColumn{Name: c.Name, Type: c.Type.String()})
 		}
-		return len(schema.NewPlan(table(want), existing).Refused) > 0
+		return len(table.NewPlan(target(want), existing).Refused) > 0
 	}
 	for _, test := range []struct {
 		want, have string
@@ -82,9 +84,9 @@ func TestEnginesOfRoutes(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"non_replicated_deduplication_window", "replicated_deduplication_window"} {
-		forgets := table("")
+		forgets := target("")
 		forgets.Settings = map[string]string{name: "0"}
-		if plan := schema.NewPlan(forgets, &schema.Existing{}); len(plan.Refused) == 0 || len(plan.Steps) > 0 {
+		if plan := table.NewPlan(forgets, &table.Existing{}); len(plan.Refused) == 0 || len(plan.Steps) > 0 {
 			t.Errorf("%s = 0 is taken:\n%s", name, plan)
 		}
 	}
@@ -92,13 +94,13 @@ func TestEnginesOfRoutes(t *testing.T) {
 
 // TestOthersChangesAreNamed: what somebody else has put into a table and what changes values is told.
 func TestOthersChangesAreNamed(t *testing.T) {
-	conn := openEngine(t)
+	conn := schematest.Open(t)
 	m := newMigrator(conn)
-	database := schema.QuoteIdentifier(conn.server.Database)
-	conn.exec(t, "CREATE TABLE "+database+".t (a UInt64, d DateTime, Body String TTL d + INTERVAL 1 DAY, other String TTL d + INTERVAL 1 DAY, _batch_id LowCardinality(String), "+
+	database := schema.QuoteIdentifier(conn.Server.Database)
+	conn.Run(t, "CREATE TABLE "+database+".t (a UInt64, d DateTime, Body String TTL d + INTERVAL 1 DAY, other String TTL d + INTERVAL 1 DAY, _batch_id LowCardinality(String), "+
 		"PROJECTION p (SELECT a, count() GROUP BY a), CONSTRAINT c CHECK a != 3) ENGINE = MergeTree ORDER BY a TTL d + INTERVAL 100 DAY")
-	table := &schema.Table{Database: conn.server.Database, Name: "t", OrderBy: "a", Columns: columns(t, "a UInt64", "d DateTime", "Body String")}
-	plans, err := m.Plan(t.Context(), table)
+	target := &schema.Table{Database: conn.Server.Database, Name: "t", OrderBy: "a", Columns: schematest.Columns(t, "a UInt64", "d DateTime", "Body String")}
+	plans, err := m.Plan(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,60 +114,60 @@ func TestOthersChangesAreNamed(t *testing.T) {
 		t.Errorf("plan:\n%s", text)
 	}
 
-	conn.exec(t, "ALTER TABLE "+database+".t MODIFY COLUMN _batch_id TTL d + INTERVAL 1 DAY")
-	refused, ok := errors.AsType[*schema.RefusedError](m.Migrate(t.Context(), table))
+	conn.Run(t, "ALTER TABLE "+database+".t MODIFY COLUMN _batch_id TTL d + INTERVAL 1 DAY")
+	refused, ok := errors.AsType[*table.RefusedError](m.Migrate(t.Context(), target))
 	if !ok || !strings.Contains(refused.Error(), "column _batch_id has the TTL") {
 		t.Fatalf("error %v", refused)
 	}
-	if _, err := m.Apply(t.Context(), table, "t:column _batch_id"); err != nil {
+	if _, err := m.Apply(t.Context(), target, "t:column _batch_id"); err != nil {
 		t.Fatal(err)
 	}
-	expectFits(t, m, table)
+	expectFits(t, m, target)
 }
 
 // TestNamesOfTwoTables: a change is asked for by table and change, and several at once.
 func TestNamesOfTwoTables(t *testing.T) {
-	conn := openEngine(t)
+	conn := schematest.Open(t)
 	m := newMigrator(conn)
 	var tables []*schema.Table
 	for _, name := range []string{"x", "y", "z"} {
-		conn.exec(t, fmt.Sprintf("CREATE TABLE %s.%s (a UInt64, Body UInt64, More UInt64) ENGINE = MergeTree ORDER BY a", schema.QuoteIdentifier(conn.server.Database), name))
-		tables = append(tables, &schema.Table{Database: conn.server.Database, Name: name, OrderBy: "a", Columns: columns(t, "a UInt64", "Body String", "More String")})
+		conn.Run(t, fmt.Sprintf("CREATE TABLE %s.%s (a UInt64, Body UInt64, More UInt64) ENGINE = MergeTree ORDER BY a", schema.QuoteIdentifier(conn.Server.Database), name))
+		tables = append(tables, &schema.Table{Database: conn.Server.Database, Name: name, OrderBy: "a", Columns: schematest.Columns(t, "a UInt64", "Body String", "More String")})
 	}
 	plans, err := m.Plan(t.Context(), tables...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := schema.UnknownNames(plans, []string{"x:column Body", conn.server.Database + ".y:column More", "column Body", "w:column Body", "x:column body"}); len(got) != 3 {
+	if got := table.UnknownNames(plans, []string{"x:column Body", conn.Server.Database + ".y:column More", "column Body", "w:column Body", "x:column body"}); len(got) != 3 {
 		t.Errorf("unknown are %q", got)
 	}
-	allow := []string{"x:column Body", "x:column More", conn.server.Database + ".y:column Body", "y:column More"}
-	for i, table := range tables {
-		_, err := m.Apply(t.Context(), table, allow...)
-		if refused, ok := errors.AsType[*schema.RefusedError](err); i < 2 && err != nil || i == 2 && (!ok || len(refused.Steps) != 2) {
-			t.Errorf("%s: %v", table.Name, err)
+	allow := []string{"x:column Body", "x:column More", conn.Server.Database + ".y:column Body", "y:column More"}
+	for i, target := range tables {
+		_, err := m.Apply(t.Context(), target, allow...)
+		if refused, ok := errors.AsType[*table.RefusedError](err); i < 2 && err != nil || i == 2 && (!ok || len(refused.Steps) != 2) {
+			t.Errorf("%s: %v", target.Name, err)
 		}
 	}
 }
 
 // TestZonesOfKeys: the zone of a column in the sorting key is only how it is shown; in the partition key it decides where a row goes.
 func TestZonesOfKeys(t *testing.T) {
-	conn := openEngine(t)
+	conn := schematest.Open(t)
 	m := newMigrator(conn)
-	database := schema.QuoteIdentifier(conn.server.Database)
-	conn.exec(t, "CREATE TABLE "+database+".z (t DateTime64(9, 'Asia/Tokyo'), d DateTime('Asia/Tokyo')) ENGINE = MergeTree PARTITION BY toDate(d) ORDER BY t",
+	database := schema.QuoteIdentifier(conn.Server.Database)
+	conn.Run(t, "CREATE TABLE "+database+".z (t DateTime64(9, 'Asia/Tokyo'), d DateTime('Asia/Tokyo')) ENGINE = MergeTree PARTITION BY toDate(d) ORDER BY t",
 		"INSERT INTO "+database+".z VALUES (toDateTime64('2026-01-01 00:00:00', 9, 'UTC'), toDateTime('2026-01-01 00:00:00', 'UTC'))")
-	table := func(zone string) *schema.Table {
-		return &schema.Table{Database: conn.server.Database, Name: "z", OrderBy: "t", PartitionBy: "toDate(d)", Columns: columns(t, "t DateTime64(9, 'UTC')", "d DateTime('"+zone+"')")}
+	target := func(zone string) *schema.Table {
+		return &schema.Table{Database: conn.Server.Database, Name: "z", OrderBy: "t", PartitionBy: "toDate(d)", Columns: schematest.Columns(t, "t DateTime64(9, 'UTC')", "d DateTime('"+zone+"')")}
 	}
-	if err := m.Migrate(t.Context(), table("Asia/Tokyo")); err != nil {
+	if err := m.Migrate(t.Context(), target("Asia/Tokyo")); err != nil {
 		t.Fatal(err)
 	}
-	expectFits(t, m, table("Asia/Tokyo"))
-	if got := conn.query(t, "SELECT t FROM "+database+".z"); got != "2026-01-01 00:00:00.000000000" {
+	expectFits(t, m, target("Asia/Tokyo"))
+	if got := conn.Ask(t, "SELECT t FROM "+database+".z"); got != "2026-01-01 00:00:00.000000000" {
 		t.Errorf("the row is of %s", got)
 	}
-	if _, ok := errors.AsType[*schema.RefusedError](m.Migrate(t.Context(), table("UTC"))); !ok {
+	if _, ok := errors.AsType[*table.RefusedError](m.Migrate(t.Context(), target("UTC"))); !ok {
 		t.Error("another zone in the partition key is taken")
 	}
 }

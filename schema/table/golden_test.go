@@ -1,4 +1,4 @@
-package schema_test
+package table_test
 
 import (
 	"flag"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/schematest"
+	"github.com/logbatcher/logbatcher/schema/table"
 )
 
 var updateGolden = flag.Bool("update", false, "write the golden files of DDL and plans")
@@ -34,7 +36,7 @@ func golden(t *testing.T, name, text string) {
 
 func TestGoldenDDL(t *testing.T) {
 	firehose := schema.DefaultRoute("logs").Table
-	golden(t, "firehose.sql", schema.CreateDatabase(firehose)+";\n"+schema.CreateTable(firehose)+";\n")
+	golden(t, "firehose.sql", table.CreateDatabase(firehose)+";\n"+table.CreateTable(firehose)+";\n")
 
 	text, err := schema.IndexSet("text")
 	if err != nil {
@@ -43,41 +45,41 @@ func TestGoldenDDL(t *testing.T) {
 	replicated := schema.DefaultRoute("logs").Table
 	replicated.Cluster, replicated.Engine = "main", "ReplicatedMergeTree('/clickhouse/tables/{shard}/otel_logs', '{replica}')"
 	replicated.TTL, replicated.Indexes = "TimestampTime + INTERVAL 90 DAY", text
-	golden(t, "replicated.sql", schema.CreateDatabase(replicated)+";\n"+schema.CreateTable(replicated)+";\n")
+	golden(t, "replicated.sql", table.CreateDatabase(replicated)+";\n"+table.CreateTable(replicated)+";\n")
 
 	odd := &schema.Table{
-		Database: "it's", Name: "a`b\\c", OrderBy: "k, `v w`", Columns: columns(t, "k UInt8 | T64 | it's", "v`w String"),
+		Database: "it's", Name: "a`b\\c", OrderBy: "k, `v w`", Columns: schematest.Columns(t, "k UInt8 | T64 | it's", "v`w String"),
 		Settings: map[string]string{"storage_policy": "hot'cold", "index_granularity": "1024"},
 	}
 	odd.Columns[1].Default, odd.Columns[1].HasDefault = "don't", true
-	golden(t, "odd.sql", schema.CreateDatabase(odd)+";\n"+schema.CreateTable(odd)+";\n")
+	golden(t, "odd.sql", table.CreateDatabase(odd)+";\n"+table.CreateTable(odd)+";\n")
 }
 
 // collectorTable is an otel_logs as the collector made it, before EventName.
-func collectorTable() *schema.Existing {
-	existing := &schema.Existing{
+func collectorTable() *table.Existing {
+	existing := &table.Existing{
 		Database: true, Table: true, Engine: "MergeTree", PartitionBy: "toDate(TimestampTime)",
 		OrderBy: "ServiceName, TimestampTime, Timestamp", PrimaryKey: "ServiceName, TimestampTime",
 		TTL: "TimestampTime + toIntervalDay(3)", Settings: map[string]string{"index_granularity": "8192", "ttl_only_drop_parts": "1"},
 	}
-	table := schema.DefaultRoute("logs").Table
-	for _, c := range table.Columns {
+	target := schema.DefaultRoute("logs").Table
+	for _, c := range target.Columns {
 		if c.Name == "EventName" || c.Name == schema.BatchIDColumn {
 			continue
 		}
-		e := schema.ExistingColumn{Name: c.Name, Type: c.Type.String(), InKey: strings.Contains(table.OrderBy, c.Name)}
+		e := table.ExistingColumn{Name: c.Name, Type: c.Type.String(), InKey: strings.Contains(target.OrderBy, c.Name)}
 		if c.Codec != "" {
 			e.Codec = "CODEC(" + c.Codec + ")"
 		}
 		existing.Columns = append(existing.Columns, e)
 	}
-	existing.Indexes = table.Indexes
+	existing.Indexes = target.Indexes
 	define(existing)
 	return existing
 }
 
 // define gives the table the definition that its columns make.
-func define(e *schema.Existing) {
+func define(e *table.Existing) {
 	var lines []string
 	for _, c := range e.Columns {
 		line := strings.TrimSpace("`" + c.Name + "` " + c.Type + " " + c.DefaultKind)
@@ -95,10 +97,10 @@ func define(e *schema.Existing) {
 
 func TestGoldenPlans(t *testing.T) {
 	firehose := schema.DefaultRoute("logs").Table
-	golden(t, "plan_new.sql", schema.NewPlan(firehose, &schema.Existing{}).String())
+	golden(t, "plan_new.sql", table.NewPlan(firehose, &table.Existing{}).String())
 
 	// A table of the collector's is taken over as it is.
-	golden(t, "plan_collector.sql", schema.NewPlan(firehose, collectorTable()).String())
+	golden(t, "plan_collector.sql", table.NewPlan(firehose, collectorTable()).String())
 
 	changed := schema.DefaultRoute("logs").Table
 	changed.Cluster, changed.TTL, changed.Fsync = "main", "TimestampTime + INTERVAL 60 DAY", false
@@ -113,7 +115,7 @@ func TestGoldenPlans(t *testing.T) {
 		}
 	}
 	changed.Indexes = append(changed.Indexes, schema.Index{Name: "idx_span_id", Expression: "SpanId", Type: "bloom_filter(0.01)"})
-	golden(t, "plan_widen.sql", schema.NewPlan(changed, collectorTable()).String())
+	golden(t, "plan_widen.sql", table.NewPlan(changed, collectorTable()).String())
 
 	refused := schema.DefaultRoute("logs").Table
 	refused.OrderBy, refused.PrimaryKey, refused.PartitionBy = "(TimestampTime)", "", "toYYYYMM(TimestampTime)"
@@ -133,9 +135,9 @@ func TestGoldenPlans(t *testing.T) {
 		}
 	}
 	define(existing)
-	golden(t, "plan_refused.sql", schema.NewPlan(refused, existing).String())
+	golden(t, "plan_refused.sql", table.NewPlan(refused, existing).String())
 
 	distributed := collectorTable()
 	distributed.Engine = "Distributed"
-	golden(t, "plan_distributed.sql", schema.NewPlan(firehose, distributed).String())
+	golden(t, "plan_distributed.sql", table.NewPlan(firehose, distributed).String())
 }

@@ -1,13 +1,15 @@
-package schema
+package retention
 
 import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // String returns the plan as a person reads it, with the statements that a run would execute.
-func (p *RetentionPlan) String() string {
+func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "-- %s (route %s)", p.Table, p.Route)
 	if p.Column != "" {
@@ -15,28 +17,28 @@ func (p *RetentionPlan) String() string {
 	}
 	b.WriteString("\n")
 	if p.Empty() {
-		writeComment(&b, "nothing has expired")
+		schema.WriteComment(&b, "nothing has expired")
 	}
 	for _, d := range p.Drops {
-		writeComment(&b, fmt.Sprintf("drop partition %s: %d rows in %d parts, %s, from %s to %s",
+		schema.WriteComment(&b, fmt.Sprintf("drop partition %s: %d rows in %d parts, %s, from %s to %s",
 			d.Value, d.Rows, d.Parts, byteCount(d.Bytes), d.Min.Format(time.RFC3339), d.Max.Format(time.RFC3339)))
 		b.WriteString(d.Statement + ";\n")
 	}
 	if d := p.Delete; d != nil {
-		writeComment(&b, fmt.Sprintf("delete %d rows from %d partitions that stay", d.Rows, len(d.Partitions)))
+		schema.WriteComment(&b, fmt.Sprintf("delete %d rows from %d partitions that stay", d.Rows, len(d.Partitions)))
 		b.WriteString(d.Statement + ";\n")
 	}
 	for _, m := range p.Unfinished {
-		writeComment(&b, "unfinished mutation "+m.ID+" "+m.Command+": rows are deleted only when it is done "+m.FailReason)
+		schema.WriteComment(&b, "unfinished mutation "+m.ID+" "+m.Command+": rows are deleted only when it is done "+m.FailReason)
 	}
 	for _, note := range p.Notes {
-		writeComment(&b, "note: "+note)
+		schema.WriteComment(&b, "note: "+note)
 	}
 	return b.String()
 }
 
 // String returns what a run did, in one line, with a line more for each note.
-func (r *RetentionResult) String() string {
+func (r *Result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (route %s): dropped %d partitions with %d rows in %d parts (%s), deleted %d rows, in %s",
 		r.Table, r.Route, len(r.Dropped), r.DroppedRows, r.DroppedParts, byteCount(r.DroppedBytes), r.DeletedRows,

@@ -1,4 +1,4 @@
-package schema_test
+package table_test
 
 import (
 	"errors"
@@ -7,48 +7,50 @@ import (
 	"testing"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/schematest"
+	"github.com/logbatcher/logbatcher/schema/table"
 )
 
 // rebuildTable runs what the one refusal of the table's plan tells a person to run, and returns the table as it is then.
-func rebuildTable(t *testing.T, conn *engineConn, m *schema.Migrator, table *schema.Table) string {
+func rebuildTable(t *testing.T, conn *schematest.Conn, m *table.Migrator, target *schema.Table) string {
 	t.Helper()
-	err := m.Migrate(t.Context(), table)
-	refused, ok := errors.AsType[*schema.RefusedError](err)
+	err := m.Migrate(t.Context(), target)
+	refused, ok := errors.AsType[*table.RefusedError](err)
 	if !ok || len(refused.Steps) != 1 || refused.Steps[0].Statement == "" {
 		t.Fatalf("not refused: %v", err)
 	}
-	conn.exec(t, strings.Split(refused.Steps[0].Statement, ";\n")...)
-	expectFits(t, m, table)
-	return unescapeTSV(conn.query(t, fmt.Sprintf("SELECT create_table_query FROM system.tables WHERE database = %s AND name = %s",
-		schema.QuoteString(table.Database), schema.QuoteString(table.Name))))
+	conn.Run(t, strings.Split(refused.Steps[0].Statement, ";\n")...)
+	expectFits(t, m, target)
+	return schematest.UnescapeTSV(conn.Ask(t, fmt.Sprintf("SELECT create_table_query FROM system.tables WHERE database = %s AND name = %s",
+		schema.QuoteString(target.Database), schema.QuoteString(target.Name))))
 }
 
 func TestRebuildOfOurTable(t *testing.T) {
-	conn := openEngine(t)
+	conn := schematest.Open(t)
 	m := newMigrator(conn)
-	table := &schema.Table{Database: conn.server.Database, Name: "r", OrderBy: "a", Columns: columns(t, "a UInt64", "b String")}
-	if err := m.Migrate(t.Context(), table); err != nil {
+	target := &schema.Table{Database: conn.Server.Database, Name: "r", OrderBy: "a", Columns: schematest.Columns(t, "a UInt64", "b String")}
+	if err := m.Migrate(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
 	// Two blocks that are alike, and more partitions than an insert may have by itself.
-	name := schema.QuoteIdentifier(table.Database) + ".r"
-	conn.exec(t, "INSERT INTO "+name+" (a, b) SELECT 1, toString(number) FROM numbers(200)", "INSERT INTO "+name+" (a, b) SELECT 1, toString(number) FROM numbers(200)")
-	before := conn.query(t, "SELECT count(), sum(a) FROM "+name)
-	table.OrderBy, table.PartitionBy = "(b, a)", "b"
-	rebuildTable(t, conn, m, table)
-	if got := conn.query(t, "SELECT count(), sum(a) FROM "+name); got != before {
+	name := schema.QuoteIdentifier(target.Database) + ".r"
+	conn.Run(t, "INSERT INTO "+name+" (a, b) SELECT 1, toString(number) FROM numbers(200)", "INSERT INTO "+name+" (a, b) SELECT 1, toString(number) FROM numbers(200)")
+	before := conn.Ask(t, "SELECT count(), sum(a) FROM "+name)
+	target.OrderBy, target.PartitionBy = "(b, a)", "b"
+	rebuildTable(t, conn, m, target)
+	if got := conn.Ask(t, "SELECT count(), sum(a) FROM "+name); got != before {
 		t.Errorf("rows are %s, want %s", got, before)
 	}
-	if got := conn.query(t, "SELECT count(), sum(a) FROM "+schema.QuoteIdentifier(table.Database)+".r_rebuilt"); got != before {
+	if got := conn.Ask(t, "SELECT count(), sum(a) FROM "+schema.QuoteIdentifier(target.Database)+".r_rebuilt"); got != before {
 		t.Errorf("the old table has %s, want %s", got, before)
 	}
 }
 
 // TestRebuildKeepsEverything rebuilds a table that has one of everything that the route does not know.
 func TestRebuildKeepsEverything(t *testing.T) {
-	conn := openEngine(t)
+	conn := schematest.Open(t)
 	m := newMigrator(conn)
-	database := schema.QuoteIdentifier(conn.server.Database)
+	database := schema.QuoteIdentifier(conn.Server.Database)
 	elements := []string{
 		"`id` Int64", "`T` DateTime64(9) COMMENT 'it\\'s' CODEC(Delta(8), ZSTD(3))",
 		"`Extra` String DEFAULT concat('a', 'b') COMMENT 'c, (' CODEC(ZSTD(2)) TTL toDateTime(T) + toIntervalYear(60) SETTINGS (min_compress_block_size = 1000)",
@@ -57,21 +59,21 @@ func TestRebuildKeepsEverything(t *testing.T) {
 		"INDEX ix Extra TYPE minmax GRANULARITY 3", "CONSTRAINT c CHECK id > -5", "CONSTRAINT known ASSUME id < 1000000",
 		"PROJECTION p (SELECT Extra, count() GROUP BY Extra)",
 	}
-	conn.exec(t,
+	conn.Run(t,
 		"CREATE TABLE "+database+".m ("+strings.Join(elements, ", ")+") ENGINE = MergeTree PARTITION BY toYYYYMM(T) ORDER BY (id, n) TTL toDateTime(T) + toIntervalYear(60) WHERE id = 3 "+
 			"SETTINGS index_granularity = 1000, allow_nullable_key = 1 COMMENT 'the table'",
 		"INSERT INTO "+database+".m (id, T, Extra, made, st, n, `DEFAULT`, Body, _batch_id) SETTINGS insert_allow_materialized_columns = 1 "+
 			"SELECT number, toDateTime64('2026-01-01 00:00:00', 9, 'UTC') + number * 86400, toString(number % 3), 'stored', number, if(number % 2 = 0, NULL, 'n'), [(1, 'x')], 'text', 'batch' FROM numbers(20)",
 	)
 	const rows = "SELECT count(), sum(cityHash64(id, T, Extra, made, other, st, ifNull(n, '-'), `DEFAULT`, longer, _batch_id)) FROM "
-	before := conn.query(t, rows+database+".m")
-	table := &schema.Table{
-		Database: conn.server.Database, Name: "m", OrderBy: "(id, n)", PartitionBy: "toDate(T)", Fsync: true,
-		Columns: columns(t, "id Int64", "T DateTime64(9)", "Body String", "added UInt8"),
+	before := conn.Ask(t, rows+database+".m")
+	target := &schema.Table{
+		Database: conn.Server.Database, Name: "m", OrderBy: "(id, n)", PartitionBy: "toDate(T)", Fsync: true,
+		Columns: schematest.Columns(t, "id Int64", "T DateTime64(9)", "Body String", "added UInt8"),
 		Indexes: []schema.Index{{Name: "mine", Expression: "Body", Type: "minmax"}},
 	}
-	now := rebuildTable(t, conn, m, table)
-	if got := conn.query(t, rows+database+".m"); got != before {
+	now := rebuildTable(t, conn, m, target)
+	if got := conn.Ask(t, rows+database+".m"); got != before {
 		t.Errorf("rows are %s, want %s", got, before)
 	}
 	for _, element := range elements {
@@ -89,8 +91,8 @@ func TestRebuildKeepsEverything(t *testing.T) {
 		}
 	}
 	// The column that was EPHEMERAL keeps values now.
-	conn.exec(t, "INSERT INTO "+database+".m (id, Body) VALUES (100, 'kept')")
-	if got := conn.query(t, "SELECT Body, longer FROM "+database+".m WHERE id = 100"); got != "kept\tkept" {
+	conn.Run(t, "INSERT INTO "+database+".m (id, Body) VALUES (100, 'kept')")
+	if got := conn.Ask(t, "SELECT Body, longer FROM "+database+".m WHERE id = 100"); got != "kept\tkept" {
 		t.Errorf("the new row has %q", got)
 	}
 }
@@ -112,17 +114,17 @@ func TestRebuildOfKeys(t *testing.T) {
 		"memory":        {"(a UInt64, b String) ENGINE = Memory", "a", []string{"a UInt64", "b String"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn := openEngine(t)
+			conn := schematest.Open(t)
 			m := newMigrator(conn)
-			rows := "SELECT count(), sum(a) FROM " + schema.QuoteIdentifier(conn.server.Database) + ".k"
-			conn.exec(t, "CREATE TABLE "+schema.QuoteIdentifier(conn.server.Database)+".k "+test.create,
-				"INSERT INTO "+schema.QuoteIdentifier(conn.server.Database)+".k (a, b) SELECT number + 10, 'b' FROM numbers(10)")
-			before := conn.query(t, rows)
-			table := &schema.Table{Database: conn.server.Database, Name: "k", OrderBy: test.orderBy, Columns: columns(t, test.columns...)}
+			rows := "SELECT count(), sum(a) FROM " + schema.QuoteIdentifier(conn.Server.Database) + ".k"
+			conn.Run(t, "CREATE TABLE "+schema.QuoteIdentifier(conn.Server.Database)+".k "+test.create,
+				"INSERT INTO "+schema.QuoteIdentifier(conn.Server.Database)+".k (a, b) SELECT number + 10, 'b' FROM numbers(10)")
+			before := conn.Ask(t, rows)
+			target := &schema.Table{Database: conn.Server.Database, Name: "k", OrderBy: test.orderBy, Columns: schematest.Columns(t, test.columns...)}
 			if test.fails == "" {
-				rebuildTable(t, conn, m, table)
+				rebuildTable(t, conn, m, target)
 			} else {
-				refused, _ := errors.AsType[*schema.RefusedError](m.Migrate(t.Context(), table))
+				refused, _ := errors.AsType[*table.RefusedError](m.Migrate(t.Context(), target))
 				var err error
 				for _, s := range strings.Split(refused.Steps[0].Statement, ";\n") {
 					if err = conn.Exec(t.Context(), s); err != nil {
@@ -133,7 +135,7 @@ func TestRebuildOfKeys(t *testing.T) {
 					t.Error("values that don't fit were copied")
 				}
 			}
-			if got := conn.query(t, rows); got != before {
+			if got := conn.Ask(t, rows); got != before {
 				t.Errorf("rows are %s, want %s", got, before)
 			}
 		})
@@ -142,10 +144,10 @@ func TestRebuildOfKeys(t *testing.T) {
 
 // TestRebuildWithoutTime: rows copied to a key of a time that they lack would be of 1970, and expired.
 func TestRebuildWithoutTime(t *testing.T) {
-	conn := openEngine(t)
-	conn.exec(t, "CREATE TABLE "+schema.QuoteIdentifier(conn.server.Database)+".k (a UInt64) ENGINE = MergeTree ORDER BY a")
-	table := &schema.Table{Database: conn.server.Database, Name: "k", OrderBy: "a", PartitionBy: "toDate(t)", Columns: columns(t, "a UInt64", "t DateTime")}
-	refused, ok := errors.AsType[*schema.RefusedError](newMigrator(conn).Migrate(t.Context(), table))
+	conn := schematest.Open(t)
+	conn.Run(t, "CREATE TABLE "+schema.QuoteIdentifier(conn.Server.Database)+".k (a UInt64) ENGINE = MergeTree ORDER BY a")
+	target := &schema.Table{Database: conn.Server.Database, Name: "k", OrderBy: "a", PartitionBy: "toDate(t)", Columns: schematest.Columns(t, "a UInt64", "t DateTime")}
+	refused, ok := errors.AsType[*table.RefusedError](newMigrator(conn).Migrate(t.Context(), target))
 	if !ok || refused.Steps[0].Statement != "" || !strings.Contains(refused.Error(), "column t, which a key reads, is not in this one") {
 		t.Errorf("refused %v", refused)
 	}

@@ -1,4 +1,4 @@
-package schema
+package retention
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// retentionMetrics are the metrics of retention runs. Rehearsals count nowhere.
-type retentionMetrics struct {
+// metrics are the metrics of retention runs. Rehearsals count nowhere.
+type metrics struct {
 	runs               *prometheus.CounterVec
 	rows, parts, bytes *prometheus.CounterVec
 	duration           *prometheus.HistogramVec
@@ -17,10 +17,10 @@ type retentionMetrics struct {
 	clocks             prometheus.Gauge
 }
 
-func newRetentionMetrics(registerer prometheus.Registerer) *retentionMetrics {
+func newMetrics(registerer prometheus.Registerer) *metrics {
 	auto := promauto.With(registerer)
 	table := []string{"table"}
-	return &retentionMetrics{
+	return &metrics{
 		runs: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_retention_runs_total",
 			Help: "Retention runs of this instance, by outcome. Runs made by another instance are not counted."}, []string{"outcome", "table"}),
 		rows: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_retention_deleted_rows_total",
@@ -42,8 +42,8 @@ func newRetentionMetrics(registerer prometheus.Registerer) *retentionMetrics {
 	}
 }
 
-func (m *retentionMetrics) observe(r *RetentionResult, err error) {
-	m.runs.WithLabelValues(retentionOutcome(err), r.Table).Inc()
+func (m *metrics) observe(r *Result, err error) {
+	m.runs.WithLabelValues(outcome(err), r.Table).Inc()
 	m.rows.WithLabelValues(r.Table).Add(float64(r.DroppedRows + r.DeletedRows))
 	m.parts.WithLabelValues(r.Table).Add(float64(r.DroppedParts))
 	m.bytes.WithLabelValues(r.Table).Add(float64(r.DroppedBytes))
@@ -61,8 +61,14 @@ func (m *retentionMetrics) observe(r *RetentionResult, err error) {
 	}
 }
 
-// retentionOutcome is a run's outcome as metrics and history have it.
-func retentionOutcome(err error) string {
+// The outcomes of a run in metrics and history that other things need too.
+const (
+	outcomeApplied = "applied"
+	outcomeFailed  = "failed"
+)
+
+// outcome is a run's outcome as metrics and history have it.
+func outcome(err error) string {
 	switch {
 	case err == nil:
 		return outcomeApplied

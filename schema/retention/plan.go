@@ -1,4 +1,4 @@
-package schema
+package retention
 
 import (
 	"context"
@@ -8,10 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
-// RetentionPlan is what a retention run of a route would do.
-type RetentionPlan struct {
+// Plan is what a retention run of a route would do.
+type Plan struct {
 	// Route and Table ("database.table") are what it is about.
 	Route, Table string
 	// Column is the time column by which age is measured. Empty: nothing ever expires.
@@ -54,19 +56,19 @@ type ExpiredRows struct {
 }
 
 // Empty tells whether nothing has expired.
-func (p *RetentionPlan) Empty() bool { return len(p.Drops) == 0 && p.Delete == nil }
+func (p *Plan) Empty() bool { return len(p.Drops) == 0 && p.Delete == nil }
 
-// retentionColumn returns the column by which the route's rows age, as it is in the table: the one that is configured, or, of
+// timeColumn returns the column by which the route's rows age, as it is in the table: the one that is configured, or, of
 // those that hold the entry's time, the one that the partition key reads, which ClickHouse knows the bounds of.
-func retentionColumn(route *Route, columns []Column, by PartitionBy) (*Column, error) {
+func timeColumn(route *schema.Route, columns []schema.Column, by schema.PartitionBy) (*schema.Column, error) {
 	name := route.Retention.Column
 	if name == "" {
 		for i := range route.Table.Columns {
 			c := &route.Table.Columns[i]
-			if c.Source.Field != FieldTime || !isTime(c.Type.Kind) {
+			if c.Source.Field != schema.FieldTime || !schema.IsTime(c.Type.Kind) {
 				continue
 			}
-			inKey := slices.ContainsFunc(by.Keys, func(k PartitionKey) bool { return k.Name == c.Name })
+			inKey := slices.ContainsFunc(by.Keys, func(k schema.PartitionKey) bool { return k.Name == c.Name })
 			if name == "" || inKey {
 				name = c.Name
 			}
@@ -75,29 +77,27 @@ func retentionColumn(route *Route, columns []Column, by PartitionBy) (*Column, e
 	if name == "" {
 		return nil, errors.New("no column holds the entry's time: name one in retention.column")
 	}
-	i := slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
+	i := slices.IndexFunc(columns, func(c schema.Column) bool { return c.Name == name })
 	switch {
 	case i < 0:
 		return nil, fmt.Errorf("column %s is not in the table, or its type is not known", name)
-	case !isTime(columns[i].Type.Kind):
+	case !schema.IsTime(columns[i].Type.Kind):
 		return nil, fmt.Errorf("column %s is %s: it has to be Date, DateTime or DateTime64", name, columns[i].Type.String())
 	}
 	return &columns[i], nil
 }
 
-func isTime(k Kind) bool { return k == KindDate || k == KindDateTime || k == KindDateTime64 }
-
 // expiry is the comparison that tells whether a row has expired.
 type expiry struct {
-	column *Column
+	column *schema.Column
 	// cutoff is when the rows' time is up, limit the first moment of the column that has not expired.
 	cutoff, limit time.Time
 }
 
-func newExpiry(column *Column, cutoff time.Time) expiry {
+func newExpiry(column *schema.Column, cutoff time.Time) expiry {
 	cutoff = cutoff.UTC().Truncate(time.Second)
 	e := expiry{column: column, cutoff: cutoff, limit: cutoff}
-	if column.Type.Kind == KindDate {
+	if column.Type.Kind == schema.KindDate {
 		// A day is over everywhere when it is over twelve hours west of Greenwich.
 		e.limit = cutoff.Add(-12 * time.Hour).Truncate(24 * time.Hour)
 	}
@@ -106,7 +106,7 @@ func newExpiry(column *Column, cutoff time.Time) expiry {
 
 // never reports that the column holds no time before the limit. A literal of such a time would become another one.
 func (e expiry) never() bool {
-	if e.column.Type.Kind == KindDateTime64 {
+	if e.column.Type.Kind == schema.KindDateTime64 {
 		return e.limit.Year() < 1900
 	}
 	return e.limit.Unix() <= 0
@@ -115,25 +115,27 @@ func (e expiry) never() bool {
 // function is what makes a literal a value of the column's type.
 func (e expiry) function() string {
 	switch e.column.Type.Kind {
-	case KindDate:
+	case schema.KindDate:
 		return "toDate("
-	case KindDateTime64:
+	case schema.KindDateTime64:
 		return "toDateTime64("
 	}
 	return "toDateTime("
 }
 
 // compared is how every DELETE of a retention run begins its condition.
-func (e expiry) compared() string { return QuoteIdentifier(e.column.Name) + " < " + e.function() }
+func (e expiry) compared() string {
+	return schema.QuoteIdentifier(e.column.Name) + " < " + e.function()
+}
 
 func (e expiry) literal(at time.Time) string {
 	switch e.column.Type.Kind {
-	case KindDate:
-		return QuoteString(at.Format(time.DateOnly)) + ")"
-	case KindDateTime64:
-		return QuoteString(at.Format(time.DateTime)) + ", 0, 'UTC')"
+	case schema.KindDate:
+		return schema.QuoteString(at.Format(time.DateOnly)) + ")"
+	case schema.KindDateTime64:
+		return schema.QuoteString(at.Format(time.DateTime)) + ", 0, 'UTC')"
 	}
-	return QuoteString(at.Format(time.DateTime)) + ", 'UTC')"
+	return schema.QuoteString(at.Format(time.DateTime)) + ", 'UTC')"
 }
 
 // noTime is the value of a column of times in a row that has none: one that is older than the column, or that was
@@ -141,19 +143,19 @@ func (e expiry) literal(at time.Time) string {
 var noTime = time.Unix(0, 0).UTC()
 
 func (e expiry) condition() string {
-	return e.compared() + e.literal(e.limit) + " AND " + QuoteIdentifier(e.column.Name) + " != " + e.function() + e.literal(noTime)
+	return e.compared() + e.literal(e.limit) + " AND " + schema.QuoteIdentifier(e.column.Name) + " != " + e.function() + e.literal(noTime)
 }
 
 // partitionEnd returns the expression for the end of the span of a partition, where hi is the newest value of the column that
 // rows age by. No row that belongs into the partition is as young as that. Empty where the partition key does not read
 // this column: then rows of any age may come into any partition, for ever.
-func partitionEnd(by PartitionBy, column *Column) string {
+func partitionEnd(by schema.PartitionBy, column *schema.Column) string {
 	zone := ""
 	switch {
-	case column.Type.Kind == KindDate:
+	case column.Type.Kind == schema.KindDate:
 		zone = ", 'UTC'" // as in the limit
 	case column.Type.Zone != "":
-		zone = ", " + QuoteString(column.Type.Zone)
+		zone = ", " + schema.QuoteString(column.Type.Zone)
 	}
 	var ends []string
 	for _, k := range by.Keys {
@@ -162,19 +164,19 @@ func partitionEnd(by PartitionBy, column *Column) string {
 		}
 		end := ""
 		switch k.Function {
-		case PartitionToDate, PartitionToStartOfDay:
+		case schema.PartitionToDate, schema.PartitionToStartOfDay:
 			end = "addDays(toStartOfDay(hi), 1)"
-			if column.Type.Kind == KindDate {
+			if column.Type.Kind == schema.KindDate {
 				end = "addDays(hi, 1)"
 			}
-		case PartitionToStartOfHour:
+		case schema.PartitionToStartOfHour:
 			end = "addHours(toStartOfHour(hi), 1)"
-		case PartitionToMonday:
+		case schema.PartitionToMonday:
 			end = "addDays(toMonday(hi), 7)"
-		case PartitionToYYYYMM:
+		case schema.PartitionToYYYYMM:
 			end = "addMonths(toStartOfMonth(hi), 1)"
-		case PartitionValue:
-			if column.Type.Kind != KindDate {
+		case schema.PartitionValue:
+			if column.Type.Kind != schema.KindDate {
 				end = "addSeconds(hi, 1)"
 			} else {
 				end = "addDays(hi, 1)"
@@ -190,6 +192,29 @@ func partitionEnd(by PartitionBy, column *Column) string {
 	return strings.Join(ends, "")
 }
 
+// readTable returns the columns that the table has, where their types are known, and its partition key, where the gateway can
+// compute it. Any other key counts as none.
+func readTable(ctx context.Context, conn schema.Conn, t *schema.Table) (columns []schema.Column, by schema.PartitionBy, found bool, err error) {
+	where := " WHERE database = " + schema.QuoteString(t.Database)
+	tables, err := conn.Query(ctx, "SELECT partition_key FROM system.tables"+where+" AND name = "+schema.QuoteString(t.Name))
+	if err != nil || len(tables) == 0 {
+		return nil, by, false, err
+	}
+	rows, err := conn.Query(ctx, "SELECT name, type FROM system.columns"+where+" AND table = "+schema.QuoteString(t.Name)+" ORDER BY position")
+	if err != nil {
+		return nil, by, false, fmt.Errorf("read columns: %w", err)
+	}
+	for _, row := range rows {
+		if parsed, err := schema.ParseType(row[1]); err == nil {
+			columns = append(columns, schema.Column{Name: row[0], Type: parsed})
+		}
+	}
+	if by, err = schema.ParsePartitionBy(tables[0][0], columns); err != nil {
+		by = schema.PartitionBy{}
+	}
+	return columns, by, true, nil
+}
+
 // tablePartition is what is known of one partition.
 type tablePartition struct {
 	ExpiredPartition
@@ -201,22 +226,22 @@ type tablePartition struct {
 
 // partitionQuery asks for each partition's rows and times. For columns of the partition key ClickHouse answers from
 // what it keeps of each part, and reads no row.
-func partitionQuery(t *Table, by PartitionBy, e expiry) string {
-	column := QuoteIdentifier(e.column.Name)
+func partitionQuery(t *schema.Table, by schema.PartitionBy, e expiry) string {
+	column := schema.QuoteIdentifier(e.column.Name)
 	inner := []string{"_partition_id", "count() AS n", "count(" + column + ") AS timed", "min(" + column + ") AS lo", "max(" + column + ") AS hi"}
 	end := partitionEnd(by, e.column)
 	if end == "" {
 		end = "0"
 	}
 	zone := ""
-	if e.column.Type.Kind == KindDate {
+	if e.column.Type.Kind == schema.KindDate {
 		zone = ", 'UTC'"
 	}
 	moment := func(name string) string {
 		return "toUnixTimestamp64Milli(toDateTime64(assumeNotNull(" + name + "), 3" + zone + "))"
 	}
 	return "SELECT _partition_id, n, timed, " + moment("lo") + ", " + moment("hi") + ", " + end +
-		" FROM (SELECT " + strings.Join(inner, ", ") + " FROM " + quotedName(t.Database, t.Name) + " GROUP BY _partition_id) ORDER BY lo, _partition_id" + rightBounds
+		" FROM (SELECT " + strings.Join(inner, ", ") + " FROM " + schema.QuotedName(t.Database, t.Name) + " GROUP BY _partition_id) ORDER BY lo, _partition_id" + rightBounds
 }
 
 // rightBounds turns off what compiles aggregations: compiled, min and max take a DateTime64 before 1970 for the greatest
@@ -224,13 +249,13 @@ func partitionQuery(t *Table, by PartitionBy, e expiry) string {
 const rightBounds = " SETTINGS compile_aggregate_expressions = 0"
 
 // readPartitions returns the partitions of a table, oldest first.
-func readPartitions(ctx context.Context, conn Conn, t *Table, by PartitionBy, e expiry) ([]tablePartition, error) {
+func readPartitions(ctx context.Context, conn schema.Conn, t *schema.Table, by schema.PartitionBy, e expiry) ([]tablePartition, error) {
 	rows, err := conn.Query(ctx, partitionQuery(t, by, e))
 	if err != nil {
 		return nil, fmt.Errorf("read partitions: %w", err)
 	}
 	parts, err := conn.Query(ctx, "SELECT partition_id, any(partition), count(), sum(bytes_on_disk) FROM system.parts WHERE database = "+
-		QuoteString(t.Database)+" AND table = "+QuoteString(t.Name)+" AND active GROUP BY partition_id")
+		schema.QuoteString(t.Database)+" AND table = "+schema.QuoteString(t.Name)+" AND active GROUP BY partition_id")
 	if err != nil {
 		return nil, fmt.Errorf("read parts: %w", err)
 	}
@@ -275,7 +300,7 @@ func integers(fields []string) ([]int64, error) {
 //
 // A partition is dropped only when its newest row has expired and its span of time has ended before the limit. The second
 // is what keeps rows that arrive between the question and the drop: none that belongs into the partition is younger.
-func (p *RetentionPlan) sortPartitions(route *Route, e expiry, partitions []tablePartition) (cut []tablePartition) {
+func (p *Plan) sortPartitions(route *schema.Route, e expiry, partitions []tablePartition) (cut []tablePartition) {
 	t := route.Table
 	var timeless []string
 	for _, part := range partitions {
@@ -285,7 +310,7 @@ func (p *RetentionPlan) sortPartitions(route *Route, e expiry, partitions []tabl
 		case part.nulls && part.Max.Equal(noTime):
 			timeless = append(timeless, part.Value)
 		case part.ends && !part.nulls && part.Max.Before(e.limit) && !part.End.After(e.limit):
-			part.Statement = alterTable(t) + " DROP PARTITION ID " + QuoteString(part.ID) + " SETTINGS max_partition_size_to_drop = 0"
+			part.Statement = schema.AlterTable(t) + " DROP PARTITION ID " + schema.QuoteString(part.ID) + " SETTINGS max_partition_size_to_drop = 0"
 			p.Drops = append(p.Drops, part.ExpiredPartition)
 		// In a table without time in its partition key nothing is ever dropped: rows are deleted, precise or not.
 		case route.Retention.Precise || !part.ends:
@@ -303,7 +328,7 @@ func (p *RetentionPlan) sortPartitions(route *Route, e expiry, partitions []tabl
 
 // deleteRows plans the deletion from partitions that stay. One partition is named, which spares ClickHouse the visit to
 // all parts; several are one mutation all the same, which rewrites only the parts that hold expired rows.
-func (p *RetentionPlan) deleteRows(ctx context.Context, conn Conn, t *Table, e expiry, cut []tablePartition) error {
+func (p *Plan) deleteRows(ctx context.Context, conn schema.Conn, t *schema.Table, e expiry, cut []tablePartition) error {
 	if len(cut) == 0 {
 		return nil
 	}
@@ -311,9 +336,9 @@ func (p *RetentionPlan) deleteRows(ctx context.Context, conn Conn, t *Table, e e
 	quoted := make([]string, len(cut))
 	for i, part := range cut {
 		d.Partitions = append(d.Partitions, part.ID)
-		quoted[i] = QuoteString(part.ID)
+		quoted[i] = schema.QuoteString(part.ID)
 	}
-	rows, err := conn.Query(ctx, "SELECT count() FROM "+quotedName(t.Database, t.Name)+
+	rows, err := conn.Query(ctx, "SELECT count() FROM "+schema.QuotedName(t.Database, t.Name)+
 		" WHERE _partition_id IN ("+strings.Join(quoted, ", ")+") AND "+e.condition())
 	if err != nil {
 		return fmt.Errorf("count expired rows: %w", err)
@@ -330,11 +355,11 @@ func (p *RetentionPlan) deleteRows(ctx context.Context, conn Conn, t *Table, e e
 	if len(cut) == 1 {
 		where = " IN PARTITION ID " + quoted[0]
 	}
-	d.Statement = alterTable(t) + " DELETE" + where + " WHERE " + e.condition() + " SETTINGS mutations_sync = 0"
+	d.Statement = schema.AlterTable(t) + " DELETE" + where + " WHERE " + e.condition() + " SETTINGS mutations_sync = 0"
 	p.Delete = d
 	return nil
 }
 
-func (p *RetentionPlan) note(format string, arguments ...any) {
+func (p *Plan) note(format string, arguments ...any) {
 	p.Notes = append(p.Notes, fmt.Sprintf(format, arguments...))
 }

@@ -1,8 +1,10 @@
-package schema
+package table
 
 import (
 	"slices"
 	"strings"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // rebuiltSuffix names the table that a rebuild copies the rows to.
@@ -20,13 +22,13 @@ func (p *Plan) rebuild(a *alteration) string {
 	t := *p.Table
 	t.Name += rebuiltSuffix
 	lines := p.rebuiltElements(d)
-	create := "CREATE TABLE " + quotedName(t.Database, t.Name) + onCluster(&t) + "\n(\n    " + strings.Join(lines, ",\n    ") + "\n)\n" + p.rebuiltClauses(d)
+	create := "CREATE TABLE " + schema.QuotedName(t.Database, t.Name) + schema.OnCluster(&t) + "\n(\n    " + strings.Join(lines, ",\n    ") + "\n)\n" + p.rebuiltClauses(d)
 	statements := []string{create}
 	if change := a.statement(&t); change != "" {
 		statements = append(statements, change)
 	}
-	table, rebuilt := quotedName(t.Database, p.Table.Name), quotedName(t.Database, t.Name)
-	return strings.Join(append(statements, p.copyRows(table, rebuilt), "EXCHANGE TABLES "+table+" AND "+rebuilt+onCluster(&t)), ";\n")
+	table, rebuilt := schema.QuotedName(t.Database, p.Table.Name), schema.QuotedName(t.Database, t.Name)
+	return strings.Join(append(statements, p.copyRows(table, rebuilt), "EXCHANGE TABLES "+table+" AND "+rebuilt+schema.OnCluster(&t)), ";\n")
 }
 
 // rebuiltElements returns the columns, indexes, projections and constraints of the table, with the columns of the route
@@ -39,7 +41,7 @@ func (p *Plan) rebuiltElements(d definition) []string {
 			others = append(others, e.text)
 			continue
 		}
-		c, have := p.Table.column(e.name), p.existing.column(e.name)
+		c, have := p.Table.Column(e.name), p.existing.column(e.name)
 		switch {
 		case c == nil || have == nil:
 			lines = append(lines, e.text)
@@ -51,10 +53,10 @@ func (p *Plan) rebuiltElements(d definition) []string {
 			lines = append(lines, e.text)
 		}
 	}
-	keys := tokens(p.Table.PartitionBy + "," + p.Table.OrderBy + "," + p.Table.PrimaryKey)
+	keys := schema.Tokens(p.Table.PartitionBy + "," + p.Table.OrderBy + "," + p.Table.PrimaryKey)
 	for i := range p.Table.Columns {
 		c := &p.Table.Columns[i]
-		read := slices.ContainsFunc(keys, func(k token) bool { return k.kind != stringToken && k.text == c.Name })
+		read := slices.ContainsFunc(keys, func(k schema.Token) bool { return k.Kind != schema.StringToken && k.Text == c.Name })
 		if read && p.existing.column(c.Name) == nil {
 			lines = append(lines, columnDefinition(c))
 		}
@@ -64,23 +66,23 @@ func (p *Plan) rebuiltElements(d definition) []string {
 
 // changesType reports whether the rebuilt table has the column in the route's type: in a key of the table a type can't be
 // changed later, and elsewhere a wider one costs nothing while the table is empty.
-func (p *Plan) changesType(c *Column, have *ExistingColumn) bool {
-	t, err := ParseType(have.Type)
+func (p *Plan) changesType(c *schema.Column, have *ExistingColumn) bool {
+	t, err := schema.ParseType(have.Type)
 	if have.InKey || err != nil {
 		return have.InKey
 	}
-	return t.String() != c.Type.String() && Widens(t, c.Type)
+	return t.String() != c.Type.String() && schema.Widens(t, c.Type)
 }
 
 func (p *Plan) rebuiltClauses(d definition) string {
 	t, engine := p.Table, d.engine
-	if !engineFits(engineOf(t), p.existing.Engine) {
-		engine = engineOf(t)
+	if !engineFits(schema.EngineOf(t), p.existing.Engine) {
+		engine = schema.EngineOf(t)
 	}
 	order, primary := t.OrderBy, t.PrimaryKey
 	if order == "" {
 		order, primary = d.orderBy, d.primaryKey
-	} else if primary == "" && canonicalExpression(order) == canonicalExpression(p.existing.OrderBy) {
+	} else if primary == "" && schema.CanonicalExpression(order) == schema.CanonicalExpression(p.existing.OrderBy) {
 		primary = d.primaryKey
 	}
 	lines := []string{"ENGINE = " + rebuiltEngine(engine)}
@@ -110,7 +112,7 @@ func (p *Plan) copyRows(table, rebuilt string) string {
 	settings := "insert_deduplicate = 0, max_partitions_per_insert_block = 0"
 	for i := range p.existing.Columns {
 		have := &p.existing.Columns[i]
-		name := QuoteIdentifier(have.Name)
+		name := schema.QuoteIdentifier(have.Name)
 		switch have.DefaultKind {
 		case "ALIAS", "EPHEMERAL":
 			continue
@@ -120,8 +122,8 @@ func (p *Plan) copyRows(table, rebuilt string) string {
 			}
 		}
 		value := name
-		if c := p.Table.column(have.Name); c != nil && have.InKey && have.Type != c.Type.String() {
-			value = "accurateCast(" + name + ", " + QuoteString(c.Type.String()) + ")"
+		if c := p.Table.Column(have.Name); c != nil && have.InKey && have.Type != c.Type.String() {
+			value = "accurateCast(" + name + ", " + schema.QuoteString(c.Type.String()) + ")"
 		}
 		names, values = append(names, name), append(values, value)
 	}
@@ -134,9 +136,9 @@ func rebuiltEngine(engine string) string {
 	if !strings.HasPrefix(engine, "Replicated") || strings.Contains(engine, "{uuid}") || strings.Contains(engine, "{table}") {
 		return engine
 	}
-	for _, t := range tokens(engine) {
-		if t.kind == stringToken {
-			return engine[:t.start] + QuoteString(t.text+rebuiltSuffix) + engine[t.end:]
+	for _, t := range schema.Tokens(engine) {
+		if t.Kind == schema.StringToken {
+			return engine[:t.Start] + schema.QuoteString(t.Text+rebuiltSuffix) + engine[t.End:]
 		}
 	}
 	return engine
