@@ -1,12 +1,12 @@
 // Package schema is the vocabulary of LogBatcher: the entry as every other package
 // sees it, and the columns, tables, routes and filters that an operator writes down.
-// It also owns what follows from them: the plan that makes a ClickHouse table fit
-// its route, its migration, and the retention of what is in it.
+// Package table makes ClickHouse's tables fit what is written down here, and package
+// retention removes what has expired.
 //
 // In come the parts of the configuration that describe data, and entries to match;
-// out go compiled routes, DDL, and the outcomes that producers are told. The package
-// imports no other package of the project; what it needs of the outside (something that
-// runs SQL, a lease) it declares as small interfaces.
+// out go compiled routes and the outcomes that producers receive. The package imports
+// no other package of the project and runs no SQL; what runs SQL, and a lease, are
+// small interfaces.
 //
 // What always holds: an Entry's strings may alias a receive buffer, so whoever
 // keeps one longer than the request copies it. Every problem in a configuration is

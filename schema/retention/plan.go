@@ -196,7 +196,7 @@ func partitionEnd(by schema.PartitionBy, column *schema.Column) string {
 // compute it. Any other key counts as none.
 func readTable(ctx context.Context, conn schema.Conn, t *schema.Table) (columns []schema.Column, by schema.PartitionBy, found bool, err error) {
 	where := " WHERE database = " + schema.QuoteString(t.Database)
-	tables, err := conn.Query(ctx, "SELECT partition_key FROM system.tables"+where+" AND name = "+schema.QuoteString(t.Name))
+	tables, err := conn.Query(ctx, "SELECT name, partition_key FROM system.tables"+where+" AND name = "+schema.QuoteString(t.Name))
 	if err != nil || len(tables) == 0 {
 		return nil, by, false, err
 	}
@@ -209,7 +209,7 @@ func readTable(ctx context.Context, conn schema.Conn, t *schema.Table) (columns 
 			columns = append(columns, schema.Column{Name: row[0], Type: parsed})
 		}
 	}
-	if by, err = schema.ParsePartitionBy(tables[0][0], columns); err != nil {
+	if by, err = schema.ParsePartitionBy(tables[0][1], columns); err != nil {
 		by = schema.PartitionBy{}
 	}
 	return columns, by, true, nil
