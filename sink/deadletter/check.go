@@ -9,11 +9,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The oldest Redis that has all that the queue uses: XRANGE with an open interval.
+// The oldest supported Redis: the first that has XRANGE with an open interval.
 const oldestMajor, oldestMinor = 6, 2
 
-// Check asks the Redis that keeps the stream whether letters are safe there, and returns a sentence for each
-// thing that makes them less so. It returns an error only where Redis does not answer.
+// Check returns a warning for each setting of Redis that makes letters less safe. It returns an error only if Redis does not
+// answer.
 func (q *Queue) Check(ctx context.Context) ([]string, error) {
 	node, err := q.node(ctx)
 	if err != nil {
@@ -31,7 +31,7 @@ func (q *Queue) Check(ctx context.Context) ([]string, error) {
 	policy, err := node.ConfigGet(ctx, "appendfsync").Result()
 	switch {
 	case err != nil:
-		warnings = append(warnings, fmt.Sprintf("Redis does not let us ask for its appendfsync (%v): make sure that it is always, or everysec where the last two seconds may be lost", err))
+		warnings = append(warnings, fmt.Sprintf("Redis does not let us read its appendfsync (%v): make sure that it is always, or everysec if the last two seconds may be lost", err))
 	case policy["appendfsync"] == "everysec":
 		warnings = append(warnings, "Redis has appendfsync everysec: if it or its machine dies, dead letters of the last two seconds may be lost; appendfsync always closes that gap")
 	case policy["appendfsync"] == "no":
@@ -40,7 +40,7 @@ func (q *Queue) Check(ctx context.Context) ([]string, error) {
 	return warnings, nil
 }
 
-// node returns the client of the one node that keeps the stream.
+// node returns a client for the node that holds the stream.
 func (q *Queue) node(ctx context.Context) (redis.Cmdable, error) {
 	if cluster, ok := q.client.(*redis.ClusterClient); ok {
 		return cluster.MasterForKey(ctx, q.cfg.Stream)
@@ -48,38 +48,38 @@ func (q *Queue) node(ctx context.Context) (redis.Cmdable, error) {
 	return q.client, nil
 }
 
-// judge returns what INFO lets one say about a Redis.
+// judge returns the warnings that follow from INFO.
 func (q *Queue) judge(info map[string]string) []string {
 	var warnings []string
 	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
 
 	if version := info["redis_version"]; version == "" {
-		warn("Redis does not tell its version: take it that its data is gone when it ends")
+		warn("Redis does not report its version: assume that its data is lost when it stops")
 	} else if !newEnough(version) {
-		warn("Redis is version %s: %d.%d or later is needed", version, oldestMajor, oldestMinor)
+		warn("Redis has version %s; %d.%d or later is needed", version, oldestMajor, oldestMinor)
 	}
 	if info["redis_mode"] == "cluster" {
 		if _, ok := q.client.(*redis.ClusterClient); !ok {
-			warn("Redis is part of a cluster, and is not configured as one: writes fail when the stream's slot is another node's")
+			warn("Redis is part of a cluster but not configured as one: writes fail if another node has the stream's slot")
 		}
 	}
 	if info["role"] == "slave" {
-		warn("Redis is a replica: writes will be refused; configure its master, or the Sentinels")
+		warn("Redis is a replica and will refuse writes: configure its master, or the Sentinels")
 	}
 	if info["connected_slaves"] != "" && info["connected_slaves"] != "0" {
-		warn("Redis replicates without waiting: a failover may lose the dead letters of its last moment; min-replicas-to-write and min-replicas-max-lag bound how much")
+		warn("Redis replicates without waiting: a failover may lose the last dead letters; min-replicas-to-write and min-replicas-max-lag bound how much")
 	}
 	if info["aof_enabled"] == "0" {
-		warn("Redis has appendonly no: dead letters since its last snapshot are lost when it ends; set appendonly yes and appendfsync always")
+		warn("Redis has appendonly no: dead letters since its last snapshot are lost when it stops; set appendonly yes and appendfsync always")
 	}
 	if status := info["aof_last_write_status"]; status != "" && status != "ok" {
 		warn("Redis could not write its append-only file (%s): see its log and its disk", status)
 	}
 	switch policy := info["maxmemory_policy"]; {
 	case strings.HasPrefix(policy, "allkeys-"):
-		warn("Redis has maxmemory-policy %s, under which it may throw the whole queue away: set noeviction", policy)
+		warn("Redis has maxmemory-policy %s, which may evict the whole queue: set noeviction", policy)
 	case strings.HasPrefix(policy, "volatile-"):
-		warn("Redis has maxmemory-policy %s, under which it may forget which letters it has, and leases: set noeviction", policy)
+		warn("Redis has maxmemory-policy %s, which may evict the ids of letters, and leases: set noeviction", policy)
 	}
 	if limit, err := strconv.ParseInt(info["maxmemory"], 10, 64); err == nil && limit > 0 && limit < q.cfg.MaxBytes {
 		warn("Redis has maxmemory %d, less than the queue's max_bytes, %d: it will refuse letters before the queue is full", limit, q.cfg.MaxBytes)
@@ -88,16 +88,12 @@ func (q *Queue) judge(info map[string]string) []string {
 }
 
 func newEnough(version string) bool {
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 {
-		return false
-	}
-	major, _ := strconv.Atoi(parts[0])
-	minor, _ := strconv.Atoi(parts[1])
-	return major > oldestMajor || major == oldestMajor && minor >= oldestMinor
+	var major, minor int
+	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
+	return err == nil && (major > oldestMajor || major == oldestMajor && minor >= oldestMinor)
 }
 
-// parseInfo reads the lines "name:value" of an INFO reply.
+// parseInfo parses the "name:value" lines of an INFO reply.
 func parseInfo(text string) map[string]string {
 	info := make(map[string]string)
 	for line := range strings.Lines(text) {

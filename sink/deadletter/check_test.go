@@ -15,8 +15,8 @@ func TestCheck(t *testing.T) {
 		{"appendfsync", "everysec", "always", "appendfsync everysec"},
 		{"appendfsync", "no", "always", "appendfsync no"},
 		{"appendonly", "no", "yes", "appendonly no"},
-		{"maxmemory-policy", "allkeys-lru", "noeviction", "throw the whole queue away"},
-		{"maxmemory-policy", "volatile-ttl", "noeviction", "forget which letters"},
+		{"maxmemory-policy", "allkeys-lru", "noeviction", "evict the whole queue"},
+		{"maxmemory-policy", "volatile-ttl", "noeviction", "evict the ids of letters"},
 		{"maxmemory", "104857600", "0", "maxmemory 104857600"},
 	}
 	set := func(setting, value string) {

@@ -1,37 +1,29 @@
-// Package deadletter is the queue of rows that tables refuse for good: a Redis stream that
-// letters are written to, and read back from by whoever looks into them.
+// Package deadletter is the dead-letter queue: a Redis stream of the rows that tables reject for good.
 //
-// In come letters from the delivery, each with an id; out go stream entries, one a letter,
-// and, to a reader, the same letters again. Redis is shared by all instances, so the bound on the queue's
-// bytes, and the memory of which ids it has had, are kept there too, and changed by one script
-// that runs whole or not at all.
+// Letters from the delivery go in, each with an id, and come out as one stream entry each; List reads them back. All instances
+// share Redis, so the limit on the queue's bytes and the record of ids are kept there too, changed by one atomic script.
 //
-// What always holds: Write returns nil only when the letter is in the stream, or was put there
-// before; a letter is put there once, however often it is written; nothing is taken out to make
-// room unless the operator chose [Trim]; every error says whether Redis is away, the queue is
-// full, or Redis refuses, and what to do then.
+// What always holds: Write returns nil only if the letter is in the stream or was put there before; a letter is added once,
+// however often it is written; nothing is deleted to make room unless the operator chose [Trim]; every error says whether Redis
+// is away, the queue is full, or Redis refuses, and what to do.
 //
-// # The keys
+// # Keys
 //
 // All have the stream's hash slot, so that one script may touch them in a Redis Cluster:
 //
 //	STREAM             the letters
-//	{STREAM}:id:ID     the stream id that the letter ID was given
-//	{STREAM}:usage     the stream's length and bytes, as last counted
+//	{STREAM}:id:ID     the stream id of letter ID
+//	{STREAM}:usage     the stream's length and bytes as last counted
 //
 // # How long an id is remembered
 //
-// An id key must outlive the last retry of its letter and must not stay for ever. It expires
-// [Config.RememberIDs] after the letter was last written, seven days unless configured: far longer
-// than a delivery goes without trying again while it lives, and longer than an instance with a
-// write-ahead log should stay down. An instance that is down for longer, and was killed between
-// Redis's answer and its own note of it, may write a letter a second time; both then have the same
-// field id.
+// An id key must outlive the last retry of its letter and must not stay forever. It expires [Config.RememberIDs] after the last
+// write of the letter, seven days by default. An instance that was killed between Redis's answer and its own record of it, and
+// is down for longer than that, may write a letter twice; both entries then have the same field id.
 //
-// # How the bytes are counted
+// # How bytes are counted
 //
-// What the stream takes is what MEMORY USAGE says, all of it measured, no samples. That takes a time in
-// proportion to the letters (a millisecond for some 20 000), too long for each write, so the script
-// adds up what it writes and measures only where the stream's length is not what it left:
-// somebody has deleted or trimmed. [Queue.Run] measures at the start and once a minute besides.
+// The size of the stream is what MEMORY USAGE reports without sampling. That takes about a millisecond for 20 000 letters, too
+// long for each write, so the script adds up what it writes and measures only when the stream's length is not what it left:
+// somebody has deleted or trimmed. [Queue.Run] also measures at the start and once a minute.
 package deadletter

@@ -50,7 +50,7 @@ func TestNoLetterLostOrDoubledWhenRedisIsKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := acknowledged.Load()
-		away := q.metrics.errors.WithLabelValues(Away.String())
+		away := q.metrics.errors.WithLabelValues(string(Away))
 		failures := valueOf(t, away)
 		embeddedtest.Eventually(t, "writes fail", func() bool { return valueOf(t, away) >= failures+2*writers })
 		if after := acknowledged.Load(); after > before+writers {

@@ -7,165 +7,106 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// maxMessageBytes bounds the error's text: ClickHouse quotes rows in it, and it must not crowd out the payload.
-const maxMessageBytes = 8 << 10
-
-// The names of an entry's fields. They are a contract with everything that reads the stream: one
-// may be added, none changes its meaning.
-const (
-	fieldID       = "id"
-	fieldTable    = "table"
-	fieldRoute    = "route"
-	fieldShardID  = "shard_id"
-	fieldClass    = "class"
-	fieldCode     = "code"
-	fieldReason   = "reason"
-	fieldColumn   = "column"
-	fieldMessage  = "message"
-	fieldAttempts = "attempts"
-	fieldFirst    = "first"
-	fieldLast     = "last"
-	fieldOrigins  = "origins"
-	fieldSchema   = "schema_hash"
-	fieldRows     = "rows"
-	fieldFormat   = "format"
-	fieldPayload  = "payload"
-)
-
-// origin is a batch.Origin as the field origins has it.
-type origin struct {
-	Producer string `json:"producer"`
-	Epoch    uint64 `json:"epoch"`
-	Sequence uint64 `json:"sequence"`
-	ShardID  string `json:"shard_id"`
-	Rows     int    `json:"rows"`
+// field is a field of a stream entry: its name, and a pointer to the part of the letter that it holds.
+type field struct {
+	name  string
+	value any
 }
 
-// fieldsOf returns names and values in turn, as XADD takes them.
-func fieldsOf(l *sink.DeadLetter) []string {
-	origins := make([]origin, len(l.Origins))
-	for i, o := range l.Origins {
-		origins[i] = origin(o)
-	}
-	text, err := json.Marshal(origins)
-	if err != nil {
-		panic("deadletter: " + err.Error()) // strings and integers always have a JSON text
-	}
-	return []string{
-		fieldID, l.ID,
-		fieldTable, l.Table,
-		fieldRoute, l.Route,
-		fieldShardID, l.ShardID,
-		fieldClass, l.Class.String(),
-		fieldCode, strconv.Itoa(l.Code),
-		fieldReason, l.Reason,
-		fieldColumn, l.Column,
-		fieldMessage, schema.Short(l.Message, maxMessageBytes),
-		fieldAttempts, strconv.Itoa(l.Attempts),
-		fieldFirst, l.First.UTC().Format(time.RFC3339Nano),
-		fieldLast, l.Last.UTC().Format(time.RFC3339Nano),
-		fieldOrigins, string(text),
-		fieldSchema, l.SchemaHash,
-		fieldRows, strconv.Itoa(l.Rows),
-		fieldFormat, l.Format,
-		fieldPayload, string(l.Payload),
+// fieldsOf returns the fields of a letter's entry. They are a contract with everything that reads the stream: fields may be
+// added, none changes its meaning.
+func fieldsOf(l *sink.DeadLetter) []field {
+	return []field{
+		{"id", &l.ID},
+		{"table", &l.Table},
+		{"route", &l.Route},
+		{"shard_id", &l.ShardID},
+		{"class", &l.Class},
+		{"code", &l.Code},
+		{"reason", &l.Reason},
+		{"column", &l.Column},
+		{"message", &l.Message},
+		{"attempts", &l.Attempts},
+		{"first", &l.First},
+		{"last", &l.Last},
+		{"origins", &l.Origins},
+		{"schema_hash", &l.SchemaHash},
+		{"rows", &l.Rows},
+		{"format", &l.Format},
+		{"payload", &l.Payload},
 	}
 }
 
-func bytesOf(fields []string) int {
-	n := 0
-	for _, f := range fields {
-		n += len(f)
+// encode returns the names and values of the entry, as XADD takes them, and their bytes.
+func encode(l *sink.DeadLetter) (arguments []any, bytes int) {
+	for _, f := range fieldsOf(l) {
+		text := f.text()
+		arguments = append(arguments, f.name, text)
+		bytes += len(f.name) + len(text)
 	}
-	return n
+	return arguments, bytes
 }
 
-// decode turns an entry's fields into a letter. What is missing or cannot be read stays zero and
-// is named in the error; the rest is there, so that a reader can show it. Unknown fields are passed over.
-func decode(values map[string]any) (sink.DeadLetter, error) {
-	d := decoder{values: values}
-	l := sink.DeadLetter{
-		ID:         d.text(fieldID),
-		Table:      d.text(fieldTable),
-		Route:      d.text(fieldRoute),
-		ShardID:    d.text(fieldShardID),
-		Class:      d.class(fieldClass),
-		Code:       d.number(fieldCode),
-		Reason:     d.text(fieldReason),
-		Column:     d.text(fieldColumn),
-		Message:    d.text(fieldMessage),
-		Attempts:   d.number(fieldAttempts),
-		First:      d.time(fieldFirst),
-		Last:       d.time(fieldLast),
-		Origins:    d.origins(fieldOrigins),
-		SchemaHash: d.text(fieldSchema),
-		Rows:       d.number(fieldRows),
-		Format:     d.text(fieldFormat),
-		Payload:    []byte(d.text(fieldPayload)),
-	}
-	return l, errors.Join(d.problems...)
-}
-
-type decoder struct {
-	values   map[string]any
-	problems []error
-}
-
-func (d *decoder) report(field string, err error) {
-	d.problems = append(d.problems, fmt.Errorf("field %s: %w", field, err))
-}
-
-func (d *decoder) text(field string) string {
-	s, ok := d.values[field].(string)
-	if !ok {
-		d.report(field, errors.New("is missing"))
-	}
-	return s
-}
-
-func (d *decoder) class(field string) sink.Class {
-	name := d.text(field)
-	for c := sink.Unclassified; c <= sink.Row; c++ {
-		if c.String() == name {
-			return c
+// decode returns the letter of an entry. Fields that are missing or malformed stay zero and are named in the error, so that
+// a reader can show the rest. Unknown fields are ignored.
+func decode(values map[string]any) (l sink.DeadLetter, err error) {
+	var problems []error
+	for _, f := range fieldsOf(&l) {
+		text, ok := values[f.name].(string)
+		err := errors.New("missing")
+		if ok {
+			err = f.parse(text)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("field %s: %w", f.name, err))
 		}
 	}
-	d.report(field, fmt.Errorf("no class %q", name))
-	return sink.Unclassified
+	return l, errors.Join(problems...)
 }
 
-func (d *decoder) number(field string) int {
-	n, err := strconv.Atoi(d.text(field))
-	if err != nil {
-		d.report(field, err)
-		return 0
+func (f field) text() string {
+	switch v := f.value.(type) {
+	case *string:
+		return *v
+	case *[]byte:
+		return string(*v)
+	case *int:
+		return strconv.Itoa(*v)
+	case *time.Time:
+		return v.UTC().Format(time.RFC3339Nano)
+	case *sink.Class:
+		return v.String()
+	case *[]batch.Origin:
+		text, _ := json.Marshal(append([]batch.Origin{}, *v...)) // cannot fail; [] for none
+		return string(text)
 	}
-	return n
+	panic("deadletter: field " + f.name)
 }
 
-func (d *decoder) time(field string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, d.text(field))
-	if err != nil {
-		d.report(field, err)
-		return time.Time{}
+func (f field) parse(text string) (err error) {
+	switch v := f.value.(type) {
+	case *string:
+		*v = text
+	case *[]byte:
+		*v = []byte(text)
+	case *int:
+		if *v, err = strconv.Atoi(text); err != nil {
+			*v = 0
+		}
+	case *time.Time:
+		*v, err = time.Parse(time.RFC3339Nano, text)
+	case *sink.Class:
+		if text != sink.Unclassified.String() {
+			*v, err = sink.ParseClass(text)
+		}
+	case *[]batch.Origin:
+		if err = json.Unmarshal([]byte(text), v); err != nil {
+			*v = nil
+		}
 	}
-	return t
-}
-
-func (d *decoder) origins(field string) []batch.Origin {
-	var list []origin
-	if err := json.Unmarshal([]byte(d.text(field)), &list); err != nil {
-		d.report(field, err)
-		return nil
-	}
-	origins := make([]batch.Origin, len(list))
-	for i, o := range list {
-		origins[i] = batch.Origin(o)
-	}
-	return origins
+	return err
 }

@@ -1,4 +1,4 @@
--- KEYS: stream, usage. ARGV: 1 to measure or 0 to believe the last count, bound in bytes, bytes of an entry's fields.
+-- KEYS: stream, usage. ARGV: 1 to measure or 0 to trust the last count, limit in bytes, bytes of an entry's fields.
 -- Returns length, bytes, and 1 if there is room for that entry, else 0.
 local length, bytes = used(KEYS[1], KEYS[2], ARGV[1] == '1')
 local room = 0

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,57 +27,58 @@ var (
 	measureScript = redis.NewScript(usageSource + measureSource)
 )
 
-// The first and the longest pause between two looks at a full queue.
+// The first and the longest pause between two checks of a full queue.
 const (
-	firstLook   = 50 * time.Millisecond
-	longestLook = 2 * time.Second
+	firstPause   = 50 * time.Millisecond
+	longestPause = 2 * time.Second
 )
 
-// The fullness at which the log says that the queue fills, and the one below which it may say so again.
+// The fullness at which a warning is logged, and the one below which it may be logged again.
 const (
 	fillingRatio = 0.8
 	relaxedRatio = 0.7
 )
 
-// Queue is the queue of dead letters. Its methods may be called by several goroutines at once.
-// It implements sink.DeadLetters.
+// Queue is the queue of dead letters, and a sink.DeadLetters. It is safe for concurrent use.
 type Queue struct {
 	client  redis.UniversalClient
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
 	filling atomic.Bool
-	trimmed trimmed
-	seen    atomic.Pointer[usage] // the last count; nil: none yet
+	seen    atomic.Pointer[usage] // the last count; nil before the first
+	// Letters and rows deleted to make room since it was last logged.
+	trimmedLetters, trimmedRows atomic.Int64
 }
 
 var _ sink.DeadLetters = (*Queue)(nil)
 
-// usage is the stream's length, and the memory that it takes.
+// usage is the stream's length and the memory that it takes.
 type usage struct{ letters, bytes int64 }
 
-// New returns the queue that is kept by the Redis that client speaks to: a single one, one behind
-// Sentinels or a Cluster. The client stays the caller's. It should have ContextTimeoutEnabled set; without
-// that, calls outlast their context by the client's own time-outs when Redis does not answer.
-// New speaks to nobody; see Check and Run.
+// New returns a queue kept by the Redis of the client: a single server, one behind Sentinels, or a Cluster. The caller keeps
+// the client, which should have ContextTimeoutEnabled set: without it calls outlast their context by the client's own
+// time-outs when Redis does not answer. New sends nothing; see Check and Run.
 func New(client redis.UniversalClient, cfg Config, reg prometheus.Registerer, log *slog.Logger) (*Queue, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("dead letters: %w", err)
 	}
-	m := newMetrics(reg)
-	m.bound.Set(float64(cfg.MaxBytes))
-	return &Queue{client: client, cfg: cfg, log: log, metrics: m}, nil
+	q := &Queue{client: client, cfg: cfg, log: log, metrics: newMetrics(reg)}
+	q.metrics.bound.Set(float64(cfg.MaxBytes))
+	return q, nil
 }
 
-// Run measures the queue at once and then every Config.Measure, until ctx ends. Without it the queue
-// works, but its gauges move with writes only.
+// Run measures the queue, and again every Config.Measure, until ctx ends. Without Run the queue works, but its gauges move
+// only with writes.
 func (q *Queue) Run(ctx context.Context) error {
 	tick := time.NewTicker(q.cfg.Measure)
 	defer tick.Stop()
+	defer q.logTrimmed()
 	for {
 		if _, _, err := q.measure(ctx, true, 0); err != nil && ctx.Err() == nil {
 			q.log.Warn("dead letters: queue not measured", "error", err)
 		}
+		q.logTrimmed()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -87,12 +87,19 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 }
 
-// Write puts the letter into the queue, unless it is or was there. It blocks while the queue is
-// full, where the policy is Wait, and then tells of ctx's end with an Error that is Full. All errors are
-// *Error. After any of them that is not Permanent, the same letter may be written again.
+// logTrimmed logs what was deleted to make room.
+func (q *Queue) logTrimmed() {
+	if letters := q.trimmedLetters.Swap(0); letters > 0 {
+		q.log.Warn("dead letters: oldest deleted to make room", "letters", letters, "rows", q.trimmedRows.Swap(0), "stream", q.cfg.Stream)
+	}
+}
+
+// Write puts the letter into the queue, unless it is or was there. With policy Wait it blocks while the queue is full, and
+// returns an Error of kind Full if ctx ends first. All errors are *Error. After one that is not Permanent the same letter may
+// be written again.
 func (q *Queue) Write(ctx context.Context, letter *sink.DeadLetter) error {
 	if err := q.write(ctx, letter); err != nil {
-		q.metrics.errors.WithLabelValues(err.Kind.String()).Inc()
+		q.metrics.errors.WithLabelValues(string(err.Kind)).Inc()
 		return err
 	}
 	return nil
@@ -102,12 +109,11 @@ func (q *Queue) write(ctx context.Context, letter *sink.DeadLetter) *Error {
 	if letter.ID == "" {
 		return &Error{Kind: Malformed, Op: "write", Stream: q.cfg.Stream, Err: errors.New("letter has no id")}
 	}
-	fields := fieldsOf(letter)
-	size := bytesOf(fields)
+	fields, size := encode(letter)
 	if size > sink.MaxLetterBytes {
 		return &Error{
 			Kind: TooLarge, Op: "write", Stream: q.cfg.Stream,
-			Err: fmt.Errorf("letter %s of %d rows takes %d bytes, an entry at most %d", letter.ID, letter.Rows, size, sink.MaxLetterBytes),
+			Err: fmt.Errorf("letter %s of %d rows takes %d bytes, more than %d", letter.ID, letter.Rows, size, sink.MaxLetterBytes),
 		}
 	}
 	for {
@@ -121,19 +127,11 @@ func (q *Queue) write(ctx context.Context, letter *sink.DeadLetter) *Error {
 	}
 }
 
-// tryWrite runs the script once, and tells whether the queue was full.
-func (q *Queue) tryWrite(ctx context.Context, letter *sink.DeadLetter, fields []string) (full bool, _ *Error) {
-	trim := 0
-	if q.cfg.WhenFull == Trim {
-		trim = 1
-	}
-	args := make([]any, 0, 3+len(fields))
-	args = append(args, q.cfg.MaxBytes, trim, int64(q.cfg.RememberIDs/time.Second))
-	for _, f := range fields {
-		args = append(args, f)
-	}
+// tryWrite runs the script once, and reports whether the queue was full.
+func (q *Queue) tryWrite(ctx context.Context, letter *sink.DeadLetter, fields []any) (full bool, _ *Error) {
 	keys := []string{q.cfg.Stream, q.cfg.usageKey(), q.cfg.idKey(letter.ID)}
-	answer, err := writeScript.Run(ctx, q.client, keys, args...).Int64Slice()
+	arguments := append([]any{q.cfg.MaxBytes, q.cfg.WhenFull == Trim, int64(q.cfg.RememberIDs / time.Second)}, fields...)
+	answer, err := writeScript.Run(ctx, q.client, keys, arguments...).Int64Slice()
 	if err == nil && len(answer) != 5 {
 		err = fmt.Errorf("script answered %v", answer)
 	}
@@ -152,58 +150,31 @@ func (q *Queue) tryWrite(ctx context.Context, letter *sink.DeadLetter, fields []
 	}
 	q.metrics.letters.WithLabelValues(letter.Table, letter.Class.String()).Inc()
 	q.metrics.rows.WithLabelValues(letter.Table, letter.Class.String()).Add(float64(letter.Rows))
-	if letters > 0 {
-		q.metrics.trimmed.Add(float64(letters))
-		q.metrics.trimmedRows.Add(float64(rows))
-		q.sayTrimmed(letters, rows)
-	}
+	q.metrics.trimmed.Add(float64(letters))
+	q.metrics.trimmedRows.Add(float64(rows))
+	q.trimmedRows.Add(rows)
+	q.trimmedLetters.Add(letters)
 	return false, nil
 }
 
-// trimmed is what was taken out of the queue since the log last said so.
-type trimmed struct {
-	mu            sync.Mutex
-	said          time.Time
-	letters, rows int64
-}
-
-// sayTrimmed logs what was taken out to make room: at once, and then once a minute while it goes on.
-func (q *Queue) sayTrimmed(letters, rows int64) {
-	t := &q.trimmed
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.letters, t.rows = t.letters+letters, t.rows+rows
-	if now := time.Now(); t.said.IsZero() || now.Sub(t.said) >= time.Minute {
-		q.log.Warn("dead letters: oldest taken out to make room", "letters", t.letters, "rows", t.rows, "stream", q.cfg.Stream)
-		t.said, t.letters, t.rows = now, 0, 0
-	}
-}
-
-// waitForRoom returns once there is room for an entry of that size, which another writer may then take.
-// It looks at the counts alone: a letter is not sent again and again to a Redis that has no room for it.
+// waitForRoom blocks until there is room for an entry of that size, which another writer may then take. It only reads the
+// counts: the letter is not sent again and again to a Redis that has no room for it.
 func (q *Queue) waitForRoom(ctx context.Context, size int) *Error {
 	q.metrics.waiting.Inc()
 	defer q.metrics.waiting.Dec()
-	pause := firstLook
-	for {
-		timer := time.NewTimer(pause/2 + rand.N(pause)) // writers should not look all at once
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return q.stillFull(ctx)
-		case <-timer.C:
+		case <-time.After(pause/2 + rand.N(pause)): // spreads out the writers
 		}
 		_, room, err := q.measure(ctx, false, size)
-		if err != nil {
-			if ended(ctx) {
-				return q.stillFull(ctx)
-			}
+		switch {
+		case err != nil && ended(ctx):
+			return q.stillFull(ctx)
+		case err != nil || room:
 			return err
 		}
-		if room {
-			return nil
-		}
-		pause = min(2*pause, longestLook)
 	}
 }
 
@@ -216,49 +187,45 @@ func (q *Queue) stillFull(ctx context.Context) *Error {
 	}
 }
 
-// ended tells whether ctx has ended or its deadline has passed: a read from Redis, which has the same
-// deadline, may fail just before ctx says so.
+// ended reports whether ctx has ended or its deadline has passed: a read from Redis with the same deadline may fail just
+// before ctx does.
 func ended(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// Degraded returns a sentence for an operator when the queue was nearly full as last seen.
+// Degraded returns a sentence for an operator if the queue was nearly full when last seen.
 func (q *Queue) Degraded() []string {
 	u := q.seen.Load()
 	if u == nil || float64(u.bytes) < fillingRatio*float64(q.cfg.MaxBytes) {
 		return nil
 	}
-	consequence := "at the bound the tables that have dead letters wait"
+	consequence := "when it is full, tables with dead letters wait"
 	if q.cfg.WhenFull == Trim {
-		consequence = "at the bound the oldest are lost"
+		consequence = "when it is full, the oldest letters are deleted"
 	}
 	return []string{fmt.Sprintf("the dead-letter queue %s holds %d letters, %d of at most %d bytes; %s: replay or delete letters, or raise dead_letters.max_bytes",
 		q.cfg.Stream, u.letters, u.bytes, q.cfg.MaxBytes, consequence)}
 }
 
-// measure returns how full the queue is, measured anew, or as last counted if nobody has changed it
-// since; and whether there is room for an entry with so many bytes of fields.
+// measure returns how full the queue is, measured anew or as last counted if nothing else has changed it since, and whether
+// there is room for an entry with so many bytes of fields.
 func (q *Queue) measure(ctx context.Context, anew bool, size int) (usage, bool, *Error) {
-	flag := 0
-	if anew {
-		flag = 1
-	}
 	keys := []string{q.cfg.Stream, q.cfg.usageKey()}
-	answer, err := measureScript.Run(ctx, q.client, keys, flag, q.cfg.MaxBytes, size).Int64Slice()
+	answer, err := measureScript.Run(ctx, q.client, keys, anew, q.cfg.MaxBytes, size).Int64Slice()
 	if err == nil && len(answer) != 3 {
 		err = fmt.Errorf("script answered %v", answer)
 	}
 	if err != nil {
 		return usage{}, false, q.failed("measure", err)
 	}
-	q.observe(answer[0], answer[1])
-	return usage{answer[0], answer[1]}, answer[2] == 1, nil
+	return q.observe(answer[0], answer[1]), answer[2] == 1, nil
 }
 
-// observe brings the gauges up to date, and says once that the queue fills.
-func (q *Queue) observe(letters, bytes int64) {
-	q.seen.Store(&usage{letters, bytes})
+// observe updates the gauges, and logs once that the queue fills.
+func (q *Queue) observe(letters, bytes int64) usage {
+	u := usage{letters, bytes}
+	q.seen.Store(&u)
 	ratio := float64(bytes) / float64(q.cfg.MaxBytes)
 	q.metrics.queued.Set(float64(letters))
 	q.metrics.bytes.Set(float64(bytes))
@@ -270,4 +237,5 @@ func (q *Queue) observe(letters, bytes int64) {
 	if ratio < relaxedRatio {
 		q.filling.Store(false)
 	}
+	return u
 }

@@ -4,30 +4,27 @@ import (
 	"context"
 
 	"github.com/logbatcher/logbatcher/sink"
-	"github.com/redis/go-redis/v9"
 )
 
-// A page of the stream is read this many entries at a time, and ends early once it has this many bytes.
+// A page of the stream is read this many entries at a time, and ends early once its payloads have this many bytes.
 const (
 	pageEntries = 16
 	pageBytes   = 16 << 20
 )
 
-// Stored is a letter as it lies in the queue.
+// Stored is a letter in the queue.
 type Stored struct {
-	// StreamID is the entry's id in the stream. It begins with the time of writing in Unix milliseconds.
+	// StreamID is the id of the stream entry. It begins with the time of writing in Unix milliseconds.
 	StreamID string
-	// Letter is what was written. Times are in UTC; Message may have been shortened.
+	// Letter is what was written, with times in UTC.
 	Letter sink.DeadLetter
-	// Bytes is what the entry's fields take.
-	Bytes int
-	// Problem names the fields that are missing or cannot be read, which are zero in Letter. Nil: none.
+	// Problem names the fields that are missing or malformed, which are zero in Letter.
 	Problem error
 }
 
-// List returns letters in the order in which they were written: those behind the stream id after, or
-// the oldest where that is empty. It returns at most count, and fewer before they take too much
-// memory: the end is reached when it returns none. What is not a letter is returned too, with its Problem.
+// List returns letters in the order in which they were written: those after the given stream id, or from the oldest if it is
+// empty. It returns at most count, and fewer if they would take too much memory; none means the end. Entries that are not
+// letters are returned too, with their Problem.
 func (q *Queue) List(ctx context.Context, after string, count int) ([]Stored, error) {
 	var page []Stored
 	bytes := 0
@@ -44,22 +41,11 @@ func (q *Queue) List(ctx context.Context, after string, count int) ([]Stored, er
 			break
 		}
 		for _, entry := range entries {
-			stored := storedFrom(entry)
-			page = append(page, stored)
-			bytes += stored.Bytes
+			letter, problem := decode(entry.Values)
+			page = append(page, Stored{StreamID: entry.ID, Letter: letter, Problem: problem})
+			bytes += len(letter.Payload)
+			after = entry.ID
 		}
-		after = entries[len(entries)-1].ID
 	}
 	return page, nil
-}
-
-func storedFrom(entry redis.XMessage) Stored {
-	letter, problem := decode(entry.Values)
-	bytes := 0
-	for field, value := range entry.Values {
-		if s, ok := value.(string); ok {
-			bytes += len(field) + len(s)
-		}
-	}
-	return Stored{StreamID: entry.ID, Letter: letter, Bytes: bytes, Problem: problem}
 }

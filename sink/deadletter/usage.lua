@@ -1,8 +1,8 @@
--- The stream's length and bytes: as last counted, or measured anew where the length shows that
--- somebody else has changed the stream, or where told to.
+-- The stream's length and bytes: as last counted, or measured anew if the length shows that somebody else has changed the
+-- stream, or on request.
 
--- What so many bytes of fields take in memory. An entry of more than some 4 kB has an allocation of its
--- own, and Redis's allocator has four sizes between a power of two and the next.
+-- Memory taken by so many bytes of fields. An entry of more than about 4 kB has its own allocation, and Redis's allocator has
+-- four sizes between one power of two and the next.
 local function memory_of(bytes)
   local size = bytes + 256
   if size <= 4096 then
@@ -23,7 +23,7 @@ local function size_of(fields)
   return memory_of(bytes)
 end
 
--- For servers that have no MEMORY USAGE, or do not let us use it.
+-- For servers without MEMORY USAGE, or that do not let us use it.
 local function sum_of(stream)
   local bytes, from = 0, '-'
   while true do

@@ -1,12 +1,11 @@
 -- KEYS: stream, usage, the letter's id key.
--- ARGV: bound in bytes, 1 to trim when full or 0, seconds to remember the id, then the
--- letter's fields and values.
--- Returns outcome (0 written, 1 was there, 2 full), length and bytes (not with 1), letters and rows trimmed.
+-- ARGV: limit in bytes, 1 to trim when full or 0, seconds to remember the id, then the letter's fields and values.
+-- Returns outcome (0 written, 1 repeat, 2 full), length and bytes (0 for a repeat), letters and rows trimmed.
 local stream, usage, id = KEYS[1], KEYS[2], KEYS[3]
 local bound, trim, seconds = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3]
 
--- A repeat needs no room, so it is answered before anything that a full Redis refuses. Nothing may be
--- written before the first command that needs memory: past its first write Redis lets a script exceed maxmemory.
+-- A repeat needs no room, so it is answered before anything that a full Redis refuses. Nothing may be written before the first
+-- command that needs memory: after its first write Redis lets a script exceed maxmemory.
 if redis.call('GET', id) then
   redis.call('EXPIRE', id, seconds)
   return {1, 0, 0, 0, 0}
