@@ -24,23 +24,20 @@ const statementHeadBytes = 1 << 20
 // its address: every user and password is good.
 type server struct {
 	engine   *engine
-	faults   *faults // nil unless asked for
 	timezone string
 
 	mu      sync.Mutex
 	running map[string]bool // ids of the statements being executed
 }
 
-func newServer(e *engine, f *faults) *server {
-	return &server{engine: e, faults: f, timezone: "UTC", running: map[string]bool{}}
+func newServer(e *engine) *server {
+	return &server{engine: e, timezone: "UTC", running: map[string]bool{}}
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/ping" || r.URL.Path == "/replicas_status":
 		_, _ = io.WriteString(w, "Ok.\n")
-	case r.URL.Path == "/faults" && s.faults != nil:
-		s.faults.ServeHTTP(w, r)
 	case r.URL.Path != "/" && r.URL.Path != "/query":
 		http.Error(w, "There is no handle "+r.URL.Path, http.StatusNotFound)
 	case r.Method != http.MethodGet && r.Method != http.MethodPost:
@@ -116,22 +113,14 @@ func (s *server) execute(r *http.Request, parsed *request) (output []byte, forma
 	return output, format, did, err
 }
 
-// executeInsert runs an insert that brings data. What faults do to its answer
-// comes when its connection is closed, so that it is listed as running no more.
-func (s *server) executeInsert(ctx context.Context, parsed *request, insert insertText, data io.Reader) (did summary, err error) {
-	if err := s.faults.beforeInsert(insert.statement); err != nil {
-		return summary{}, err
-	}
+// executeInsert runs an insert that brings data.
+func (s *server) executeInsert(ctx context.Context, parsed *request, insert insertText, data io.Reader) (summary, error) {
 	c, err := s.engine.connect(ctx, parsed.database, parsed.settings)
 	if err != nil {
 		return summary{}, err
 	}
-	did, err = c.insert(insert.statement, insert.format, parsed.parameters, data)
-	c.close()
-	if err == nil {
-		err = s.faults.afterInsert(ctx, insert.statement)
-	}
-	return did, err
+	defer c.close()
+	return c.insert(insert.statement, insert.format, parsed.parameters, data)
 }
 
 // errEmpty says that a request holds no statement.

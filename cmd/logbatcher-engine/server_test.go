@@ -304,7 +304,6 @@ func TestOtherPaths(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	for path, want := range map[string]string{
 		"/ping": "200 Ok.\n", "/": "200 Ok.\n", "/replicas_status": "200 Ok.\n", "/nowhere": "404 There is no handle /nowhere\n",
-		"/faults":                     "404 There is no handle /faults\n", // not asked for
 		"/?query=SELECT+2":            "200 2\n",
 		"/?query=CREATE+DATABASE+xyz": "500 Code: 164. DB::Exception: default: Cannot execute query in readonly mode. (READONLY)\n",
 	} {

@@ -21,13 +21,13 @@ import (
 func TestMain(m *testing.M) { os.Exit(embeddedtest.Main(m)) }
 
 // both runs a test on a redis-server and on the stand-in of logbatcher dev.
-func both(t *testing.T, test func(t *testing.T, server *embedded.Redis)) {
+func both(t *testing.T, test func(t *testing.T, server *embedded.Server)) {
 	t.Run("server", func(t *testing.T) { test(t, embeddedtest.Redis(t)) })
 	t.Run("stand-in", func(t *testing.T) { test(t, embeddedtest.InProcessRedis(t)) })
 }
 
 // connect returns a client that gives up soon and does not retry by itself, so that tests see what happens.
-func connect(t *testing.T, server *embedded.Redis) *redis.Client {
+func connect(t *testing.T, server *embedded.Server) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{
 		Addr: server.Address(), MaxRetries: -1, ContextTimeoutEnabled: true,
