@@ -78,7 +78,7 @@ func (s *server) serveStatement(w http.ResponseWriter, r *http.Request) {
 	}
 	header.Set("X-ClickHouse-Format", format)
 	header.Set("X-ClickHouse-Summary", did.text(time.Since(started)))
-	header.Set("Content-Type", contentType(format))
+	header.Set("Content-Type", "application/octet-stream")
 	header.Set("Content-Length", strconv.Itoa(len(output)))
 	_, _ = w.Write(output)
 }
@@ -151,9 +151,7 @@ func readStatement(query string, body io.Reader) (text string, data io.Reader, e
 	if len(rest) > maxStatementBytes {
 		return "", nil, exception(229, "QUERY_IS_TOO_LARGE", "The statement is larger than %d bytes", maxStatementBytes)
 	}
-	if len(rest) > 0 {
-		text += string(rest)
-	}
+	text += string(rest)
 	if strings.TrimSpace(text) == "" {
 		return "", nil, errEmpty
 	}
@@ -211,20 +209,4 @@ func (d summary) text(elapsed time.Duration) string {
 	return fmt.Sprintf(`{"read_rows":"%d","read_bytes":"%d","written_rows":"%d","written_bytes":"%d",`+
 		`"total_rows_to_read":"0","result_rows":"%d","result_bytes":"0","elapsed_ns":"%d"}`,
 		d.rowsRead, d.bytesRead, d.rowsWritten, d.bytesWritten, d.rows, elapsed.Nanoseconds())
-}
-
-func contentType(format string) string {
-	switch {
-	case strings.HasPrefix(format, "TabSeparated"), strings.HasPrefix(format, "TSV"):
-		return "text/tab-separated-values; charset=UTF-8"
-	case strings.HasPrefix(format, "CSV"):
-		return "text/csv; charset=UTF-8"
-	case format == "JSONEachRow":
-		return "application/x-ndjson; charset=UTF-8"
-	case strings.HasPrefix(format, "JSON"):
-		return "application/json; charset=UTF-8"
-	case strings.HasPrefix(format, "Pretty"), strings.HasPrefix(format, "Vertical"):
-		return "text/plain; charset=UTF-8"
-	}
-	return "application/octet-stream"
 }

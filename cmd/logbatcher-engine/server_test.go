@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -175,21 +174,6 @@ func TestCompressedBodiesAndAnswers(t *testing.T) {
 			t.Errorf("%s: a damaged frame was accepted", method)
 		}
 		server.Exec(t, "TRUNCATE TABLE t")
-	}
-	var zipped bytes.Buffer
-	writer := gzip.NewWriter(&zipped)
-	_, _ = io.WriteString(writer, "SELECT 1")
-	_ = writer.Close()
-	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.Address, &zipped)
-	request.Header.Set("Content-Encoding", "gzip")
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if answer, _ := io.ReadAll(response.Body); string(answer) != "1\n" {
-		t.Errorf("%q", answer)
 	}
 }
 
