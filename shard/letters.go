@@ -48,7 +48,8 @@ func (l *letters) add(r *route, e *schema.Entry, id *shardID, problem *batch.Row
 func newLetter(r *route, id *shardID, problem *batch.RowError) *letter {
 	now := time.Now()
 	l := &letter{route: r, DeadLetter: sink.DeadLetter{
-		ShardID: id.text, Class: sink.Row, Reason: problem.Reason.String(), Column: problem.Column, Message: problem.Message,
+		DeadLettered: schema.DeadLettered{Message: problem.Message},
+		ShardID:      id.text, Class: sink.Row, Reason: problem.Reason.String(), Column: problem.Column,
 		First: now, Last: now, Format: sink.FormatJSONEntries,
 	}}
 	if r != nil {
@@ -75,7 +76,7 @@ func (w *worker) writeLetters(ctx context.Context, p *pending) {
 			for _, d := range written {
 				left -= d.Rows
 				account.deadLettered.Add(uint64(d.Rows))
-				p.deadLettered(schema.DeadLettered{Rows: d.Rows, Route: d.Route, Table: d.Table, ID: d.ID, Message: d.Message})
+				p.deadLettered(d.DeadLettered)
 			}
 			if err != nil {
 				w.router.leave(leftLetter, l.ID, account.name, left, err)

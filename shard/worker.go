@@ -239,9 +239,9 @@ func (f *flight) tell(d *sink.DeadLetter) {
 		if next == len(f.requests) {
 			return
 		}
-		f.requests[next].deadLettered(schema.DeadLettered{
-			Rows: o.Rows, Route: f.route.Name, Table: f.route.Table.FullName(), ID: d.ID, Code: d.Code, Message: d.Message,
-		})
+		theirs := d.DeadLettered
+		theirs.Rows = o.Rows
+		f.requests[next].deadLettered(theirs)
 	}
 }
 
