@@ -21,9 +21,9 @@ import (
 // A stack is the servers that all runs share.
 type stack struct {
 	folder, binary string
-	engine         *embedded.Server
+	engine         *embedded.ClickHouse
 	enginePID      int
-	redis          *embedded.Server
+	redis          *embedded.Redis
 	address        string // of ClickHouse, host:port
 	conn           driver.Conn
 	databases      int

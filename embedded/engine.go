@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,7 +34,7 @@ func Engine(ctx context.Context, log *slog.Logger) (string, error) {
 			return beside, nil
 		}
 	}
-	return buildEngine(ctx, cmp.Or(log, slog.New(slog.DiscardHandler)))
+	return buildEngine(ctx, orDiscard(log))
 }
 
 // buildEngine builds the program. The go command sees by itself whether the

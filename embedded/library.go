@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -38,7 +37,7 @@ var libraryPackages = map[string]string{
 // disk, once a machine. Processes that install at the same time wait for the
 // first one.
 func Library(ctx context.Context, log *slog.Logger) (string, error) {
-	log = cmp.Or(log, slog.New(slog.DiscardHandler))
+	log = orDiscard(log)
 	if path := os.Getenv(LibraryVariable); path != "" {
 		if _, err := os.Stat(path); err != nil {
 			return "", &UnavailableError{"the library " + path, "correct " + LibraryVariable, err}

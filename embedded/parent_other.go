@@ -1,12 +1,9 @@
-//go:build !linux
+//go:build !unix
 
 package embedded
 
-import (
-	"os/exec"
-	"syscall"
-)
+import "os/exec"
 
-// dieWithParent keeps the terminal's signals from the child. On this platform only the end of standard input tells the child
+// dieWithParent does nothing: only the end of standard input tells the child
 // that its parent has died.
-func dieWithParent(command *exec.Cmd) { command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+func dieWithParent(*exec.Cmd) {}

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"maps"
 	"math"
 	"math/rand/v2"
 	"regexp"
@@ -261,23 +260,23 @@ func randomField(r *rand.Rand) (string, map[string]any) {
 			time.Unix(int64(r.IntN(3)), 0).UTC().Format(time.RFC3339Nano), int64(-1),
 		}[r.IntN(6)]
 	}
-	asked, known := map[string]any{}, slices.Sorted(maps.Keys(operators))
+	operators := map[string]any{}
 	for range 1 + r.IntN(2) {
-		o := known[r.IntN(len(known))]
+		o := operatorNames[r.IntN(len(operatorNames))]
 		switch o {
 		case "in":
-			asked[o] = []any{literal(), literal()}
+			operators[o] = []any{literal(), literal()}
 			if r.IntN(2) == 0 {
 				one := literal()
-				asked[o] = []any{one, one}
+				operators[o] = []any{one, one}
 			}
 		case "exists", "doesNotExist":
-			asked[o] = true
+			operators[o] = true
 		default:
-			asked[o] = literal()
+			operators[o] = literal()
 		}
 	}
-	return names[r.IntN(len(names))], asked
+	return names[r.IntN(len(names))], operators
 }
 
 // checkAgainstReference compares filters, the interpreter and a matcher.

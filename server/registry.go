@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// registry holds the producers by their ids. Producers without users are forgotten after a while, and sooner if there are too
-// many. It happens when a producer is asked for, so that it needs no goroutine.
+// registry has the producers by their ids. Those that nobody uses are forgotten after a while, and sooner where
+// there are too many; it is done when a producer is asked for, so that it needs no goroutine.
 type registry struct {
 	limit    int
 	forget   time.Duration
@@ -19,19 +19,27 @@ type registry struct {
 	kept     atomic.Int64  // outcomes of producers that nobody reads
 
 	mu        sync.Mutex
-	producers map[string]*producer
-	idle      list.List // of *producer, the longest idle first
+	producers map[string]*place
+	idle      list.List // of *place, the longest idle first
+}
+
+// place is a producer in the registry.
+type place struct {
+	producer *producer
+	users    int
+	since    time.Time     // when the last user left
+	element  *list.Element // in idle; nil while there are users
 }
 
 func newRegistry(config *Config, m *metrics) *registry {
 	return &registry{
 		limit: config.MaxProducers, forget: config.ProducerIdle, instance: config.Instance,
-		now: time.Now, metrics: m, producers: make(map[string]*producer),
+		now: time.Now, metrics: m, producers: make(map[string]*place),
 	}
 }
 
-// use returns the producer with the id, or a new one if it is not known. For an empty id it returns one with a new name, which
-// is not kept. leave must be called when the producer is no longer used.
+// use returns the producer with the id, new where it is not known. Where the id is empty it returns one that has a new
+// name and is not kept. leave must be called when the producer is no longer used.
 func (r *registry) use(id string) (*producer, error) {
 	if id == "" {
 		p := r.newProducer("anonymous/" + r.instance + "/" + decimal(r.names.Add(1)))
@@ -46,28 +54,29 @@ func (r *registry) use(id string) (*producer, error) {
 		if len(r.producers) >= r.limit && !r.forgetOldestLocked() {
 			return nil, statusTooManyProducers(r.limit)
 		}
-		p = r.newProducer(id)
+		p = &place{producer: r.newProducer(id)}
 		r.producers[id] = p
 		r.metrics.producers.Set(float64(len(r.producers)))
 	}
-	if p.uses.idle != nil {
-		r.idle.Remove(p.uses.idle)
-		p.uses.idle = nil
+	if p.element != nil {
+		r.idle.Remove(p.element)
+		p.element = nil
 	}
-	p.uses.count++
-	return p, nil
+	p.users++
+	return p.producer, nil
 }
 
-// leave ends one use of the producer.
+// leave says that the producer is no longer used by one who has called use.
 func (r *registry) leave(p *producer) {
-	if p.anonymous {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p.uses.count--; p.uses.count == 0 {
-		p.uses.since = r.now()
-		p.uses.idle = r.idle.PushBack(p)
+	place := r.producers[p.id]
+	if place == nil || place.producer != p {
+		return // anonymous
+	}
+	if place.users--; place.users == 0 {
+		place.since = r.now()
+		place.element = r.idle.PushBack(place)
 	}
 }
 
@@ -77,12 +86,12 @@ func (r *registry) newProducer(id string) *producer {
 
 func (r *registry) sweepLocked(now time.Time) {
 	for front := r.idle.Front(); front != nil; front = r.idle.Front() {
-		p := front.Value.(*producer)
-		if now.Sub(p.uses.since) < r.forget {
+		p := front.Value.(*place)
+		if now.Sub(p.since) < r.forget {
 			return
 		}
-		if !p.idle() { // its entries are still in flight: the watermark will be asked for
-			p.uses.since = now
+		if !p.producer.idle() { // its entries are still in flight: the watermark will be asked for
+			p.since = now
 			r.idle.MoveToBack(front)
 			continue
 		}
@@ -90,10 +99,10 @@ func (r *registry) sweepLocked(now time.Time) {
 	}
 }
 
-// forgetOldestLocked forgets the producer that has been idle longest. It reports whether there was one.
+// forgetOldestLocked forgets the producer that has been idle for longest, if there is one.
 func (r *registry) forgetOldestLocked() bool {
 	for e := r.idle.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*producer); p.idle() {
+		if p := e.Value.(*place); p.producer.idle() {
 			r.removeLocked(p)
 			r.metrics.forgottenProducers.Inc()
 			return true
@@ -102,9 +111,9 @@ func (r *registry) forgetOldestLocked() bool {
 	return false
 }
 
-func (r *registry) removeLocked(p *producer) {
-	r.idle.Remove(p.uses.idle)
-	delete(r.producers, p.id)
-	p.forget()
+func (r *registry) removeLocked(p *place) {
+	r.idle.Remove(p.element)
+	delete(r.producers, p.producer.id)
+	p.producer.forget()
 	r.metrics.producers.Set(float64(len(r.producers)))
 }

@@ -2,81 +2,87 @@ package server
 
 import (
 	"context"
-	"time"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
-	"github.com/logbatcher/logbatcher/schema"
 )
 
-// watermarks are those that a producer was told.
+// watermarks are what a producer was told.
 type watermarks struct{ committed, received uint64 }
 
-// session is the right of a call to send requests as its producer, and what the call's client was told. Only a producer's newest
-// stream has it, or any number of unary calls of the same epoch. The fields below wake are guarded by the producer's lock.
-type session struct {
-	producer *producer
-	opening  *opening
-	// answer collects the outcomes of a unary call's request. Nil for streams, whose outcomes go to the producer's outbox.
-	answer *outcomes
-	// stop ends the stream with a cause. Nil for unary calls.
-	stop context.CancelCauseFunc
-	// wake has room for one; it tells the stream's sender that there may be something to send.
-	wake chan struct{}
-	// timer runs throttle when the receiver has waited for throttleAfter. Nil for unary calls.
-	timer         *time.Timer
-	throttleAfter time.Duration
-
-	epoch uint64
-	// closed is set when no further request is accepted.
-	closed bool
-	told   watermarks
-	// repeat asks for the watermarks to be sent although they have not moved: the client has sent again what they cover.
-	repeat bool
-	// waiting is what the receiver waits for, throttled what the client should know of it, throttledTold what it was sent.
-	waiting, throttled, throttledTold throttle
-	// welcome and drain wait to be sent.
-	welcome *pb.Welcome
-	drain   *pb.Drain
+// throttle is why a stream waits. The zero value: it does not.
+type throttle struct {
+	cause pb.ThrottleCause
+	table string
 }
 
-// newSession returns a session for a stream. stop ends the stream with a cause.
-func newSession(p *producer, o *opening, stop context.CancelCauseFunc, throttleAfter time.Duration) *session {
-	s := &session{producer: p, opening: o, stop: stop, wake: make(chan struct{}, 1), throttleAfter: throttleAfter}
-	s.timer = time.AfterFunc(time.Hour, s.throttle)
-	s.timer.Stop()
-	return s
+// session is one stream's hold on its producer: the right to accept, and what
+// the stream's client was told. The fields below wake are guarded by the producer's lock.
+type session struct {
+	producer *producer
+	// stop ends the stream; the cause says why.
+	stop context.CancelCauseFunc
+	// wake has room for one; it tells the sender that there may be something to tell. Nil: nobody sends.
+	wake chan struct{}
+
+	level pb.Acknowledgement
+	// attached says that the session counts in the producer's attached, closed that it accepts no more.
+	attached, closed bool
+	told             watermarks
+	// repeat asks for the watermarks to be told although they have not moved: the client has sent
+	// again what they cover.
+	repeat bool
+	// waiting is what the receiver waits for, throttled what the client should know, throttledTold what it knows.
+	waiting, throttled, throttledTold throttle
+	// welcome and drain are to be sent.
+	welcome *pb.Welcome
+	drain   *pb.Drain
 }
 
 func (s *session) wakeSender() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // awake already, or a unary call
+	default: // it is awake already, or nobody sends
 	}
 }
 
-// tell changes what is to be sent, under the producer's lock, and wakes the sender.
-func (s *session) tell(change func()) {
+// repeated has the watermarks told again.
+func (s *session) repeated() {
 	s.producer.mu.Lock()
 	defer s.producer.mu.Unlock()
-	change()
+	s.repeat = true
 	s.wakeSender()
 }
 
-// close stops accepting requests. It blocks while the Router has one that it has not taken, so that request's context must end.
-func (s *session) close() {
+// tellDrain has a Drain told.
+func (s *session) tellDrain(d *pb.Drain) {
+	s.producer.mu.Lock()
+	defer s.producer.mu.Unlock()
+	s.drain = d
+	s.wakeSender()
+}
+
+// closeIntake makes the session accept no more. It returns when no request of it is with the Router,
+// which needs the context of that request to end.
+func (s *session) closeIntake() {
 	p := s.producer
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.closed = true
-	_ = p.awaitLocked(context.Background(), func() bool { return p.routing != s })
+	for s.attached && p.routing {
+		_ = p.awaitLocked(context.Background()) // the Router returns when the context ends, and routed is called
+	}
 }
 
-// end gives the producer up.
+// end gives the producer up. It is safe to call it twice.
 func (s *session) end() {
-	s.close()
+	s.closeIntake()
 	p := s.producer
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if s.attached {
+		s.attached = false
+		p.attached--
+	}
 	if p.session == s {
 		p.session = nil
 		p.trimLocked()
@@ -84,29 +90,44 @@ func (s *session) end() {
 	p.changeLocked()
 }
 
-// awaitSettled blocks until everything accepted is settled. At level RECEIVED it returns at once.
+// awaitSettled returns when everything accepted is settled; where the level is RECEIVED, at once.
 func (s *session) awaitSettled(ctx context.Context) error {
 	p := s.producer
-	return p.await(ctx, func() bool {
-		return s.opening.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED || p.cursor.unsettled() == 0
-	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s.level != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED && p.cursor.unsettled() > 0 {
+		if err := p.awaitLocked(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// awaitRoom blocks until no more than limit outcomes wait to be sent and the cursor has room.
-func (s *session) awaitRoom(ctx context.Context, limit int) error {
+// awaitRoom returns when no more than limit outcomes wait to be sent and the cursor has room; waiting is called where it has to wait.
+func (s *session) awaitRoom(ctx context.Context, limit int, waiting func(pb.ThrottleCause)) error {
 	p := s.producer
-	defer s.goesOn()
-	return p.await(ctx, func() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		cause := pb.ThrottleCause_THROTTLE_CAUSE_UNSPECIFIED
 		switch {
 		case p.outbox.len() > limit:
-			s.waitsLocked(throttle{cause: schema.WaitResponses})
+			cause = pb.ThrottleCause_THROTTLE_CAUSE_RESPONSES
 		case p.cursor.unsettled() >= maxUnsettled:
-			s.waitsLocked(throttle{cause: schema.WaitMemory})
+			cause = pb.ThrottleCause_THROTTLE_CAUSE_MEMORY
 		default:
-			return true
+			return nil
 		}
-		return false
-	})
+		p.mu.Unlock()
+		waiting(cause)
+		p.mu.Lock()
+		if p.outbox.len() <= limit && p.cursor.unsettled() < maxUnsettled {
+			return nil // it changed while unlocked
+		}
+		if err := p.awaitLocked(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // unsettled returns how many requests are accepted and not settled.

@@ -29,7 +29,7 @@ type openBatch struct {
 	route    *route
 	first    time.Time // when its first row came in
 	requests []*pending
-	charged  int // bytes of its columns that the budget knows of
+	charged  int // bytes that the budget knows of
 	counted  int // rows that the table's account knows of
 	touched  bool
 }
@@ -72,8 +72,7 @@ func (a *accumulator) full() []*openBatch {
 	var sealed []*openBatch
 	for _, b := range a.touched {
 		b.touched = false
-		// What all rows of a stream share is kept once and written for each row: a batch may be small here and a large block.
-		if b.Rows() >= a.maxRows || b.charged >= a.maxBytes || b.EncodedBytes() >= a.maxBytes {
+		if b.Rows() >= a.maxRows || b.charged >= a.maxBytes {
 			a.remove(b)
 			sealed = append(sealed, b)
 		}

@@ -42,7 +42,7 @@ func TestStuckTableHoldsUpOnlyItself(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				gate := make(chan struct{})
 				delivery := &scripted{}
-				delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
+				delivery.deliver = func(_ context.Context, b *batch.Block) (sink.Outcome, error) {
 					if strings.HasPrefix(b.Layout().Table().Name, "of_stuck") {
 						<-gate
 					}
@@ -101,7 +101,7 @@ func TestOnlyTableMayHoldEverything(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			gate := make(chan struct{})
 			delivery := &scripted{}
-			delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
+			delivery.deliver = func(_ context.Context, b *batch.Block) (sink.Outcome, error) {
 				<-gate
 				return sink.Outcome{Committed: b.Rows()}, nil
 			}
@@ -141,7 +141,7 @@ func TestOnlyTableMayHoldEverything(t *testing.T) {
 func TestLargeRequestsAreNotPassedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(_ context.Context, b *batch.Block) (sink.Outcome, error) {
 			time.Sleep(500 * time.Millisecond)
 			return sink.Outcome{Committed: b.Rows()}, nil
 		}
@@ -293,13 +293,17 @@ func TestQueueKeepsToWhatIsThere(t *testing.T) {
 	})
 }
 
-func TestMatched(t *testing.T) {
+func TestNextRoute(t *testing.T) {
 	set := make([]uint64, 3)
 	want := []int{0, 5, 63, 64, 130, 191}
 	for _, n := range want {
 		set[n/64] |= 1 << (n % 64)
 	}
-	if got := slices.Collect(matched(set)); !slices.Equal(got, want) {
+	var got []int
+	for n := nextRoute(set, 0); n >= 0; n = nextRoute(set, n+1) {
+		got = append(got, n)
+	}
+	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

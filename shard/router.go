@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,7 @@ var ErrClosed = errors.New("the router is shutting down")
 type Delivery interface {
 	// Deliver returns when every row of b is settled, or with an error when ctx ends first. After drain is
 	// closed it waits no longer than it must.
-	Deliver(ctx context.Context, b *batch.Batch, limits sink.Limits, drain <-chan struct{}) (sink.Outcome, error)
+	Deliver(ctx context.Context, b *batch.Block, limits sink.Limits, drain <-chan struct{}) (sink.Outcome, error)
 	// DeadLetter returns the letters that hold the rows once they are in the queue, or with an error those written when ctx ends first.
 	DeadLetter(ctx context.Context, letter *sink.DeadLetter) ([]sink.DeadLetter, error)
 }
@@ -48,6 +49,8 @@ type Config struct {
 	// MaxOpenBatches and MaxOpenBytes bound the open batches of a shard; above them the oldest is sealed. 0 batches: as many as its
 	// tables need.
 	MaxOpenBatches, MaxOpenBytes int
+	// Compression is how batches are compressed when they are sealed.
+	Compression batch.Compression
 	// KeepUnmatched sends entries that match no route to the dead-letter queue. Otherwise they are refused.
 	KeepUnmatched bool
 	// Log takes what an operator should know.
@@ -73,6 +76,9 @@ func (c *Config) Validate() error {
 	if c.MaxOpenBatches < 0 {
 		problems = append(problems, fmt.Errorf("MaxOpenBatches is %d, it must not be below 0", c.MaxOpenBatches))
 	}
+	if err := c.Compression.Validate(); err != nil {
+		problems = append(problems, err)
+	}
 	if c.Instance == "" {
 		problems = append(problems, errors.New("no Instance is given"))
 	}
@@ -94,6 +100,8 @@ type Router struct {
 	batches   atomic.Uint64 // batch ids given out
 	unmatched atomic.Uint64
 
+	// encoding holds a token for each batch that is being encoded. It bounds the memory for that beside the batches.
+	encoding chan struct{}
 	// draining is closed when Shutdown begins.
 	draining chan struct{}
 	// deliveries is the context of all deliveries; abandon ends those that are not settled by then.
@@ -117,7 +125,7 @@ func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schem
 	}
 	r := &Router{
 		config: config, budget: budget, delivery: delivery, metrics: newMetrics(config.Registerer),
-		draining: make(chan struct{}),
+		encoding: make(chan struct{}, runtime.GOMAXPROCS(0)), draining: make(chan struct{}),
 	}
 	r.unmatchedAccount, _ = budget.account("unmatched")
 	r.deliveries, r.abandon = context.WithCancelCause(context.Background())
@@ -245,13 +253,21 @@ func (r *Router) handOver(p *pending) {
 
 // targets returns the workers of the request's shard ids; a request without entries goes to the first, to be settled in turn.
 func (r *Router) targets(p *pending) []*worker {
-	if len(p.shards) == 0 {
-		return r.workers[:1]
+	if len(p.shards) <= 1 {
+		number := 0
+		if len(p.shards) == 1 {
+			number = p.shards[0].worker
+		}
+		return r.workers[number : number+1]
+	}
+	wanted := make([]bool, len(r.workers))
+	for _, id := range p.shards {
+		wanted[id.worker] = true
 	}
 	var targets []*worker
-	for _, id := range p.shards {
-		if !slices.Contains(targets, id.worker) {
-			targets = append(targets, id.worker)
+	for number, w := range r.workers {
+		if wanted[number] {
+			targets = append(targets, w)
 		}
 	}
 	return targets

@@ -31,7 +31,7 @@ type scripted struct {
 	batches []batchSeen
 	letters []*sink.DeadLetter
 	// deliver decides; nil commits at once.
-	deliver func(ctx context.Context, b *batch.Batch) (sink.Outcome, error)
+	deliver func(ctx context.Context, b *batch.Block) (sink.Outcome, error)
 }
 
 type batchSeen struct {
@@ -41,7 +41,7 @@ type batchSeen struct {
 	at               time.Time
 }
 
-func (s *scripted) Deliver(ctx context.Context, b *batch.Batch, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
+func (s *scripted) Deliver(ctx context.Context, b *batch.Block, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
 	s.mu.Lock()
 	s.batches = append(s.batches, batchSeen{
 		table: b.Layout().Table().Name, partition: b.Partition().ID, rows: b.Rows(), origins: b.Origins(), at: time.Now(),
@@ -72,7 +72,8 @@ func (s *scripted) rows() (batches, rows int) {
 
 func testConfig() Config {
 	return Config{
-		Instance: "test", Shards: 2, Bucket: time.Minute, Linger: time.Second,
+		Compression: batch.LZ4,
+		Instance:    "test", Shards: 2, Bucket: time.Minute, Linger: time.Second,
 		MaxBatchRows: 1000, MaxBatchBytes: 1 << 20, MaxOpenBatches: 8, MaxOpenBytes: 4 << 20,
 		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
@@ -428,7 +429,7 @@ func TestMaxAheadOfZeroAllowsNothingAhead(t *testing.T) {
 func TestRowsSettledBeforeTheDeadlineAreNotLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(ctx context.Context, b *batch.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(ctx context.Context, b *batch.Block) (sink.Outcome, error) {
 			<-ctx.Done()
 			return sink.Outcome{Committed: 2}, &sink.UnsettledError{Batch: b.ID(), Rows: 1, Err: context.Cause(ctx)}
 		}
@@ -503,7 +504,7 @@ func TestUnmatchedIsRefusedOrKept(t *testing.T) {
 func TestFlushWaitsForWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(_ context.Context, b *batch.Block) (sink.Outcome, error) {
 			time.Sleep(3 * time.Second)
 			return sink.Outcome{Committed: b.Rows()}, nil
 		}
@@ -527,9 +528,9 @@ func TestFlushWaitsForWhatIsInFlight(t *testing.T) {
 func TestDeadLetteredRowsAreToldToTheirRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(_ context.Context, b *batch.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(_ context.Context, b *batch.Block) (sink.Outcome, error) {
 			return sink.Outcome{Committed: b.Rows() - 1, DeadLettered: []sink.DeadLetter{{
-				DeadLettered: schema.DeadLettered{ID: "dead", Rows: 1, Code: 469, Message: "constraint"}, Origins: b.OriginsOf(2, 3),
+				ID: "dead", Origins: b.OriginsOf(batch.RowSet{{From: 2, To: 3}}), Rows: 1, Code: 469, Message: "constraint",
 			}}}, nil
 		}
 		r := start(t, testConfig(), delivery, firehose(t))
@@ -550,7 +551,7 @@ func TestDeadLetteredRowsAreToldToTheirRequests(t *testing.T) {
 func TestShutdownDeadlineLeavesAndCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
-		delivery.deliver = func(ctx context.Context, b *batch.Batch) (sink.Outcome, error) {
+		delivery.deliver = func(ctx context.Context, b *batch.Block) (sink.Outcome, error) {
 			<-ctx.Done()
 			return sink.Outcome{}, context.Cause(ctx)
 		}

@@ -79,7 +79,7 @@ func TestOpenBatchesStayWithinTheirBytes(t *testing.T) {
 // discard is a Delivery that takes everything at once.
 type discard struct{}
 
-func (discard) Deliver(_ context.Context, b *batch.Batch, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
+func (discard) Deliver(_ context.Context, b *batch.Block, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
 	return sink.Outcome{Committed: b.Rows()}, nil
 }
 
@@ -105,7 +105,8 @@ func BenchmarkRoutes(b *testing.B) {
 			}
 			budget := NewBudget(BudgetConfig{Limit: 96 << 20, Tables: 79 << 20, TableShare: 0.25, LargestRequest: 5 << 20})
 			router, err := NewRouter(Config{
-				Instance: "bench", Shards: 1, Bucket: time.Minute, Linger: time.Second, MaxBatchRows: 100_000, MaxBatchBytes: 32 << 20, MaxOpenBytes: 60 << 20,
+				Compression: batch.LZ4,
+				Instance:    "bench", Shards: 1, Bucket: time.Minute, Linger: time.Second, MaxBatchRows: 100_000, MaxBatchBytes: 32 << 20, MaxOpenBytes: 60 << 20,
 				Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 			}, budget, discard{}, routes, time.UTC)
 			if err != nil {

@@ -98,19 +98,19 @@ func (w *worker) take(ctx context.Context, p *pending) {
 	}
 	for i := range p.Entries {
 		id := p.shardIDOf(i)
-		if id.worker != w {
+		if id.worker != w.number {
 			continue
 		}
-		none := true
-		for n := range matched(p.set(i)) {
-			none = false
+		set := p.set(i)
+		n := nextRoute(set, 0)
+		if n < 0 {
+			w.unmatched(p, i, id)
+		}
+		for ; n >= 0; n = nextRoute(set, n+1) {
 			r := p.routing.routes[n]
 			if problem := w.add(r, p, i, id, now); problem != nil {
 				w.refuse(r, p, i, id, problem)
 			}
-		}
-		if none {
-			w.unmatched(p, i, id)
 		}
 	}
 	for _, b := range w.open.touched {
@@ -132,6 +132,7 @@ func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *b
 		return problem
 	}
 	b := w.open.batch(r, partition, p, now, w.router.nextBatchID)
+	origin.Request = len(b.requests) - 1
 	b.Begin(origin, p.Received)
 	return b.Append(e)
 }
@@ -205,15 +206,13 @@ func (w *worker) deliver(ctx context.Context, f *flight) {
 	var outcome sink.Outcome
 	if f.rows > 0 {
 		var err error
-		outcome, err = w.router.delivery.Deliver(ctx, f.Batch, f.route.limits(), w.router.draining)
-		left := f.rows - outcome.Committed
+		outcome, err = w.router.delivery.Deliver(ctx, w.encode(f), f.route.limits(), w.router.draining)
 		f.route.account.committed.Add(uint64(outcome.Committed))
 		for _, d := range outcome.DeadLettered {
 			f.route.account.deadLettered.Add(uint64(d.Rows))
-			left -= d.Rows
 		}
 		if err != nil {
-			w.router.leave(leftBatch, f.ID(), f.route.account.name, left, err)
+			w.router.leave(f, err)
 			return
 		}
 	}
@@ -222,29 +221,27 @@ func (w *worker) deliver(ctx context.Context, f *flight) {
 		f.tell(&outcome.DeadLettered[i])
 	}
 	f.route.account.settle(f.charged, f.rows)
-	f.Release()
+	f.Release() // where no row was left to encode
 	for _, p := range f.requests {
 		p.settle()
 	}
 }
 
-// tell adds dead-lettered rows to the outcomes of the requests that they came from.
-func (f *flight) tell(d *sink.DeadLetter) {
-	next := 0
-	for _, o := range d.Origins {
-		// Origins and requests are both in the order of the rows.
-		for next < len(f.requests) && !f.requests[next].is(&o) {
-			next++
-		}
-		if next == len(f.requests) {
-			return
-		}
-		theirs := d.DeadLettered
-		theirs.Rows = o.Rows
-		f.requests[next].deadLettered(theirs)
-	}
+// encode makes the block of a sealed batch. From here on the table is charged for what the block occupies.
+func (w *worker) encode(f *flight) *batch.Block {
+	w.router.encoding <- struct{}{}
+	block := f.Seal(w.router.config.Compression)
+	<-w.router.encoding
+	f.route.account.release(f.charged - block.Bytes())
+	f.charged = block.Bytes()
+	return block
 }
 
-func (p *pending) is(o *batch.Origin) bool {
-	return p.Sequence == o.Sequence && p.Epoch == o.Epoch && p.Producer == o.Producer
+// tell adds dead-lettered rows to the outcomes of the requests that they came from.
+func (f *flight) tell(d *sink.DeadLetter) {
+	for _, o := range d.Origins {
+		f.requests[o.Request].deadLettered(schema.DeadLettered{
+			Rows: o.Rows, Route: f.route.Name, Table: f.route.Table.FullName(), ID: d.ID, Code: d.Code, Message: d.Message,
+		})
+	}
 }

@@ -38,7 +38,7 @@ func TestAdviceFollowsTheMessage(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			start := time.Now()
-			b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+			b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 				if time.Since(start) > time.Minute {
 					return sinktest.Step{}
 				}

@@ -66,7 +66,7 @@ func (v *delivery) askFinally(ctx context.Context, p *piece) (answer, error) {
 // askOnce asks the sink. The error is the context's; the failure is the sink's.
 func (v *delivery) askOnce(ctx context.Context, p *piece) (Presence, *Error, error) {
 	askCtx, cancel := context.WithTimeout(ctx, v.config.AttemptTimeout)
-	found, err := v.config.Sink.Present(askCtx, p.batch)
+	found, err := v.config.Sink.Present(askCtx, p.block)
 	cancel()
 	result := askedAbsent
 	var failure *Error
@@ -106,5 +106,5 @@ func (v *delivery) noteRows(p *piece, found int) {
 	if found > p.size() {
 		level, message = levelError, "batch doubled"
 	}
-	v.seldom(level, message, v.table.name, p.size(), "batch", p.batch.ID(), "found", found)
+	v.seldom(level, message, v.table.name, p.size(), "batch", p.block.ID(), "found", found)
 }

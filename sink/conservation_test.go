@@ -26,7 +26,7 @@ func (f *faults) draw(n int) int {
 	return f.random.IntN(n)
 }
 
-func (f *faults) step(*batch.Batch, sink.Attempt) sinktest.Step {
+func (f *faults) step(*batch.Block, sink.Attempt) sinktest.Step {
 	delay := time.Duration(f.draw(100)) * time.Millisecond
 	switch f.draw(16) {
 	case 0:
@@ -84,7 +84,6 @@ func conserve(t *testing.T, seed uint64) {
 			if err != nil {
 				t.Errorf("deliver: %v", err)
 			}
-			batch.Release()
 			mu.Lock()
 			defer mu.Unlock()
 			settled += outcome.Committed

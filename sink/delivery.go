@@ -169,7 +169,7 @@ type Limits struct {
 // while the table's inserts in flight are at their limit. Limits says when the
 // batch is given up. When drain is closed the batch is tried once more at once, and then with
 // ordinary pauses until ctx ends. The batch stays the caller's; nothing keeps it, or runs, after Deliver has returned.
-func (d *Delivery) Deliver(ctx context.Context, b *batch.Batch, limits Limits, drain <-chan struct{}) (Outcome, error) {
+func (d *Delivery) Deliver(ctx context.Context, b *batch.Block, limits Limits, drain <-chan struct{}) (Outcome, error) {
 	if b.Rows() == 0 {
 		return Outcome{}, nil
 	}
@@ -179,19 +179,19 @@ func (d *Delivery) Deliver(ctx context.Context, b *batch.Batch, limits Limits, d
 
 // Redeliver is Deliver for a batch that an earlier process may have sent, and whose fate it did not learn: the sink is asked
 // for it before it is sent.
-func (d *Delivery) Redeliver(ctx context.Context, b *batch.Batch, limits Limits, drain <-chan struct{}) (Outcome, error) {
+func (d *Delivery) Redeliver(ctx context.Context, b *batch.Block, limits Limits, drain <-chan struct{}) (Outcome, error) {
 	if b.Rows() == 0 {
 		return Outcome{}, nil
 	}
 	whole := &piece{
-		rows: batch.RowSet{{To: b.Rows()}}, batch: b,
+		rows: batch.RowSet{{To: b.Rows()}}, block: b,
 		settling: settling{touched: true, uncertain: true, arrived: time.Now()},
 	}
 	return d.newDelivery(b, limits, drain).run(ctx, []*piece{whole})
 }
 
-func (d *Delivery) newDelivery(b *batch.Batch, limits Limits, drain <-chan struct{}) *delivery {
-	v := &delivery{Delivery: d, root: b, table: d.watch(b.Layout().Table().FullName()), limits: limits, patience: patience{drain: drain}}
+func (d *Delivery) newDelivery(b *batch.Block, limits Limits, drain <-chan struct{}) *delivery {
+	v := &delivery{Delivery: d, block: b, table: d.watch(b.Layout().Table().FullName()), limits: limits, patience: patience{drain: drain}}
 	d.metrics.batchRows.WithLabelValues(v.table.name).Observe(float64(b.Rows()))
 	return v
 }
@@ -199,7 +199,7 @@ func (d *Delivery) newDelivery(b *batch.Batch, limits Limits, drain <-chan struc
 // delivery is one batch on its way.
 type delivery struct {
 	*Delivery
-	root     *batch.Batch
+	block    *batch.Block
 	table    *tableWatch
 	limits   Limits
 	patience patience
@@ -214,7 +214,7 @@ type delivery struct {
 // piece is rows of the batch that are inserted by themselves: at first all of them.
 type piece struct {
 	rows     batch.RowSet
-	batch    *batch.Batch // its rows; nil until it is its turn
+	block    *batch.Block // its rows; nil until it is its turn
 	named    bool         // it was set apart for a row that an error has named
 	doubtful bool         // it is likely to have rows that violate a constraint: the sink is asked before its first insert
 	settling settling
@@ -226,8 +226,11 @@ func (p *piece) size() int { return p.rows.Size() }
 func (v *delivery) run(ctx context.Context, queue []*piece) (Outcome, error) {
 	for len(queue) > 0 {
 		p := queue[0]
-		if p.batch == nil {
-			p.batch = v.root.Pick(p.rows.ID(v.root.ID()), p.rows)
+		if p.block == nil {
+			var err error
+			if p.block, err = v.block.Cut(p.rows.ID(v.block.ID()), p.rows); err != nil {
+				return v.unsettled(queue, err)
+			}
 		}
 		if p.doubtful {
 			p.doubtful = false
@@ -236,7 +239,6 @@ func (v *delivery) run(ctx context.Context, queue []*piece) (Outcome, error) {
 				return v.unsettled(queue, err)
 			}
 			if judged {
-				v.release(p)
 				if queue = queue[1:]; len(rest) > 0 {
 					queue = slices.Insert(queue, 0, &piece{rows: rest})
 				}
@@ -256,7 +258,6 @@ func (v *delivery) run(ctx context.Context, queue []*piece) (Outcome, error) {
 		if queue = queue[1:]; verdict.committed {
 			v.commit(p)
 		}
-		v.release(p)
 	}
 	left, err := v.writeLetters(ctx)
 	if err != nil {
@@ -271,19 +272,11 @@ func (v *delivery) commit(p *piece) {
 	v.table.commit(p.size())
 }
 
-// release gives back a piece's own copy of its rows.
-func (v *delivery) release(p *piece) {
-	if p.batch != nil && p.batch != v.root {
-		p.batch.Release()
-	}
-}
-
 // unsettled ends a run in whose queue pieces are left. Rows that are known to be bad are left too.
 func (v *delivery) unsettled(queue []*piece, err error) (Outcome, error) {
 	var left []batch.RowRange
 	for _, p := range queue {
 		left = append(left, p.rows...)
-		v.release(p)
 	}
 	for _, r := range v.refused {
 		left = append(left, r.rows...)
@@ -294,7 +287,7 @@ func (v *delivery) unsettled(queue []*piece, err error) (Outcome, error) {
 // unsettledError puts the ranges that are left in order and joins neighbours.
 func (v *delivery) unsettledError(left []batch.RowRange, err error) *UnsettledError {
 	slices.SortFunc(left, func(a, b batch.RowRange) int { return a.From - b.From })
-	unsettled := &UnsettledError{Batch: v.root.ID(), Last: v.last, Err: err}
+	unsettled := &UnsettledError{Batch: v.block.ID(), Last: v.last, Err: err}
 	for _, r := range left {
 		unsettled.Rows += r.To - r.From
 		if n := len(unsettled.Ranges); n > 0 && unsettled.Ranges[n-1].To == r.From {

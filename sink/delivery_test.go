@@ -175,7 +175,7 @@ func TestHeldForEverUntilMended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		start := time.Now()
-		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+		b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 			if time.Since(start) < 24*time.Hour {
 				return sinktest.Step{Err: of(sink.Hold, 497)}
 			}
@@ -211,7 +211,7 @@ func TestHeldForAWhileThenDeadLettered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
-				b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step { return step }
+				b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step { return step }
 				start := time.Now()
 				b.deliverHolding(t, 10, time.Hour)
 				if took := time.Since(start); took < time.Hour || took > time.Hour+2*time.Minute {
@@ -229,7 +229,7 @@ func TestHeldForAWhileThenDeadLettered(t *testing.T) {
 func TestHeldThoughThereIsCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+		b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 			return sinktest.Step{Err: of(sink.Hold, 81), Stored: true}
 		}
 		if outcome := b.deliverHolding(t, 10, time.Minute); outcome.Committed != 10 {
@@ -270,7 +270,7 @@ func TestSchemaErrorMigratesOnce(t *testing.T) {
 				mended := false
 				migrator := &migrations{fails: test.fails, mend: func() { mended = test.mends }}
 				b := newBench(t, func(c *sink.DeliveryConfig) { c.Migrator = migrator })
-				b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+				b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 					if mended {
 						return sinktest.Step{}
 					}
@@ -308,7 +308,7 @@ func TestDrainTriesOnceMoreAtOnce(t *testing.T) {
 func TestDrainEndsWithTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Transient, 242)} }
+		b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Transient, 242)} }
 		drain := make(chan struct{})
 		close(drain)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -396,7 +396,7 @@ func TestDegradedTellsOfAnOutage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
 				start := time.Now()
-				b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+				b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 					if time.Since(start) < time.Minute {
 						return sinktest.Step{Err: of(sink.Transient, code)}
 					}

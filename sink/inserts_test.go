@@ -21,7 +21,7 @@ type slow struct {
 }
 
 // Insert implements sink.Sink.
-func (s *slow) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) error {
+func (s *slow) Insert(ctx context.Context, b *batch.Block, a sink.Attempt) error {
 	s.mu.Lock()
 	s.inside++
 	s.most = max(s.most, s.inside)

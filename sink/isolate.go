@@ -24,15 +24,15 @@ const (
 // refused rows a moment ago apart from the others, which are then stored with their first insert. Where the sink could
 // tell which rows these were, it is asked again before it is sent any that it would refuse.
 func (v *delivery) begin() []*piece {
-	all := batch.RowSet{{To: v.root.Rows()}}
-	suspected, doubtful := v.table.suspected(time.Now(), v.root.Origins())
+	all := batch.RowSet{{To: v.block.Rows()}}
+	suspected, doubtful := v.table.suspected(time.Now(), v.block.Origins())
 	if len(suspected) == 0 {
-		return []*piece{{rows: all, batch: v.root}}
+		return []*piece{{rows: all, block: v.block}}
 	}
 	theirs := v.rowsOf(all, func(producer string) bool { return suspected[producer] })
 	others := all.Minus(theirs)
 	if len(others) == 0 {
-		return []*piece{{rows: all, batch: v.root, doubtful: doubtful}}
+		return []*piece{{rows: all, block: v.block, doubtful: doubtful}}
 	}
 	v.tries += 2
 	v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(2)
@@ -66,7 +66,7 @@ func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece,
 	v.tries += len(sets)
 	if why.err.Class == Shape {
 		v.metrics.shapeSplits.WithLabelValues(v.table.name).Inc()
-		v.seldom(levelError, "batch spans partitions", v.table.name, p.size(), "batch", p.batch.ID(), "error", why.err)
+		v.seldom(levelError, "batch spans partitions", v.table.name, p.size(), "batch", p.block.ID(), "error", why.err)
 	}
 	v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(float64(len(sets)))
 
@@ -93,7 +93,7 @@ func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Err
 		return p.rows, false, nil
 	}
 	askCtx, cancel := context.WithTimeout(ctx, v.config.AttemptTimeout)
-	violations, judgeErr := judge.Violations(askCtx, p.batch)
+	violations, judgeErr := judge.Violations(askCtx, p.block)
 	cancel()
 	if err := ctx.Err(); err != nil {
 		return p.rows, false, err
@@ -131,7 +131,7 @@ func (v *delivery) split(rows batch.RowSet, named int, class Class) []batch.RowS
 	if producers := v.producersOf(rows); len(producers) > 1 && class != Shape {
 		suspects := producers[:len(producers)/2]
 		if named >= 0 {
-			suspects = []string{v.root.OriginsOf(named, named+1)[0].Producer}
+			suspects = []string{v.block.OriginsOf(batch.RowSet{{From: named, To: named + 1}})[0].Producer}
 		}
 		apart = v.rowsOf(rows, func(producer string) bool { return slices.Contains(suspects, producer) })
 		return []batch.RowSet{rows.Minus(apart), apart}
@@ -157,7 +157,7 @@ func (v *delivery) split(rows batch.RowSet, named int, class Class) []batch.RowS
 // producersOf returns the producers of the rows, each once, in an order that depends on the rows alone.
 func (v *delivery) producersOf(rows batch.RowSet) []string {
 	var producers []string
-	for _, o := range v.root.OriginsIn(rows) {
+	for _, o := range v.block.OriginsOf(rows) {
 		producers = append(producers, o.Producer)
 	}
 	slices.Sort(producers)
@@ -168,7 +168,7 @@ func (v *delivery) producersOf(rows batch.RowSet) []string {
 func (v *delivery) rowsOf(rows batch.RowSet, from func(producer string) bool) batch.RowSet {
 	var within batch.RowSet
 	start := 0
-	for _, o := range v.root.OriginsIn(rows) {
+	for _, o := range v.block.OriginsOf(rows) {
 		if from(o.Producer) {
 			within = within.Add(batch.RowRange{From: start, To: start + o.Rows})
 		}

@@ -137,7 +137,7 @@ func TestTransientErrorsInTheIsolationDeadLetterNothing(t *testing.T) {
 		b := newBench(t)
 		b.memory.Reject = bad(17)
 		tries := map[string]int{}
-		b.memory.Decide = func(batch *batch.Batch, _ sink.Attempt) sinktest.Step {
+		b.memory.Decide = func(batch *batch.Block, _ sink.Attempt) sinktest.Step {
 			if tries[batch.ID()]++; batch.ID() != "batch" && tries[batch.ID()] < 50 {
 				return sinktest.Step{Err: of(sink.Transient, 242)}
 			}

@@ -12,7 +12,7 @@ import (
 type Judge interface {
 	// Violations returns the constraints of the table that rows of the batch violate. No row is in two of them. None, or an
 	// error, means that the sink can't tell, and the rows are tried in parts. Errors are *Error.
-	Violations(ctx context.Context, b *batch.Batch) ([]Violation, error)
+	Violations(ctx context.Context, b *batch.Block) ([]Violation, error)
 }
 
 // Violation is a constraint and the rows that violate it.

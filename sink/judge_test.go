@@ -1,7 +1,6 @@
 package sink_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,14 +21,14 @@ type judging struct {
 	fails []error
 }
 
-func (j *judging) Violations(_ context.Context, b *batch.Batch) ([]sink.Violation, error) {
+func (j *judging) Violations(_ context.Context, b *batch.Block) ([]sink.Violation, error) {
 	j.asked++
 	if len(j.fails) > 0 {
 		err := j.fails[0]
 		j.fails = j.fails[1:]
 		return nil, err
 	}
-	rows, err := decoded(b)
+	rows, err := sinktest.DecodeBlock(b)
 	if err != nil {
 		return nil, err
 	}
@@ -49,15 +48,6 @@ func (j *judging) Violations(_ context.Context, b *batch.Batch) ([]sink.Violatio
 		found = append(found, *v)
 	}
 	return found, nil
-}
-
-// decoded returns the rows of a batch.
-func decoded(b *batch.Batch) ([]sinktest.Row, error) {
-	var block bytes.Buffer
-	if err := b.WriteNative(&block); err != nil {
-		return nil, err
-	}
-	return sinktest.Decode(block.Bytes())
 }
 
 // newJudged is a bench whose sink can tell.
@@ -152,8 +142,8 @@ func TestAProducersBadRowsDontTakeItsNeighbours(t *testing.T) {
 				b := newBench(t)
 				b.maker.Producers = test.producers
 				producer := func(n uint64) uint64 { return n / 10 % uint64(test.producers) }
-				b.memory.Decide = func(batch *batch.Batch, _ sink.Attempt) sinktest.Step {
-					all, err := decoded(batch)
+				b.memory.Decide = func(batch *batch.Block, _ sink.Attempt) sinktest.Step {
+					all, err := sinktest.DecodeBlock(batch)
 					if err != nil {
 						t.Error(err)
 					}

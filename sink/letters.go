@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,9 +53,9 @@ func (v *delivery) refuse(p *piece, rows batch.RowSet, err *Error, reason string
 		rows: rows, err: &bounded, reason: reason, column: column, attempts: s.attempts, first: first, last: last,
 	})
 	if err.Class == Row || err.Class == Unclassified {
-		v.table.suspect(time.Now(), v.root.OriginsIn(rows))
+		v.table.suspect(time.Now(), v.block.OriginsOf(rows))
 	}
-	v.seldom(levelWarn, "rows refused", v.table.name, rows.Size(), "batch", p.batch.ID(), "reason", reason, "error", err)
+	v.seldom(levelWarn, "rows refused", v.table.name, rows.Size(), "batch", p.block.ID(), "reason", reason, "error", err)
 }
 
 // columnInMessage matches how ClickHouse names a column: "column LogAttributes", "for column `n`", "Column values: n = 5". The
@@ -133,21 +134,21 @@ func (v *delivery) writeLetters(ctx context.Context) (left []batch.RowRange, err
 
 // letter makes the dead letter of a refusal.
 func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
-	id := r.rows.ID(v.root.ID())
-	rows := v.root.Pick(id, r.rows)
-	defer rows.Release()
-	var payload bytes.Buffer
-	payload.Grow(min(rows.Bytes(), 2*MaxPayloadBytes))
-	if err := rows.WriteNative(&payload); err != nil {
-		return nil, fmt.Errorf("encode dead letter %s: %w", id, err)
+	id := r.rows.ID(v.block.ID())
+	rows, err := v.block.Cut(id, r.rows)
+	if err != nil {
+		return nil, err
 	}
-	layout := v.root.Layout()
+	payload, err := io.ReadAll(rows.Native())
+	if err != nil {
+		return nil, fmt.Errorf("decompress dead letter %s: %w", id, err)
+	}
+	layout := v.block.Layout()
 	letter := &DeadLetter{
-		DeadLettered: schema.DeadLettered{
-			ID: id, Table: v.table.name, Route: layout.Route(), Rows: rows.Rows(), Code: r.err.Code, Message: r.err.Error(),
-		},
-		Class: r.err.Class, Reason: r.reason, Column: r.column, Attempts: r.attempts, First: r.first, Last: r.last,
-		Origins: rows.Origins(), SchemaHash: layout.SchemaHash(), Format: FormatNative, Payload: payload.Bytes(),
+		ID: id, Table: v.table.name, Route: layout.Route(), Class: r.err.Class, Code: r.err.Code, Reason: r.reason,
+		Column: r.column, Message: r.err.Error(), Attempts: r.attempts, First: r.first, Last: r.last,
+		Origins: rows.Origins(), SchemaHash: layout.SchemaHash(),
+		Rows: rows.Rows(), Format: FormatNative, Payload: payload,
 	}
 	if len(letter.Origins) > 0 {
 		letter.ShardID = letter.Origins[0].ShardID

@@ -12,7 +12,7 @@ func (v *delivery) migrate(ctx context.Context, p *piece) (again bool, err error
 		return false, nil
 	}
 	count, migrationErr := v.table.migration.run(ctx, s.last, func() error {
-		return v.config.Migrator.Migrate(ctx, p.batch.Layout().Table())
+		return v.config.Migrator.Migrate(ctx, p.block.Layout().Table())
 	})
 	if err := ctx.Err(); err != nil {
 		return false, err

@@ -57,7 +57,7 @@ func (v *delivery) observeAttempt(p *piece, failure *Error, took time.Duration) 
 		v.noteFailure(p, failure, now)
 		v.noteView(failure, now)
 		v.table.setLastFailure(&FailedInsert{
-			Batch: p.batch.ID(), Rows: p.size(), Attempt: p.settling.attempts, Time: now,
+			Batch: p.block.ID(), Rows: p.size(), Attempt: p.settling.attempts, Time: now,
 			Class: failure.Class, Code: failure.Code, Message: failure.Error(),
 		})
 		if failure.Class == Unclassified {

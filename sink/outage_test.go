@@ -60,7 +60,7 @@ func TestTroubleIsSaidOnceAMinute(t *testing.T) {
 				log := &lines{}
 				b := newBench(t, func(c *sink.DeliveryConfig) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
 				start := time.Now()
-				b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+				b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 					if time.Since(start) < 10*time.Minute {
 						return sinktest.Step{Err: of(test.class, test.code)}
 					}
@@ -107,7 +107,7 @@ func TestFlappingIsSaidOnceAMinute(t *testing.T) {
 		log := &lines{}
 		b := newBench(t, func(c *sink.DeliveryConfig) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
 		attempts := 0
-		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+		b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 			if attempts++; attempts%2 == 1 {
 				return sinktest.Step{Err: of(sink.Transient, 252)}
 			}
@@ -131,7 +131,7 @@ func TestDrainDoesNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &lines{}
 		b := newBench(t, func(c *sink.DeliveryConfig) { c.Log = slog.New(slog.NewTextHandler(log, nil)) })
-		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Transient, 0)} }
+		b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Transient, 0)} }
 		drain := make(chan struct{})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute+30*time.Second)
 		defer cancel()

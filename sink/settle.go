@@ -128,14 +128,14 @@ func (v *delivery) attempt(ctx context.Context, p *piece) (failure *Error, err e
 	if s.first.IsZero() {
 		s.first = now
 	}
-	token := p.batch.ID()
+	token := p.block.ID()
 	if s.suffix > 0 {
 		token = fmt.Sprintf("%s/%d", token, s.suffix)
 	}
 	attemptCtx, cancel := context.WithTimeout(ctx, v.config.AttemptTimeout)
 	v.metrics.inFlight.WithLabelValues(v.table.name).Inc()
-	insertErr := v.config.Sink.Insert(attemptCtx, p.batch, Attempt{
-		Number: s.attempts, Token: token, QueryID: fmt.Sprintf("%s-%d", p.batch.ID(), s.attempts),
+	insertErr := v.config.Sink.Insert(attemptCtx, p.block, Attempt{
+		Number: s.attempts, Token: token, QueryID: fmt.Sprintf("%s-%d", p.block.ID(), s.attempts),
 	})
 	v.metrics.inFlight.WithLabelValues(v.table.name).Dec()
 	cancel()
@@ -189,7 +189,7 @@ func (v *delivery) acknowledged(ctx context.Context, p *piece) (*verdict, error)
 	case found != absent:
 		return v.conclude(p, found, nil, ""), nil
 	}
-	v.seldom(levelWarn, "token burned", v.table.name, p.size(), "batch", p.batch.ID(), "suffix", s.suffix)
+	v.seldom(levelWarn, "token burned", v.table.name, p.size(), "batch", p.block.ID(), "suffix", s.suffix)
 	v.metrics.burned.WithLabelValues(v.table.name).Inc()
 	s.suffix++
 	s.touched, s.arrived = false, time.Time{}
@@ -239,7 +239,7 @@ func (v *delivery) refusedRows(ctx context.Context, p *piece, failure *Error) (*
 		return &verdict{divides: true, err: failure}, nil
 	}
 	if found == present {
-		v.seldom(levelWarn, "insert refused, rows present", v.table.name, p.size(), "batch", p.batch.ID(), "error", failure)
+		v.seldom(levelWarn, "insert refused, rows present", v.table.name, p.size(), "batch", p.block.ID(), "error", failure)
 	}
 	return v.conclude(p, found, failure, ""), nil
 }

@@ -54,7 +54,7 @@ func TestAskedBeforeEveryAttemptThatFollowsOneThatMayHaveArrived(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
 				attempts := 0
-				b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+				b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 					if attempts++; attempts > 1 {
 						t.Error("sent again, though it is there")
 					}
@@ -69,7 +69,7 @@ func TestAskedBeforeEveryAttemptThatFollowsOneThatMayHaveArrived(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t)
 			b.memory.Script(sinktest.Step{Err: lost}, sinktest.Step{Err: lost}, sinktest.Step{Err: lost, Stored: true})
-			b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+			b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 				t.Error("sent again, though it is there")
 				return sinktest.Step{}
 			}
@@ -184,7 +184,7 @@ func TestAmbiguousCodeThatComesBackIsHeld(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
 				at := 0
-				b.memory.Decide = func(batch *batch.Batch, _ sink.Attempt) sinktest.Step {
+				b.memory.Decide = func(batch *batch.Block, _ sink.Attempt) sinktest.Step {
 					if batch.ID() != "batch" {
 						return sinktest.Step{}
 					}
@@ -232,7 +232,7 @@ func TestOneRefusalAfterALongOutageIsNotTheEnd(t *testing.T) {
 		b := newBench(t)
 		start := time.Now()
 		refused := 0
-		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+		b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 			if time.Since(start) < 2*time.Hour {
 				return sinktest.Step{Err: of(sink.Transient, 0)}
 			}
@@ -251,7 +251,7 @@ func TestOneRefusalAfterALongOutageIsNotTheEnd(t *testing.T) {
 func TestHeldWithoutRightsToAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Hold, 497)} }
+		b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Hold, 497)} }
 		for range 1000 {
 			b.memory.FailQuestions(of(sink.Hold, 497))
 		}
@@ -267,7 +267,7 @@ func TestAmbiguousCodesThatChangeAreTriedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		at := 0
-		b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+		b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 			if at++; at > 40 {
 				return sinktest.Step{}
 			}
@@ -291,7 +291,7 @@ func TestGivenUpAfterAttemptsOrTime(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						b := newBench(t)
 						start, attempts := time.Now(), 0
-						b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step {
+						b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 							attempts++
 							last := attempts == limits.MaxAttempts || limits.GiveUpAfter > 0 && time.Since(start) > limits.GiveUpAfter
 							return sinktest.Step{Err: &sink.Error{Class: class, Code: 242, Err: fmt.Errorf("failure %d", attempts)}, Stored: stored && last}
@@ -334,7 +334,7 @@ func TestGivenUpWhileTheSinkIsAway(t *testing.T) {
 				if sent {
 					b.memory.Script(sinktest.Step{Err: lost})
 				}
-				b.memory.Decide = func(*batch.Batch, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Transient, 0)} }
+				b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step { return sinktest.Step{Err: of(sink.Transient, 0)} }
 				for range 1000 {
 					b.memory.FailQuestions(of(sink.Transient, 0))
 				}

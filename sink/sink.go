@@ -6,17 +6,17 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// Sink is a table store that batches are inserted into, whole or not at all.
+// Sink is a table store that blocks are inserted into, whole or not at all.
 // All methods may be called by several goroutines at once.
 type Sink interface {
-	// Insert sends the batch once. Nil means that the store has acknowledged it. Any other
+	// Insert sends the block once. Nil means that the store has acknowledged it. Any other
 	// result is an *Error, whose class says what may have happened to the rows; in doubt that is
-	// Ambiguous. Insert keeps no reference to the batch after it returns, and does not change it.
-	Insert(ctx context.Context, b *batch.Batch, a Attempt) error
-	// Present tells how many rows of the batch are in its table, and whether an attempt to
+	// Ambiguous.
+	Insert(ctx context.Context, b *batch.Block, a Attempt) error
+	// Present returns how many rows of the block are in its table, and whether an attempt to
 	// insert it may still be running on the server. It sees every insert that was acknowledged
 	// before the call. Errors are *Error.
-	Present(ctx context.Context, b *batch.Batch) (Presence, error)
+	Present(ctx context.Context, b *batch.Block) (Presence, error)
 }
 
 // Attempt identifies one try at inserting a batch.
@@ -29,7 +29,7 @@ type Attempt struct {
 	QueryID string
 }
 
-// Presence is what the store knows of a batch.
+// Presence is what the store knows of a block.
 type Presence struct {
 	// Rows is how many of the batch's rows are in the table. All were stored if any is there: others were deleted since.
 	Rows int

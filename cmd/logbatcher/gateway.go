@@ -23,6 +23,7 @@ import (
 	"github.com/logbatcher/logbatcher/server"
 	"github.com/logbatcher/logbatcher/shard"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 	"github.com/logbatcher/logbatcher/sink/deadletter"
 )
@@ -246,6 +247,7 @@ func (g *gateway) routerConfig() shard.Config {
 		Instance: g.instance, Shards: capacity.Shards, Bucket: c.Shards.Bucket, Linger: c.Shards.Linger,
 		MaxBatchRows: c.Shards.MaxBatchRows, MaxBatchBytes: int(c.Shards.MaxBatchBytes), MaxOpenBatches: c.Shards.MaxOpenBatches,
 		MaxOpenBytes:  c.Budget().Tables / 4 * 3 / capacity.Shards,
+		Compression:   batch.Compression(c.ClickHouse.Compression),
 		KeepUnmatched: c.Unmatched == config.UnmatchedDeadLetter,
 		Log:           g.log, Registerer: g.registry,
 	}
@@ -316,7 +318,7 @@ func deliveryConfig(c *config.ClickHouse) sink.DeliveryConfig {
 // clickhouseConfig returns how ClickHouse is spoken to.
 func clickhouseConfig(cfg *config.Config) clickhouse.Config {
 	c, s := &cfg.ClickHouse, clickhouse.DefaultConfig()
-	s.Addresses, s.Failover, s.Compression = c.Addresses, clickhouse.Failover(c.Failover), clickhouse.Compression(c.Compression)
+	s.Addresses, s.Failover, s.Compression = c.Addresses, clickhouse.Failover(c.Failover), batch.Compression(c.Compression)
 	s.User, s.Password, s.TLS = c.User, string(c.Password), cfg.ClickHouseTLS()
 	s.AttemptTimeout, s.MaxInserts, s.Cluster = c.AttemptTimeout, c.MaxInserts, c.Cluster
 	return s

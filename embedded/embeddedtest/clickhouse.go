@@ -30,7 +30,7 @@ type Server struct {
 	Username, Password string
 	// Process is the embedded engine, which a test may kill if it is its own. It is
 	// nil for a real server.
-	Process *embedded.Server
+	Process *embedded.ClickHouse
 }
 
 // ClickHouse gives a test a database of its own on a ClickHouse that the tests
@@ -63,11 +63,16 @@ func ClickHouse(t testing.TB) *Server {
 	return server
 }
 
-// OwnClickHouse gives a test a ClickHouse of its own, which it may pause, kill and restart. It is always the embedded engine,
-// and stopped when the test ends.
-func OwnClickHouse(t testing.TB) *Server {
+// OwnClickHouse gives a test a ClickHouse of its own, which it may pause, kill
+// and restart, and whose faults it may set. It is always the embedded engine,
+// and stopped when the test ends. The functions may change its configuration.
+func OwnClickHouse(t testing.TB, configure ...func(*embedded.ClickHouseConfig)) *Server {
 	t.Helper()
-	process := embedded.NewClickHouse(embedded.ClickHouseConfig{Directory: t.TempDir()})
+	config := embedded.ClickHouseConfig{Directory: t.TempDir(), Faults: true}
+	for _, change := range configure {
+		change(&config)
+	}
+	process := embedded.NewClickHouse(config)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	if err := process.Start(ctx); err != nil {
@@ -194,12 +199,12 @@ var shared sharedClickHouse
 
 type sharedClickHouse struct {
 	mu      sync.Mutex
-	process *embedded.Server
+	process *embedded.ClickHouse
 	folder  string
 	err     error // why it could not be started; the answer to all who ask
 }
 
-func (s *sharedClickHouse) get() (*embedded.Server, error) {
+func (s *sharedClickHouse) get() (*embedded.ClickHouse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.process == nil && s.err == nil {

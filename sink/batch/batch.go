@@ -14,9 +14,7 @@ type Batch struct {
 	partition *Partition
 	columns   *columns
 	rows      int
-	// whole says that the batch is no slice of another.
-	whole   bool
-	origins []Origin
+	origins   []Origin
 	// current is the origin of the rows that come next. begun says that the last of origins is that one.
 	current Origin
 	begun   bool
@@ -29,13 +27,6 @@ func (l *Layout) NewBatch(id string, p *Partition) *Batch {
 		c = l.newColumns()
 		c.reserve(l.lastBytes)
 	}
-	b := l.batchOf(id, p, c)
-	b.whole = true
-	return b
-}
-
-// batchOf returns an empty batch with the columns.
-func (l *Layout) batchOf(id string, p *Partition, c *columns) *Batch {
 	b := &Batch{id: id, layout: l, partition: p, columns: c}
 	c.row.origin = &b.current
 	for i := range c.cells {
@@ -102,57 +93,29 @@ const originBytes = 64
 // batches.
 const columnBytes = 512
 
-// Bytes returns the memory that the batch occupies. It asks each column, so it is for every request rather than for
-// every row.
+// blockBytes is about what a block occupies beside its frames.
+const blockBytes = 512
+
+// Bytes returns the memory that the batch occupies, or will as an uncompressed block: what all rows of a stream share is kept once
+// here, and written for each row there. It asks each column, so it is for every request rather than for every row.
 func (b *Batch) Bytes() int {
-	return b.columns.memory() + columnBytes*len(b.columns.cells) + originBytes*len(b.origins)
+	return b.columns.memory() + b.columns.repeated() + columnBytes*len(b.columns.cells) + originBytes*len(b.origins)
 }
 
-// Origins returns where the rows come from, in their order. The batch keeps the slice.
-func (b *Batch) Origins() []Origin { return b.origins }
+// mostRepeated bounds how many times its columns' memory an uncompressed block may take up by repeating what its streams share. Beyond
+// it is compressed, whatever the configuration says: 10 000 entries of a stream with 64 KiB of attributes would take 640 MB.
+const mostRepeated = 8
 
-// OriginsOf returns where the rows from and up to to, without it, come from.
-func (b *Batch) OriginsOf(from, to int) []Origin { return b.OriginsIn(RowSet{{from, to}}) }
-
-// OriginsIn returns where rows of the batch come from, in their order.
-func (b *Batch) OriginsIn(rows RowSet) []Origin {
-	var origins []Origin
-	start := 0
-	for _, o := range b.origins {
-		end, size := start+o.Rows, 0
-		for len(rows) > 0 && rows[0].From < end {
-			size += max(0, min(rows[0].To, end)-max(rows[0].From, start))
-			if rows[0].To > end {
-				break
-			}
-			rows = rows[1:]
-		}
-		if size > 0 {
-			o.Rows = size
-			origins = append(origins, o)
-		}
-		start = end
+// Seal encodes the rows, compresses them and releases the batch.
+func (b *Batch) Seal(c Compression) *Block {
+	if c == Uncompressed && b.columns.repeated() > mostRepeated*b.columns.memory() {
+		c = LZ4
 	}
-	return origins
-}
-
-// Slice returns the rows from and up to to, without it, as a batch of its own with its own id. The two share no
-// memory. Several goroutines may slice a sealed batch.
-func (b *Batch) Slice(id string, from, to int) *Batch { return b.Pick(id, RowSet{{from, to}}) }
-
-// Pick is Slice for any rows.
-func (b *Batch) Pick(id string, rows RowSet) *Batch {
-	c, pooled := b.layout.pool.Get().(*columns)
-	if !pooled {
-		c = b.layout.newColumns()
-	}
-	s := b.layout.batchOf(id, b.partition, c)
-	for i := range s.columns.cells {
-		s.columns.cells[i].column.appendRows(b.columns.cells[i].column, rows)
-	}
-	s.rows = rows.Size()
-	s.origins = b.OriginsIn(rows)
-	return s
+	w := newBlockWriter(c)
+	b.write(w)
+	block := newBlock(b.id, b.layout, b.partition, b.rows, b.origins, c, w)
+	b.Release()
+	return block
 }
 
 // Release gives the memory to later batches. The batch may not be used afterwards. A second call does nothing.
@@ -162,9 +125,7 @@ func (b *Batch) Release() {
 		return
 	}
 	b.columns, b.origins = nil, nil
-	if b.whole {
-		c.measure(b.layout.lastBytes)
-	}
+	c.measure(b.layout.lastBytes)
 	c.reset()
 	b.layout.pool.Put(c)
 }

@@ -2,7 +2,6 @@ package batch
 
 import (
 	"fmt"
-	"io"
 	"testing"
 	"time"
 
@@ -97,22 +96,25 @@ func BenchmarkAppend(b *testing.B) {
 	})
 }
 
-// BenchmarkWriteNative writes a batch of 20 000 rows; divide by that for a row.
-func BenchmarkWriteNative(b *testing.B) {
+// BenchmarkSeal appends the rows of BenchmarkAppend and seals the batch.
+func BenchmarkSeal(b *testing.B) {
 	layout := mustLayout(b, benchmarkTable())
-	batch := layout.NewBatch("instance-1", nil)
-	batch.Begin(Origin{Producer: "p"}, time.Unix(1, 0))
-	for _, e := range benchmarkEntries(20000) {
-		if err := batch.Append(&e); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportAllocs()
-	b.SetBytes(int64(batch.EncodedBytes()))
-	for b.Loop() {
-		if err := batch.WriteNative(io.Discard); err != nil {
-			b.Fatal(err)
-		}
+	entries := benchmarkEntries(20000)
+	for _, compression := range Compressions() {
+		b.Run(string(compression), func(b *testing.B) {
+			bytes := 0
+			for n := b.N; n > 0; n -= len(entries) {
+				batch := layout.NewBatch("instance-1", nil)
+				batch.Begin(Origin{Producer: "p"}, time.Unix(1, 0))
+				for i := range min(n, len(entries)) {
+					if err := batch.Append(&entries[i]); err != nil {
+						b.Fatal(err)
+					}
+				}
+				bytes += batch.Seal(compression).Bytes()
+			}
+			b.ReportMetric(float64(bytes)/float64(b.N), "B/row")
+		})
 	}
 }
 

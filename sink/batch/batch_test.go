@@ -3,13 +3,11 @@ package batch
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -71,22 +69,40 @@ func decode(tb testing.TB, block []byte) [][]string {
 	return rows
 }
 
-// encode writes a batch twice, checks that both are the same and as long as was said, and returns one.
+// encode returns the rows of a batch that stays open as a Native block.
 func encode(tb testing.TB, b *Batch) []byte {
 	tb.Helper()
-	var once, twice bytes.Buffer
-	for _, w := range []io.Writer{&once, &twice} {
-		if err := b.WriteNative(w); err != nil {
-			tb.Fatalf("write: %v", err)
-		}
+	w := newBlockWriter(Uncompressed)
+	b.write(w)
+	frames, size := w.finish(Uncompressed)
+	block := bytes.Join(frames, nil)
+	if len(block) != size {
+		tb.Fatalf("%d bytes were written, the writer has counted %d", len(block), size)
 	}
-	if !bytes.Equal(once.Bytes(), twice.Bytes()) {
-		tb.Fatal("a second WriteNative gives other bytes")
+	if len(block) > b.Bytes() {
+		tb.Fatalf("a block of %d bytes of a batch of %d", len(block), b.Bytes())
 	}
-	if once.Len() != b.EncodedBytes() {
-		tb.Fatalf("EncodedBytes is %d, written were %d", b.EncodedBytes(), once.Len())
+	return block
+}
+
+// native reads all of a block.
+func native(tb testing.TB, b *Block) []byte {
+	tb.Helper()
+	block, err := io.ReadAll(b.Native())
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return once.Bytes()
+	return block
+}
+
+// mustCut cuts rows out of a block.
+func mustCut(tb testing.TB, b *Block, id string, rows RowSet) *Block {
+	tb.Helper()
+	cut, err := b.Cut(id, rows)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cut
 }
 
 func mustAppend(tb testing.TB, b *Batch, entries ...schema.Entry) {
@@ -233,7 +249,7 @@ func expectedMap(attributes []schema.Attribute, own ...string) map[string]string
 	return expected
 }
 
-// TestFailedRowsLeaveNoTrace compares a batch that bad rows were tried on with one that never saw them, and slices of it with
+// TestFailedRowsLeaveNoTrace compares a batch that bad rows were tried on with one that never saw them, and cuts of it with
 // batches of the same rows.
 func TestFailedRowsLeaveNoTrace(t *testing.T) {
 	layout := mustLayout(t, firehose(t))
@@ -272,26 +288,43 @@ func checkFailedRows(t *testing.T, layout *Layout, entries []schema.Entry, r *ra
 		t.Fatal("no entry failed: the test shows nothing")
 	}
 	rows := decode(t, encode(t, mixed))
-	if !reflect.DeepEqual(rows, decode(t, encode(t, good))) || !reflect.DeepEqual(mixed.Origins(), good.Origins()) {
+	if !reflect.DeepEqual(rows, decode(t, encode(t, good))) || !reflect.DeepEqual(mixed.origins, good.origins) {
 		t.Fatal("failed rows left a trace")
 	}
 	checkMaps(t, layout, kept, rows)
-	from := r.IntN(len(kept) + 1)
-	to := from + r.IntN(len(kept)-from+1)
-	slice, direct := mixed.Slice("other", from, to), layout.NewBatch("other", nil)
-	for i := from; i < to; i++ {
-		direct.Begin(keptOrigins[i], time.Unix(5, 0))
-		mustAppend(t, direct, kept[i])
+	good.Release()
+	block := mixed.Seal(Compressions()[r.IntN(3)])
+	wanted, direct := randomSet(r, len(kept)), layout.NewBatch("other", nil)
+	for i := range kept {
+		if wanted.Has(i) {
+			direct.Begin(keptOrigins[i], time.Unix(5, 0))
+			mustAppend(t, direct, kept[i])
+		}
 	}
-	if !bytes.Equal(encode(t, slice), encode(t, direct)) {
-		t.Fatalf("rows %d to %d as a slice are other bytes than as a batch", from, to)
+	if len(wanted) == 0 {
+		return
 	}
-	if slice.Rows() != to-from || !reflect.DeepEqual(slice.Origins(), direct.Origins()) {
-		t.Fatalf("origins of the slice: %v, want %v", slice.Origins(), direct.Origins())
+	cut := mustCut(t, block, "other", wanted)
+	if !bytes.Equal(native(t, cut), encode(t, direct)) {
+		t.Fatalf("rows %v cut out are other bytes than as a batch", wanted)
 	}
-	for _, b := range []*Batch{mixed, good, slice, direct} {
-		b.Release()
+	if cut.Rows() != wanted.Size() || !reflect.DeepEqual(perRow(cut.Origins()), perRow(direct.origins)) {
+		t.Fatalf("origins of the cut: %v, want %v", cut.Origins(), direct.origins)
 	}
+	direct.Release()
+}
+
+// perRow returns the origin of each row.
+func perRow(origins []Origin) []Origin {
+	var all []Origin
+	for _, o := range origins {
+		rows := o.Rows
+		o.Rows = 1
+		for range rows {
+			all = append(all, o)
+		}
+	}
+	return all
 }
 
 // checkMaps compares the maps of rows with those made by the plainest means.
@@ -406,12 +439,10 @@ func TestWideDictionaries(t *testing.T) {
 				t.Fatalf("%d words: row %d is %q, want %q", count, i, row, want)
 			}
 		}
-		slice := batch.Slice("s", count/2, count)
-		if got := decode(t, encode(t, slice)); len(got) != count-count/2 || got[0][0] != fmt.Sprint("word ", count/2) {
-			t.Fatalf("%d words: the slice begins with %q", count, got[0])
+		cut := mustCut(t, batch.Seal(LZ4), "s", RowSet{{count / 2, count}})
+		if got := decode(t, native(t, cut)); len(got) != count-count/2 || got[0][0] != fmt.Sprint("word ", count/2) {
+			t.Fatalf("%d words: the cut begins with %q", count, got[0])
 		}
-		slice.Release()
-		batch.Release()
 	}
 }
 
@@ -470,30 +501,6 @@ func TestWarmBatchesAllocateNothing(t *testing.T) {
 	}
 }
 
-func TestSealedBatchesAreReadTogether(t *testing.T) {
-	layout := mustLayout(t, firehose(t))
-	r := rand.New(rand.NewPCG(4, 4))
-	batch := layout.NewBatch("b", nil)
-	streams := randomStreams(r)
-	for range 300 {
-		e := randomEntry(r, streams)
-		_ = batch.Append(&e)
-	}
-	want := encode(t, batch)
-	var readers sync.WaitGroup
-	for range 4 {
-		readers.Go(func() {
-			var block bytes.Buffer
-			if err := batch.WriteNative(&block); err != nil || !bytes.Equal(block.Bytes(), want) {
-				t.Error("another block")
-			}
-			batch.Slice("s", 10, 50).Release()
-			_ = batch.Bytes()
-		})
-	}
-	readers.Wait()
-}
-
 func TestOrigins(t *testing.T) {
 	layout := mustLayout(t, tableOf(t, "body|String|body", "user|Int64|attributes[\"user\"]"))
 	batch := layout.NewBatch("b", nil)
@@ -516,7 +523,8 @@ func TestOrigins(t *testing.T) {
 	add(b, 1)
 	b.Rows = 0
 	with := func(o Origin, rows int) Origin { o.Rows = rows; return o }
-	if got, want := batch.Origins(), []Origin{with(a, 3), with(b, 4)}; !reflect.DeepEqual(got, want) {
+	block := batch.Seal(Uncompressed)
+	if got, want := block.Origins(), []Origin{with(a, 3), with(b, 4)}; !reflect.DeepEqual(got, want) {
 		t.Errorf("Origins() = %v, want %v", got, want)
 	}
 	for _, c := range []struct {
@@ -525,7 +533,7 @@ func TestOrigins(t *testing.T) {
 	}{
 		{0, 7, []Origin{with(a, 3), with(b, 4)}}, {1, 2, []Origin{with(a, 1)}}, {2, 4, []Origin{with(a, 1), with(b, 1)}}, {3, 7, []Origin{with(b, 4)}}, {4, 4, nil},
 	} {
-		if got := batch.OriginsOf(c.from, c.to); !reflect.DeepEqual(got, c.want) {
+		if got := block.OriginsOf(RowSet{{c.from, c.to}}); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("OriginsOf(%d, %d) = %v, want %v", c.from, c.to, got, c.want)
 		}
 	}
@@ -537,37 +545,9 @@ func TestEmptyBatch(t *testing.T) {
 	if rows := decode(t, encode(t, batch)); len(rows) != 0 {
 		t.Errorf("%d rows", len(rows))
 	}
-	if got := encode(t, batch.Slice("s", 0, 0)); !bytes.Equal(got, encode(t, batch)) {
-		t.Error("its slice is another block")
-	}
-}
-
-// brokenWriter takes some bytes and then no more.
-type brokenWriter struct{ left int }
-
-func (w *brokenWriter) Write(p []byte) (int, error) {
-	if w.left -= len(p); w.left < 0 {
-		return 0, io.ErrClosedPipe
-	}
-	return len(p), nil
-}
-
-func TestWriteNativeReturnsTheWritersError(t *testing.T) {
-	layout := mustLayout(t, firehose(t))
-	batch := layout.NewBatch("b", nil)
-	r := rand.New(rand.NewPCG(5, 5))
-	streams := randomStreams(r)
-	for range 200 {
-		e := randomEntry(r, streams)
-		_ = batch.Append(&e)
-	}
 	want := encode(t, batch)
-	for left := 0; left < len(want); left += 97 {
-		if err := batch.WriteNative(&brokenWriter{left: left}); !errors.Is(err, io.ErrClosedPipe) {
-			t.Fatalf("after %d bytes: %v", left, err)
-		}
-	}
-	if !bytes.Equal(encode(t, batch), want) {
-		t.Error("the failed writes changed the batch")
+	block := batch.Seal(Uncompressed)
+	if got := native(t, block); !bytes.Equal(got, want) {
+		t.Error("sealed, it is another block")
 	}
 }

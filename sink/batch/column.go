@@ -1,29 +1,18 @@
 package batch
 
-import (
-	"github.com/ClickHouse/ch-go/proto"
+import "github.com/logbatcher/logbatcher/schema"
 
-	"github.com/logbatcher/logbatcher/schema"
-)
-
-// column stores what the rows of a batch have in one column. It is filled by one goroutine; once it
-// is not changed any more, several may write it and take ranges of it.
+// column stores what the rows of a batch have in one column. It belongs to one goroutine at a time.
 type column interface {
 	// append adds a row.
 	append(v *value)
 	// undo takes the last row back. It is called at most once after an append.
 	undo()
-	// appendRows adds rows of another column of the same type.
-	appendRows(from column, rows RowSet)
-	// writeState writes what stands before the column's data in a Native block.
-	writeState(b *proto.Buffer)
-	// write writes the data of all rows, of which there is at least one. What it hands to w is not copied, so
+	// write writes all rows, of which there is at least one. What it hands to w is not copied, so
 	// w has to be flushed before the column changes.
-	write(w *nativeWriter) error
+	write(w *blockWriter)
 	// memory is the bytes that the rows occupy.
 	memory() int
-	// encoded is the bytes that writeState and write write.
-	encoded() int
 	// reset takes all rows away and keeps the memory for the next batch, within bounds.
 	reset()
 }

@@ -16,15 +16,7 @@ func (c *fixedColumn[T]) append(v *value) { c.values = append(c.values, T(v.bits
 
 func (c *fixedColumn[T]) undo() { c.values = c.values[:len(c.values)-1] }
 
-func (c *fixedColumn[T]) appendRows(from column, rows RowSet) {
-	for _, r := range rows {
-		c.values = append(c.values, from.(*fixedColumn[T]).values[r.From:r.To]...)
-	}
-}
-
-func (c *fixedColumn[T]) writeState(*proto.Buffer) {}
-
-func (c *fixedColumn[T]) write(w *nativeWriter) error {
+func (c *fixedColumn[T]) write(w *blockWriter) {
 	switch values := any(c.values).(type) {
 	case []uint8:
 		proto.ColUInt8(values).WriteColumn(w.Writer)
@@ -35,12 +27,9 @@ func (c *fixedColumn[T]) write(w *nativeWriter) error {
 	case []uint64:
 		proto.ColUInt64(values).WriteColumn(w.Writer)
 	}
-	return nil
 }
 
 func (c *fixedColumn[T]) memory() int { return len(c.values) * c.size() }
-
-func (c *fixedColumn[T]) encoded() int { return len(c.values) * c.size() }
 
 func (c *fixedColumn[T]) reset() { c.values = emptied(c.values, c.size()) }
 
@@ -55,22 +44,11 @@ func (c *wideColumn) append(v *value) { c.values = append(c.values, v.wide) }
 
 func (c *wideColumn) undo() { c.values = c.values[:len(c.values)-1] }
 
-func (c *wideColumn) appendRows(from column, rows RowSet) {
-	for _, r := range rows {
-		c.values = append(c.values, from.(*wideColumn).values[r.From:r.To]...)
-	}
-}
-
-func (c *wideColumn) writeState(*proto.Buffer) {}
-
-func (c *wideColumn) write(w *nativeWriter) error {
+func (c *wideColumn) write(w *blockWriter) {
 	c.values.WriteColumn(w.Writer)
-	return nil
 }
 
 func (c *wideColumn) memory() int { return len(c.values) * 16 }
-
-func (c *wideColumn) encoded() int { return len(c.values) * 16 }
 
 func (c *wideColumn) reset() { c.values = emptied(c.values, 16) }
 
@@ -89,22 +67,11 @@ func (c *fixedStringColumn) append(v *value) {
 
 func (c *fixedStringColumn) undo() { c.bytes = c.bytes[:len(c.bytes)-c.size] }
 
-func (c *fixedStringColumn) appendRows(from column, rows RowSet) {
-	for _, r := range rows {
-		c.bytes = append(c.bytes, from.(*fixedStringColumn).bytes[r.From*c.size:r.To*c.size]...)
-	}
-}
-
-func (c *fixedStringColumn) writeState(*proto.Buffer) {}
-
-func (c *fixedStringColumn) write(w *nativeWriter) error {
+func (c *fixedStringColumn) write(w *blockWriter) {
 	proto.ColFixedStr{Buf: c.bytes, Size: c.size}.WriteColumn(w.Writer)
-	return nil
 }
 
 func (c *fixedStringColumn) memory() int { return len(c.bytes) }
-
-func (c *fixedStringColumn) encoded() int { return len(c.bytes) }
 
 func (c *fixedStringColumn) reset() { c.bytes = emptied(c.bytes, 1) }
 
@@ -128,22 +95,12 @@ func (c *nullableColumn) undo() {
 	c.column.undo()
 }
 
-func (c *nullableColumn) appendRows(from column, rows RowSet) {
-	other := from.(*nullableColumn)
-	for _, r := range rows {
-		c.mask = append(c.mask, other.mask[r.From:r.To]...)
-	}
-	c.column.appendRows(other.column, rows)
-}
-
-func (c *nullableColumn) write(w *nativeWriter) error {
+func (c *nullableColumn) write(w *blockWriter) {
 	c.mask.WriteColumn(w.Writer)
-	return c.column.write(w)
+	c.column.write(w)
 }
 
 func (c *nullableColumn) memory() int { return len(c.mask) + c.column.memory() }
-
-func (c *nullableColumn) encoded() int { return len(c.mask) + c.column.encoded() }
 
 func (c *nullableColumn) reset() {
 	c.mask = emptied(c.mask, 1)

@@ -68,7 +68,7 @@ func (k *keyColumn) truncate(length int) {
 	}
 }
 
-func (k *keyColumn) write(w *nativeWriter) {
+func (k *keyColumn) write(w *blockWriter) {
 	switch k.width {
 	case proto.KeyUInt8:
 		k.keys8.WriteColumn(w.Writer)
@@ -95,11 +95,9 @@ const (
 )
 
 // writeDictionaryHead writes what stands before the dictionary's texts.
-func writeDictionaryHead(w *nativeWriter, width proto.CardinalityKey, size int) {
-	w.ChainBuffer(func(b *proto.Buffer) {
-		b.PutInt64(ownDictionary | int64(width))
-		b.PutInt64(int64(size))
-	})
+func writeDictionaryHead(w *blockWriter, width proto.CardinalityKey, size int) {
+	w.buffer.PutInt64(ownDictionary | int64(width))
+	w.buffer.PutInt64(int64(size))
 }
 
 // lowCardinalityColumn stores LowCardinality(String) and LowCardinality(Nullable(String)). Where the
@@ -134,49 +132,23 @@ func (c *lowCardinalityColumn) undo() {
 	c.keys.truncate(c.keys.len() - 1)
 }
 
-func (c *lowCardinalityColumn) appendRows(from column, rows RowSet) {
-	other := from.(*lowCardinalityColumn)
-	for _, r := range rows {
-		for i := r.From; i < r.To; i++ {
-			index := other.keys.at(i)
-			if index >= other.texts.base {
-				index = c.texts.index(other.texts.text(index))
-			}
-			c.keys.append(index)
-		}
-	}
-	c.texts.mark()
-}
-
-func (c *lowCardinalityColumn) writeState(b *proto.Buffer) { b.PutInt64(dictionaryVersion) }
-
-func (c *lowCardinalityColumn) write(w *nativeWriter) error {
+func (c *lowCardinalityColumn) write(w *blockWriter) {
+	w.buffer.PutInt64(dictionaryVersion)
 	writeDictionary(w, &c.texts, &c.keys)
-	return nil
 }
 
 // writeDictionary writes a LowCardinality column's data; without keys there is none.
-func writeDictionary(w *nativeWriter, texts *dictionary, keys *keyColumn) {
+func writeDictionary(w *blockWriter, texts *dictionary, keys *keyColumn) {
 	if keys.len() == 0 {
 		return
 	}
 	writeDictionaryHead(w, keys.width, texts.size())
 	w.ChainWrite(texts.bytes)
-	w.ChainBuffer(func(b *proto.Buffer) { b.PutInt64(int64(keys.len())) })
+	w.buffer.PutInt64(int64(keys.len()))
 	keys.write(w)
 }
 
-// encodedDictionary is the number of bytes that writeDictionary writes.
-func encodedDictionary(texts *dictionary, keys *keyColumn) int {
-	if keys.len() == 0 {
-		return 0
-	}
-	return 3*8 + len(texts.bytes) + keys.memory()
-}
-
 func (c *lowCardinalityColumn) memory() int { return c.texts.memory() + c.keys.memory() }
-
-func (c *lowCardinalityColumn) encoded() int { return 8 + encodedDictionary(&c.texts, &c.keys) }
 
 func (c *lowCardinalityColumn) reset() {
 	c.texts.reset()
@@ -194,31 +166,20 @@ func (c *constantColumn) append(*value) { c.rows++ }
 
 func (c *constantColumn) undo() { c.rows-- }
 
-func (c *constantColumn) appendRows(_ column, rows RowSet) { c.rows += rows.Size() }
-
-func (c *constantColumn) writeState(b *proto.Buffer) {
-	if c.lowCardinality {
-		b.PutInt64(dictionaryVersion)
-	}
-}
-
-func (c *constantColumn) write(w *nativeWriter) error {
+func (c *constantColumn) write(w *blockWriter) {
 	if !c.lowCardinality {
 		w.repeat(appendString(nil, c.text), c.rows)
-		return nil
+		return
 	}
+	w.buffer.PutInt64(dictionaryVersion)
 	writeDictionaryHead(w, proto.KeyUInt8, 1)
-	w.ChainBuffer(func(b *proto.Buffer) {
-		b.PutString(c.text)
-		b.PutInt64(int64(c.rows))
-	})
+	w.buffer.PutString(c.text)
+	w.buffer.PutInt64(int64(c.rows))
 	w.repeat([]byte{0}, c.rows)
-	return nil
 }
 
-func (c *constantColumn) memory() int { return 0 }
-
-func (c *constantColumn) encoded() int {
+// memory is what write writes, to the byte.
+func (c *constantColumn) memory() int {
 	text := len(appendString(nil, c.text))
 	if !c.lowCardinality {
 		return text * c.rows

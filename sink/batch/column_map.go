@@ -50,55 +50,23 @@ func (c *mapColumn) undo() {
 	c.names.undo()
 }
 
-func (c *mapColumn) appendRows(from column, rows RowSet) {
-	other := from.(*mapColumn)
-	values := stringReader{bytes: other.values}
-	for _, r := range rows {
-		var first, after uint64
-		c.ends, first, after = appendEnds(c.ends, other.ends, r.From, r.To)
-		for i := first; i < after; i++ {
-			c.keys.append(c.names.index(other.names.text(other.keys.at(int(i)))))
-		}
-		c.values = append(c.values, values.read(int(first), int(after))...)
-	}
-	c.names.mark()
-}
-
-func (c *mapColumn) writeState(b *proto.Buffer) {
+func (c *mapColumn) write(w *blockWriter) {
 	if !c.plain {
-		b.PutInt64(dictionaryVersion)
+		w.buffer.PutInt64(dictionaryVersion)
 	}
-}
-
-func (c *mapColumn) write(w *nativeWriter) error {
 	c.ends.WriteColumn(w.Writer)
 	if !c.plain {
 		writeDictionary(w, c.names, &c.keys)
 	} else {
 		for i := range c.keys.len() {
 			w.buffer.PutString(c.names.text(c.keys.at(i)))
-			if err := w.flushFull(); err != nil {
-				return err
-			}
+			w.flushFull()
 		}
 	}
 	w.ChainWrite(c.values)
-	return nil
 }
 
 func (c *mapColumn) memory() int { return 8*len(c.ends) + c.keys.memory() + len(c.values) }
-
-func (c *mapColumn) encoded() int {
-	size := 8*len(c.ends) + len(c.values)
-	if !c.plain {
-		return size + 8 + encodedDictionary(c.names, &c.keys)
-	}
-	for i := range c.keys.len() {
-		text := c.names.text(c.keys.at(i))
-		size += uvarintSize(uint64(len(text))) + len(text)
-	}
-	return size
-}
 
 func (c *mapColumn) reset() {
 	c.ends = emptied(c.ends, 8)

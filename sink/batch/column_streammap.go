@@ -28,16 +28,16 @@ type streamMapColumn struct {
 	seen   map[*schema.Stream]uint32
 	last   *schema.Stream
 	lastID uint32
-	// pairs and expanded count the pairs, and the bytes of plain keys and of values, of all rows.
-	pairs, expanded int
+	// pairs counts the pairs of all rows. repeated is about the bytes that they take in the block.
+	pairs, repeated int
 }
 
 // streamMap is one map: pairs of keys from keyStart, values in the bytes from valueStart to valueEnd.
 type streamMap struct {
 	keyStart, pairs      int
 	valueStart, valueEnd int
-	// keyBytes is what the keys occupy when they are written out.
-	keyBytes int
+	// bytes is about what a row with the map takes in the block.
+	bytes int
 }
 
 func newStreamMapColumn(plain, scope bool, own map[string]int32) *streamMapColumn {
@@ -66,15 +66,7 @@ func (c *streamMapColumn) appendRow(id uint32) {
 	c.rows = append(c.rows, id)
 	m := &c.maps[id]
 	c.pairs += m.pairs
-	c.expanded += m.encoded(c.plain)
-}
-
-// encoded is what a row with the map adds to the block beside its end and its keys' indexes.
-func (m *streamMap) encoded(plain bool) int {
-	if plain {
-		return m.keyBytes + m.valueEnd - m.valueStart
-	}
-	return m.valueEnd - m.valueStart
+	c.repeated += m.bytes
 }
 
 // add makes the map of the attributes and returns its place in maps. Of a key that is there twice the last one
@@ -92,9 +84,13 @@ func (c *streamMapColumn) add(attributes []schema.Attribute) uint32 {
 		}
 		c.keys = append(c.keys, c.names.index(a.Key))
 		c.values = appendAttribute(c.values, a)
-		m.keyBytes += uvarintSize(uint64(len(a.Key))) + len(a.Key)
+		m.bytes++ // the key's place in the dictionary
+		if c.plain {
+			m.bytes += len(a.Key)
+		}
 	}
 	m.pairs, m.valueEnd = len(c.keys)-m.keyStart, len(c.values)
+	m.bytes += m.valueEnd - m.valueStart
 	c.maps = append(c.maps, m)
 	return uint32(len(c.maps) - 1)
 }
@@ -111,75 +107,36 @@ func (c *streamMapColumn) append(*value) {
 func (c *streamMapColumn) undo() {
 	m := &c.maps[c.rows[len(c.rows)-1]]
 	c.pairs -= m.pairs
-	c.expanded -= m.encoded(c.plain)
+	c.repeated -= m.bytes
 	c.rows = c.rows[:len(c.rows)-1]
 }
 
-func (c *streamMapColumn) appendRows(from column, rows RowSet) {
-	other := from.(*streamMapColumn)
-	copied := make(map[uint32]uint32)
-	for _, r := range rows {
-		for _, theirs := range other.rows[r.From:r.To] {
-			ours, known := copied[theirs]
-			if !known {
-				ours = c.copyMap(other, &other.maps[theirs])
-				copied[theirs] = ours
-			}
-			c.appendRow(ours)
-		}
-	}
-}
-
-func (c *streamMapColumn) copyMap(from *streamMapColumn, theirs *streamMap) uint32 {
-	m := streamMap{keyStart: len(c.keys), pairs: theirs.pairs, valueStart: len(c.values), keyBytes: theirs.keyBytes}
-	for _, key := range from.keys[theirs.keyStart:][:theirs.pairs] {
-		c.keys = append(c.keys, c.names.index(from.names.text(key)))
-	}
-	c.values = append(c.values, from.values[theirs.valueStart:theirs.valueEnd]...)
-	m.valueEnd = len(c.values)
-	c.maps = append(c.maps, m)
-	return uint32(len(c.maps) - 1)
-}
-
-func (c *streamMapColumn) writeState(b *proto.Buffer) {
+func (c *streamMapColumn) write(w *blockWriter) {
 	if !c.plain {
-		b.PutInt64(dictionaryVersion)
+		w.buffer.PutInt64(dictionaryVersion)
 	}
-}
-
-func (c *streamMapColumn) write(w *nativeWriter) error {
-	if err := c.writeEnds(w); err != nil {
-		return err
-	}
+	c.writeEnds(w)
 	if c.pairs == 0 {
-		return nil
+		return
 	}
-	if err := c.writeKeys(w); err != nil {
-		return err
-	}
+	c.writeKeys(w)
 	for _, id := range c.rows {
 		m := &c.maps[id]
 		w.buffer.PutRaw(c.values[m.valueStart:m.valueEnd])
-		if err := w.flushFull(); err != nil {
-			return err
-		}
+		w.flushFull()
 	}
-	return nil
 }
 
-func (c *streamMapColumn) writeEnds(w *nativeWriter) error {
+func (c *streamMapColumn) writeEnds(w *blockWriter) {
 	end := uint64(0)
 	for _, id := range c.rows {
 		end += uint64(c.maps[id].pairs)
 		w.buffer.PutUInt64(end)
-		if err := w.flushFull(); err != nil {
-			return err
-		}
+		w.flushFull()
 	}
-	return nil
 }
 
-func (c *streamMapColumn) writeKeys(w *nativeWriter) error {
+func (c *streamMapColumn) writeKeys(w *blockWriter) {
 	width := c.keyWidth()
 	if !c.plain {
 		writeDictionaryHead(w, width, c.names.size())
@@ -200,11 +157,8 @@ func (c *streamMapColumn) writeKeys(w *nativeWriter) error {
 				w.buffer.PutUInt32(key)
 			}
 		}
-		if err := w.flushFull(); err != nil {
-			return err
-		}
+		w.flushFull()
 	}
-	return nil
 }
 
 func (c *streamMapColumn) keyWidth() proto.CardinalityKey {
@@ -222,18 +176,6 @@ func (c *streamMapColumn) memory() int {
 		len(c.maps)*int(unsafe.Sizeof(streamMap{}))
 }
 
-func (c *streamMapColumn) encoded() int {
-	size := 8*len(c.rows) + c.expanded
-	if c.plain {
-		return size
-	}
-	size += 8
-	if c.pairs > 0 {
-		size += 3*8 + len(c.names.bytes) + c.pairs<<c.keyWidth()
-	}
-	return size
-}
-
 func (c *streamMapColumn) reset() {
 	c.names.reset()
 	c.rows = emptied(c.rows, 4)
@@ -241,5 +183,5 @@ func (c *streamMapColumn) reset() {
 	c.keys = emptied(c.keys, 4)
 	c.values = emptied(c.values, 1)
 	clear(c.seen)
-	c.last, c.lastID, c.pairs, c.expanded = nil, 0, 0, 0
+	c.last, c.lastID, c.pairs, c.repeated = nil, 0, 0, 0
 }

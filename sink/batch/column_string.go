@@ -7,8 +7,7 @@ import (
 )
 
 // stringColumn stores String as a block has it: each text behind its length. ch-go's ColStr keeps texts
-// and places apart and joins them when it writes, which is a second copy and 16 more bytes a text;
-// here places are needed for slices alone, which are rare and look for them.
+// and places apart and joins them when it writes, which is a second copy and 16 more bytes a text.
 type stringColumn struct {
 	bytes []byte
 	// last is where the last row begins.
@@ -25,27 +24,6 @@ func appendString(bytes []byte, text string) []byte {
 	return append(bytes, text...)
 }
 
-// skipStrings returns where the text n texts after the one at the place begins.
-func skipStrings(bytes []byte, at, n int) int {
-	for range n {
-		length, size := binary.Uvarint(bytes[at:])
-		at += size + int(length)
-	}
-	return at
-}
-
-// stringReader reads ranges of strings with their lengths, each range after the one before.
-type stringReader struct {
-	bytes    []byte
-	at, next int // the place of the string with the number next
-}
-
-func (r *stringReader) read(from, to int) []byte {
-	begin := skipStrings(r.bytes, r.at, from-r.next)
-	r.at, r.next = skipStrings(r.bytes, begin, to-from), to
-	return r.bytes[begin:r.at]
-}
-
 func (c *stringColumn) appendText(text string) {
 	c.last = len(c.bytes)
 	c.bytes = appendString(c.bytes, text)
@@ -55,23 +33,11 @@ func (c *stringColumn) append(v *value) { c.appendText(v.text) }
 
 func (c *stringColumn) undo() { c.bytes = c.bytes[:c.last] }
 
-func (c *stringColumn) appendRows(from column, rows RowSet) {
-	texts := stringReader{bytes: from.(*stringColumn).bytes}
-	for _, r := range rows {
-		c.bytes = append(c.bytes, texts.read(r.From, r.To)...)
-	}
-}
-
-func (c *stringColumn) writeState(*proto.Buffer) {}
-
-func (c *stringColumn) write(w *nativeWriter) error {
+func (c *stringColumn) write(w *blockWriter) {
 	w.ChainWrite(c.bytes)
-	return nil
 }
 
 func (c *stringColumn) memory() int { return len(c.bytes) }
-
-func (c *stringColumn) encoded() int { return len(c.bytes) }
 
 func (c *stringColumn) reset() { c.bytes = emptied(c.bytes, 1) }
 
@@ -110,27 +76,12 @@ func (c *arrayColumn) undo() {
 	c.elements = c.elements[:c.last]
 }
 
-func (c *arrayColumn) appendRows(from column, rows RowSet) {
-	other := from.(*arrayColumn)
-	elements := stringReader{bytes: other.elements}
-	for _, r := range rows {
-		var first, after uint64
-		c.ends, first, after = appendEnds(c.ends, other.ends, r.From, r.To)
-		c.elements = append(c.elements, elements.read(int(first), int(after))...)
-	}
-}
-
-func (c *arrayColumn) writeState(*proto.Buffer) {}
-
-func (c *arrayColumn) write(w *nativeWriter) error {
+func (c *arrayColumn) write(w *blockWriter) {
 	c.ends.WriteColumn(w.Writer)
 	w.ChainWrite(c.elements)
-	return nil
 }
 
 func (c *arrayColumn) memory() int { return 8*len(c.ends) + len(c.elements) }
-
-func (c *arrayColumn) encoded() int { return 8*len(c.ends) + len(c.elements) }
 
 func (c *arrayColumn) reset() {
 	c.ends = emptied(c.ends, 8)
@@ -143,15 +94,4 @@ func lastEnd(ends []uint64) uint64 {
 		return 0
 	}
 	return ends[len(ends)-1]
-}
-
-// appendEnds adds the ends of the rows start to end of another column, and returns which of its elements
-// these rows have.
-func appendEnds(ends proto.ColUInt64, from []uint64, start, end int) (_ proto.ColUInt64, first, after uint64) {
-	first = lastEnd(from[:start])
-	shift := lastEnd(ends) - first // may wrap: adding it wraps back
-	for _, e := range from[start:end] {
-		ends = append(ends, e+shift)
-	}
-	return ends, first, lastEnd(from[:end])
 }

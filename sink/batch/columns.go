@@ -291,6 +291,17 @@ func (c *columns) memory() int {
 	return size
 }
 
+// repeated is about what streams' maps take in the block, where they are written for each row.
+func (c *columns) repeated() int {
+	size := 0
+	for i := range c.cells {
+		if m, ok := c.cells[i].column.(*streamMapColumn); ok {
+			size += m.repeated
+		}
+	}
+	return size
+}
+
 func (c *columns) reset() {
 	c.row.entry, c.row.origin, c.row.input = nil, nil, schema.Attribute{}
 	c.value.clear()

@@ -20,8 +20,6 @@ type Layout struct {
 	projections []projection
 	partition   schema.PartitionBy
 	hash        string
-	// headerBytes is what names and types occupy in a block.
-	headerBytes int
 	// attributes, resource and scope have the keys that have columns of their own, with their slots.
 	attributes, resource, scope map[string]int32
 	// pool has the *columns of released batches.
@@ -66,7 +64,6 @@ func NewLayout(table *schema.Table, route string, server *time.Location) (*Layou
 			maps[field] = c.Name
 		}
 		l.claim(&p)
-		l.headerBytes += textBytes(p.name) + textBytes(p.typeText)
 		l.projections = append(l.projections, p)
 	}
 	l.lastBytes = make([]atomic.Int64, len(l.projections))
@@ -81,9 +78,6 @@ func NewLayout(table *schema.Table, route string, server *time.Location) (*Layou
 	l.hash = table.Hash()
 	return l, errors.Join(problems...)
 }
-
-// textBytes is what a text with its length occupies in a block.
-func textBytes(text string) int { return uvarintSize(uint64(len(text))) + len(text) }
 
 // claim gives the attribute that the projection reads a slot, so that maps leave it out.
 func (l *Layout) claim(p *projection) {

@@ -1,7 +1,9 @@
 package batch
 
-// Origin is a run of consecutive rows of a batch that came from one request.
+// Origin is a run of consecutive rows of a batch that came from one request. Its JSON is part of dead letters.
 type Origin struct {
+	// Request is the request's index among those that the batch has rows of. It means nothing outside of the process.
+	Request int `json:"-"`
 	// Producer, Epoch and Sequence name the request.
 	Producer string `json:"producer"`
 	Epoch    uint64 `json:"epoch"`
@@ -10,4 +12,26 @@ type Origin struct {
 	ShardID string `json:"shard_id"`
 	// Rows is the number of rows.
 	Rows int `json:"rows"`
+}
+
+// originsOf returns where those of the rows come from, in their order.
+func originsOf(origins []Origin, rows RowSet) []Origin {
+	var theirs []Origin
+	start := 0
+	for _, o := range origins {
+		end, size := start+o.Rows, 0
+		for len(rows) > 0 && rows[0].From < end {
+			size += max(0, min(rows[0].To, end)-max(rows[0].From, start))
+			if rows[0].To > end {
+				break
+			}
+			rows = rows[1:]
+		}
+		if size > 0 {
+			o.Rows = size
+			theirs = append(theirs, o)
+		}
+		start = end
+	}
+	return theirs
 }

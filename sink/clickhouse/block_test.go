@@ -1,7 +1,6 @@
 package clickhouse_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,12 +18,8 @@ import (
 // in package sink, whose tests start no server.
 
 // insertBlock sends a batch as FORMAT Native over HTTP, by the plainest means.
-func insertBlock(t *testing.T, server *embeddedtest.Server, table string, b *batch.Batch) {
+func insertBlock(t *testing.T, server *embeddedtest.Server, table string, b *batch.Block) {
 	t.Helper()
-	var block bytes.Buffer
-	if err := b.WriteNative(&block); err != nil {
-		t.Fatal(err)
-	}
 	query := url.Values{
 		"query":                           {"INSERT INTO " + table + " FORMAT Native"},
 		"database":                        {server.Database},
@@ -32,7 +27,7 @@ func insertBlock(t *testing.T, server *embeddedtest.Server, table string, b *bat
 		"max_partitions_per_insert_block": {"1"},
 		"throw_on_max_partitions_per_insert_block": {"1"},
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.Address+"/?"+query.Encode(), &block)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.Address+"/?"+query.Encode(), b.Native())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,18 +123,17 @@ func TestEveryTypeIsRead(t *testing.T) {
 		if got := server.Query(t, "SELECT type FROM system.columns WHERE database = currentDatabase() AND table = '"+name+"' FORMAT TSVRaw"); got != c.typeText {
 			t.Errorf("system.columns has %s, we have %s", got, c.typeText)
 		}
-		batch := layout.NewBatch("b", nil)
+		b := layout.NewBatch("b", nil)
 		for _, e := range []schema.Entry{entry(c.in), entry(), entry(c.in)} {
-			if err := batch.Append(&e); err != nil {
+			if err := b.Append(&e); err != nil {
 				t.Fatalf("%s: %v", c.typeText, err)
 			}
 		}
-		insertBlock(t, server, name, batch)
+		insertBlock(t, server, name, b.Seal(batch.Uncompressed))
 		got := server.Query(t, "SELECT value FROM "+name)
 		if want := strings.Join([]string{c.want, c.absent, c.want}, "\n"); got != want {
 			t.Errorf("%s: %q, want %q", c.typeText, got, want)
 		}
-		batch.Release()
 	}
 }
 
@@ -152,14 +146,13 @@ func TestOwnFieldsInArrays(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Exec(t, "CREATE TABLE arrays (body Array(String), time Array(String), number Array(String)) ENGINE = MergeTree ORDER BY ()")
-	batch := layout.NewBatch("b", nil)
+	b := layout.NewBatch("b", nil)
 	e := entry()
 	e.Body, e.SeverityNumber = "text", 9
-	if err := batch.Append(&e); err != nil {
+	if err := b.Append(&e); err != nil {
 		t.Fatal(err)
 	}
-	insertBlock(t, server, "arrays", batch)
-	batch.Release()
+	insertBlock(t, server, "arrays", b.Seal(batch.Uncompressed))
 	if got := server.Query(t, "SELECT * FROM arrays"); got != "['text']\t['2026-11-24T12:30:00.123456789Z']\t['9']" {
 		t.Errorf("the row is %s", got)
 	}
@@ -201,8 +194,13 @@ func TestFirehoseIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	insertBlock(t, server, "firehose", b)
-	insertBlock(t, server, "firehose", b.Slice("i-1.1", 1000, 2000))
+	whole := b.Seal(batch.LZ4)
+	part, err := whole.Cut("i-1.1", batch.RowSet{{From: 1000, To: 2000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	insertBlock(t, server, "firehose", whole)
+	insertBlock(t, server, "firehose", part)
 	for question, want := range map[string]string{
 		"SELECT _batch_id, count() FROM firehose GROUP BY 1 ORDER BY 1":                                                                           "i-1\t3000\ni-1.1\t1000",
 		"SELECT min(n), max(n), uniqExact(n) FROM (SELECT toInt64(LogAttributes['n']) n FROM firehose WHERE _batch_id = 'i-1.1')":                 "1000\t1999\t1000",

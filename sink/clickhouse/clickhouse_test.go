@@ -12,6 +12,7 @@ import (
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/table"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
@@ -67,14 +68,15 @@ func numbers(t testing.TB, server *embeddedtest.Server, table *schema.Table) []u
 }
 
 func TestClickHouseKeepsTheContract(t *testing.T) {
-	for _, compression := range []clickhouse.Compression{clickhouse.CompressNone, clickhouse.CompressLZ4, clickhouse.CompressZSTD} {
+	for _, compression := range batch.Compressions() {
 		t.Run(string(compression), func(t *testing.T) {
 			server := embeddedtest.ClickHouse(t)
 			sinktest.Run(t, func(t *testing.T) sinktest.Harness {
 				return sinktest.Harness{
-					Sink:    open(t, server, func(c *clickhouse.Config) { c.Compression = compression }),
-					Table:   func(t *testing.T) *schema.Table { return createTable(t, server) },
-					Numbers: func(t *testing.T, table *schema.Table) []uint64 { return numbers(t, server, table) },
+					Sink:        open(t, server),
+					Table:       func(t *testing.T) *schema.Table { return createTable(t, server) },
+					Compression: compression,
+					Numbers:     func(t *testing.T, table *schema.Table) []uint64 { return numbers(t, server, table) },
 				}
 			})
 		})

@@ -10,19 +10,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/sink"
-)
-
-// Compression is how inserts are compressed on the wire.
-type Compression string
-
-// The compressions.
-const (
-	// CompressNone spends no CPU: for a server close by.
-	CompressNone Compression = "none"
-	// CompressLZ4 is cheap, and halves the bytes or better.
-	CompressLZ4 Compression = "lz4"
-	// CompressZSTD costs several times as much, for a network that is dear.
-	CompressZSTD Compression = "zstd"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // Failover says whether attempts of a batch may move between addresses.
@@ -50,8 +38,8 @@ type Config struct {
 	User, Password string
 	// TLS turns HTTPS on. Nil: HTTP.
 	TLS *tls.Config
-	// Compression of inserts.
-	Compression Compression
+	// Compression is how batches for this sink are to be sealed. The sink itself sends a block as it is.
+	Compression batch.Compression
 	// DialTimeout bounds connecting, AttemptTimeout waiting for an answer.
 	DialTimeout, AttemptTimeout time.Duration
 	// MaxInserts is how many inserts the caller has in flight at most. Each has a connection, and so have the statements beside them.
@@ -66,7 +54,7 @@ type Config struct {
 func DefaultConfig() Config {
 	classes, _ := sink.NewClasses(nil) // without overrides nothing can be wrong
 	return Config{
-		Failover: FailoverNone, Compression: CompressNone, DialTimeout: 5 * time.Second, AttemptTimeout: time.Minute,
+		Failover: FailoverNone, Compression: batch.Uncompressed, DialTimeout: 5 * time.Second, AttemptTimeout: time.Minute,
 		MaxInserts: 64, Classes: classes,
 	}
 }
@@ -86,10 +74,8 @@ func (c *Config) Validate() error {
 	}
 	check(c.Failover == FailoverNone || c.Failover == FailoverReplicas, "Failover %q is neither %q nor %q", c.Failover, FailoverNone, FailoverReplicas)
 	check(len(c.Addresses) <= 1 || c.Failover == FailoverReplicas, "several Addresses need Failover %q", FailoverReplicas)
-	switch c.Compression {
-	case CompressNone, CompressLZ4, CompressZSTD:
-	default:
-		check(false, "Compression %q is none of %q, %q, %q", c.Compression, CompressNone, CompressLZ4, CompressZSTD)
+	if err := c.Compression.Validate(); err != nil {
+		check(false, "%v", err)
 	}
 	check(c.DialTimeout > 0, "DialTimeout must be greater than 0")
 	check(c.AttemptTimeout > 0, "AttemptTimeout must be greater than 0")

@@ -86,15 +86,14 @@ func compareLocalTimes(t *testing.T, server *embeddedtest.Server, table, typeTex
 		t.Fatal(err)
 	}
 	server.Exec(t, "CREATE TABLE "+table+" (text String, value "+typeText+") ENGINE = MergeTree ORDER BY ()")
-	batch := layout.NewBatch("b", nil)
+	b := layout.NewBatch("b", nil)
 	for _, text := range texts {
 		e := entry(schema.StringAttribute("value", text))
-		if err := batch.Append(&e); err != nil {
+		if err := b.Append(&e); err != nil {
 			t.Fatalf("%s into %s: %v", text, typeText, err)
 		}
 	}
-	insertBlock(t, server, table, batch)
-	batch.Release()
+	insertBlock(t, server, table, b.Seal(batch.Uncompressed))
 	answer := server.Query(t, "SELECT text, dateDiff('second', "+theirs+", value), toUnixTimestamp64Milli(toDateTime64("+theirs+", 3)), timeZoneOffset("+theirs+
 		"), timeZoneOffset(value) FROM "+table+" WHERE value != "+theirs+" ORDER BY text")
 	wrong := 0

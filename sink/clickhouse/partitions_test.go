@@ -76,28 +76,27 @@ func checkPartitions(t *testing.T, server *embeddedtest.Server, table string, la
 		if rowError != nil {
 			t.Fatalf("%s: %v", layout.Table().PartitionBy, rowError)
 		}
-		batch := batches[partition]
-		if batch == nil {
-			batch = layout.NewBatch(fmt.Sprint("b-", len(batches)), partition)
-			batches[partition] = batch
+		b := batches[partition]
+		if b == nil {
+			b = layout.NewBatch(fmt.Sprint("b-", len(batches)), partition)
+			batches[partition] = b
 		}
-		batch.Begin(origin, time.Unix(1, 0))
-		if err := batch.Append(&e); err != nil {
+		b.Begin(origin, time.Unix(1, 0))
+		if err := b.Append(&e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, batch := range batches {
-		insertBlock(t, server, table, batch)
+	for _, b := range batches {
+		insertBlock(t, server, table, b.Seal(batch.Uncompressed))
 	}
 	if got := server.Query(t, "SELECT uniqExact(_partition_id) FROM "+table); got != fmt.Sprint(len(batches)) {
 		t.Errorf("%s: ClickHouse has %s partitions, we %d", layout.Table().PartitionBy, got, len(batches))
 	}
-	for partition, batch := range batches {
+	for partition, b := range batches {
 		got := server.Query(t, "SELECT count(), uniqExact(_partition_id) FROM "+table+" WHERE "+partition.Condition)
-		if want := fmt.Sprintf("%d\t1", batch.Rows()); got != want {
+		if want := fmt.Sprintf("%d\t1", b.Rows()); got != want {
 			t.Errorf("%s: rows where %s: %q, want %q", layout.Table().PartitionBy, partition.Condition, got, want)
 		}
-		batch.Release()
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 //
 // Running attempts are asked for before the rows are counted: an attempt that has ended before the first question is
 // seen by the second one. What else it takes for rows to count as absent depends on the table's engine; see look.
-func (s *Sink) Present(ctx context.Context, b *batch.Batch) (sink.Presence, error) {
+func (s *Sink) Present(ctx context.Context, b *batch.Block) (sink.Presence, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
 	found, err := s.present(ctx, b)
@@ -35,7 +35,7 @@ func (s *Sink) Present(ctx context.Context, b *batch.Batch) (sink.Presence, erro
 
 // present asks all addresses. Rows found anywhere are present. They are absent if all addresses say so, or one replica that
 // has caught up with all others.
-func (s *Sink) present(ctx context.Context, b *batch.Batch) (found sink.Presence, err error) {
+func (s *Sink) present(ctx context.Context, b *batch.Block) (found sink.Presence, err error) {
 	settled := false
 	var errs []error
 	for _, a := range s.inOrder(0) {
@@ -63,7 +63,7 @@ func (s *Sink) present(ctx context.Context, b *batch.Batch) (found sink.Presence
 // tables of replicated engines, whatever the configuration says of the addresses, attempts are looked for on all servers of the
 // cluster, a replica fetches what Keeper knows of, and then the rows are counted on all of them. A part that only a server
 // has that is away can't be fetched: this takes until the context ends, and the batch's fate stays open.
-func (s *Sink) look(ctx context.Context, a *address, b *batch.Batch) (found sink.Presence, replicated bool, err error) {
+func (s *Sink) look(ctx context.Context, a *address, b *batch.Block) (found sink.Presence, replicated bool, err error) {
 	table := b.Layout().Table()
 	if found.Rows, err = a.count(ctx, s.countStatement(b, "")); err != nil || found.Rows > 0 {
 		return found, false, err
@@ -130,7 +130,7 @@ func (s *Sink) cluster(ctx context.Context, a *address) (string, error) {
 
 // countStatement counts the batch's rows on one server, or on that server of the cluster which has most. Rows that a lightweight
 // DELETE has hidden prove just as well that the batch was stored.
-func (s *Sink) countStatement(b *batch.Batch, cluster string) string {
+func (s *Sink) countStatement(b *batch.Block, cluster string) string {
 	table := b.Layout().Table()
 	where := " WHERE " + schema.QuoteIdentifier(schema.BatchIDColumn) + " = " + schema.QuoteString(b.ID())
 	if p := b.Partition(); p != nil && p.Condition != "" && !s.misjudged.has(table.FullName()) {
@@ -147,7 +147,7 @@ func (s *Sink) countStatement(b *batch.Batch, cluster string) string {
 // running reports whether an attempt of the batch runs on the server, or on one of the cluster. Attempts are known by their
 // query ids: the batch's id, a dash and a number. Servers of a cluster that are away are left out: settling waits for late
 // attempts in any case, and would otherwise wait for a server that does not come back.
-func (a *address) running(ctx context.Context, b *batch.Batch, cluster string) (bool, error) {
+func (a *address) running(ctx context.Context, b *batch.Block, cluster string) (bool, error) {
 	prefix := b.ID() + "-"
 	where := fmt.Sprintf(" WHERE startsWith(query_id, %s) AND match(substring(query_id, %d), '^[0-9]+w?$')", schema.QuoteString(prefix), len(prefix)+1)
 	statement := "SELECT count() FROM system.processes" + where

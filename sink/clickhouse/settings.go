@@ -4,6 +4,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // setting is a setting that is sent whatever the user's profile says, or a newer release has for its default.
@@ -80,7 +81,7 @@ var querySettings = []setting{
 const waitEndOfQuery = "wait_end_of_query"
 
 // parameters returns the URL parameters of one attempt.
-func (s *Sink) parameters(known map[string]bool, a sink.Attempt, convert bool) insertParameters {
+func parameters(known map[string]bool, b *batch.Block, a sink.Attempt, convert bool) insertParameters {
 	p := insertParameters{waitEndOfQuery: "1", "query_id": a.QueryID}
 	for _, setting := range insertSettings {
 		if known[setting.name] {
@@ -91,7 +92,7 @@ func (s *Sink) parameters(known map[string]bool, a sink.Attempt, convert bool) i
 	if convert {
 		p[conversionSetting] = "1"
 	}
-	if s.config.Compression != CompressNone {
+	if b.Compression() != batch.Uncompressed {
 		p["decompress"] = "1"
 	}
 	return p

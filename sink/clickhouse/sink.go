@@ -18,7 +18,6 @@ type Sink struct {
 	config    Config
 	log       *slog.Logger
 	addresses []*address
-	frames    *framePool
 	misjudged tableSet // of tables of which a batch has spanned partitions
 	wider     tableSet // of tables whose columns are wider than a batch's
 }
@@ -31,7 +30,7 @@ func New(config Config) (*Sink, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Sink{config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler)), frames: &framePool{compression: config.Compression}}
+	s := &Sink{config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler))}
 	for _, name := range config.Addresses {
 		a, err := openAddress(&s.config, name)
 		if err != nil {
@@ -52,7 +51,7 @@ func (s *Sink) Close() error {
 }
 
 // Insert sends the batch once. The error is an *sink.Error.
-func (s *Sink) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) error {
+func (s *Sink) Insert(ctx context.Context, b *batch.Block, a sink.Attempt) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
 	table := b.Layout().Table()
@@ -78,16 +77,15 @@ func (s *Sink) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) error
 
 // insert sends the batch to one server, and reports whether any of it may have arrived. With convert the server makes the
 // batch's columns those of the table, whatever becomes of the values.
-func (s *Sink) insert(ctx context.Context, to *address, b *batch.Batch, a sink.Attempt, convert bool) (sent bool, err error) {
+func (s *Sink) insert(ctx context.Context, to *address, b *batch.Block, a sink.Attempt, convert bool) (sent bool, err error) {
 	known, err := to.known(ctx)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", to.name, err)
 	}
-	data := &body{batch: b, frames: s.frames}
-	ctx, cancel := context.WithCancel(context.WithValue(ctx, insertKey{}, s.parameters(known, a, convert)))
+	data := &body{data: b.Frames()}
+	ctx = context.WithValue(ctx, insertKey{}, parameters(known, b, a, convert))
 	// InsertFormat is experimental in the driver. It is called here and nowhere else.
 	err = to.conn.InsertFormat(ctx, "Native", insertStatement(b), data)
-	cancel() // what still writes the batch ends with the connection
 	sent = data.close()
 	if err != nil {
 		return sent, fmt.Errorf("%s: %w", to.name, brief(err))
@@ -96,7 +94,7 @@ func (s *Sink) insert(ctx context.Context, to *address, b *batch.Batch, a sink.A
 }
 
 // insertStatement names the columns: the table may have more of them, in another order.
-func insertStatement(b *batch.Batch) string {
+func insertStatement(b *batch.Block) string {
 	table := b.Layout().Table()
 	names := make([]string, len(table.Columns))
 	for i := range table.Columns {

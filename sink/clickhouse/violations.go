@@ -23,7 +23,7 @@ const externalTable = "logbatcher_rows"
 
 // Violations has the server evaluate the table's constraints on the rows of the batch, which travel beside the statement as an external
 // table: nothing is stored, and no right is needed beyond SELECT. The error is an *sink.Error.
-func (s *Sink) Violations(ctx context.Context, b *batch.Batch) ([]sink.Violation, error) {
+func (s *Sink) Violations(ctx context.Context, b *batch.Block) ([]sink.Violation, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
 	found, err := s.violations(ctx, s.choose(b.ID()), b)
@@ -33,7 +33,7 @@ func (s *Sink) Violations(ctx context.Context, b *batch.Batch) ([]sink.Violation
 	return found, nil
 }
 
-func (s *Sink) violations(ctx context.Context, to *address, b *batch.Batch) ([]sink.Violation, error) {
+func (s *Sink) violations(ctx context.Context, to *address, b *batch.Block) ([]sink.Violation, error) {
 	table := b.Layout().Table()
 	created, err := to.query(ctx, "SELECT create_table_query FROM system.tables WHERE database = "+schema.QuoteString(table.Database)+
 		" AND name = "+schema.QuoteString(table.Name))
@@ -121,7 +121,7 @@ func (a *address) defaultsFor(ctx context.Context, t *schema.Table, constraints 
 }
 
 // firstViolated evaluates the question, which ends in the select list of firstFalse, for each row.
-func (a *address) firstViolated(ctx context.Context, b *batch.Batch, question string) ([]int, error) {
+func (a *address) firstViolated(ctx context.Context, b *batch.Block, question string) ([]int, error) {
 	// One thread reads the rows in their order.
 	answer, err := a.queryRows(ctx, question+" FROM "+externalTable+" SETTINGS max_threads = 1", b)
 	if err != nil {
@@ -152,14 +152,15 @@ func firstFalse(constraints []schema.Constraint) string {
 // externalKey is the key of a context's external.
 type externalKey struct{}
 
-// external is rows that go with one statement.
+// external is a block that goes with one statement, in a form between head and tail.
 type external struct {
-	statement, structure, contentType string
-	rows                              *body
+	statement, contentType string
+	head, tail             string
+	block                  *batch.Block
 }
 
 // queryRows runs a statement that reads the rows of the batch as externalTable, and returns its rows as text.
-func (a *address) queryRows(ctx context.Context, statement string, b *batch.Batch) ([][]string, error) {
+func (a *address) queryRows(ctx context.Context, statement string, b *batch.Block) ([][]string, error) {
 	var head bytes.Buffer
 	form := multipart.NewWriter(&head)
 	if err := form.WriteField("query", statement); err != nil {
@@ -168,16 +169,11 @@ func (a *address) queryRows(ctx context.Context, statement string, b *batch.Batc
 	if _, err := form.CreateFormFile(externalTable, externalTable); err != nil {
 		return nil, err
 	}
-	e := &external{statement: statement, structure: structure(b.Layout().Table()), contentType: form.FormDataContentType()}
-	e.rows = &body{
-		batch: b, frames: &framePool{compression: CompressNone},
-		before: head.Bytes(), after: []byte("\r\n--" + form.Boundary() + "--\r\n"),
+	e := &external{
+		statement: statement, contentType: form.FormDataContentType(),
+		head: head.String(), block: b, tail: "\r\n--" + form.Boundary() + "--\r\n",
 	}
-	ctx, cancel := context.WithCancel(context.WithValue(ctx, externalKey{}, e))
-	answer, err := a.query(ctx, statement)
-	cancel() // what still writes the batch ends with the connection
-	e.rows.close()
-	return answer, err
+	return a.query(context.WithValue(ctx, externalKey{}, e), statement)
 }
 
 // structure describes the batch's columns to the server.
@@ -203,11 +199,12 @@ func (e *external) addTo(r *http.Request) (*http.Request, error) {
 		return r, err
 	}
 	values := r.URL.Query()
-	values.Set(externalTable+"_structure", e.structure)
+	values.Set(externalTable+"_structure", structure(e.block.Layout().Table()))
 	values.Set(externalTable+"_format", "Native")
 	changed := r.Clone(r.Context())
 	changed.URL.RawQuery = values.Encode()
 	changed.Header.Set("Content-Type", e.contentType)
-	changed.Body, changed.GetBody, changed.ContentLength = io.NopCloser(e.rows), nil, -1
+	form := io.MultiReader(strings.NewReader(e.head), e.block.Native(), strings.NewReader(e.tail))
+	changed.Body, changed.GetBody, changed.ContentLength = io.NopCloser(form), nil, -1
 	return changed, r.Body.Close()
 }

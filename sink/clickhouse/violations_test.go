@@ -63,8 +63,11 @@ func TestEngineNamesAllViolations(t *testing.T) {
 			}
 			// The table itself is of the same mind about every row.
 			for i := range 10 {
-				one := b.Slice(fmt.Sprintf("%s.%d", table.Name, i), i, i+1)
-				err := s.Insert(t.Context(), one, attempt(one))
+				one, err := b.Cut(fmt.Sprintf("%s.%d", table.Name, i), batch.RowSet{{From: i, To: i + 1}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = s.Insert(t.Context(), one, attempt(one))
 				if test.want != "" && (err != nil) != bad[i] {
 					t.Errorf("row %d: insert %v, violation %v", i, err, bad[i])
 				}
@@ -153,7 +156,7 @@ type counting struct {
 	inserts int
 }
 
-func (c *counting) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) error {
+func (c *counting) Insert(ctx context.Context, b *batch.Block, a sink.Attempt) error {
 	c.inserts++
 	return c.Sink.Insert(ctx, b, a)
 }

@@ -22,7 +22,7 @@ var errNarrowed = errors.New("the table's columns were changed while a batch was
 // insertFitting inserts the batch. Columns of other types are refused by the server, except where the table's are wider,
 // as they are for the batches that were made before a reload or somebody else has widened a column: every value then has
 // its equal, and the server may convert. The types are read before and after, since they are the table's at neither time alone.
-func (s *Sink) insertFitting(ctx context.Context, to *address, b *batch.Batch, a sink.Attempt) (sent bool, err error) {
+func (s *Sink) insertFitting(ctx context.Context, to *address, b *batch.Block, a sink.Attempt) (sent bool, err error) {
 	table := b.Layout().Table()
 	name := table.FullName()
 	if !s.wider.has(name) {

@@ -3,9 +3,12 @@ package sinktest
 import (
 	"bytes"
 	"fmt"
+	"io"
 
 	chproto "github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
+
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // Row is a row by its columns' names, as the driver gives the values.
@@ -17,10 +20,15 @@ func (r Row) Number() uint64 {
 	return n
 }
 
-// Decode reads a Native block, as batches and dead letters have it.
-func Decode(block []byte) ([]Row, error) {
+// DecodeBlock returns the rows of a block.
+func DecodeBlock(b *batch.Block) ([]Row, error) { return decode(b.Native()) }
+
+// Decode reads a Native block, as dead letters have it.
+func Decode(block []byte) ([]Row, error) { return decode(bytes.NewReader(block)) }
+
+func decode(block io.Reader) ([]Row, error) {
 	decoded := proto.NewBlock()
-	if err := decoded.Decode(chproto.NewReader(bytes.NewReader(block)), 0); err != nil {
+	if err := decoded.Decode(chproto.NewReader(block), 0); err != nil {
 		return nil, fmt.Errorf("decode block: %w", err)
 	}
 	rows := make([]Row, decoded.Rows())

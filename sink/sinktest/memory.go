@@ -1,7 +1,6 @@
 package sinktest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +37,7 @@ type Memory struct {
 	// Reject says whether a row is refused, and with which error. Nil: none is. Set it before use.
 	Reject func(Row) *sink.Error
 	// Decide says what to do with an insert when no step is left. Nil: store it. Set it before use.
-	Decide func(b *batch.Batch, a sink.Attempt) Step
+	Decide func(b *batch.Block, a sink.Attempt) Step
 
 	mu       sync.Mutex // guards what follows
 	steps    []Step
@@ -120,13 +119,9 @@ func (m *Memory) Asks() int {
 }
 
 // Insert does what the next step says.
-func (m *Memory) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) error {
+func (m *Memory) Insert(ctx context.Context, b *batch.Block, a sink.Attempt) error {
 	table := b.Layout().Table().FullName()
-	var block bytes.Buffer
-	if err := b.WriteNative(&block); err != nil {
-		return &sink.Error{Class: sink.Hold, Op: "encode for", Table: table, Err: err}
-	}
-	rows, err := Decode(block.Bytes())
+	rows, err := DecodeBlock(b)
 	if err != nil {
 		return &sink.Error{Class: sink.Hold, Op: "insert into", Table: table, Err: err}
 	}
@@ -145,7 +140,7 @@ func (m *Memory) Insert(ctx context.Context, b *batch.Batch, a sink.Attempt) err
 	return m.take(b, a, step, table, rows)
 }
 
-func (m *Memory) next(b *batch.Batch, a sink.Attempt) Step {
+func (m *Memory) next(b *batch.Block, a sink.Attempt) Step {
 	m.mu.Lock()
 	m.attempts = append(m.attempts, a)
 	if len(m.steps) > 0 {
@@ -161,7 +156,7 @@ func (m *Memory) next(b *batch.Batch, a sink.Attempt) Step {
 	return Step{}
 }
 
-func (m *Memory) take(b *batch.Batch, a sink.Attempt, step Step, table string, rows []Row) error {
+func (m *Memory) take(b *batch.Block, a sink.Attempt, step Step, table string, rows []Row) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var failure error
@@ -241,7 +236,7 @@ func (m *Memory) storeLocked(table, token string, rows []Row) {
 }
 
 // Present counts the rows whose batch id is the batch's.
-func (m *Memory) Present(ctx context.Context, b *batch.Batch) (sink.Presence, error) {
+func (m *Memory) Present(ctx context.Context, b *batch.Block) (sink.Presence, error) {
 	table := b.Layout().Table().FullName()
 	if err := ctx.Err(); err != nil {
 		return sink.Presence{}, &sink.Error{Class: sink.Transient, Op: "ask for rows in", Table: table, Err: err}

@@ -47,6 +47,8 @@ type Maker struct {
 	RequestRows int
 	// Producers is how many producers the requests come from, in turn. 0: one.
 	Producers int
+	// Compression of the blocks.
+	Compression batch.Compression
 }
 
 // NewMaker returns a maker for a table that Table has returned.
@@ -56,20 +58,20 @@ func NewMaker(t testing.TB, table *schema.Table) *Maker {
 	if err != nil {
 		t.Fatalf("layout: %v", err)
 	}
-	return &Maker{Layout: layout, Body: "numbered"}
+	return &Maker{Layout: layout, Body: "numbered", Compression: batch.Uncompressed}
 }
 
 // Batch returns a batch with rows of these numbers, all of one day.
-func (m *Maker) Batch(t testing.TB, id string, numbers ...uint64) *batch.Batch {
+func (m *Maker) Batch(t testing.TB, id string, numbers ...uint64) *batch.Block {
 	return m.batch(t, id, func(int) time.Time { return Day }, numbers)
 }
 
 // Straddling returns a batch that has rows of two days in turn, though it says that all are of the first.
-func (m *Maker) Straddling(t testing.TB, id string, numbers ...uint64) *batch.Batch {
+func (m *Maker) Straddling(t testing.TB, id string, numbers ...uint64) *batch.Block {
 	return m.batch(t, id, func(i int) time.Time { return Day.AddDate(0, 0, i%2) }, numbers)
 }
 
-func (m *Maker) batch(t testing.TB, id string, at func(int) time.Time, numbers []uint64) *batch.Batch {
+func (m *Maker) batch(t testing.TB, id string, at func(int) time.Time, numbers []uint64) *batch.Block {
 	t.Helper()
 	stream := &schema.Stream{}
 	requestRows := m.RequestRows
@@ -101,7 +103,7 @@ func (m *Maker) batch(t testing.TB, id string, at func(int) time.Time, numbers [
 			t.Fatalf("append row %d: %v", i, refused)
 		}
 	}
-	return b
+	return b.Seal(m.Compression)
 }
 
 // Numbers returns the numbers from and up to to, without it.

@@ -23,7 +23,7 @@ func TestMemoryKeepsTheContract(t *testing.T) {
 			}
 			return &sink.Error{Class: sink.Row, Code: 469, Err: fmt.Errorf("number %d violates the constraint", row.Number())}
 		}
-		memory.Decide = func(b *batch.Batch, _ sink.Attempt) sinktest.Step {
+		memory.Decide = func(b *batch.Block, _ sink.Attempt) sinktest.Step {
 			if b.Layout().Table().Name == "missing" {
 				return sinktest.Step{Err: &sink.Error{Class: sink.Schema, Code: 60}}
 			}

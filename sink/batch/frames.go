@@ -1,0 +1,98 @@
+package batch
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/ClickHouse/ch-go/compress"
+	"github.com/ClickHouse/ch-go/proto"
+)
+
+// frameBytes is how much of a block one frame holds before compression.
+const frameBytes = 1 << 20
+
+// blockWriter encodes a block into frames: pieces of its Native form, each compressed by itself into ClickHouse's own
+// frame, or left as it is. It writes to memory and never fails. Columns write themselves to the embedded ch-go writer,
+// which keeps references until flush, or to buffer.
+type blockWriter struct {
+	*proto.Writer
+	buffer     *proto.Buffer
+	compressor *compress.Writer // nil: not compressed
+	data       []byte           // what the next frame is made of
+	frames     [][]byte
+	plainBytes int // written so far
+}
+
+// writers keeps blockWriters by their compression for the next block.
+var writers = map[Compression]*sync.Pool{Uncompressed: {}, LZ4: {}, ZSTD: {}}
+
+func newBlockWriter(c Compression) *blockWriter {
+	if w, pooled := writers[c].Get().(*blockWriter); pooled {
+		return w
+	}
+	w := &blockWriter{compressor: c.compressor(), buffer: &proto.Buffer{}, data: make([]byte, 0, frameBytes)}
+	w.Writer = proto.NewWriter(w, w.buffer)
+	return w
+}
+
+// finish returns the block's frames and its size before compression, and gives the writer back.
+func (w *blockWriter) finish(c Compression) (frames [][]byte, plainBytes int) {
+	w.flush()
+	w.endFrame()
+	frames, plainBytes = w.frames, w.plainBytes
+	w.frames, w.plainBytes = nil, 0
+	if cap(w.buffer.Buf) <= frameBytes {
+		writers[c].Put(w)
+	}
+	return frames, plainBytes
+}
+
+// Write takes p into frames. It is what the embedded writer flushes to.
+func (w *blockWriter) Write(p []byte) (int, error) {
+	w.plainBytes += len(p)
+	for rest := p; len(rest) > 0; {
+		n := copy(w.data[len(w.data):frameBytes], rest)
+		w.data = w.data[:len(w.data)+n]
+		rest = rest[n:]
+		if len(w.data) == frameBytes {
+			w.endFrame()
+		}
+	}
+	return len(p), nil
+}
+
+// endFrame makes a frame of what was gathered.
+func (w *blockWriter) endFrame() {
+	if len(w.data) == 0 {
+		return
+	}
+	frame := w.data
+	if w.compressor != nil {
+		if err := w.compressor.Compress(w.data); err != nil {
+			panic("batch: compress a frame: " + err.Error()) // only for input of 4 GiB or a short destination, which it makes itself
+		}
+		frame = w.compressor.Data
+	}
+	w.frames = append(w.frames, bytes.Clone(frame))
+	w.data = w.data[:0]
+}
+
+// flush moves what the embedded writer has gathered into frames. Then columns may change again.
+func (w *blockWriter) flush() { _, _ = w.Flush() } // Write never fails
+
+// flushFull flushes once the buffer has grown to a good piece.
+func (w *blockWriter) flushFull() {
+	if len(w.buffer.Buf) >= frameBytes/8 {
+		w.flush()
+	}
+}
+
+// repeat writes the text as many times.
+func (w *blockWriter) repeat(text []byte, times int) {
+	perPiece := min(times, max(1, frameBytes/16/len(text)))
+	piece := bytes.Repeat(text, perPiece)
+	for ; times >= perPiece && times > 0; times -= perPiece {
+		w.ChainWrite(piece)
+	}
+	w.ChainWrite(piece[:times*len(text)])
+}
