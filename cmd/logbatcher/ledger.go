@@ -19,34 +19,42 @@ import (
 )
 
 const (
-	// refusalsShown and messagesShown bound what is printed of refusals and of dead letters.
+	// refusalsShown and messagesShown bound the refusals and the kinds of dead letters that are printed.
 	refusalsShown, messagesShown = 10, 10
 	// bodyShown is how much of a refused entry is printed.
 	bodyShown = 60
+	// progressEvery is the time between two lines of progress.
+	progressEvery = 5 * time.Second
 )
 
-// errNotAllStored makes the exit status 3: all is safe or known to be refused, and some was refused.
+// errNotAllStored makes the exit status 3: every entry is safe or known to be refused, and some were refused.
 var errNotAllStored = errors.New("some entries were refused or dead-lettered")
 
 // ledger accounts for every entry that send read: it is committed, refused, dead-lettered, sent without an answer, or not sent.
 type ledger struct {
-	started time.Time
+	started  time.Time
+	progress io.Writer // receives lines of progress; nil: none are written
 
 	// For the reading goroutine.
 	counts  logfile.Stats
 	entries int // read
 	sent    int // of these, handed to the producer
+	notes   []string
 
 	mu           sync.Mutex
-	settled      int // entries, refused ones included
+	shown        time.Time // when progress was
+	settled      int       // entries, refused ones included
 	settledBytes int
 	refused      int // entries that were refused by at least one route
 	deadLettered int // rows
 	refusals     []string
-	messages     map[string]int // rows by what the dead letter says
+	messages     map[string]int // rows by the dead letter's message
 }
 
-func newLedger() *ledger { return &ledger{started: time.Now(), messages: map[string]int{}} }
+func newLedger(progress io.Writer) *ledger {
+	now := time.Now()
+	return &ledger{started: now, shown: now, progress: progress, messages: map[string]int{}}
+}
 
 func (l *ledger) onRefusal(e *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
 	l.mu.Lock()
@@ -81,9 +89,15 @@ func (l *ledger) onCommitted(c client.Committed) {
 	l.settled += c.Entries
 	l.settledBytes += c.Bytes
 	l.refused += c.Refused
+	if l.progress != nil && time.Since(l.shown) >= progressEvery {
+		fmt.Fprintf(l.progress, "logbatcher: %s entries settled\n", comma(l.settled))
+		l.shown = time.Now()
+	}
 }
 
-// printable returns what a terminal can be given of a text that may repeat what was sent.
+func comma(n int) string { return humanize.Comma(int64(n)) }
+
+// printable replaces what a terminal must not receive, in a text that may repeat what was sent.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -93,47 +107,42 @@ func printable(text string) string {
 	}, text)
 }
 
-// deadLocked returns how many entries were dead-lettered. An entry that several routes dead-letter counts for each of
-// them, as far as there are entries.
-func (l *ledger) deadLocked() int { return min(l.deadLettered, l.settled-l.refused) }
-
-// print reports what was done. The last line balances the entries wherever some are not simply committed.
-func (l *ledger) print(out io.Writer, statistics client.Statistics, notes []string) {
+// print reports what was done. Unless every entry is committed, the last line balances them. An entry that several routes
+// dead-letter counts for each of them, as far as there are entries.
+func (l *ledger) print(out io.Writer, statistics client.Statistics) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	count := func(n int) string { return humanize.Comma(int64(n)) }
 	seconds := time.Since(l.started).Seconds()
-	committed := l.settled - l.refused - l.deadLocked()
+	dead := min(l.deadLettered, l.settled-l.refused)
+	committed := l.settled - l.refused - dead
 	fmt.Fprintf(out, "read       %s lines (%s folded into the entry before, %s blank)\n",
 		humanize.Comma(l.counts.Lines), humanize.Comma(l.counts.FoldedLines), humanize.Comma(l.counts.BlankLines))
 	fmt.Fprintf(out, "committed  %s of %s entries, %s, in %.2f s: %s entries/s\n",
-		count(committed), count(l.entries), humanize.IBytes(uint64(l.settledBytes)), seconds, count(int(float64(l.settled)/seconds)))
-	for _, note := range slices.Concat(l.counts.Notes(), notes) {
+		comma(committed), comma(l.entries), humanize.IBytes(uint64(l.settledBytes)), seconds, comma(int(float64(l.settled)/seconds)))
+	for _, note := range slices.Concat(l.counts.Notes(), l.notes) {
 		fmt.Fprintln(out, note)
 	}
 	if statistics.Streams > 1 {
 		fmt.Fprintf(out, "streams    %d\n", statistics.Streams)
 	}
 	if statistics.Doubtful > 0 {
-		fmt.Fprintf(out, "doubtful   %d requests were sent again to an instance that did not know them: their entries may be there twice\n", statistics.Doubtful)
+		fmt.Fprintf(out, "doubtful   %d requests were sent again to an instance that did not know them: their entries may be stored twice\n", statistics.Doubtful)
 	}
 	if len(l.refusals) > 0 {
-		fmt.Fprintf(out, "refused    %s entries, the first of them:\n", count(l.refused))
-		for _, refusal := range l.refusals {
-			fmt.Fprintf(out, "           %s\n", refusal)
-		}
+		fmt.Fprintf(out, "refused    %s entries, the first of them:\n           %s\n", comma(l.refused), strings.Join(l.refusals, "\n           "))
 	}
 	for _, message := range slices.Sorted(maps.Keys(l.messages)) {
-		fmt.Fprintf(out, "dead       %s rows: %s\n", count(l.messages[message]), printable(message))
+		fmt.Fprintf(out, "dead       %s rows: %s\n", comma(l.messages[message]), printable(message))
 	}
-	if committed != l.entries {
-		fmt.Fprintf(out, "total      %s entries read = %s committed + %s refused + %s dead-lettered + %s not sent",
-			count(l.entries), count(committed), count(l.refused), count(l.deadLocked()), count(l.entries-l.sent+statistics.Unsent))
-		if unanswered := l.sent - l.settled - statistics.Unsent; unanswered > 0 {
-			fmt.Fprintf(out, " + %s sent without an answer", count(unanswered))
-		}
-		fmt.Fprintln(out)
+	if committed == l.entries {
+		return
 	}
+	fmt.Fprintf(out, "total      %s entries read = %s committed + %s refused + %s dead-lettered + %s not sent",
+		comma(l.entries), comma(committed), comma(l.refused), comma(dead), comma(l.entries-l.sent+statistics.Unsent))
+	if unanswered := l.sent - l.settled - statistics.Unsent; unanswered > 0 {
+		fmt.Fprintf(out, " + %s sent without an answer", comma(unanswered))
+	}
+	fmt.Fprintln(out)
 }
 
 // verdict returns nil if every entry that was read is in its table, and errNotAllStored if the others are known to be

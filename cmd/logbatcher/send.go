@@ -16,12 +16,11 @@ import (
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/client"
-	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/logfile"
 )
 
 const (
-	// sendStopTimeout is how long a signal leaves for what was read to be committed, and sendStopUnreachable how long
-	// where no stream is open.
+	// sendStopTimeout is how long after a signal what was read may take to be committed; sendStopUnreachable, while no
+	// stream is open.
 	sendStopTimeout     = 10 * time.Second
 	sendStopUnreachable = 2 * time.Second
 )
@@ -48,19 +47,19 @@ func newSendCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "send FILE…|-",
 		Short: "Stream log files to LogBatcher and wait until every entry is safe",
-		Long: `Send streams log files (plain lines or JSON lines, also compressed with gzip or zstd; "-" is standard input) and
-ends when everything is committed. It opens a new stream when the connection is lost and goes on where it was.
+		Long: `Send streams log files (plain lines or JSON lines, optionally compressed with gzip or zstd; "-" is standard input)
+and exits when everything is committed. If the connection is lost, it opens a new stream and resumes where it was.
 
-Lines of Docker's json-file logs, of Kubernetes (CRI) and of journalctl -o json are unwrapped. A line with a time stamp or a
-level begins an entry, and lines of a stack trace continue it. A time stamp whose zone is not understood is not used; an
-abbreviation such as CET needs a --time-zone that has it. The summary counts what was cut, or kept as plain text.
+Lines in Docker's json-file logs, Kubernetes logs (CRI) and the output of journalctl -o json are unwrapped. A line with a
+time stamp or a level begins an entry; the lines of a stack trace continue it. A time stamp whose zone is unknown is not
+used; an abbreviation such as CET needs a --time-zone that uses it. The summary counts what was cut or kept as plain text.
 
 An input that can't be read, or only in part, does not keep the others from being sent. The first SIGINT or SIGTERM ends
 reading; what was read is sent and has --stop-timeout to be committed. A second one ends send at once.
 
 Exit status: 0 when every input was read to its end and every entry is in its table, 3 when some entries were refused
-or dead-lettered (the others are safe), 1 otherwise: something was not read, not sent or not answered. The last lines say
-what, and account for every entry that was read.`,
+or dead-lettered (the others are safe), 1 otherwise: something was not read, not sent or not answered. The last lines name
+it and account for every entry that was read.`,
 		Example: "  logbatcher send /var/log/syslog\n  journalctl -o json | logbatcher send --service journal -",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, files []string) error {
@@ -70,22 +69,22 @@ what, and account for every entry that was read.`,
 	flags := command.Flags()
 	flags.StringVar(&o.address, "address", defaultGRPCAddress, "gRPC address of the server")
 	flags.BoolVar(&o.tls, "tls", false, "connect with TLS")
-	flags.StringVar(&o.caFile, "ca-file", "", "certificates to trust instead of the system's (PEM); implies --tls")
-	flags.StringVar(&o.producer, "producer", "", "producer id (default: one of its own for this run)")
-	flags.StringVar(&o.service, "service", "", "service of entries that name none (default: the file's name without its ending)")
+	flags.StringVar(&o.caFile, "ca-file", "", "PEM file of certificates to trust instead of the system's; implies --tls")
+	flags.StringVar(&o.producer, "producer", "", "producer id (default: a new one for this run)")
+	flags.StringVar(&o.service, "service", "", "service of entries that name none (default: the file's name without its extension)")
 	flags.StringVar(&o.colo, "colo", "", "where the entries come from (default: the server's)")
-	flags.StringArrayVar(&o.attributes, "attribute", nil, "resource attribute KEY=VALUE, any number of times")
-	flags.StringVar(&o.zone, "time-zone", "Local", "zone of time stamps that name none, as Europe/Berlin")
-	flags.BoolVar(&o.restamp, "restamp", false, "give entries the time of sending and keep their own as the attribute log.time (for files older than the routes accept)")
-	flags.IntVar(&o.entries, "entries", 1000, "most entries in a request; fewer where the server takes fewer")
-	flags.DurationVar(&o.stopTimeout, "stop-timeout", sendStopTimeout, "how long a signal leaves for what was read to be committed")
-	flags.DurationVar(&o.giveUpAfter, "give-up-after", 0, "end when nothing was committed for so long (default: never)")
-	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress bar")
+	flags.StringArrayVar(&o.attributes, "attribute", nil, "resource attribute KEY=VALUE (repeatable)")
+	flags.StringVar(&o.zone, "time-zone", "Local", "zone of time stamps that have none, such as Europe/Berlin")
+	flags.BoolVar(&o.restamp, "restamp", false, "give entries the time of sending and keep their own as attribute log.time (for files older than the routes accept)")
+	flags.IntVar(&o.entries, "entries", 1000, "maximum entries in a request, unless the server accepts fewer")
+	flags.DurationVar(&o.stopTimeout, "stop-timeout", sendStopTimeout, "how long after a signal what was read may take to be committed")
+	flags.DurationVar(&o.giveUpAfter, "give-up-after", 0, "give up when nothing was committed for this long (default: never)")
+	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress on standard error")
 	return command
 }
 
-// runSend sends the files and prints the summary. After a signal it reads no further, and gives what was read some time to be committed.
-func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, out, progress io.Writer) error {
+// runSend sends the files and prints the summary. After a signal it stops reading and gives what was read some time to be committed.
+func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, out, errs io.Writer) error {
 	location, err := o.check()
 	if err != nil {
 		return err
@@ -93,17 +92,21 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	conn, err := dial(ctx, o.address, o.tls, o.caFile)
 	if err != nil {
 		if ctx.Err() != nil {
-			err = errors.New(err.Error()) // in words, as below
+			err = errors.New(err.Error()) // only the text, see below
 		}
 		return err
 	}
 	defer conn.Close()
 
-	s := &sending{ledger: newLedger(), options: o, location: location, progress: progress}
+	progress := errs
+	if o.quiet {
+		progress = nil
+	}
+	s := &sending{ledger: newLedger(progress), options: o, location: location}
 	settings := client.DefaultConfig("")
 	settings.Open = o.opening()
 	settings.GiveUpAfter = o.giveUpAfter
-	settings.Log = slog.New(slog.NewTextHandler(progress, nil))
+	settings.Log = slog.New(slog.NewTextHandler(errs, nil))
 	settings.OnRefusedEntry, settings.OnDeadLettered, settings.OnCommitted = s.onRefusal, s.onDeadLettered, s.onCommitted
 	if s.producer, err = client.NewProducer(conn, settings); err != nil {
 		return err
@@ -115,7 +118,7 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	s.reading, s.stopReading = context.WithCancelCause(ctx)
 	defer s.stopReading(nil)
 	defer context.AfterFunc(ctx, func() {
-		fmt.Fprintf(progress, "logbatcher: %v: reading has ended, what was read has %v to be committed\n", context.Cause(ctx), o.stopTimeout)
+		fmt.Fprintf(errs, "logbatcher: %v: reading has ended, what was read has %v to be committed\n", context.Cause(ctx), o.stopTimeout)
 		s.boundSettling(endSettling)
 	})()
 	ran := make(chan error, 1)
@@ -127,8 +130,7 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	readErr := s.readAll(files, in)
 	s.producer.Close()
 	runErr := <-ran
-	s.finishBar()
-	s.print(out, s.producer.Statistics(), s.notes)
+	s.print(out, s.producer.Statistics())
 
 	verdict := s.verdict()
 	if readErr == nil && runErr == nil {
@@ -136,7 +138,7 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	}
 	problems := []error{readErr, runErr}
 	if ctx.Err() != nil {
-		// In words, for a signal is no error here: what matters is what was left undone.
+		// Only the text: the exit status must not be that of a signal but of what was left undone.
 		problems = slices.Insert(problems, 0, fmt.Errorf("stopped: %v", context.Cause(ctx)))
 	}
 	if verdict != nil {
@@ -145,7 +147,7 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	return errors.Join(problems...)
 }
 
-// boundSettling ends settling when what was read has had its time.
+// boundSettling ends settling when the time after a signal is over.
 func (s *sending) boundSettling(end context.CancelCauseFunc) {
 	late := time.NewTimer(s.options.stopTimeout)
 	defer late.Stop()
@@ -167,7 +169,7 @@ func (s *sending) boundSettling(end context.CancelCauseFunc) {
 	}
 }
 
-// check returns what is wrong with the options, before anything is read or sent, and the zone of time stamps without one.
+// check validates the options before anything is read or sent, and returns the zone of time stamps that have none.
 func (o *sendOptions) check() (*time.Location, error) {
 	var problems []error
 	wrong := func(format string, values ...any) { problems = append(problems, fmt.Errorf(format, values...)) }
@@ -178,7 +180,7 @@ func (o *sendOptions) check() (*time.Location, error) {
 	if zone, set := os.LookupEnv("TZ"); location == time.Local && set {
 		zone = strings.TrimPrefix(zone, ":")
 		if !slices.Contains([]string{"", "UTC", "UTC0"}, zone) && time.Local.String() == "UTC" {
-			wrong("the variable TZ is %q, a zone that is not known here: mend it, or set --time-zone", zone)
+			wrong("the variable TZ is %q, an unknown zone: correct it, or set --time-zone", zone)
 		}
 	}
 	if o.entries < 1 {
@@ -195,7 +197,7 @@ func (o *sendOptions) check() (*time.Location, error) {
 	for _, pair := range o.attributes {
 		switch key, _, found := strings.Cut(pair, "="); {
 		case !found || key == "":
-			wrong("--attribute %+q: it should be KEY=VALUE", pair)
+			wrong("--attribute %+q: want KEY=VALUE", pair)
 		case !utf8.ValidString(pair):
 			wrong("--attribute %+q: it must be UTF-8", pair)
 		}
@@ -203,7 +205,7 @@ func (o *sendOptions) check() (*time.Location, error) {
 	return location, errors.Join(problems...)
 }
 
-// opening returns what holds for all entries of the run.
+// opening returns what applies to all entries of the run.
 func (o *sendOptions) opening() *logbatcherv1.Open {
 	host, err := os.Hostname()
 	if err != nil {
@@ -211,13 +213,13 @@ func (o *sendOptions) opening() *logbatcherv1.Open {
 	}
 	producer := o.producer
 	if producer == "" {
-		printable := strings.Map(func(r rune) rune {
+		ascii := strings.Map(func(r rune) rune {
 			if r <= ' ' || r > '~' {
 				return '_'
 			}
 			return r
 		}, host)
-		producer = fmt.Sprintf("send/%.64s/%d/%d", printable, os.Getpid(), time.Now().UnixNano())
+		producer = fmt.Sprintf("send/%.64s/%d/%d", ascii, os.Getpid(), time.Now().UnixNano())
 	}
 	opening := &logbatcherv1.Open{
 		Producer: producer, Colo: o.colo, Client: "logbatcher-send/" + version(),
@@ -229,48 +231,4 @@ func (o *sendOptions) opening() *logbatcherv1.Open {
 		opening.ResourceAttributes = append(opening.ResourceAttributes, &logbatcherv1.Attribute{Key: key, StringValue: value})
 	}
 	return opening
-}
-
-// entry turns a record of a file into an entry.
-func (o *sendOptions) entry(record *logfile.Record, file, service string) *logbatcherv1.Entry {
-	e := &logbatcherv1.Entry{
-		SeverityNumber: uint32(record.SeverityNumber), SeverityText: record.SeverityText,
-		Body: record.Body, Service: record.Service, TraceId: record.TraceID, SpanId: record.SpanID,
-		Attributes: make([]*logbatcherv1.Attribute, 0, len(record.Attributes)+2),
-	}
-	if e.Service == "" {
-		e.Service = service
-	}
-	if !record.Time.IsZero() {
-		e.TimeUnixNano = uint64(record.Time.UnixNano())
-	}
-	for i := range record.Attributes {
-		e.Attributes = append(e.Attributes, attribute(&record.Attributes[i]))
-	}
-	if file != "" {
-		e.Attributes = append(e.Attributes, &logbatcherv1.Attribute{Key: "log.file.path", StringValue: file})
-	}
-	if o.restamp && e.GetTimeUnixNano() != 0 {
-		own := record.Time.UTC().Format(time.RFC3339Nano)
-		e.Attributes = append(e.Attributes, &logbatcherv1.Attribute{Key: "log.time", StringValue: own})
-		e.TimeUnixNano = 0
-	}
-	return e
-}
-
-func attribute(a *logfile.Attribute) *logbatcherv1.Attribute {
-	wire := &logbatcherv1.Attribute{Key: a.Key}
-	switch a.Kind {
-	case logfile.Int:
-		wire.Type, wire.IntValue = logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT, a.Int
-	case logfile.Double:
-		wire.Type, wire.DoubleValue = logbatcherv1.AttributeType_ATTRIBUTE_TYPE_DOUBLE, a.Double
-	case logfile.Bool:
-		wire.Type, wire.BoolValue = logbatcherv1.AttributeType_ATTRIBUTE_TYPE_BOOL, a.Bool
-	case logfile.JSON:
-		wire.Type, wire.StringValue = logbatcherv1.AttributeType_ATTRIBUTE_TYPE_JSON, a.Str
-	default:
-		wire.StringValue = a.Str
-	}
-	return wire
 }

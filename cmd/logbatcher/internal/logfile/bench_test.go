@@ -45,7 +45,7 @@ func BenchmarkReader(b *testing.B) {
 
 func readRepeated(b *testing.B, text string) {
 	b.ReportAllocs()
-	reader := NewReader(&repeater{text: text, lines: strings.Count(text, "\n"), left: b.N}, Options{
+	reader := NewReader(b.Context(), &repeater{text: text, lines: strings.Count(text, "\n"), left: b.N}, Options{
 		Now: testClock, Location: time.UTC,
 	})
 	b.ResetTimer()

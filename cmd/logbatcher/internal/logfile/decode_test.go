@@ -72,7 +72,7 @@ func TestDecode(t *testing.T) {
 		{"empty gzip", zipped(t, ""), nil, ""},
 		{"padded gzip", zipped(t, "one\n") + zeros, []string{"one"}, ""},
 		{"padded members", zipped(t, "one\n") + zeros + zipped(t, "two\n") + zeros, []string{"one", "two"}, ""},
-		{"gzip and something else", zipped(t, "one\n") + "else", []string{"one"}, "gzip: the data is followed by something else"},
+		{"gzip and something else", zipped(t, "one\n") + "else", []string{"one"}, "gzip: other data follows"},
 		{"gzip and half a header", zipped(t, "one\n") + "\x1f\x8b", []string{"one"}, "gzip"},
 		{"truncated gzip", zipped(t, "one\ntwo\n")[:20], []string{"one", "two"}, "gzip: unexpected EOF"},
 		{"broken gzip", "\x1f\x8b\x08 none", nil, "gzip"},
@@ -105,7 +105,7 @@ func TestDecode(t *testing.T) {
 			if name == "bytes" && test.name == "tar" {
 				continue // looked for only in what has arrived
 			}
-			reader := NewReader(source(strings.NewReader(test.input)), Options{})
+			reader := NewReader(t.Context(), source(strings.NewReader(test.input)), Options{})
 			var got []string
 			record, err := reader.Next()
 			for ; err == nil; record, err = reader.Next() {
@@ -128,7 +128,7 @@ func TestTruncated(t *testing.T) {
 		fmt.Fprintf(&text, "line %d\n", i*i)
 	}
 	for name, data := range map[string]string{"gzip": zipped(t, text.String()), "zstd": zstandard(t, text.String())} {
-		reader := NewReader(strings.NewReader(data[:len(data)/2]), Options{})
+		reader := NewReader(t.Context(), strings.NewReader(data[:len(data)/2]), Options{})
 		count := 0
 		_, err := reader.Next()
 		for ; err == nil; _, err = reader.Next() {

@@ -5,42 +5,39 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
+
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// wrapped is a line that a program wrote, and what its envelope says about it. Without an envelope only text, cut and
-// members are set.
-type wrapped struct {
-	text       string
-	cut        int64 // bytes of the line that text does not hold
-	object     bool  // text is a JSON object
-	members    []member
-	stream     string // what lines must have in common to continue each other
-	partial    bool   // the line goes on in the next one of the stream
-	time       time.Time
-	severity   int32
+// line is a line of the input and, once it was taken out of its envelope, what the envelope provides.
+type line struct {
+	text string
+	cut  int64    // bytes of the input's line that text lacks
+	json []member // of the JSON object that text is; nil if it is none
+
+	stream     string // lines of one stream may continue each other
+	partial    bool   // the next line of the stream continues text
+	at         time.Time
+	severity   uint32
 	priority   string // severity as the envelope spells it
 	service    string
-	attributes []Attribute
+	attributes []*logbatcherv1.Attribute
 }
 
-// unwrap takes a line out of its envelope.
-func (r *Reader) unwrap(l line) wrapped {
-	w := wrapped{text: l.text, cut: l.cut}
-	if members, ok := r.object(l.text); ok {
-		if w.docker(members) || w.journald(members) {
-			r.stats.JSONLines++
-		} else {
-			w.members, w.object = members, true
-		}
-		return w
+// unwrap takes l out of its envelope, if it has one.
+func (r *Reader) unwrap(l *line) {
+	members := r.object(l.text)
+	switch {
+	case members == nil:
+		l.cri()
+	case !l.docker(members) && !l.journald(members):
+		l.json = members
 	}
-	w.cri()
-	return w
 }
 
-// docker reads what Docker's json-file driver writes. A line without its line feed goes on, unless a member of CRI's,
-// as Fluent Bit adds it, denies that.
-func (w *wrapped) docker(members []member) bool {
+// docker recognizes the lines of Docker's json-file driver. Text that lacks its line feed is partial, unless a tag that
+// Fluent Bit adds says otherwise.
+func (l *line) docker(members []member) bool {
 	var text, stream, at gjson.Result
 	tag := ""
 	for _, m := range members {
@@ -55,44 +52,48 @@ func (w *wrapped) docker(members []member) bool {
 			tag = m.value.Str
 		}
 	}
-	when, err := time.Parse(time.RFC3339Nano, at.Str)
-	if text.Type != gjson.String || (stream.Str != "stdout" && stream.Str != "stderr") || err != nil || !plausible(when) {
+	if text.Type != gjson.String || !l.container(stream.Str, at.Str) {
 		return false
 	}
-	w.stream, w.time = stream.Str, when.UTC()
-	w.text = strings.TrimSuffix(text.Str, "\n")
-	w.partial = w.text == text.Str && tag != "F"
-	w.text = strings.TrimSuffix(w.text, "\r")
+	l.text = strings.TrimSuffix(text.Str, "\n")
+	l.partial = l.text == text.Str && tag != "F"
+	l.text = strings.TrimSuffix(l.text, "\r")
 	for _, m := range members {
 		if m.key != "log" && m.key != "time" {
-			w.attributes = appendMember(w.attributes, m.key, m.value)
+			l.attributes = appendMember(l.attributes, m.key, m.value)
 		}
 	}
 	return true
 }
 
-// cri reads what containerd and CRI-O write: 2006-01-02T15:04:05.999999999Z stdout F text.
-func (w *wrapped) cri() bool {
-	stamp, rest, _ := strings.Cut(w.text, " ")
-	stream, rest, _ := strings.Cut(rest, " ")
-	tags, text, _ := strings.Cut(rest, " ")
-	tag, _, _ := strings.Cut(tags, ":")
-	if (stream != "stdout" && stream != "stderr") || (tag != "F" && tag != "P") {
+// cri recognizes the lines of containerd and CRI-O: 2006-01-02T15:04:05.999999999Z stdout F text.
+func (l *line) cri() bool {
+	fields := strings.SplitN(l.text, " ", 4)
+	if len(fields) < 3 {
 		return false
 	}
-	at, err := time.Parse(time.RFC3339Nano, stamp)
-	if err != nil || !plausible(at) {
+	tag, _, _ := strings.Cut(fields[2], ":")
+	if (tag != "F" && tag != "P") || !l.container(fields[1], fields[0]) {
 		return false
 	}
-	w.text, w.stream, w.partial, w.time = text, stream, tag == "P", at.UTC()
-	w.attributes = []Attribute{{Key: "stream", Str: stream}}
+	l.text, l.partial = strings.Join(fields[3:], ""), tag == "P"
+	l.attributes = []*logbatcherv1.Attribute{{Key: "stream", StringValue: l.stream}}
 	return true
 }
 
-// journald reads what journalctl -o json writes. Values are strings, arrays of bytes where they are not plain text, and
-// arrays of values where a field is repeated.
-func (w *wrapped) journald(members []member) bool {
-	text, unit, pid := "", "", ""
+// container sets what both container formats have. It reports whether the values are valid.
+func (l *line) container(stream, at string) bool {
+	when, err := time.Parse(time.RFC3339Nano, at)
+	if (stream != "stdout" && stream != "stderr") || err != nil || !plausible(when) {
+		return false
+	}
+	l.stream, l.at = stream, when
+	return true
+}
+
+// journald recognizes the lines of journalctl -o json.
+func (l *line) journald(members []member) bool {
+	text := ""
 	var at time.Time
 	for _, m := range members {
 		switch m.key {
@@ -105,7 +106,8 @@ func (w *wrapped) journald(members []member) bool {
 	if at.IsZero() || isBlank(plain(text)) {
 		return false
 	}
-	w.text, w.time = text, at
+	l.text, l.at = text, at
+	pid := ""
 	for _, m := range members {
 		value := journalText(m.value)
 		switch m.key {
@@ -113,15 +115,14 @@ func (w *wrapped) journald(members []member) bool {
 			continue
 		case "PRIORITY":
 			if len(value) == 1 && value[0] >= '0' && value[0] <= '7' {
-				w.severity, w.priority = syslogSeverities[value[0]-'0'], value
+				l.severity, l.priority = syslogSeverities[value[0]-'0'], value
 				continue
 			}
 		case "SYSLOG_IDENTIFIER":
-			unit, w.service = value, value
+			l.service = value
 			continue
 		case "_HOSTNAME":
-			w.attributes = append(w.attributes, Attribute{Key: "host.name", Str: value})
-			continue
+			m.key = "host.name"
 		case "_PID":
 			pid = value
 			m.key, m.value = "process.pid", gjson.Result{Type: gjson.Number, Raw: value}
@@ -129,13 +130,14 @@ func (w *wrapped) journald(members []member) bool {
 		if m.value.IsArray() && !strings.HasPrefix(m.value.Raw, `["`) {
 			m.value = gjson.Result{Type: gjson.String, Str: value}
 		}
-		w.attributes = appendMember(w.attributes, m.key, m.value)
+		l.attributes = appendMember(l.attributes, m.key, m.value)
 	}
-	w.stream = "journal/" + unit + "/" + pid
+	l.stream = "journal/" + l.service + "/" + pid
 	return true
 }
 
-// journalText returns the text of a field; the values of a repeated one are lines.
+// journalText returns the text of a field: a string, an array of bytes where it is not plain text, or an array of values,
+// which become lines.
 func journalText(value gjson.Result) string {
 	if !value.IsArray() {
 		return value.String()

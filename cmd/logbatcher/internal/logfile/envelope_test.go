@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
 func dockerLine(log, stream, more string) string {
@@ -19,8 +21,8 @@ func journalLine(more string) string {
 }
 
 // show writes what matters of a record.
-func show(r Record) string {
-	return fmt.Sprintf("%s %d %q %s", r.Time.Format("15:04:05.999"), r.SeverityNumber, r.Body, attributesText(r))
+func show(r *logbatcherv1.Entry) string {
+	return fmt.Sprintf("%s %d %q %s", timeOf(r).Format("15:04:05.999"), r.SeverityNumber, r.Body, attributesText(r))
 }
 
 func TestEnvelopes(t *testing.T) {
@@ -101,7 +103,7 @@ func TestEnvelopes(t *testing.T) {
 		if !sameLines(got, test.want) {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, strings.Join(got, "\n     "), strings.Join(test.want, "\n     "))
 		}
-		if stats.Lines != stats.Records+stats.FoldedLines+stats.BlankLines {
+		if stats.Lines != int64(len(records))+stats.FoldedLines+stats.BlankLines {
 			t.Errorf("%s: %+v", test.name, stats)
 		}
 	}
@@ -130,7 +132,7 @@ func TestManyStreams(t *testing.T) {
 	for i := range 10_000 {
 		input.WriteString(journalLine(fmt.Sprintf(`"MESSAGE":"m%d","_PID":"%d"`, i, i)) + "\n")
 	}
-	reader := NewReader(strings.NewReader(input.String()), Options{})
+	reader := NewReader(t.Context(), strings.NewReader(input.String()), Options{})
 	for i := range 10_000 {
 		record, err := reader.Next()
 		if err != nil || record.Body != fmt.Sprintf("m%d", i) {
@@ -141,7 +143,7 @@ func TestManyStreams(t *testing.T) {
 		}
 	}
 	in := strings.NewReader(dockerLine("left behind\n", "stderr", "") + "\n" + strings.Repeat(dockerLine("x\n", "stdout", "")+"\n", 4*maxAway))
-	reader = NewReader(in, Options{})
+	reader = NewReader(t.Context(), in, Options{})
 	for i := range 3 * maxAway {
 		if record, err := reader.Next(); err != nil {
 			t.Fatal(err)
@@ -160,17 +162,17 @@ func TestLongParts(t *testing.T) {
 	if len(records) != 1 || len(records[0].Body) != 300 || stats.TruncatedBytes != 2010-300 || stats.TruncatedLines != 1 {
 		t.Errorf("%d records, %+v", len(records), stats)
 	}
-	if cut, _ := find(records[0], TruncatedBytesKey); cut.Int != 2010-300 {
-		t.Errorf("%+v", cut)
+	if cut := truncated(records[0]); cut != 2010-300 {
+		t.Errorf("%d bytes cut", cut)
 	}
 }
 
 // A line that is given out because its pipe is silent waits for its other half all the same.
 func TestPartsOnSilentPipe(t *testing.T) {
-	r := NewReader(strings.NewReader(""), Options{Location: time.UTC})
-	r.read(line{text: "2026-03-01T10:15:00Z stdout P a"})
+	r := NewReader(t.Context(), strings.NewReader(""), Options{Location: time.UTC})
+	r.take(line{text: "2026-03-01T10:15:00Z stdout P a"})
 	r.flush(false)
-	r.read(line{text: "2026-03-01T10:15:00Z stdout F b"})
+	r.take(line{text: "2026-03-01T10:15:00Z stdout F b"})
 	r.flush(false)
 	if got := bodies(r.ready); !reflect.DeepEqual(got, []string{"ab"}) {
 		t.Errorf("%q", got)

@@ -8,38 +8,32 @@ import (
 	"unicode/utf8"
 )
 
-// line is one line of the input, without its end.
-type line struct {
-	text string
-	cut  int64 // bytes of the input's line that text does not hold
-}
-
 const byteOrderMark = "\xef\xbb\xbf"
 
-// lineReader splits the input into lines and holds at most max bytes of one. NUL bytes at the start of a line are
-// skipped: a file that was truncated while its writer kept its place has a hole there.
+// lineReader splits the input into lines and keeps at most max bytes of each. It skips NUL bytes at the start of a line:
+// a file that was truncated while its writer kept its offset has a hole there.
 type lineReader struct {
 	src   *bufio.Reader
 	max   int
 	stats *Stats
+	begun bool  // a line was returned
 	err   error // ends the input, after its last line
 
-	// The line being read, when it comes in more than one piece.
+	// The line being read.
 	held    []byte
-	dropped int64 // its bytes behind held
-	last    byte  // its last byte so far
+	dropped int64 // bytes after held
+	last    byte  // the latest byte
 }
 
-// slack is what is held of a line beyond max, so that neither a byte order mark nor the
-// rune across the cut changes what is kept.
+// slack is how much of a line is held beyond max, so that a byte order mark or a rune at the cut does not change what is kept.
 const slack = 8
 
 func newLineReader(src io.Reader, maxBytes int, stats *Stats) *lineReader {
 	return &lineReader{src: bufio.NewReaderSize(src, 64<<10), max: maxBytes, stats: stats}
 }
 
-// next returns the next line. The last one, which may lack a line feed or be cut off by a failed read, precedes the
-// error. After ErrQuiet it continues.
+// next returns the next line, without its end. The last line, which may lack a line feed or be cut off by a read error,
+// precedes the error. Reading may continue after ErrQuiet.
 func (r *lineReader) next() (line, error) {
 	for r.err == nil {
 		piece, err := r.src.ReadSlice('\n')
@@ -60,12 +54,12 @@ func (r *lineReader) next() (line, error) {
 	return line{}, r.err
 }
 
-// hold appends piece to the line being read, as far as there is room.
+// hold appends a piece of the line, as far as there is room.
 func (r *lineReader) hold(piece []byte) {
-	if len(r.held) == 0 && len(piece) > 0 && piece[0] == 0 {
-		rest := bytes.TrimLeft(piece, "\x00")
-		r.stats.SkippedNULBytes += int64(len(piece) - len(rest))
-		piece = rest
+	if len(r.held) == 0 {
+		length := len(piece)
+		piece = bytes.TrimLeft(piece, "\x00")
+		r.stats.SkippedNULBytes += int64(length - len(piece))
 	}
 	if len(piece) == 0 {
 		return
@@ -76,17 +70,18 @@ func (r *lineReader) hold(piece []byte) {
 	r.last = piece[len(piece)-1]
 }
 
-// finish makes a line of what is held.
 func (r *lineReader) finish() line {
 	b, cut := r.held, r.dropped
-	if r.last == '\r' && cut > 0 {
-		cut--
-	} else {
+	switch {
+	case cut == 0:
 		b = bytes.TrimSuffix(b, []byte("\r"))
+	case r.last == '\r':
+		cut--
 	}
-	if r.stats.Lines == 0 {
+	if !r.begun {
 		b = bytes.TrimPrefix(b, []byte(byteOrderMark))
 	}
+	r.begun = true
 	r.stats.Lines++
 	keep := fit(b, r.max)
 	l := line{text: string(b[:keep]), cut: cut + int64(len(b)-keep)}
@@ -95,9 +90,6 @@ func (r *lineReader) finish() line {
 		r.stats.TruncatedBytes += l.cut
 	}
 	r.held, r.dropped, r.last = r.held[:0], 0, 0
-	if cap(r.held) > 64<<10 {
-		r.held = nil
-	}
 	return l
 }
 

@@ -2,162 +2,153 @@ package logfile
 
 import (
 	"cmp"
+	"context"
 	"io"
-	"regexp"
+	"os"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// Options configures a Reader. The zero value is good.
+// Options configures a Reader. The zero value is valid.
 type Options struct {
-	// Now is asked at each time stamp without a year, which lies in the latest year that does not put it more than
-	// a day after Now. Nil is time.Now. For a file it should be [File.Now].
+	// Now is called for each time stamp without a year, which gets the latest year that puts it no more than a day
+	// after Now; nil is time.Now. See Clock.
 	Now func() time.Time
-	// Location is where time stamps without a zone were written; nil is time.Local.
+	// Location is the zone of time stamps that have none; nil is time.Local.
 	Location *time.Location
-	// MaxEntryBytes bounds a line and the Body of a record; 0 is 256 KiB. The rest of a longer line is cut, see
-	// TruncatedBytesKey; a longer fold is split over records.
+	// MaxEntryBytes bounds a line and the Body of an entry; 0 is 256 KiB. A longer line is cut, see TruncatedBytesKey; a
+	// longer fold is split over entries.
 	MaxEntryBytes int
-	// MaxFoldLines is how many lines continue an entry at most; 0 is 500, negative is none.
+	// MaxFoldLines bounds the lines that continue an entry; 0 is 500, negative is none.
 	MaxFoldLines int
-	// FoldWait is for input that grows, such as a pipe: when nothing has arrived for this long, Next returns the
-	// pending records, although lines that continue them may follow, and then ErrQuiet. 0 waits for the next line.
-	// With it, Next reads in a goroutine that Close stops.
-	FoldWait time.Duration
+	// Wait is for an input that grows, such as a pipe. When nothing has arrived for this long, Next returns the pending
+	// entries, although lines that continue them may follow, and then ErrQuiet; the end of the context takes effect. 0 waits
+	// for the next line.
+	Wait time.Duration
+	// Stats counts what is read. It may be shared by one reader after another; nil discards.
+	Stats *Stats
 }
 
-// DefaultMaxEntryBytes and DefaultMaxFoldLines stand for zero in Options.
+// The defaults of Options.
 const (
 	DefaultMaxEntryBytes = 256 << 10
 	DefaultMaxFoldLines  = 500
 )
 
+// TruncatedBytesKey is the attribute of an entry that was cut: the number of bytes of its lines that its Body lacks.
+const TruncatedBytesKey = "logbatcher.truncated_bytes"
+
 const (
-	// maxStreams bounds how many entries are pending at a time.
+	// maxStreams bounds the streams, and so the pending entries.
 	maxStreams = 32
-	// maxAway is after how many lines of other streams a pending entry is returned, and its stream forgotten.
+	// maxAway is the number of lines of other streams after which a stream is forgotten.
 	maxAway = 256
 )
 
-// Reader reads the records of one input. It is not for concurrent use, except for Close.
+// Reader reads the entries of one input. It is not safe for concurrent use.
 type Reader struct {
 	lines    *lineReader
-	quiet    *quietReader // nil unless FoldWait is set
 	stamps   stamps
 	maxBytes int
 	maxFold  int
-	stats    Stats
-	members  []member  // of the line being read
-	streams  []*stream // at most maxStreams
-	ready    []Record  // returned from the front
-	returned int       // of ready
+	stats    *Stats
+	read     int64                 // lines
+	streams  []*stream             // the one with the latest line comes last
+	ready    []*logbatcherv1.Entry // to be returned
 	err      error
 }
 
-// NewReader returns a Reader of r, whose bytes may be compressed with gzip or zstd, or be UTF-16.
-func NewReader(r io.Reader, options Options) *Reader {
-	reader := &Reader{
-		maxBytes: options.MaxEntryBytes, maxFold: cmp.Or(options.MaxFoldLines, DefaultMaxFoldLines),
-		stamps: stamps{now: options.Now, loc: options.Location},
+// NewReader returns a Reader of in, whose bytes may be compressed or UTF-16. After ctx has ended, Next returns the entries that
+// were read, and then ErrStopped.
+func NewReader(ctx context.Context, in io.Reader, options Options) *Reader {
+	r := &Reader{
+		maxBytes: cmp.Or(max(options.MaxEntryBytes, 0), DefaultMaxEntryBytes), maxFold: cmp.Or(options.MaxFoldLines, DefaultMaxFoldLines),
+		stamps: stamps{now: options.Now, loc: cmp.Or(options.Location, time.Local)}, stats: cmp.Or(options.Stats, &Stats{}),
 	}
-	if reader.maxBytes <= 0 {
-		reader.maxBytes = DefaultMaxEntryBytes
+	if r.stamps.now == nil {
+		r.stamps.now = time.Now
 	}
-	if reader.stamps.now == nil {
-		reader.stamps.now = time.Now
-	}
-	if reader.stamps.loc == nil {
-		reader.stamps.loc = time.Local
-	}
-	r = &decoder{src: r}
-	if options.FoldWait > 0 {
-		reader.quiet = newQuietReader(r, options.FoldWait)
-		r = reader.quiet
-	}
-	reader.lines = newLineReader(r, reader.maxBytes, &reader.stats)
-	return reader
+	r.lines = newLineReader(newSource(ctx, &decoder{src: in}, options.Wait), r.maxBytes, r.stats)
+	return r
 }
 
-// Next returns the next record. At the end of the input the error is io.EOF; when the input fails, the records read
-// before precede its error.
-func (r *Reader) Next() (Record, error) {
-	for r.returned == len(r.ready) {
-		r.ready, r.returned = r.ready[:0], 0
+// Clock returns the clock of a file, for [Options.Now]: the time at which a regular file was last written, else the
+// present. A file that claims to be older than log files are has lost its time, as in a reproducible archive.
+func Clock(file os.FileInfo) func() time.Time {
+	if file.Mode().IsRegular() && file.ModTime().Year() > 1990 {
+		return file.ModTime
+	}
+	return time.Now
+}
+
+// Next returns the next entry. The error is io.EOF at the end of the input; when the input fails, the entries read
+// until then precede its error.
+func (r *Reader) Next() (*logbatcherv1.Entry, error) {
+	for len(r.ready) == 0 {
 		if r.err != nil {
-			return Record{}, r.err
+			return nil, r.err
 		}
 		switch l, err := r.lines.next(); err {
 		case nil:
-			r.read(l)
+			r.take(l)
 		case ErrQuiet:
 			if r.flush(false); len(r.ready) == 0 {
-				return Record{}, err
+				return nil, err
 			}
 		default:
 			r.err = err
 			r.flush(true)
 		}
 	}
-	record := r.ready[r.returned]
-	r.ready[r.returned] = Record{}
-	r.returned++
-	return record, nil
+	e := r.ready[0]
+	r.ready = r.ready[1:]
+	return e, nil
 }
 
-// Stats returns the counts so far.
-func (r *Reader) Stats() Stats { return r.stats }
-
-// Close stops the goroutine that Options.FoldWait asks for as soon as the Read that it is in returns; it does not
-// close the input. A waiting Next returns what is pending, and then os.ErrClosed. Close may be called from any
-// goroutine, and more than once.
-func (r *Reader) Close() {
-	if r.quiet != nil {
-		r.quiet.close()
-	}
-}
-
-// read takes a line out of its envelope, joins it with the line that it is the rest of, and adds it to its stream.
-func (r *Reader) read(l line) {
-	w := r.unwrap(l)
-	s := r.streamOf(w.stream)
-	if !w.partial && s.partial == nil {
-		r.add(s, &w)
+// take unwraps a line, joins it with the line it is the rest of, and adds it to its stream.
+func (r *Reader) take(l line) {
+	r.read++
+	r.unwrap(&l)
+	s := r.streamOf(l.stream)
+	if !l.partial && s.partial == nil {
+		r.add(s, &l)
 		return
 	}
 	if s.partial == nil {
-		s.partial, s.held = &wrapped{}, s.held[:0]
-		*s.partial = w
+		s.partial = &l
 	} else {
 		r.stats.FoldedLines++
-		s.partial.cut += w.cut
+		s.partial.cut += l.cut
 	}
-	keep := fit(w.text, r.maxBytes-len(s.held))
-	s.held = append(s.held, w.text[:keep]...)
-	if cut := int64(len(w.text) - keep); cut > 0 {
+	keep := fit(l.text, r.maxBytes-s.parts.Len())
+	s.parts.WriteString(l.text[:keep])
+	if cut := int64(len(l.text) - keep); cut > 0 {
 		if s.partial.cut == 0 {
 			r.stats.TruncatedLines++
 		}
 		r.stats.TruncatedBytes += cut
 		s.partial.cut += cut
 	}
-	if !w.partial {
+	if !l.partial {
 		r.endPartial(s)
 	}
 }
 
 // endPartial adds a line that was read in parts.
 func (r *Reader) endPartial(s *stream) {
-	if w := s.partial; w != nil {
+	if l := s.partial; l != nil {
+		l.text = s.parts.String()
 		s.partial = nil
-		w.text = string(s.held)
-		r.add(s, w)
+		s.parts.Reset()
+		r.add(s, l)
 	}
 }
 
-// streamOf returns the stream of a line. The streams are in the order of their last lines; it ends the first one if
-// there are too many or if its last line was long ago.
+// streamOf returns the stream of a line. It ends the stream with the oldest line if there are too many or if that line was long ago.
 func (r *Reader) streamOf(key string) *stream {
 	i := slices.IndexFunc(r.streams, func(s *stream) bool { return s.key == key })
 	if i < 0 {
@@ -165,7 +156,7 @@ func (r *Reader) streamOf(key string) *stream {
 		r.streams = append(r.streams, &stream{key: key})
 	}
 	s := r.streams[i]
-	s.touched = r.stats.Lines
+	s.touched = r.read
 	r.streams = append(slices.Delete(r.streams, i, i+1), s)
 	if first := r.streams[0]; len(r.streams) > maxStreams || first.touched < s.touched-maxAway {
 		r.endPartial(first)
@@ -175,110 +166,98 @@ func (r *Reader) streamOf(key string) *stream {
 	return s
 }
 
-// add adds a line to the pending entry of its stream, or makes an entry of it.
-func (r *Reader) add(s *stream, w *wrapped) {
-	text := plain(w.text)
+// add folds a line into the pending entry of its stream, or makes it an entry.
+func (r *Reader) add(s *stream, l *line) {
+	text := plain(l.text)
 	if isBlank(text) {
 		r.stats.BlankLines++
 		s.blanks++
 		return
 	}
-	if !utf8.ValidString(w.text) {
+	if !utf8.ValidString(l.text) {
 		r.stats.InvalidUTF8++
 	}
-	if !w.object && (w.stream != "" || len(text) < len(w.text)) {
-		w.members, w.object = r.object(text)
+	if l.json == nil && (l.stream != "" || len(text) < len(l.text)) {
+		l.json = r.object(text)
 	}
-	if w.object {
-		e := r.jsonEntry(w)
-		if !e.begins && s.pending && !s.entry.json && s.habit.established() && r.fold(s, w) {
-			return
-		}
-		r.stats.JSONLines++
-		r.begin(s, e, w)
-		return
+	var e entry
+	trimmed := strings.TrimLeft(text, white)
+	if l.json != nil {
+		e = r.jsonEntry(l)
+	} else {
+		e = r.textEntry(l, trimmed)
 	}
-	line := strings.TrimLeft(text, white)
-	found := r.stamps.find(line)
-	begins := found.found() || hasLevel(line)
-	if s.pending && !begins && s.continuedBy(text) {
-		if r.fold(s, w) {
-			return
+	switch {
+	case !s.continuedBy(&e, text):
+		if !e.json && strings.HasPrefix(trimmed, `{"`) {
+			r.stats.BrokenObjects++
 		}
-		if !continues(text) {
+		r.begin(s, e, l)
+	case !r.fold(s, l):
+		if !isContinuation(text) {
 			s.habit.full()
 		}
-		r.split(s, w)
-		return
+		r.split(s, l)
 	}
-	if strings.HasPrefix(line, `{"`) {
-		r.stats.BrokenObjects++
-	}
-	e := r.textEntry(w, line, found)
-	e.begins = begins
-	r.begin(s, e, w)
 }
 
-// fold adds w to the pending entry, if it has room.
-func (r *Reader) fold(s *stream, w *wrapped) bool {
+// fold adds l to the pending entry, if there is room.
+func (r *Reader) fold(s *stream, l *line) bool {
 	e := &s.entry
-	size := len(e.Body)
-	if e.folded > 0 {
-		size = len(s.body)
-	}
-	if e.folded >= r.maxFold || size+s.blanks+1+len(w.text) > r.maxBytes {
+	size := max(s.body.Len(), len(e.Body))
+	if e.folded >= r.maxFold || size+s.blanks+1+len(l.text) > r.maxBytes {
 		return false
 	}
 	if e.folded == 0 {
-		s.body = append(s.body[:0], e.Body...)
+		s.body.WriteString(e.Body)
 	}
-	for range s.blanks + 1 {
-		s.body = append(s.body, '\n')
-	}
-	s.body = append(s.body, w.text...)
+	s.body.WriteString(strings.Repeat("\n", s.blanks+1))
+	s.body.WriteString(l.text)
 	s.blanks = 0
 	e.folded++
-	e.cut += w.cut
-	e.traceback = e.traceback || strings.HasPrefix(w.text, traceback)
+	e.cut += l.cut
+	e.traceback = e.traceback || strings.HasPrefix(l.text, traceback)
 	r.stats.FoldedLines++
 	return true
 }
 
-// split begins an entry with a line that continues the pending one and has no room there.
-func (r *Reader) split(s *stream, w *wrapped) {
-	e := s.entry
+// split continues the pending entry, which has no room left, with another one.
+func (r *Reader) split(s *stream, l *line) {
 	r.release(s)
-	e.Body, e.Attributes, e.folded, e.cut, e.number = w.text, nil, 0, w.cut, r.stats.Lines
+	e := s.entry
+	e.number, e.folded, e.cut = r.read, 0, l.cut
+	e.Entry = &logbatcherv1.Entry{
+		TimeUnixNano: e.TimeUnixNano, SeverityNumber: e.SeverityNumber, SeverityText: e.SeverityText, Service: e.Service,
+		TraceId: e.TraceId, SpanId: e.SpanId, Body: l.text,
+	}
 	s.pending, s.entry, s.blanks = true, e, 0
 }
 
-// begin makes e, the entry of w, the pending one.
-func (r *Reader) begin(s *stream, e entry, w *wrapped) {
+// begin makes e, the entry of l, the pending one.
+func (r *Reader) begin(s *stream, e entry, l *line) {
 	r.release(s)
-	e.number, e.cut = r.stats.Lines, w.cut
-	if !e.zoned && !w.time.IsZero() {
-		e.Time = w.time
+	e.number, e.cut = r.read, l.cut
+	if !e.zoned && !l.at.IsZero() {
+		e.TimeUnixNano = uint64(l.at.UnixNano())
 	}
 	switch {
-	case w.severity == 0:
+	case l.severity == 0:
 	case e.SeverityNumber == 0 && e.SeverityText == "":
-		e.SeverityNumber, e.SeverityText = w.severity, severityName(w.severity)
+		e.SeverityNumber, e.SeverityText = l.severity, severityName(l.severity)
 	default:
-		e.Attributes = append(e.Attributes, text("PRIORITY", w.priority))
+		e.Attributes = append(e.Attributes, &logbatcherv1.Attribute{Key: "PRIORITY", StringValue: l.priority})
 	}
-	e.Service = cmp.Or(e.Service, w.service)
-	switch {
-	case !e.Time.IsZero():
-		s.last = e.Time
-	case !s.last.IsZero():
-		e.Time = s.last
+	e.Service = cmp.Or(e.Service, l.service)
+	if e.TimeUnixNano == 0 && s.last != 0 {
+		e.TimeUnixNano = s.last
 		r.stats.InheritedTimes++
 	}
+	s.last = e.TimeUnixNano
 	s.habit.entry(&e)
 	s.pending, s.entry, s.blanks = true, e, 0
 }
 
-// release makes the pending entry a record.
+// release makes the pending entry ready to be returned.
 func (r *Reader) release(s *stream) {
 	if !s.pending {
 		return
@@ -286,23 +265,21 @@ func (r *Reader) release(s *stream) {
 	s.pending = false
 	e := &s.entry
 	if e.folded > 0 {
-		e.Body = string(s.body)
-		if cap(s.body) > 64<<10 {
-			s.body = nil
-		}
+		e.Body = s.body.String()
+		s.body.Reset()
 	}
 	if e.cut > 0 {
-		e.Attributes = append(e.Attributes, integer(TruncatedBytesKey, e.cut))
+		e.Attributes = append(e.Attributes, &logbatcherv1.Attribute{
+			Key: TruncatedBytesKey, Type: logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT, IntValue: e.cut,
+		})
 	}
-	if e.Time.IsZero() {
+	if e.TimeUnixNano == 0 {
 		r.stats.Untimed++
 	}
-	r.stats.Records++
-	r.ready = append(r.ready, e.Record)
+	r.ready = append(r.ready, e.Entry)
 }
 
-// flush releases all pending entries, in the order of the input. At the end of the input, lines that go on are entries as
-// they are.
+// flush releases all pending entries, in the order of the input. At the end of the input, partial lines are complete.
 func (r *Reader) flush(atEnd bool) {
 	byEntry := func(a, b *stream) int { return cmp.Compare(a.entry.number, b.entry.number) }
 	for _, s := range slices.SortedFunc(slices.Values(r.streams), byEntry) {
@@ -311,64 +288,6 @@ func (r *Reader) flush(atEnd bool) {
 		}
 		r.release(s)
 	}
-}
-
-// textEntry makes an entry of a line of text, whose stamp and severity are looked for in line: w.text without escape sequences and
-// white space at the start.
-func (r *Reader) textEntry(w *wrapped, line string, found stamp) entry {
-	e := entry{stamped: found.found(), zoned: found.zoned}
-	e.Body, e.Time, e.Attributes = w.text, found.at, w.attributes
-	if found.found() && found.at.IsZero() && w.time.IsZero() {
-		r.unreadTime(line[found.start:found.end])
-	}
-	rest := line[found.end:]
-	if host, n := syslogHost(line, found); host != "" {
-		e.Attributes = append(e.Attributes, text("host.name", host))
-		rest = rest[n:]
-	}
-	number, word := int32(0), ""
-	if number, _ = priority(line); number != 0 {
-		word = severityName(number)
-	}
-	if key, _, ok := strings.Cut(line, "="); number == 0 && ok && !strings.ContainsAny(key, " \t") {
-		number, word = levelPair(line) // logfmt
-	}
-	if number == 0 {
-		number, word = textSeverity(line[:found.start])
-	}
-	if number == 0 {
-		number, word = textSeverity(rest)
-	}
-	if crash := crashSeverity(line); crash != 0 {
-		e.crash, number, word = true, crash, severityName(crash)
-	}
-	e.traceback = strings.HasPrefix(line, traceback)
-	e.SeverityNumber, e.SeverityText = number, word
-	return e
-}
-
-// syslogHeader is a host and a process, with its id or not.
-var syslogHeader = regexp.MustCompile(`^ ([^\s\[\]()=",]+) [^\s\[:]+(\[[^\s\]]*\])?:(?:\s|$)`)
-
-// syslogHost returns the host of a line of syslog, and the length of its header behind the stamp. A line whose stamp
-// is not syslog's own is one if it names a process with its id.
-func syslogHost(line string, found stamp) (host string, width int) {
-	own, rest := found.layout == syslogLayout, line[found.end:]
-	if !own && found.layout != layouts[0].text {
-		return "", 0
-	}
-	if _, pri := priority(line); pri > 0 && !own { // RFC 5424
-		host, _, _ = strings.Cut(strings.TrimPrefix(rest, " "), " ")
-		return strings.TrimPrefix(host, "-"), 0
-	}
-	if !own && !strings.Contains(rest, "]:") {
-		return "", 0
-	}
-	m := syslogHeader.FindStringSubmatchIndex(rest)
-	if m == nil || !own && m[4] < 0 || severityOf(rest[m[2]:m[3]]) != 0 {
-		return "", 0
-	}
-	return rest[m[2]:m[3]], m[1]
 }
 
 func (r *Reader) unreadTime(stamp string) {

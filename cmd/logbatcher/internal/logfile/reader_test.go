@@ -12,10 +12,12 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
 // readAll reads all of input, and fails the test for any error but the end.
-func readAll(t testing.TB, input string, options Options) ([]Record, Stats) {
+func readAll(t testing.TB, input string, options Options) ([]*logbatcherv1.Entry, Stats) {
 	t.Helper()
 	if options.Location == nil {
 		options.Location = time.UTC
@@ -23,12 +25,12 @@ func readAll(t testing.TB, input string, options Options) ([]Record, Stats) {
 	if options.Now == nil {
 		options.Now = testClock
 	}
-	reader := NewReader(strings.NewReader(input), options)
-	var records []Record
+	reader := NewReader(t.Context(), strings.NewReader(input), options)
+	var records []*logbatcherv1.Entry
 	for {
 		record, err := reader.Next()
 		if err == io.EOF {
-			return records, reader.Stats()
+			return records, *reader.stats
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -37,7 +39,7 @@ func readAll(t testing.TB, input string, options Options) ([]Record, Stats) {
 	}
 }
 
-func bodies(records []Record) []string {
+func bodies(records []*logbatcherv1.Entry) []string {
 	var all []string
 	for _, r := range records {
 		all = append(all, r.Body)
@@ -45,30 +47,39 @@ func bodies(records []Record) []string {
 	return all
 }
 
-func find(r Record, key string) (Attribute, bool) {
-	for _, a := range r.Attributes {
-		if a.Key == key {
-			return a, true
+// timeOf returns the time of an entry, or the zero time.
+func timeOf(e *logbatcherv1.Entry) time.Time {
+	if e.TimeUnixNano == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(e.TimeUnixNano)).UTC()
+}
+
+// truncated returns how many bytes an entry lacks, by its attribute.
+func truncated(e *logbatcherv1.Entry) int64 {
+	for _, a := range e.Attributes {
+		if a.Key == TruncatedBytesKey {
+			return a.IntValue
 		}
 	}
-	return Attribute{}, false
+	return 0
 }
 
 // attributesText writes attributes shortly: key=value, with the kinds told apart by their looks.
-func attributesText(r Record) string {
+func attributesText(r *logbatcherv1.Entry) string {
 	var b strings.Builder
 	for _, a := range r.Attributes {
-		switch a.Kind {
-		case String:
-			fmt.Fprintf(&b, "%s=%q ", a.Key, a.Str)
-		case Int:
-			fmt.Fprintf(&b, "%s=%d ", a.Key, a.Int)
-		case Double:
-			fmt.Fprintf(&b, "%s=%#v ", a.Key, a.Double)
-		case Bool:
-			fmt.Fprintf(&b, "%s=%v ", a.Key, a.Bool)
-		case JSON:
-			fmt.Fprintf(&b, "%s=json:%s ", a.Key, a.Str)
+		switch a.Type {
+		case logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT:
+			fmt.Fprintf(&b, "%s=%d ", a.Key, a.IntValue)
+		case logbatcherv1.AttributeType_ATTRIBUTE_TYPE_DOUBLE:
+			fmt.Fprintf(&b, "%s=%#v ", a.Key, a.DoubleValue)
+		case logbatcherv1.AttributeType_ATTRIBUTE_TYPE_BOOL:
+			fmt.Fprintf(&b, "%s=%v ", a.Key, a.BoolValue)
+		case logbatcherv1.AttributeType_ATTRIBUTE_TYPE_JSON:
+			fmt.Fprintf(&b, "%s=json:%s ", a.Key, a.StringValue)
+		default:
+			fmt.Fprintf(&b, "%s=%q ", a.Key, a.StringValue)
 		}
 	}
 	return strings.TrimSuffix(b.String(), " ")
@@ -93,7 +104,7 @@ func TestLines(t *testing.T) {
 		{"U+FFFD itself", "a\ufffdb", []string{"a\ufffdb"}, Stats{Lines: 1}},
 	} {
 		records, stats := readAll(t, test.input, Options{})
-		test.stats.Records, test.stats.Untimed = int64(len(test.want)), int64(len(test.want))
+		test.stats.Untimed = int64(len(test.want))
 		if got := bodies(records); !reflect.DeepEqual(got, test.want) || stats != test.stats {
 			t.Errorf("%s: %q %+v, want %q %+v", test.name, got, stats, test.want, test.stats)
 		}
@@ -119,6 +130,7 @@ func TestLongLines(t *testing.T) {
 		{"beyond the buffer", strings.Repeat("x", 300_000) + "\n", 8, "xxxxxxxx", 299_992},
 		{"beyond the buffer, CRLF", strings.Repeat("x", 300_000) + "\r\n", 8, "xxxxxxxx", 299_992},
 		{"default bound", strings.Repeat("x", DefaultMaxEntryBytes+5) + "\n", 0, strings.Repeat("x", DefaultMaxEntryBytes), 5},
+		{"CR where the line is held up to", "1234567812345678\rxx", 9, "123456781", 10},
 		{"NULs before", strings.Repeat("\x00", 200_000) + "123456789\n", 8, "12345678", 1},
 	} {
 		for _, chunk := range []string{"whole", "bytes"} {
@@ -126,14 +138,14 @@ func TestLongLines(t *testing.T) {
 			if chunk == "bytes" {
 				in = iotest.OneByteReader(in)
 			}
-			reader := NewReader(in, Options{MaxEntryBytes: test.limit})
+			reader := NewReader(t.Context(), in, Options{MaxEntryBytes: test.limit})
 			record, err := reader.Next()
 			if err != nil {
 				t.Fatal(test.name, err)
 			}
-			cut, _ := find(record, TruncatedBytesKey)
-			if record.Body != test.want || cut.Int != test.cut || reader.Stats().TruncatedBytes != test.cut {
-				t.Errorf("%s, %s: %.40q and %d cut, want %.40q and %d", test.name, chunk, record.Body, cut.Int, test.want, test.cut)
+			cut := truncated(record)
+			if record.Body != test.want || cut != test.cut || reader.stats.TruncatedBytes != test.cut {
+				t.Errorf("%s, %s: %.40q and %d cut, want %.40q and %d", test.name, chunk, record.Body, cut, test.want, test.cut)
 			}
 			if _, err := reader.Next(); err != io.EOF {
 				t.Errorf("%s: %v after the line", test.name, err)
@@ -145,7 +157,7 @@ func TestLongLines(t *testing.T) {
 // What was read before a failure comes first, then the failure, again and again.
 func TestReadError(t *testing.T) {
 	broken := errors.New("broken")
-	reader := NewReader(io.MultiReader(strings.NewReader("one\ntwo\nthr"), iotest.ErrReader(broken)), Options{})
+	reader := NewReader(t.Context(), io.MultiReader(strings.NewReader("one\ntwo\nthr"), iotest.ErrReader(broken)), Options{})
 	for _, want := range []string{"one", "two", "thr"} {
 		if record, err := reader.Next(); err != nil || record.Body != want {
 			t.Fatalf("%q, %v; want %q", record.Body, err, want)
@@ -218,7 +230,7 @@ func FuzzReader(f *testing.F) {
 		if small {
 			in = iotest.HalfReader(in)
 		}
-		reader := NewReader(in, options)
+		reader := NewReader(t.Context(), in, options)
 		var bodies []string
 		for {
 			record, err := reader.Next()
@@ -231,24 +243,24 @@ func FuzzReader(f *testing.F) {
 			checkRecord(t, record, reader.maxBytes)
 			bodies = append(bodies, record.Body)
 		}
-		stats := reader.Stats()
-		if stats.Records != int64(len(bodies)) || stats.Lines < stats.BlankLines+stats.FoldedLines || stats.Records+stats.FoldedLines+stats.BlankLines != stats.Lines {
+		stats := *reader.stats
+		if stats.Lines < stats.BlankLines+stats.FoldedLines || int64(len(bodies))+stats.FoldedLines+stats.BlankLines != stats.Lines {
 			t.Fatalf("%d records, %+v", len(bodies), stats)
 		}
 		checkConserved(t, string(input), bodies, reader.maxBytes, stats)
 	})
 }
 
-func checkRecord(t *testing.T, r Record, maxBytes int) {
+func checkRecord(t *testing.T, r *logbatcherv1.Entry, maxBytes int) {
 	t.Helper()
 	if len(r.Body) > maxBytes {
 		t.Fatalf("body of %d bytes, bound %d", len(r.Body), maxBytes)
 	}
-	if r.SeverityNumber < 0 || r.SeverityNumber > 24 {
+	if r.SeverityNumber > 24 {
 		t.Fatalf("severity %d", r.SeverityNumber)
 	}
-	if (r.TraceID != "" && len(r.TraceID) != 32) || (r.SpanID != "" && len(r.SpanID) != 16) {
-		t.Fatalf("ids %q %q", r.TraceID, r.SpanID)
+	if (r.TraceId != "" && len(r.TraceId) != 32) || (r.SpanId != "" && len(r.SpanId) != 16) {
+		t.Fatalf("ids %q %q", r.TraceId, r.SpanId)
 	}
 }
 
@@ -265,7 +277,7 @@ func checkConserved(t *testing.T, input string, bodies []string, maxBytes int, s
 		if strings.HasPrefix(strings.Trim(plain(l), white), "{") && json.Valid([]byte(strings.Trim(plain(l), white))) || len(l) > maxBytes && l[0] == '{' {
 			return // its message may be anything; what follows is not told apart
 		}
-		if c := (&wrapped{text: l[:min(len(l), maxBytes)]}); c.cri() {
+		if c := (&line{text: l[:min(len(l), maxBytes)]}); c.cri() {
 			return
 		}
 		keep := fit(l, maxBytes)
@@ -302,8 +314,8 @@ func TestYearFollowsTheClock(t *testing.T) {
 	}
 	records, _ := readAll(t, input.String(), Options{Now: clock})
 	for i, record := range records {
-		if !record.Time.Equal(want[i]) {
-			t.Fatalf("%q is of %s, want %s", record.Body, record.Time, want[i])
+		if !timeOf(record).Equal(want[i]) {
+			t.Fatalf("%q is of %s, want %s", record.Body, timeOf(record), want[i])
 		}
 	}
 	if len(records) != len(want) || line != len(want) {

@@ -1,81 +1,91 @@
 package logfile
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 )
 
-// OpenTelemetry's severity numbers that words and numbers of other systems stand for.
+// OpenTelemetry's severity numbers for the words and numbers of other systems.
 const (
-	sevTrace  int32 = 1
-	sevDebug  int32 = 5
-	sevInfo   int32 = 9
-	sevNotice int32 = 10
-	sevWarn   int32 = 13
-	sevError  int32 = 17
-	sevCrit   int32 = 18
-	sevAlert  int32 = 19
-	sevFatal  int32 = 21
+	sevTrace  uint32 = 1
+	sevDebug  uint32 = 5
+	sevInfo   uint32 = 9
+	sevNotice uint32 = 10
+	sevWarn   uint32 = 13
+	sevError  uint32 = 17
+	sevCrit   uint32 = 18
+	sevAlert  uint32 = 19
+	sevFatal  uint32 = 21
 )
 
-var severityWords = map[string]int32{
-	"TRACE": sevTrace, "TRCE": sevTrace, "TRC": sevTrace, "VERBOSE": sevTrace, "FINEST": sevTrace, "FINER": sevTrace,
-	"DEBUG": sevDebug, "DBUG": sevDebug, "DBG": sevDebug, "FINE": sevDebug,
-	"INFO": sevInfo, "INF": sevInfo, "INFORMATION": sevInfo, "INFORMATIONAL": sevInfo, "LOG": sevInfo,
-	"NOTICE": sevNotice,
-	"WARN":   sevWarn, "WARNING": sevWarn, "WRN": sevWarn,
-	"ERROR": sevError, "ERR": sevError, "EROR": sevError, "FAIL": sevError, "SEVERE": sevError,
-	"CRIT": sevCrit, "CRITICAL": sevCrit,
-	"ALERT": sevAlert,
-	"FATAL": sevFatal, "FTL": sevFatal, "PANIC": sevFatal, "DPANIC": sevFatal, "EMERG": sevFatal, "EMERGENCY": sevFatal,
-}
+var severities = func() map[string]uint32 {
+	all := map[string]uint32{}
+	for number, words := range map[uint32]string{
+		sevTrace:  "TRACE TRCE TRC VERBOSE FINEST FINER",
+		sevDebug:  "DEBUG DBUG DBG FINE",
+		sevInfo:   "INFO INF INFORMATION INFORMATIONAL LOG",
+		sevNotice: "NOTICE",
+		sevWarn:   "WARN WARNING WRN",
+		sevError:  "ERROR ERR EROR FAIL SEVERE",
+		sevCrit:   "CRIT CRITICAL",
+		sevAlert:  "ALERT",
+		sevFatal:  "FATAL FTL PANIC DPANIC EMERG EMERGENCY",
+	} {
+		for _, word := range strings.Fields(words) {
+			all[word] = number
+		}
+	}
+	return all
+}()
 
-const longestSeverity = len("INFORMATIONAL")
+// ambiguous are words for severities that often mean something else, so that capitals are not enough.
+var ambiguous = map[string]bool{"LOG": true, "FINE": true, "FAIL": true, "ALERT": true, "PANIC": true}
 
-// severityOf returns the severity that word spells, in any case; 0 is none.
-func severityOf(word string) int32 {
-	if len(word) < 3 || len(word) > longestSeverity {
+// severityOf returns the number of a word in any case, or 0.
+func severityOf(word string) uint32 {
+	var upper [len("INFORMATIONAL")]byte
+	if len(word) < len("LOG") || len(word) > len(upper) {
 		return 0
 	}
-	var upper [longestSeverity]byte
 	for i := range len(word) {
 		upper[i] = word[i] &^ 0x20
 	}
-	return severityWords[string(upper[:len(word)])]
+	return severities[string(upper[:len(word)])]
 }
 
-// severityName returns the usual word for a severity that is given as a number.
-func severityName(severity int32) string {
-	if severity == 0 {
+// severityName returns the usual word for a number.
+func severityName(number uint32) string {
+	if number == 0 {
 		return ""
 	}
-	return [...]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}[(severity-1)/4]
+	return [...]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}[(number-1)/4]
 }
 
-var syslogSeverities = [8]int32{sevFatal, sevAlert, sevCrit, sevError, sevWarn, sevNotice, sevInfo, sevDebug}
+var syslogSeverities = [8]uint32{sevFatal, sevAlert, sevCrit, sevError, sevWarn, sevNotice, sevInfo, sevDebug}
 
-// numericSeverity returns what n means in the scale of the format that has key, a member's normalized name; 0 is nothing.
-func numericSeverity(key string, n int64) int32 {
+// numericSeverity returns what n means in the scale of the format that uses key, a normalized name; 0 is nothing.
+func numericSeverity(key string, n int64) uint32 {
 	switch {
 	case key == "severitynumber": // OpenTelemetry
 		if n >= 1 && n <= 24 {
-			return int32(n)
+			return uint32(n)
 		}
 	case n < 0:
 	case key == "levelno" || key == "levelnumber": // Python
 		if n >= 10 && n < 60 {
-			return [...]int32{sevDebug, sevInfo, sevWarn, sevError, sevCrit}[n/10-1]
+			return [...]uint32{sevDebug, sevInfo, sevWarn, sevError, sevCrit}[n/10-1]
 		}
 	case n < 8: // syslog, journald, GELF
 		return syslogSeverities[n]
 	case n >= 10 && n < 70: // bunyan, pino
-		return [...]int32{sevTrace, sevDebug, sevInfo, sevWarn, sevError, sevFatal}[n/10-1]
+		return [...]uint32{sevTrace, sevDebug, sevInfo, sevWarn, sevError, sevFatal}[n/10-1]
 	}
 	return 0
 }
 
-// priority returns the severity of a syslog priority, as <34>, at the start of s, and the length of it.
-func priority(s string) (severity int32, width int) {
+// priority reads a syslog priority such as <34> at the start of s. It returns 0 and 0 if there is none.
+func priority(s string) (number uint32, width int) {
 	end := strings.IndexByte(s[:min(len(s), 5)], '>')
 	if end < 2 || s[0] != '<' {
 		return 0, 0
@@ -87,70 +97,46 @@ func priority(s string) (severity int32, width int) {
 	return syslogSeverities[n&7], end + 1
 }
 
-// leadingSeverity returns the length of a severity at the start of s, and of what separates it from a time stamp: 0 if
-// there is none.
-func leadingSeverity(s string) int {
-	start, end := firstWord(s)
-	if severityOf(s[start:end]) == 0 {
-		return 0
+var (
+	levelBeforeStamp = regexp.MustCompile(`^[\[(<| ]*([A-Za-z]{3,13})[ \t\])>|:,-]+`)
+	levelAtStart     = regexp.MustCompile(`^(?:([A-Z]{3,13})(?:[ \t:|]|$)|\[ *([A-Za-z]{3,13}) *\])`)
+)
+
+// leadingLevel returns the length of a level at the start of s and of what separates it from a time stamp, or 0.
+func leadingLevel(s string) int {
+	if m := levelBeforeStamp.FindStringSubmatch(s); m != nil && severityOf(m[1]) != 0 {
+		return len(m[0])
 	}
-	n := end
-	for n < len(s) && strings.IndexByte(" \t])>|:,-", s[n]) >= 0 {
-		n++
-	}
-	if n == end {
-		return 0
-	}
-	return n
+	return 0
 }
 
-// firstWord returns where the first word of s lies, behind an opening bracket.
-func firstWord(s string) (start, end int) {
-	for start < len(s) && strings.IndexByte("[(<| ", s[start]) >= 0 {
-		start++
-	}
-	for end = start; end < len(s) && isLetter(s[end]); {
-		end++
-	}
-	return start, end
-}
-
-// hasLevel reports whether s, a line without a time stamp, begins with a severity: a syslog priority, a word in capitals or in
-// square brackets; or has one as level=warn.
-func hasLevel(s string) bool {
+// beginsWithLevel reports whether s, a line without a time stamp, begins an entry: it starts with a syslog priority, or a level in
+// capitals or in square brackets, or it has level=warn or the like.
+func beginsWithLevel(s string) bool {
 	if _, n := priority(s); n > 0 {
 		return true
 	}
-	start, end := firstWord(s)
-	if word := s[start:end]; severityOf(word) != 0 {
-		after := byte(' ')
-		if end < len(s) {
-			after = s[end]
-		}
-		bracket := start > 0 && s[0] == '[' && strings.HasPrefix(strings.TrimLeft(s[end:], " "), "]")
-		if bracket || start == 0 && word == strings.ToUpper(word) && !ambiguousWord(word) && strings.IndexByte(" \t:|", after) >= 0 {
-			return true
-		}
+	if m := levelAtStart.FindStringSubmatch(s); m != nil && !ambiguous[m[1]] && severityOf(m[1]+m[2]) != 0 {
+		return true
 	}
-	severity, _ := levelPair(s)
-	return severity != 0
+	number, _ := levelPair(s)
+	return number != 0
 }
 
-// The part of a line behind its time stamp in which a severity is looked for.
+// The part of the text after a time stamp that is searched for a level.
 const (
-	severityFields = 7
-	severityBytes  = 192
+	levelFields = 7
+	levelBytes  = 192
 )
 
-// textSeverity returns the severity of s, the text behind a time stamp. Among the first fields it takes a word in
-// capitals that stands alone (INFO, WARN:), one in brackets ([error], [core:error]) or between tabs, or the first word
-// before a colon (warning: ...); and the value of level= and the like.
-func textSeverity(s string) (severity int32, word string) {
+// findLevel returns the severity of s, the text after a time stamp: that of the first word among its first fields that stands where
+// levels do, else that of a pair.
+func findLevel(s string) (number uint32, word string) {
 	fields, first := 0, true
-	for i, limit := 0, min(len(s), severityBytes); i < limit; {
+	for i, limit := 0, min(len(s), levelBytes); i < limit; {
 		if !isLetter(s[i]) {
 			if (s[i] == ' ' || s[i] == '\t') && i > 0 && s[i-1] != ' ' {
-				if fields++; fields > severityFields {
+				if fields++; fields > levelFields {
 					break
 				}
 			}
@@ -161,20 +147,20 @@ func textSeverity(s string) (severity int32, word string) {
 		for i < len(s) && isLetter(s[i]) {
 			i++
 		}
-		if severity := standing(s, start, i, first); severity != 0 {
-			return severity, s[start:i]
+		if isLevel(s, start, i, first) {
+			return severityOf(s[start:i]), s[start:i]
 		}
 		first = false
 	}
 	return levelPair(s)
 }
 
-// standing returns the severity of the word s[start:end] if it stands where severities do.
-func standing(s string, start, end int, first bool) int32 {
+// isLevel reports whether the word s[start:end] is a level by where it stands: in brackets ([error], [core:error]), between tabs,
+// before a colon as the first word (warning: ...), or alone in capitals (INFO, WARN:).
+func isLevel(s string, start, end int, first bool) bool {
 	word := s[start:end]
-	severity := severityOf(word)
-	if severity == 0 {
-		return 0
+	if severityOf(word) == 0 {
+		return false
 	}
 	before, after := byte(' '), byte(' ')
 	if start > 0 {
@@ -185,46 +171,37 @@ func standing(s string, start, end int, first bool) int32 {
 	}
 	capitals := word == strings.ToUpper(word)
 	switch {
-	case before == '.' && after == ':' && capitals: // Monolog's channel.LEVEL
-		return severity
+	case before == '.' && after == ':': // Monolog's channel.LEVEL
+		return capitals
 	case strings.IndexByte(" \t\r[(<|:=\"", before) < 0 || strings.IndexByte(" \t])>|:,\"+-/", after) < 0:
-		return 0
+		return false
 	case strings.IndexByte("[(<|:", before) >= 0 && strings.IndexByte("])>|", after) >= 0,
 		before == '\t' && after == '\t',
 		first && after == ':',
-		capitals && (after == ':' || !ambiguousWord(word)):
-		return severity
+		capitals && (after == ':' || !ambiguous[word]):
+		return true
 	case before == '=' || before == '"':
 		key := strings.TrimRight(s[:start], `=":`)
-		if strings.HasSuffix(key, "level") || strings.HasSuffix(key, "lvl") || strings.HasSuffix(key, "severity") {
-			return severity
-		}
+		return strings.HasSuffix(key, "level") || strings.HasSuffix(key, "lvl") || strings.HasSuffix(key, "severity")
 	}
-	return 0
+	return false
 }
 
-// ambiguousWord reports whether a severity is often another word, so that capitals are not enough.
-func ambiguousWord(word string) bool {
-	return strings.Contains(" LOG FINE FAIL ALERT PANIC ", " "+word+" ")
-}
-
-// levelPair finds level=warn, lvl=warn and severity=warn, also far behind.
-func levelPair(s string) (severity int32, word string) {
-	s = s[:min(len(s), 1024)]
-	for at := 0; ; {
-		n := strings.IndexByte(s[at:], '=')
-		if n < 0 {
-			return 0, ""
-		}
-		key := s[at : at+n]
-		at += n + 1
-		switch strings.ToLower(key[strings.LastIndexAny(key, " \t,\"")+1:]) {
+// levelPair finds level=warn, lvl=warn and severity=warn in the first kilobyte.
+func levelPair(s string) (number uint32, word string) {
+	parts := strings.Split(s[:min(len(s), 1024)], "=")
+	for i, value := range parts[1:] {
+		switch strings.ToLower(parts[i][strings.LastIndexAny(parts[i], " \t,\"")+1:]) {
 		case "level", "lvl", "severity", "log.level":
-			word := strings.TrimPrefix(s[at:], `"`)
-			_, end := firstWord(word)
-			if severity := severityOf(word[:end]); severity != 0 {
-				return severity, word[:end]
+			value = strings.TrimLeft(value, `"[(<| `)
+			end := strings.IndexFunc(value, func(c rune) bool { return c >= 0x80 || !isLetter(byte(c)) })
+			if end < 0 {
+				end = len(value)
+			}
+			if number := severityOf(value[:end]); number != 0 {
+				return number, value[:end]
 			}
 		}
 	}
+	return 0, ""
 }

@@ -1,7 +1,6 @@
 package logfile
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/dustin/go-humanize"
@@ -11,15 +10,13 @@ import (
 type Stats struct {
 	Lines           int64 // lines of the input
 	BlankLines      int64 // of these, empty ones and those of white space only
-	JSONLines       int64 // of these, the ones read as JSON objects
 	FoldedLines     int64 // of these, the ones that continue another
-	Records         int64 // records returned
-	InheritedTimes  int64 // records that took the time of the one before
-	Untimed         int64 // records without a time
+	InheritedTimes  int64 // entries that took the time of the entry before
+	Untimed         int64 // entries without a time
 	UnreadTimes     int64 // time stamps that were not understood, and not used
-	BrokenObjects   int64 // lines that begin as a JSON object and are none, kept as text
+	BrokenObjects   int64 // lines that look like a JSON object and are none, kept as text
 	InvalidUTF8     int64 // lines that are not UTF-8, kept byte by byte
-	ReplacedValues  int64 // JSON strings with half of a surrogate pair, which U+FFFD replaces
+	ReplacedValues  int64 // JSON strings with half a surrogate pair, which U+FFFD replaces
 	SkippedNULBytes int64 // NUL bytes at the start of lines, skipped
 	TruncatedLines  int64 // lines that were cut
 	TruncatedBytes  int64 // bytes that were cut from them
@@ -27,26 +24,7 @@ type Stats struct {
 	UnreadTime string // the first of the stamps that were not understood
 }
 
-// Add adds the counts of another input.
-func (s *Stats) Add(o Stats) {
-	s.Lines += o.Lines
-	s.BlankLines += o.BlankLines
-	s.JSONLines += o.JSONLines
-	s.FoldedLines += o.FoldedLines
-	s.Records += o.Records
-	s.InheritedTimes += o.InheritedTimes
-	s.Untimed += o.Untimed
-	s.UnreadTimes += o.UnreadTimes
-	s.UnreadTime = cmp.Or(s.UnreadTime, o.UnreadTime)
-	s.BrokenObjects += o.BrokenObjects
-	s.InvalidUTF8 += o.InvalidUTF8
-	s.ReplacedValues += o.ReplacedValues
-	s.SkippedNULBytes += o.SkippedNULBytes
-	s.TruncatedLines += o.TruncatedLines
-	s.TruncatedBytes += o.TruncatedBytes
-}
-
-// Notes returns a line for each way in which the records differ from what a reader of the input may expect.
+// Notes returns a line for each way in which the entries differ from what a reader of the input may expect.
 func (s *Stats) Notes() []string {
 	var notes []string
 	note := func(count int64, format string, more ...any) {

@@ -7,126 +7,100 @@ import (
 	"time"
 )
 
-// zone is what follows a clock. The zero zone is none.
+// zone is the time zone that follows a clock. The zero zone is none.
 type zone struct {
-	loc     *time.Location
-	abbr    string // CET, which several countries may use for several offsets
-	unknown bool
+	loc          *time.Location
+	abbreviation string // such as CET, which may stand for several offsets
+	unknown      bool
 }
 
-// moment returns date in the zone, or in local if there is none; it is zero if the zone is not understood. An abbreviation
-// is understood if local uses it at that time. zoned reports whether the result does not depend on local.
-func (z zone) moment(date time.Time, local *time.Location) (at time.Time, zoned bool) {
-	switch {
-	case z.unknown:
-	case z.loc != nil:
-		return in(date, z.loc), true
-	case z.abbr == "":
-		return in(date, local), false
-	default:
-		for _, shift := range [...]time.Duration{0, time.Hour, -time.Hour} { // the other reading of a repeated hour
-			at := in(date, local).Add(shift)
-			if name, offset := at.In(local).Zone(); name == z.abbr && at.Equal(date.Add(-time.Duration(offset)*time.Second)) {
-				return at, true
-			}
-		}
+// moment parses a time in the zone, or in local if there is none. It returns the zero time if it does not understand it: an
+// abbreviation must be one that local uses at that time.
+func (z zone) moment(layout, text string, local *time.Location) time.Time {
+	if z.unknown {
+		return time.Time{}
 	}
-	return time.Time{}, false
+	if z.loc != nil {
+		local = z.loc
+	}
+	if z.abbreviation != "" {
+		layout, text = layout+" MST", text+" "+z.abbreviation
+	}
+	at, err := time.ParseInLocation(layout, text, local)
+	if err != nil && leapSecond.MatchString(text) { // time.Parse does not know leap seconds
+		at, err = time.ParseInLocation(layout, leapSecond.ReplaceAllString(text, "$1:59"), local)
+		at = at.Add(time.Second)
+	}
+	name, _ := at.Zone()
+	if err != nil || z.abbreviation != "" && (at.Location() != local || name != z.abbreviation) {
+		return time.Time{}
+	}
+	return at.UTC()
 }
-
-func in(date time.Time, loc *time.Location) time.Time {
-	return time.Date(date.Year(), date.Month(), date.Day(), date.Hour(), date.Minute(), date.Second(), date.Nanosecond(), loc).UTC()
-}
-
-// abbreviations are those that the time-zone database has in use, without UTC and GMT, and more that Java and older
-// systems print.
-const abbreviations = " ACDT ACST ADT AEDT AEST AKDT AKST AST AWST BRST BRT BST CAT CDT CEST CET CLST CLT COT CST EAT EDT EEST EET EST" +
-	" GST HDT HKT HST ICT IDT IRDT IRST IST JST KST MDT MEST MESZ MET MEZ MSD MSK MST MYT NDT NPT NST NZDT NZST PDT PHT PKT PST SAST" +
-	" SGT SST UYT WAT WEST WET WIB WIT WITA YEKT "
 
 // minus is the sign that ISO 8601 prefers.
 const minus = "\u2212"
 
-const regions = " Africa America Antarctica Arctic Asia Atlantic Australia Etc Europe Indian Pacific "
-
 var (
-	zoneName   = regexp.MustCompile(`^[A-Za-z]+(?:/[\w+-]+)*\b`)
-	zoneOffset = regexp.MustCompile(`^[+-](\d\d?)(:?\d\d)?`)
+	// zoneWord matches an abbreviation (one that the time-zone database uses today, or that Java and older systems print), the
+	// name of a location, or UTC.
+	zoneWord = regexp.MustCompile(`^(?:((?:ACDT|ACST|ADT|AEDT|AEST|AKDT|AKST|AST|AWST|BRST|BRT|BST|CAT|CDT|CEST|CET|CLST|CLT|COT|CST|EAT|EDT|EEST|EET|EST|` +
+		`GST|HDT|HKT|HST|ICT|IDT|IRDT|IRST|IST|JST|KST|MDT|MEST|MESZ|MET|MEZ|MSD|MSK|MST|MYT|NDT|NPT|NST|NZDT|NZST|PDT|PHT|PKT|PST|SAST|` +
+		`SGT|SST|UYT|WAT|WEST|WET|WIB|WITA|WIT|YEKT)\b)` +
+		`|((?:Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Etc|Europe|Indian|Pacific)(?:/[\w+-]+)+)|(?i:Z|UTC?|UCT|GMT)\b)`)
+	zoneOffset = regexp.MustCompile(`^(?:[+-]|` + minus + `)(\d\d?)(:?\d\d)?`)
+	digits     = regexp.MustCompile(`^\d*`)
+	goesOn     = regexp.MustCompile(`^(?:[0-9A-Za-z]|[.:]\d)`) // a word or a number goes on
 )
 
-// readZone returns the zone at the start of s, behind a space or not, and its length.
+// readZone returns the zone at the start of s, after a space or not, and its length.
 func readZone(s string) (zone, int) {
 	text := strings.TrimPrefix(s, " ")
-	spaced := len(s) - len(text)
-	if rest, ok := strings.CutPrefix(text, "("); ok {
-		if z, n := readZone(rest); n > 0 && strings.HasPrefix(rest[n:], ")") {
-			return z, spaced + n + len("()")
+	space := len(s) - len(text)
+	if inner, ok := strings.CutPrefix(text, "("); ok {
+		if z, n := readZone(inner); n > 0 && strings.HasPrefix(inner[n:], ")") {
+			return z, space + n + len("()")
 		}
-	}
-	if rest, ok := strings.CutPrefix(text, minus); ok {
-		if z, n := readOffset("-"+rest, spaced > 0); n > 0 {
-			return z, spaced + n + len(minus) - 1
-		}
-	}
-	if text == "" || text[0] == '+' || text[0] == '-' {
-		z, n := readOffset(text, spaced > 0)
-		if n > 0 {
-			n += spaced
-		}
-		return z, n
-	}
-	if !isLetter(text[0]) {
 		return zone{}, 0
 	}
-	n := strings.IndexFunc(text, func(r rune) bool { return r > 'z' || !isLetter(byte(r)) })
-	word := text
+	m := zoneWord.FindStringSubmatch(text)
 	switch {
-	case n < 0:
-	case text[n] == '/' || isDigit(text[n]) || text[n] == '_':
-		word = zoneName.FindString(text)
-	default:
-		word = text[:n]
-	}
-	width := spaced + len(word)
-	switch region, _, _ := strings.Cut(word, "/"); {
-	case word != "" && strings.Contains(" Z UT UTC UCT GMT ", " "+strings.ToUpper(word)+" "):
-		if z, n := readOffset(text[len(word):], false); n > 0 {
-			return z, width + n // GMT+0100
+	case m == nil:
+		if z, n := readOffset(text, space > 0); n > 0 {
+			return z, space + n
 		}
-		return zone{loc: time.UTC}, width
-	case word == "":
-	case strings.Contains(abbreviations, " "+word+" "):
-		return zone{abbr: word}, width
-	case region != word && strings.Contains(regions, " "+region+" "):
-		loc, err := time.LoadLocation(word)
-		return zone{loc: loc, unknown: err != nil}, width
+		return zone{}, 0
+	case m[1] != "":
+		return zone{abbreviation: m[1]}, space + len(m[0])
+	case m[2] != "":
+		loc, err := time.LoadLocation(m[2])
+		return zone{loc: loc, unknown: err != nil}, space + len(m[0])
 	}
-	return zone{}, 0
+	if z, n := readOffset(text[len(m[0]):], false); n > 0 { // GMT+0100
+		return z, space + len(m[0]) + n
+	}
+	return zone{loc: time.UTC}, space + len(m[0])
 }
 
-// readOffset reads +07:00, +0700 and +07. Behind a space, what no zone has is taken for another number.
+// readOffset reads +07:00, +0700 and +07. After a space, what is no zone's offset is another number.
 func readOffset(s string, spaced bool) (zone, int) {
 	m := zoneOffset.FindStringSubmatch(s)
 	if m == nil {
 		return zone{}, 0
 	}
-	width := len(m[0])
+	rest := s[len(m[0]):]
 	hours, _ := strconv.Atoi(m[1])
 	minutes, _ := strconv.Atoi(strings.TrimPrefix(m[2], ":"))
-	if spaced && !strings.HasPrefix(m[2], ":") && (len(m[1]) < 2 || hours > 14 || minutes%15 != 0 || goesOn(s[width:])) {
+	valid := hours <= 23 && minutes <= 59 && !goesOn.MatchString(rest)
+	if spaced && !strings.HasPrefix(m[2], ":") && (!valid || len(m[1]) < 2 || hours > 14 || minutes%15 != 0) {
 		return zone{}, 0
 	}
-	if hours > 23 || minutes > 59 || goesOn(s[width:]) {
-		return zone{unknown: true}, width + len(s[width:]) - len(strings.TrimLeft(s[width:], "0123456789"))
+	if !valid {
+		return zone{unknown: true}, len(m[0]) + len(digits.FindString(rest))
 	}
 	offset := hours*3600 + minutes*60
-	if s[0] == '-' {
+	if s[0] != '+' {
 		offset = -offset
 	}
-	return zone{loc: time.FixedZone("", offset)}, width
-}
-
-// goesOn reports whether s continues a word or a number.
-func goesOn(s string) bool {
-	return s != "" && (isDigit(s[0]) || isLetter(s[0]) || len(s) > 1 && (s[0] == '.' || s[0] == ':') && isDigit(s[1]))
+	return zone{loc: time.FixedZone("", offset)}, len(m[0])
 }
