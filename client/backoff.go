@@ -19,8 +19,7 @@ type backoff struct {
 
 func (b *backoff) reset() { b.current = 0 }
 
-// next returns a wait of at least half of min, at most max, and not less than what the server asked for
-// unless that is more than max.
+// next returns a wait of at least half of min and at most max. It is no shorter than what the server asked for, up to max.
 func (b *backoff) next(asked time.Duration) time.Duration {
 	if b.current > b.max/2 {
 		b.current = b.max
@@ -31,18 +30,18 @@ func (b *backoff) next(asked time.Duration) time.Duration {
 	return max(wait, min(asked, b.max))
 }
 
-// final is an error that another stream would not change: the server violated the protocol, or gRPC refused on its own
-// what it was asked to send.
+// final is an error that another stream would not change: the server violated the protocol, or gRPC itself refused what it was
+// asked to send.
 type final struct{ error }
 
-// Unwrap returns what happened.
+// Unwrap returns the cause.
 func (f final) Unwrap() error { return f.error }
 
 func violation(format string, values ...any) error { return final{fmt.Errorf(format, values...)} }
 
-// retryable reports whether another stream may do better. It follows OpenTelemetry's table of
-// retryable codes (opentelemetry-proto docs/specification.md), with two differences: ABORTED and OUT_OF_RANGE
-// mean here that another process sends as this producer, and a new stream would only be answered in kind.
+// retryable reports whether another stream may do better. It follows OpenTelemetry's table of retryable codes
+// (opentelemetry-proto docs/specification.md), except that ABORTED and OUT_OF_RANGE mean here that another process sends as this
+// producer, so that a new stream would end the same way.
 func retryable(err error) bool {
 	if _, ok := errors.AsType[final](err); ok {
 		return false

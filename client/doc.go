@@ -1,14 +1,13 @@
 // Package client sends log entries to LogBatcher and knows when they are safe.
 //
-// A Producer is one stream with a stable id. Entries go in through Send, in order; what comes out are calls for
-// refusals, for dead letters and for the committed watermark. It keeps every request until the server reports it
-// committed, opens a new stream when the old one breaks, drains or ages, and sends again what the server does not have.
+// A Producer is one stream with a stable id. Entries go in through Send, in order; refusals, dead letters and the committed
+// watermark come out through the functions of its Config. It keeps every request until the server reports it committed, opens a
+// new stream when the old one breaks, drains or ages, and sends again what the server does not have.
 //
-// What always holds: requests are numbered 1, 2, 3 … in one epoch and sent in that order; each is cut by the limits of the
-// server's Welcome before it gets its number; a request is dropped only when the watermark covers it; Send blocks while too
-// much is uncommitted, so memory is bounded; bytes are sent as they are, UTF-8 or not.
+// Invariants: requests are numbered 1, 2, 3 … within an epoch and sent in that order; each is cut by the limits of the server's
+// Welcome before it gets its number; a request is dropped only when the watermark covers it; Send blocks while too much is
+// uncommitted, so memory is bounded; bytes are sent as they are, UTF-8 or not.
 //
-// What can't succeed is reported and does not hold up the rest: an entry that is too large is refused. A server that
-// can't be reached is reported to Config.OnError and tried again, with growing waits, until ctx ends or Config.GiveUpAfter
-// has passed.
+// What can't succeed is reported and does not hold up the rest: an entry that is too large is refused. A server that can't be
+// reached is reported to Config.OnError and tried again, with growing waits, until ctx ends or Config.GiveUpAfter has passed.
 package client

@@ -1,9 +1,11 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -19,19 +21,19 @@ var ErrClosed = errors.New("the producer is closed")
 // ErrGaveUp is what Run's error wraps when Config.GiveUpAfter has passed.
 var ErrGaveUp = errors.New("gave up")
 
-// farewell is how long Run waits, once everything is committed, for the server to end the stream that was half-closed.
+// farewell is how long Run waits, once everything is committed, for the server to end the half-closed stream.
 const farewell = 5 * time.Second
 
-// logInterval is the least time between two log lines about streams that broke.
+// logInterval is the least time between two log lines about broken streams.
 const logInterval = time.Minute
 
-// Producer sends the requests of one producer id. Make it with NewProducer, call Run in a goroutine of your own,
-// and Close when the last entry is sent.
+// Producer sends the requests of one producer id. Create it with NewProducer, call Run in a goroutine of your own, and Close
+// after the last Send.
 type Producer struct {
 	config  Config
 	service logbatcherv1.IngestServiceClient
 
-	telling sync.Mutex // held while a function of config is called
+	telling sync.Mutex // held while one of config's functions is called
 
 	mu        sync.Mutex
 	window    window
@@ -40,25 +42,25 @@ type Producer struct {
 	cancel    context.CancelFunc // ends Run; nil before it
 	failed    error              // why Run ended, if it did
 	changed   chan struct{}      // closed and replaced whenever something above changes
-	letters   map[letter]uint64  // dead letters reported, with their last sequence, until that is committed
+	letters   map[letter]uint64  // reported dead letters, with their last sequence, until that is committed
 	cutBytes  int                // limits.cutBytes
-	warned    bool               // the log has it that streams fail
+	warned    bool               // the log has a line about broken streams
 	doubtful  uint64             // requests sent again to an instance that did not know the epoch
-	streams   int                // opened and welcomed so far
+	streams   int                // streams welcomed so far
 	welcomed  bool               // a stream is open
 	commits   uint64             // how often the watermark moved
 	since     time.Time          // of the last progress
+	watch     *time.Timer        // runs giveUp
 	lastError error              // why the last stream ended
 }
 
-// letter tells dead letters apart.
+// letter identifies a dead letter.
 type letter struct {
 	id, route   string
 	first, last uint64
 }
 
-// NewProducer returns a producer that sends over conn. It starts nothing. The error names everything that is wrong with the
-// configuration.
+// NewProducer returns a producer that sends over conn. It starts nothing. The error names all problems of the configuration.
 func NewProducer(conn grpc.ClientConnInterface, config Config) (*Producer, error) {
 	if conn == nil {
 		return nil, errors.New("producer: conn is nil")
@@ -66,7 +68,7 @@ func NewProducer(conn grpc.ClientConnInterface, config Config) (*Producer, error
 	if err := config.check(); err != nil {
 		return nil, fmt.Errorf("producer configuration: %w", err)
 	}
-	config.fill()
+	config.Log = cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	config.Open = proto.CloneOf(config.Open)
 	return &Producer{
 		config: config, service: logbatcherv1.NewIngestServiceClient(conn),
@@ -74,9 +76,9 @@ func NewProducer(conn grpc.ClientConnInterface, config Config) (*Producer, error
 	}, nil
 }
 
-// Send queues the entries, which are sent as one request if the server's limits permit, and as several otherwise. It returns once there
-// is room, not once they are safe. The entries belong to the producer from then on. It returns ErrClosed after Close, the error of
-// Run after that has ended, or ctx's; then nothing was queued.
+// Send queues the entries as one request, or as several if the server's limits require it. It blocks until there is room, not
+// until the entries are safe. They belong to the producer from then on. It returns ErrClosed after Close, Run's error after Run
+// has ended, or ctx's; in these cases nothing was queued.
 func (p *Producer) Send(ctx context.Context, entries []*logbatcherv1.Entry) error {
 	added := newItem()
 	added.request.Entries = make([]*logbatcherv1.Entry, 0, len(entries))
@@ -114,7 +116,7 @@ func (p *Producer) Send(ctx context.Context, entries []*logbatcherv1.Entry) erro
 	}
 }
 
-// Close ends sending. Run returns once everything is committed, which it is where nothing was sent. Close does not wait for it.
+// Close ends sending. Run returns once everything is committed. Close does not wait for it.
 func (p *Producer) Close() {
 	p.mu.Lock()
 	p.closing = true
@@ -123,7 +125,7 @@ func (p *Producer) Close() {
 	p.mu.Unlock()
 }
 
-// endLocked ends Run once everything is committed after Close: at once where no stream is open, else after the farewell.
+// endLocked ends Run if the producer is closed and everything is committed: at once if no stream is open, else after farewell.
 func (p *Producer) endLocked() {
 	switch {
 	case !p.closing || !p.window.empty() || p.cancel == nil:
@@ -136,16 +138,16 @@ func (p *Producer) endLocked() {
 
 // Statistics is what a producer has done so far.
 type Statistics struct {
-	// Sent is the last sequence sent, Committed the watermark, both of the current epoch. A server with smaller limits makes the
-	// producer begin a new one.
+	// Sent is the last sequence sent, Committed the watermark, both in the current epoch. A server with smaller limits makes the
+	// producer begin a new epoch.
 	Sent, Committed uint64
-	// Streams is how many streams were opened. Open is whether one is.
+	// Streams is the number of streams opened so far. Open reports whether one is open.
 	Streams int
 	Open    bool
-	// Doubtful counts requests that were sent again to an instance that did not know what an earlier one had stored: their
-	// entries may be stored twice.
+	// Doubtful counts requests sent again to an instance that did not know what an earlier one had stored: their entries may be
+	// stored twice.
 	Doubtful uint64
-	// Unsent is how many entries wait that were never sent to a server.
+	// Unsent is the number of entries waiting that were never sent to a server.
 	Unsent int
 }
 
@@ -159,9 +161,8 @@ func (p *Producer) Statistics() Statistics {
 	}
 }
 
-// Run streams until Close was called and everything is committed. It opens a new stream whenever one ends otherwise. It returns
-// early, with an error, when ctx ends, when the server refuses the stream for good, or when GiveUpAfter has passed. It
-// must be called once.
+// Run streams until Close was called and everything is committed, opening a new stream whenever one ends before. It fails when
+// ctx ends, when the server refuses the stream for good, or when GiveUpAfter has passed. It must be called once.
 func (p *Producer) Run(ctx context.Context) (err error) {
 	p.mu.Lock()
 	if p.running {
@@ -171,8 +172,13 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	p.running, p.since = true, time.Now()
 	p.cancel = func() { cancel(nil) }
+	if p.config.GiveUpAfter > 0 {
+		p.watch = time.AfterFunc(p.config.GiveUpAfter, func() { p.giveUp(cancel) })
+		defer p.watch.Stop()
+	}
 	p.endLocked()
 	p.mu.Unlock()
+	defer cancel(nil)
 	defer func() {
 		p.mu.Lock()
 		p.failed = err
@@ -182,13 +188,6 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 		p.notifyLocked()
 		p.mu.Unlock()
 	}()
-
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	defer cancel(nil)
-	if p.config.GiveUpAfter > 0 {
-		watching.Go(func() { p.watch(ctx, cancel) })
-	}
 
 	wait := backoff{min: p.config.MinBackoff, max: p.config.MaxBackoff}
 	var logged time.Time
@@ -205,7 +204,7 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 			continue
 		}
 		if err != nil {
-			p.tell(func() { p.config.OnError(err) })
+			tell(p, p.config.OnError, err)
 			if !retryable(err) {
 				return fmt.Errorf("ingest stream: %w", err)
 			}
@@ -229,32 +228,22 @@ func (p *Producer) Run(ctx context.Context) (err error) {
 	}
 }
 
-// watch cancels when nothing has been committed for GiveUpAfter.
-func (p *Producer) watch(ctx context.Context, cancel context.CancelCauseFunc) {
-	timer := time.NewTimer(p.config.GiveUpAfter)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		p.mu.Lock()
-		if p.welcomed && p.window.empty() {
-			p.since = time.Now() // nothing waits, and something sent now would be committed
-		}
-		left, last := p.config.GiveUpAfter-time.Since(p.since), p.lastError
-		p.mu.Unlock()
-		if left <= 0 {
-			err := fmt.Errorf("%w: nothing was committed for %v", ErrGaveUp, p.config.GiveUpAfter)
-			if last != nil {
-				err = fmt.Errorf("%w; the last stream ended with: %w", err, last)
-			}
-			cancel(err)
-			return
-		}
-		timer.Reset(left)
+// giveUp cancels Run if nothing has been committed for GiveUpAfter, and otherwise looks again when that may be so.
+func (p *Producer) giveUp(cancel context.CancelCauseFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.welcomed && p.window.empty() {
+		p.since = time.Now() // nothing waits, and something sent now would be committed
 	}
+	if left := p.config.GiveUpAfter - time.Since(p.since); left > 0 {
+		p.watch.Reset(left)
+		return
+	}
+	err := fmt.Errorf("%w: nothing was committed for %v", ErrGaveUp, p.config.GiveUpAfter)
+	if p.lastError != nil {
+		err = fmt.Errorf("%w; the last stream ended with: %w", err, p.lastError)
+	}
+	cancel(err)
 }
 
 func (p *Producer) progress() (commits uint64) {
@@ -263,7 +252,7 @@ func (p *Producer) progress() (commits uint64) {
 	return p.commits
 }
 
-// progressed reports whether the stream that began then got anything committed, or had nothing to commit for as long as the longest wait.
+// progressed reports whether a stream got anything committed, or had nothing to commit for as long as the longest wait.
 func (p *Producer) progressed(commits uint64, began time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -276,13 +265,13 @@ func (p *Producer) done() bool {
 	return p.closing && p.window.empty()
 }
 
-// advance drops what the watermark covers.
+// advance drops the requests that the watermark covers.
 func (p *Producer) advance(committed uint64) error {
 	p.mu.Lock()
 	if committed > p.window.last {
 		last := p.window.last
 		p.mu.Unlock()
-		return violation("the server's committed sequence %d is beyond the last one sent, %d: does another process send as producer %q?",
+		return violation("the server's committed sequence %d is beyond the last one sent, %d: is another process sending as producer %q?",
 			committed, last, p.config.Open.GetProducer())
 	}
 	passed, requests := p.window.commit(committed)
@@ -300,12 +289,12 @@ func (p *Producer) advance(committed uint64) error {
 	p.endLocked()
 	p.notifyLocked()
 	p.mu.Unlock()
-	p.tell(func() { p.config.OnCommitted(passed) })
+	tell(p, p.config.OnCommitted, passed)
 	return nil
 }
 
 // refuse reports entries that are not sent.
-func (p *Producer) refuse(left []tooLarge) {
+func (p *Producer) refuse(left []unsendable) {
 	if len(left) == 0 {
 		return
 	}
@@ -315,20 +304,26 @@ func (p *Producer) refuse(left []tooLarge) {
 	p.endLocked()
 	p.notifyLocked()
 	p.mu.Unlock()
-	p.tell(func() {
-		for _, l := range left {
-			r := &logbatcherv1.Refusal{Reason: logbatcherv1.RefusalReason_REFUSAL_REASON_TOO_LARGE, Message: l.why}
-			p.config.OnRefusal(r)
-			p.config.OnRefusedEntry(l.entry, r)
-		}
-		p.config.OnCommitted(Committed{Sequence: watermark, Entries: len(left), Refused: len(left)})
-	})
+	for _, l := range left {
+		p.tellRefused(l.entry, &logbatcherv1.Refusal{Reason: logbatcherv1.RefusalReason_REFUSAL_REASON_TOO_LARGE, Message: l.why})
+	}
+	tell(p, p.config.OnCommitted, Committed{Sequence: watermark, Entries: len(left), Refused: len(left)})
 }
 
-func (p *Producer) tell(call func()) {
-	p.telling.Lock()
-	defer p.telling.Unlock()
-	call()
+// tell calls a function of the configuration, if it is not nil.
+func tell[T any](p *Producer, call func(T), value T) {
+	if call != nil {
+		p.telling.Lock()
+		defer p.telling.Unlock()
+		call(value)
+	}
+}
+
+func (p *Producer) tellRefused(entry *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
+	tell(p, p.config.OnRefusal, r)
+	if p.config.OnRefusedEntry != nil {
+		tell(p, func(r *logbatcherv1.Refusal) { p.config.OnRefusedEntry(entry, r) }, r)
+	}
 }
 
 func (p *Producer) notifyLocked() {

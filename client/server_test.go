@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	vtcodec "github.com/planetscale/vtprotobuf/codec/grpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -49,7 +50,7 @@ func (s *script) IngestStream(stream serverStream) error {
 func serve(t *testing.T, stream func(n int, open *logbatcherv1.Open, s serverStream) error, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	listener := bufconn.Listen(64 << 10)
-	server := grpc.NewServer(grpc.ForceServerCodecV2(codec{}))
+	server := grpc.NewServer(grpc.ForceServerCodec(vtcodec.Codec{}))
 	logbatcherv1.RegisterIngestServiceServer(server, &script{stream: stream})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()

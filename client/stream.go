@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	vtcodec "github.com/planetscale/vtprotobuf/codec/grpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -15,12 +16,12 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// errAgain ends a stream after which the next one is opened at once, because it will go differently.
+// errAgain ends a stream if the next one, which will go differently, is to be opened at once.
 var errAgain = errors.New("open another stream")
 
 type ingestStream = grpc.BidiStreamingClient[logbatcherv1.IngestStreamRequest, logbatcherv1.IngestStreamResponse]
 
-// stream runs one stream to its end. Nil: it was drained, or half-closed by us.
+// stream runs one stream to its end. It returns nil if the stream was drained, or half-closed by us.
 func (p *Producer) stream(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -39,9 +40,10 @@ func (p *Producer) stream(ctx context.Context) (err error) {
 		p.mu.Unlock()
 	}()
 
-	stream, err := p.service.IngestStream(ctx, grpc.ForceCodecV2(codec{}))
+	// gRPC's own codec rejects strings that are not UTF-8, whose bytes entry.proto promises to keep.
+	stream, err := p.service.IngestStream(ctx, grpc.ForceCodec(vtcodec.Codec{}))
 	if err != nil {
-		// These are gRPC's own: the connection was closed, or a call option can't work.
+		// gRPC itself fails: the connection was closed, or a call option can't work.
 		if code := status.Code(err); ctx.Err() == nil && (code == codes.Canceled || code == codes.Internal) {
 			return final{err}
 		}
@@ -54,10 +56,10 @@ func (p *Producer) stream(ctx context.Context) (err error) {
 	late.Stop()
 
 	p.mu.Lock()
-	tooLarge := p.window.exceeds(limits)
+	exceeding := p.window.exceeds(limits)
 	p.mu.Unlock()
-	if tooLarge != nil {
-		return p.restart(stream, tooLarge, limits)
+	if exceeding != nil {
+		return p.restart(stream, exceeding, limits)
 	}
 
 	drained := make(chan struct{})
@@ -65,7 +67,7 @@ func (p *Producer) stream(ctx context.Context) (err error) {
 	go func() {
 		err := p.receive(stream, drained)
 		if err != nil {
-			cancel(nil) // also where it was the server that did wrong, so that SendMsg returns
+			cancel(nil) // if the server violated the protocol, SendMsg must return
 		}
 		received <- err
 	}()
@@ -77,13 +79,13 @@ func (p *Producer) stream(ctx context.Context) (err error) {
 	return <-received
 }
 
-// open sends the opening, takes the Welcome and rewinds to what the server has.
+// open sends the opening, receives the Welcome and rewinds to what the server has.
 func (p *Producer) open(ctx context.Context, stream ingestStream) (limits, error) {
 	opening := proto.CloneOf(p.config.Open)
 	p.mu.Lock()
 	opening.Epoch, opening.CommittedSequence = p.window.epoch, p.window.committed
 	p.mu.Unlock()
-	// io.EOF means that Recv has the status; what is not io.EOF is gRPC's own error.
+	// io.EOF means that Recv has the status; any other error is gRPC's own.
 	if err := stream.Send(&logbatcherv1.IngestStreamRequest{Open: opening}); err != nil && !errors.Is(err, io.EOF) {
 		return limits{}, ownError(ctx, "send the opening", err)
 	}
@@ -112,7 +114,7 @@ func (p *Producer) open(ctx context.Context, stream ingestStream) (limits, error
 	if warned {
 		p.config.Log.Info("stream open again", "instance", welcome.GetInstance(), "committed", welcome.GetCommittedSequence())
 	}
-	// What was refused and dead-lettered comes first: the watermark covers it.
+	// Refusals and dead letters come first: the watermark covers them.
 	if err := p.take(response); err != nil {
 		return limits{}, err
 	}
@@ -121,12 +123,12 @@ func (p *Producer) open(ctx context.Context, stream ingestStream) (limits, error
 	return l, p.advance(welcome.GetCommittedSequence())
 }
 
-// restart ends a stream whose server does not take requests that have their sequences already. These can't be cut within their epoch,
-// because another instance may know the sequences for what they were, so a new epoch takes their entries: before the Welcome the
-// server settled whatever it had accepted, so what is above the watermark is stored no more than it would be by resuming.
-func (p *Producer) restart(stream ingestStream, tooLarge *item, l limits) error {
-	p.config.Log.Warn("the server takes smaller requests than the one before, beginning a new epoch", "sequence", tooLarge.request.GetSequence(),
-		"entries", len(tooLarge.request.GetEntries()), "bytes", tooLarge.bytes, "max_request_entries", l.requestEntries, "max_request_bytes", l.requestBytes)
+// restart ends a stream whose server does not accept a request that has its sequence already. The request can't be cut within its
+// epoch, because another instance may know the sequence for what it was, so its entries go into a new epoch. This stores no more
+// twice than resuming: before the Welcome the server settled whatever it had accepted.
+func (p *Producer) restart(stream ingestStream, exceeding *item, l limits) error {
+	p.config.Log.Warn("the server accepts smaller requests than the one before, beginning a new epoch", "sequence", exceeding.request.GetSequence(),
+		"entries", len(exceeding.request.GetEntries()), "bytes", exceeding.bytes, "max_request_entries", l.requestEntries, "max_request_bytes", l.requestBytes)
 	if err := stream.CloseSend(); err != nil {
 		return err
 	}
@@ -141,8 +143,8 @@ func (p *Producer) restart(stream ingestStream, tooLarge *item, l limits) error 
 	return errAgain
 }
 
-// transmit sends pending requests until there will be no more on this stream, then half-closes. It returns nil, too, when the stream
-// broke: receive has the status.
+// transmit sends pending requests until there will be no more on this stream, then half-closes. It also returns nil when the
+// stream broke: receive has the status.
 func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, l limits, drained <-chan struct{}, received chan error) error {
 	for {
 		select {
@@ -151,6 +153,7 @@ func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, l lim
 		default:
 		}
 		p.mu.Lock()
+		fresh := p.window.sent == p.window.numbered
 		next, left := p.window.next(l)
 		last := next == nil && p.closing
 		changed := p.changed
@@ -160,11 +163,11 @@ func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, l lim
 		case next != nil:
 			err := stream.SendMsg(next.request)
 			if err != nil && !errors.Is(err, io.EOF) {
-				return p.unsent(ctx, next, err)
+				return p.unsent(ctx, next, fresh, err)
 			}
-			if !next.tried {
+			if !next.exposed {
 				p.mu.Lock()
-				next.tried, next.exposed = true, true
+				next.exposed = true
 				p.mu.Unlock()
 			}
 			if err != nil {
@@ -186,33 +189,32 @@ func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, l lim
 	}
 }
 
-// unsent handles a request that gRPC itself did not take, for instance because it is larger than the connection's
-// MaxCallSendMsgSize. It would fail again, so it is cut where it is too large, and refused where that does not help.
-func (p *Producer) unsent(ctx context.Context, i *item, err error) error {
+// unsent handles a request that gRPC itself did not send, for instance because it is larger than the connection's
+// MaxCallSendMsgSize. It would fail again, so it is cut if it is too large, and refused if that does not help.
+func (p *Producer) unsent(ctx context.Context, i *item, fresh bool, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
 	p.mu.Lock()
-	if i.tried || !p.window.latest(i) {
+	if !fresh || !p.window.withdraw(i) {
 		p.mu.Unlock()
 		return ownError(ctx, fmt.Sprintf("send request %d again", i.request.GetSequence()), err)
 	}
-	p.window.withdraw()
-	var left []tooLarge
+	var left []unsendable
 	if entries := i.request.GetEntries(); status.Code(err) == codes.ResourceExhausted && len(entries) > 1 {
 		p.cutBytes = i.bytes / 2
 	} else {
 		for _, e := range entries {
-			left = append(left, tooLarge{e, fmt.Sprintf("the entry can't be sent: %v", err)})
+			left = append(left, unsendable{e, fmt.Sprintf("the entry can't be sent: %v", err)})
 		}
-		p.window.drop(i)
+		p.window.drop()
 	}
 	p.mu.Unlock()
 	p.refuse(left)
 	return errAgain
 }
 
-// ownError returns an error that gRPC's sending side made itself: it would make it again.
+// ownError returns an error of gRPC's sending side, which would occur again.
 func ownError(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return err
@@ -220,7 +222,8 @@ func ownError(ctx context.Context, what string, err error) error {
 	return final{fmt.Errorf("%s: %w", what, err)}
 }
 
-// receive takes responses until the stream ends, and closes drained when the server asks for that. Nil: it ended with OK.
+// receive handles responses until the stream ends, and closes drained when the server asks to drain. It returns nil if the stream
+// ended with OK.
 func (p *Producer) receive(stream ingestStream, drained chan struct{}) error {
 	asked := false
 	for {
@@ -241,17 +244,14 @@ func (p *Producer) receive(stream ingestStream, drained chan struct{}) error {
 	}
 }
 
-// take reports what a response says, the watermark last.
+// take reports what is in a response, the watermark last.
 func (p *Producer) take(response *logbatcherv1.IngestStreamResponse) error {
 	for _, r := range response.GetRefusals() {
 		p.mu.Lock()
 		entry, fresh := p.window.refuse(r)
 		p.mu.Unlock()
 		if fresh {
-			p.tell(func() {
-				p.config.OnRefusal(r)
-				p.config.OnRefusedEntry(entry, r)
-			})
+			p.tellRefused(entry, r)
 		}
 	}
 	for _, l := range response.GetDeadLettered() {
@@ -263,11 +263,11 @@ func (p *Producer) take(response *logbatcherv1.IngestStreamResponse) error {
 		}
 		p.mu.Unlock()
 		if !known {
-			p.tell(func() { p.config.OnDeadLettered(l) })
+			tell(p, p.config.OnDeadLettered, l)
 		}
 	}
 	if throttle := response.GetThrottle(); throttle != nil {
-		p.tell(func() { p.config.OnThrottle(throttle) })
+		tell(p, p.config.OnThrottle, throttle)
 	}
 	return p.advance(response.GetCommittedSequence())
 }

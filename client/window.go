@@ -6,8 +6,8 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// window holds the requests that are not committed, in order. It owns no goroutine and no lock. A request gets its sequence when it is
-// first sent, and not before, so that it can be cut by the limits of the server that takes it.
+// window holds the requests that are not committed, in order. It owns no goroutine and no lock. A request gets its sequence when
+// it is first sent, so that it can be cut by the limits of the server that receives it.
 type window struct {
 	epoch     uint64
 	committed uint64 // watermark
@@ -23,12 +23,11 @@ type item struct {
 	request *logbatcherv1.IngestStreamRequest
 	bytes   int  // of its entries on the wire
 	largest int  // bytes of its largest entry
-	tried   bool // may be on the wire with its sequence
 	exposed bool // may have been on the wire, with whatever sequence
 	refused map[refusal]struct{}
 }
 
-// refusal tells the refusals of one request apart.
+// refusal identifies a refusal within its request.
 type refusal struct {
 	index        uint32
 	route, field string
@@ -63,43 +62,42 @@ func (w *window) add(i *item) {
 	w.bytes += i.bytes
 }
 
-// next returns the first request that is not sent, and counts it as sent; nil when there is none. It cuts by the limits what has no
-// sequence yet, and returns the entries that fit no request.
-func (w *window) next(l limits) (next *item, left []tooLarge) {
-	for w.sent == w.numbered {
-		if w.numbered == len(w.pending) {
-			return nil, left
-		}
+// next returns the first request that is not sent on this stream, or nil, and counts it as sent. A request without a sequence is
+// cut by the limits and gets one; next also returns the entries that fit no request.
+func (w *window) next(l limits) (next *item, left []unsendable) {
+	for w.sent == w.numbered && w.numbered < len(w.pending) {
 		first := w.pending[w.numbered]
-		if l.asItIs(first) {
-			w.numbered++
-			w.last++
-			first.request.Sequence = w.last
-			break
-		}
 		pieces, none := l.cut(first)
 		left = append(left, none...)
+		w.pending = slices.Replace(w.pending, w.numbered, w.numbered+1, pieces...)
 		w.bytes -= first.bytes
 		for _, piece := range pieces {
 			w.bytes += piece.bytes
 		}
-		w.pending = slices.Replace(w.pending, w.numbered, w.numbered+1, pieces...)
+		if len(pieces) > 0 {
+			w.numbered++
+			w.last++
+			pieces[0].request.Sequence = w.last
+		}
+	}
+	if w.sent == w.numbered {
+		return nil, left
 	}
 	w.sent++
 	return w.pending[w.sent-1], left
 }
 
-// latest reports whether i is what next returned last, and has the last sequence.
-func (w *window) latest(i *item) bool {
-	return w.sent > 0 && w.sent == w.numbered && w.pending[w.sent-1] == i
-}
-
-// withdraw takes back the latest request and its sequence, neither of which the server has seen.
-func (w *window) withdraw() {
+// withdraw takes back a new request and its sequence, neither of which the server has seen. It reports false if the request is
+// not the last one any more.
+func (w *window) withdraw(i *item) bool {
+	if w.sent == 0 || w.pending[w.sent-1] != i {
+		return false
+	}
 	w.sent--
 	w.numbered--
-	w.pending[w.numbered].request.Sequence = 0
+	i.request.Sequence = 0
 	w.last--
+	return true
 }
 
 // unsent returns how many entries were never on the wire.
@@ -112,20 +110,19 @@ func (w *window) unsent() (entries int) {
 	return entries
 }
 
-// drop forgets a request that has no sequence.
-func (w *window) drop(i *item) {
-	at := slices.Index(w.pending, i)
-	w.pending = slices.Delete(w.pending, at, at+1)
-	w.bytes -= i.bytes
+// drop forgets the first request that has no sequence.
+func (w *window) drop() {
+	w.bytes -= w.pending[w.numbered].bytes
+	w.pending = slices.Delete(w.pending, w.numbered, w.numbered+1)
 }
 
-// resume begins a stream: nothing is sent on it yet.
+// resume begins a stream: nothing has been sent on it.
 func (w *window) resume(epoch uint64) {
 	w.epoch = epoch
 	w.sent = 0
 }
 
-// exceeds returns the first request that has a sequence and that the server does not take, or nil.
+// exceeds returns the first request that has a sequence and that the server does not accept, or nil.
 func (w *window) exceeds(l limits) *item {
 	for _, i := range w.pending[:w.numbered] {
 		if !l.takes(i) {
@@ -138,13 +135,13 @@ func (w *window) exceeds(l limits) *item {
 // restart takes all sequences back, for a new epoch.
 func (w *window) restart() {
 	for _, i := range w.pending[:w.numbered] {
-		i.request.Sequence, i.refused, i.tried = 0, nil, false
+		i.request.Sequence, i.refused = 0, nil
 	}
 	w.epoch, w.committed, w.last, w.numbered, w.sent = 0, 0, 0, 0, 0
 }
 
-// refuse notes a refusal and returns the entry. It is nil when it is no longer known, and fresh is false
-// when the refusal was noted before.
+// refuse records a refusal and returns its entry, nil if that is no longer known. fresh is false if the refusal was recorded
+// before.
 func (w *window) refuse(r *logbatcherv1.Refusal) (entry *logbatcherv1.Entry, fresh bool) {
 	first := w.last - uint64(w.numbered) + 1 // sequence of pending[0]
 	at := r.GetSequence() - first
@@ -166,7 +163,7 @@ func (w *window) refuse(r *logbatcherv1.Refusal) (entry *logbatcherv1.Entry, fre
 	return i.request.Entries[r.GetIndex()], true
 }
 
-// commit drops what the watermark covers and returns how much that was.
+// commit drops the requests that the watermark covers and returns how much that was.
 func (w *window) commit(sequence uint64) (c Committed, requests int) {
 	for requests < w.numbered && w.pending[requests].request.GetSequence() <= sequence {
 		i := w.pending[requests]
