@@ -21,9 +21,9 @@ import (
 // A stack is the servers that all runs share.
 type stack struct {
 	folder, binary string
-	engine         *embedded.ClickHouse
+	engine         *embedded.Server
 	enginePID      int
-	redis          *embedded.Redis
+	redis          *embedded.Server
 	address        string // of ClickHouse, host:port
 	conn           driver.Conn
 	databases      int

@@ -117,19 +117,19 @@ func TestPausedServerAnswersLater(t *testing.T) {
 
 func TestHeldAnswerAndKill(t *testing.T) {
 	server := embeddedtest.OwnClickHouse(t)
+	proxy := server.InjectFaults(t)
 	server.Exec(t, numbersTable)
-	if err := server.Process.SetFaults(t.Context(), embedded.Faults{DelayAnswer: time.Hour, Match: "numbers"}); err != nil {
-		t.Fatal(err)
-	}
+	proxy.Set(embeddedtest.Faults{DelayAnswer: time.Hour, Match: "numbers"})
 	answer := make(chan error, 1)
 	go func() {
 		_, err := server.Try(t.Context(), "INSERT INTO numbers VALUES (7)", map[string]string{"insert_deduplication_token": "seven"})
 		answer <- err
 	}()
-	awaitHeld(t, server, 1)
+	awaitHeld(t, proxy, 1)
 	if err := server.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	proxy.Set(embeddedtest.Faults{DropAnswer: 1})
 	if err := <-answer; err == nil {
 		t.Fatal("the insert was acknowledged")
 	}
@@ -139,25 +139,15 @@ func TestHeldAnswerAndKill(t *testing.T) {
 	}
 }
 
-func awaitHeld(t *testing.T, server *embeddedtest.Server, count int) {
+func awaitHeld(t *testing.T, proxy *embeddedtest.Proxy, count int) {
 	t.Helper()
-	embeddedtest.Eventually(t, fmt.Sprintf("%d answers are held", count), func() bool {
-		counts, err := server.Process.FaultCounts(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return counts.Holding == count
-	})
+	embeddedtest.Eventually(t, fmt.Sprintf("%d answers are held", count), func() bool { return proxy.Counts().Holding == count })
 }
 
 func TestFaults(t *testing.T) {
 	server := embeddedtest.OwnClickHouse(t)
+	proxy := server.InjectFaults(t)
 	server.Exec(t, numbersTable)
-	set := func(faults embedded.Faults) {
-		if err := server.Process.SetFaults(t.Context(), faults); err != nil {
-			t.Fatal(err)
-		}
-	}
 	inserts := 0
 	insert := func() error {
 		inserts++ // equal blocks would be deduplicated
@@ -172,25 +162,25 @@ func TestFaults(t *testing.T) {
 	}
 	var refused *embeddedtest.Exception
 
-	set(embedded.Faults{Refuse: 1, Code: 241})
+	proxy.Set(embeddedtest.Faults{Refuse: 1, Code: 241})
 	if err := insert(); !errors.As(err, &refused) || refused.Code != "241" || refused.Status != http.StatusInternalServerError {
 		t.Fatalf("refused insert: %v", err)
 	}
 	rows("0")
-	set(embedded.Faults{CorruptAnswer: 1})
+	proxy.Set(embeddedtest.Faults{CorruptAnswer: 1})
 	if err := insert(); !errors.As(err, &refused) || refused.Code != "252" {
 		t.Fatalf("corrupt answer: %v", err)
 	}
 	rows("1")
-	set(embedded.Faults{DropAnswer: 1})
+	proxy.Set(embeddedtest.Faults{DropAnswer: 1})
 	if err := insert(); err == nil || errors.As(err, &refused) {
 		t.Fatalf("dropped answer: %v", err)
 	}
 	rows("2")
-	if counts, err := server.Process.FaultCounts(t.Context()); err != nil || counts.Dropped != 1 {
-		t.Fatalf("counts: %+v, %v", counts, err)
+	if counts := proxy.Counts(); counts.Dropped != 1 {
+		t.Fatalf("counts: %+v", counts)
 	}
-	set(embedded.Faults{Refuse: 1, Match: "other"})
+	proxy.Set(embeddedtest.Faults{Refuse: 1, Match: "other"})
 	if err := insert(); err != nil {
 		t.Fatal(err)
 	}
@@ -228,22 +218,19 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 
 func TestHeldInsertIsNotListedAsRunning(t *testing.T) {
 	server := embeddedtest.OwnClickHouse(t)
+	proxy := server.InjectFaults(t)
 	server.Exec(t, numbersTable)
-	if err := server.Process.SetFaults(t.Context(), embedded.Faults{DelayAnswer: time.Hour}); err != nil {
-		t.Fatal(err)
-	}
+	proxy.Set(embeddedtest.Faults{DelayAnswer: time.Hour})
 	answer := make(chan error, 1)
 	go func() {
 		_, err := server.Try(t.Context(), "INSERT INTO numbers VALUES (7)", map[string]string{"query_id": "held"})
 		answer <- err
 	}()
-	awaitHeld(t, server, 1)
+	awaitHeld(t, proxy, 1)
 	if got := server.Query(t, "SELECT count() FROM system.processes WHERE query_id = 'held'"); got != "0" {
 		t.Error("an insert that has been executed is listed as running")
 	}
-	if err := server.Process.SetFaults(t.Context(), embedded.Faults{}); err != nil {
-		t.Fatal(err)
-	}
+	proxy.Set(embeddedtest.Faults{})
 	if err := <-answer; err != nil {
 		t.Errorf("the answer that was let go: %v", err)
 	}

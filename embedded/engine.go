@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -34,7 +35,7 @@ func Engine(ctx context.Context, log *slog.Logger) (string, error) {
 			return beside, nil
 		}
 	}
-	return buildEngine(ctx, orDiscard(log))
+	return buildEngine(ctx, cmp.Or(log, slog.New(slog.DiscardHandler)))
 }
 
 // buildEngine builds the program. The go command sees by itself whether the

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -37,7 +38,7 @@ var libraryPackages = map[string]string{
 // disk, once a machine. Processes that install at the same time wait for the
 // first one.
 func Library(ctx context.Context, log *slog.Logger) (string, error) {
-	log = orDiscard(log)
+	log = cmp.Or(log, slog.New(slog.DiscardHandler))
 	if path := os.Getenv(LibraryVariable); path != "" {
 		if _, err := os.Stat(path); err != nil {
 			return "", &UnavailableError{"the library " + path, "correct " + LibraryVariable, err}

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent lets the kernel kill the child when the thread that started it
-// ends. The process type keeps that thread for as long as the child lives.
+// dieWithParent makes the kernel kill the child when the thread that started it ends, which is why process.own keeps that
+// thread. It also keeps the terminal's signals from the child.
 func dieWithParent(command *exec.Cmd) {
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }

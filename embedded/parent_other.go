@@ -1,9 +1,12 @@
-//go:build !unix
+//go:build !linux
 
 package embedded
 
-import "os/exec"
+import (
+	"os/exec"
+	"syscall"
+)
 
-// dieWithParent does nothing: only the end of standard input tells the child
+// dieWithParent keeps the terminal's signals from the child. On this platform only the end of standard input tells the child
 // that its parent has died.
-func dieWithParent(*exec.Cmd) {}
+func dieWithParent(command *exec.Cmd) { command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

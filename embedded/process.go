@@ -3,40 +3,36 @@ package embedded
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
-// A process is a child process together with the goroutine that started it and
-// waits for it. Its standard input is a pipe that nothing is written to: it
-// ends when this process does.
+// A process is a child process together with the goroutine that started it and waits for it. Its standard input is a pipe
+// that nothing is written to: it ends when this process does.
 type process struct {
 	name    string
 	command *exec.Cmd
-	lines   *lineWriter
-	done    chan struct{} // closed by the owner when the child is reaped
-	err     error         // how the child ended; read it after done
+	output  *output
+	done    chan struct{} // closed by own once the child is reaped
 }
 
-// startProcess starts a program and returns when it runs. The first line of its
-// output that begins with announcement (if that is not empty) says that it is
-// ready; see awaitAnnouncement.
-func startProcess(name, announcement string, log *slog.Logger, program string, arguments ...string) (*process, error) {
+// startProcess starts a program. A line of its output that matches ready announces that it accepts connections; see await.
+func startProcess(name string, ready *regexp.Regexp, log *slog.Logger, program string, arguments ...string) (*process, error) {
 	p := &process{
 		name:    name,
 		command: exec.Command(program, arguments...),
-		lines:   &lineWriter{name: name, log: log, announcement: announcement, announced: make(chan string, 1)},
+		output:  &output{name: name, log: log, ready: ready, announced: make(chan string, 1)},
 		done:    make(chan struct{}),
 	}
-	p.command.Stdout = p.lines
-	p.command.Stderr = p.lines
+	p.command.Stdout, p.command.Stderr = p.output, p.output
 	p.command.WaitDelay = time.Second
 	dieWithParent(p.command)
 
@@ -48,8 +44,8 @@ func startProcess(name, announcement string, log *slog.Logger, program string, a
 	return p, nil
 }
 
-// own starts the child and waits for its end, on one thread throughout, since
-// the kernel takes the end of that thread for the parent's.
+// own starts the child and waits for its end, all on one thread, because the kernel takes the end of that thread for the
+// parent's.
 func (p *process) own(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -61,43 +57,25 @@ func (p *process) own(started chan<- error) {
 	if err != nil {
 		return
 	}
-	p.err = p.command.Wait()
+	_ = p.command.Wait() // its result is in command.ProcessState
 	_ = input.Close()
 	close(p.done)
 }
 
-// awaitAnnouncement waits for the line that says that the child is ready, and
-// returns what follows the announcement in it.
-func (p *process) awaitAnnouncement(ctx context.Context) (string, error) {
+// await blocks until the child is ready and returns the address that it announced, if any.
+func (p *process) await(ctx context.Context) (address string, err error) {
 	select {
-	case rest := <-p.lines.announced:
-		return rest, nil
+	case address := <-p.output.announced:
+		return address, nil
 	case <-p.done:
-		return "", fmt.Errorf("%s ended: %w: %s", p.name, p.failure(), p.lines.last())
+		return "", fmt.Errorf("%s ended: %v: %s", p.name, p.command.ProcessState, p.output.last())
 	case <-ctx.Done():
-		return "", fmt.Errorf("await %s: %w: %s", p.name, ctx.Err(), p.lines.last())
+		return "", fmt.Errorf("await %s: %w: %s", p.name, ctx.Err(), p.output.last())
 	}
 }
 
-// failure is how a child ended that should not have.
-func (p *process) failure() error {
-	if p.err == nil {
-		return errors.New("exit status 0")
-	}
-	return p.err
-}
+func (p *process) ended() <-chan struct{} { return p.done }
 
-// running tells whether the child has not been reaped yet.
-func (p *process) running() bool {
-	select {
-	case <-p.done:
-		return false
-	default:
-		return true
-	}
-}
-
-// signal sends a signal.
 func (p *process) signal(signal os.Signal) error {
 	if err := p.command.Process.Signal(signal); err != nil {
 		return fmt.Errorf("signal %s: %w", p.name, err)
@@ -105,18 +83,14 @@ func (p *process) signal(signal os.Signal) error {
 	return nil
 }
 
-// kill ends the child at once and joins it. Killing one that has ended is no
-// error.
 func (p *process) kill() {
 	_ = p.command.Process.Kill()
 	<-p.done
 }
 
-// stop asks the child to end and joins it; when ctx ends first it is killed,
-// and stop says so.
 func (p *process) stop(ctx context.Context) error {
-	_ = p.signal(signalResume) // a paused process hears nothing
-	_ = p.signal(signalStop)
+	_ = p.signal(syscall.SIGCONT) // a paused process handles no signal
+	_ = p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 		return nil
@@ -126,13 +100,13 @@ func (p *process) stop(ctx context.Context) error {
 	}
 }
 
-// A lineWriter takes a child's output, logs it line by line, looks for the
-// announcement, and keeps the last lines for error messages.
-type lineWriter struct {
-	name         string
-	log          *slog.Logger
-	announcement string
-	announced    chan string // what follows the announcement; sent once, never closed
+// An output receives a child's output, logs it line by line, watches for the announcement, and keeps the last lines for
+// error messages.
+type output struct {
+	name      string
+	log       *slog.Logger
+	ready     *regexp.Regexp
+	announced chan string // the announced address; sent once, never closed
 
 	mu      sync.Mutex // guards what follows
 	partial []byte
@@ -142,36 +116,36 @@ type lineWriter struct {
 // keptLines is how many lines of output an error message shows.
 const keptLines = 10
 
-func (w *lineWriter) Write(data []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.partial = append(w.partial, data...)
+func (o *output) Write(data []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.partial = append(o.partial, data...)
 	for {
-		line, rest, found := bytes.Cut(w.partial, []byte("\n"))
+		line, rest, found := bytes.Cut(o.partial, []byte("\n"))
 		if !found {
 			return len(data), nil
 		}
-		w.take(string(line))
-		w.partial = rest
+		o.take(string(line))
+		o.partial = rest
 	}
 }
 
-func (w *lineWriter) take(line string) {
-	w.log.Debug("output of child process", "process", w.name, "line", line)
-	w.kept = append(w.kept, line)
-	w.kept = w.kept[max(0, len(w.kept)-keptLines):]
-	rest, found := strings.CutPrefix(line, w.announcement)
-	if !found || w.announcement == "" {
+func (o *output) take(line string) {
+	o.log.Debug("output of child process", "process", o.name, "line", line)
+	o.kept = append(o.kept, line)
+	o.kept = o.kept[max(0, len(o.kept)-keptLines):]
+	match := o.ready.FindStringSubmatch(line)
+	if match == nil {
 		return
 	}
 	select {
-	case w.announced <- rest:
-	default: // it was announced before
+	case o.announced <- strings.Join(match[1:], " "):
+	default: // announced before
 	}
 }
 
-func (w *lineWriter) last() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Join(append(w.kept[:len(w.kept):len(w.kept)], string(w.partial)), "\n")
+func (o *output) last() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.Join(append(o.kept[:len(o.kept):len(o.kept)], string(o.partial)), "\n")
 }

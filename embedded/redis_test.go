@@ -11,7 +11,7 @@ import (
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 )
 
-func connectRedis(t *testing.T, server *embedded.Redis) *redis.Client {
+func connectRedis(t *testing.T, server *embedded.Server) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: server.Address()})
 	t.Cleanup(func() { _ = client.Close() })
@@ -20,7 +20,7 @@ func connectRedis(t *testing.T, server *embedded.Redis) *redis.Client {
 
 func TestKilledRedisKeepsWhatItAcknowledged(t *testing.T) {
 	server := embeddedtest.OwnRedis(t)
-	if server.InProcess() || !server.Persistent() {
+	if !server.Persistent() {
 		t.Fatal("not a server of its own")
 	}
 	client := connectRedis(t, server)
@@ -51,7 +51,7 @@ func TestKilledRedisKeepsWhatItAcknowledged(t *testing.T) {
 
 func TestRedisInProcess(t *testing.T) {
 	server := embeddedtest.InProcessRedis(t)
-	if !server.InProcess() || server.Persistent() {
+	if server.Persistent() {
 		t.Fatal("not in this process")
 	}
 	client := connectRedis(t, server)

@@ -162,7 +162,7 @@ func codecArguments(name, arguments string, t Type) string {
 	case "ZSTD":
 		return "(1)"
 	case "Delta", "Gorilla":
-		if size := valueSize(t); size > 0 {
+		if size := t.Kind.Size(); size > 0 && size <= 8 {
 			return "(" + strconv.Itoa(size) + ")"
 		}
 	}
@@ -188,22 +188,6 @@ func SameCodec(a, b string) bool {
 		}
 	}
 	return true
-}
-
-// valueSize is the number of bytes of a value of the type, 0 where they differ or where no
-// such codec makes sense.
-func valueSize(t Type) int {
-	switch t.Kind {
-	case KindInt8, KindUInt8, KindBool, KindEnum8:
-		return 1
-	case KindInt16, KindUInt16, KindDate, KindEnum16:
-		return 2
-	case KindInt32, KindUInt32, KindFloat32, KindDateTime, KindIPv4:
-		return 4
-	case KindInt64, KindUInt64, KindFloat64, KindDateTime64:
-		return 8
-	}
-	return 0
 }
 
 // canonicalIndexType returns the type of an index with its arguments, as ClickHouse writes it.

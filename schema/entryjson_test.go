@@ -32,7 +32,7 @@ func TestEntryJSON(t *testing.T) {
 	full := sampleEntry()
 	full.Attributes = append(full.Attributes,
 		IntAttribute("least", math.MinInt64), IntAttribute("most", math.MaxInt64), DoubleAttribute("nan", math.NaN()),
-		DoubleAttribute("payload", math.Float64frombits(0xfff8000000000123)), DoubleAttribute("inf", math.Inf(1)),
+		DoubleAttribute("inf", math.Inf(1)),
 		DoubleAttribute("-inf", math.Inf(-1)), DoubleAttribute("-0", math.Copysign(0, -1)), DoubleAttribute("small", 5e-324),
 		StringAttribute("bad\xff", "\xc3\x28"), BytesAttribute("bytes", "\x00\xff"), JSONAttribute("json", "{\"a\": \xff"),
 		StringAttribute("control", "\x00\x1f\"\\\n\r\t\u2028\ufffd"))

@@ -2,116 +2,121 @@ package schema
 
 import (
 	"cmp"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/goccy/go-yaml"
 )
 
-// Filter says which entries a route takes. It is compiled by ParseFilter and immutable: any number of
-// goroutines may use one. A nil *Filter takes every entry.
+// Filter decides which entries a route takes. ParseFilter compiles it; it is immutable and safe for
+// concurrent use. A nil *Filter takes every entry.
 //
-// An entry's own field always has a value, which is 0 or "" where the producer sent none;
-// comparisons see that value, and only exists and doesNotExist call it absent. An
-// attribute is absent when its key is not there; then nothing holds for it but doesNotExist. A
-// condition holds only for an attribute of its literal's type, notEquals included.
+// An entry's own field always has a value, 0 or "" where the producer sent none: comparisons see that value, and
+// only exists and doesNotExist call it absent. An attribute is absent when its key is missing; then nothing
+// holds for it but doesNotExist. A comparison holds only for an attribute of its literal's type, notEquals included.
 type Filter struct {
 	root *node
+	// written is the decoded YAML that the filter was compiled from.
+	written any
 }
 
-// nodeKind is what a node of a filter does with its children.
-type nodeKind uint8
-
+// The kinds of groups, as the configuration spells them.
 const (
-	allNode nodeKind = iota
-	anyNode
-	notNode
-	conditionNode
+	allGroup = "all"
+	anyGroup = "any"
+	notGroup = "not"
 )
-
-var nodeNames = [...]string{"all", "any", "not", ""}
 
 // node is a condition, or a group of nodes.
 type node struct {
-	kind nodeKind
-	// children are in the order in which they are asked, the cheap ones first; written has
-	// them in the order of the configuration.
-	children, written []*node
-	condition         *condition
-	cost              int
+	// group is the kind of group; empty for a condition.
+	group string
+	// children are in the order of the configuration, asked has them cheapest first.
+	children, asked []*node
+	condition       *condition
+	cost            int
 }
 
-// newGroup returns a node with children.
-func newGroup(kind nodeKind, written ...*node) *node {
-	n := &node{kind: kind, written: written, children: slices.Clone(written)}
-	slices.SortStableFunc(n.children, func(a, b *node) int { return cmp.Compare(a.cost, b.cost) })
-	for _, child := range written {
+// newGroup returns a group, or its only child where the group makes no difference.
+func newGroup(group string, children ...*node) *node {
+	if len(children) == 1 && group != notGroup {
+		return children[0]
+	}
+	n := &node{group: group, children: children, asked: cheapestFirst(children)}
+	for _, child := range children {
 		n.cost += child.cost
 	}
 	return n
 }
 
-// newCondition returns a node that is a condition.
-func newCondition(c *condition) *node {
-	return &node{kind: conditionNode, condition: c, cost: c.cost()}
+func cheapestFirst(nodes []*node) []*node {
+	return slices.SortedStableFunc(slices.Values(nodes), func(a, b *node) int { return cmp.Compare(a.cost, b.cost) })
 }
 
-// match tells whether the node holds for the entry.
+// match reports whether the node holds for the entry.
 func (n *node) match(e *Entry) bool {
-	switch n.kind {
-	case conditionNode:
-		return n.condition.match(e)
-	case notNode:
-		return !n.children[0].match(e)
-	case anyNode:
-		for _, child := range n.children {
+	switch n.group {
+	case allGroup:
+		return matchAll(n.asked, e)
+	case anyGroup:
+		for _, child := range n.asked {
 			if child.match(e) {
 				return true
 			}
 		}
 		return false
+	case notGroup:
+		return !n.asked[0].match(e)
 	}
-	for _, child := range n.children {
-		if !child.match(e) {
+	return n.condition.match(e)
+}
+
+// matchAll reports whether all nodes hold for the entry.
+func matchAll(nodes []*node, e *Entry) bool {
+	for _, n := range nodes {
+		if !n.match(e) {
 			return false
 		}
 	}
 	return true
 }
 
-// Match tells whether the filter takes the entry. It allocates nothing.
+// Match reports whether the filter takes the entry. It does not allocate.
 func (f *Filter) Match(e *Entry) bool {
 	return f == nil || f.root.match(e)
 }
 
-// String returns the filter in YAML, on one line. ParseFilter makes the same filter of it.
+// String returns the filter as JSON on one line, which is YAML that ParseFilter compiles to the same filter.
 // It is "" for a filter that takes every entry.
 func (f *Filter) String() string {
 	if f == nil {
 		return ""
 	}
-	return string(f.root.appendText(nil))
+	return flow(f.written)
 }
 
-// appendText appends the node as a YAML map of one key.
-func (n *node) appendText(dst []byte) []byte {
-	dst = append(dst, '{')
-	switch n.kind {
-	case conditionNode:
-		dst = n.condition.appendText(dst)
-	case notNode:
-		dst = append(dst, "not: "...)
-		dst = n.written[0].appendText(dst)
-	default:
-		dst = append(dst, nodeNames[n.kind]...)
-		dst = append(dst, ": ["...)
-		for i, child := range n.written {
-			if i > 0 {
-				dst = append(dst, ", "...)
-			}
-			dst = child.appendText(dst)
-		}
-		dst = append(dst, ']')
+// flow returns decoded YAML on one line, in the form of JSON. Infinities are those of YAML.
+func flow(value any) string {
+	text, err := yaml.MarshalWithOptions(value, yaml.Flow(true), yaml.JSON(), yaml.CustomMarshaler(marshalFloat))
+	if err != nil {
+		return err.Error()
 	}
-	return append(dst, '}')
+	return strings.TrimSpace(string(text))
+}
+
+// marshalFloat writes a float that is read as one again: with a point and without an exponent.
+func marshalFloat(x float64) ([]byte, error) {
+	switch {
+	case math.IsInf(x, 1):
+		return []byte(".inf"), nil
+	case math.IsInf(x, -1):
+		return []byte("-.inf"), nil
+	case x == math.Trunc(x):
+		return strconv.AppendFloat(nil, x, 'f', 1, 64), nil
+	}
+	return strconv.AppendFloat(nil, x, 'f', -1, 64), nil
 }
 
 // Explain returns a line for each condition of the filter, and one for each group above its
@@ -120,28 +125,26 @@ func (f *Filter) Explain(e *Entry) []string {
 	if f == nil {
 		return []string{"yes  every entry (no filter)"}
 	}
-	return f.root.explain(nil, e, 0)
+	return f.root.explain(nil, e, "")
 }
 
 // explain appends the node's lines.
-func (n *node) explain(lines []string, e *Entry, depth int) []string {
+func (n *node) explain(lines []string, e *Entry, indent string) []string {
 	answer := "no   "
 	if n.match(e) {
 		answer = "yes  "
 	}
-	line := answer + strings.Repeat("  ", depth)
-	if n.kind == conditionNode {
-		line += string(n.condition.appendText(nil)) + "  (" + n.condition.source.describe(e) + ")"
-		return append(lines, line)
+	if n.condition != nil {
+		return append(lines, answer+indent+n.condition.text+"  ("+n.condition.source.describe(e)+")")
 	}
-	lines = append(lines, line+nodeNames[n.kind]+":")
-	for _, child := range n.written {
-		lines = child.explain(lines, e, depth+1)
+	lines = append(lines, answer+indent+n.group+":")
+	for _, child := range n.children {
+		lines = child.explain(lines, e, indent+"  ")
 	}
 	return lines
 }
 
-// describe returns the value that the source has in an entry.
+// describe returns the source's value in an entry, for a message.
 func (s Source) describe(e *Entry) string {
 	a := s.Value(e, &Attribute{})
 	switch {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"regexp"
@@ -260,23 +261,23 @@ func randomField(r *rand.Rand) (string, map[string]any) {
 			time.Unix(int64(r.IntN(3)), 0).UTC().Format(time.RFC3339Nano), int64(-1),
 		}[r.IntN(6)]
 	}
-	operators := map[string]any{}
+	asked, known := map[string]any{}, slices.Sorted(maps.Keys(operators))
 	for range 1 + r.IntN(2) {
-		o := operatorNames[r.IntN(len(operatorNames))]
+		o := known[r.IntN(len(known))]
 		switch o {
 		case "in":
-			operators[o] = []any{literal(), literal()}
+			asked[o] = []any{literal(), literal()}
 			if r.IntN(2) == 0 {
 				one := literal()
-				operators[o] = []any{one, one}
+				asked[o] = []any{one, one}
 			}
 		case "exists", "doesNotExist":
-			operators[o] = true
+			asked[o] = true
 		default:
-			operators[o] = literal()
+			asked[o] = literal()
 		}
 	}
-	return names[r.IntN(len(names))], operators
+	return names[r.IntN(len(names))], asked
 }
 
 // checkAgainstReference compares filters, the interpreter and a matcher.

@@ -140,57 +140,55 @@ func TestFilterMatch(t *testing.T) {
 
 func TestFilterProblems(t *testing.T) {
 	tests := []struct{ filter, path, message string }{
-		{`[]`, "f", "a filter is a map of fields and of all, any and not; this is a list"},
+		{`[]`, "f", "a filter is a map of fields and of all, any and not; this is an empty list"},
 		{`"service"`, "f", `a filter is a map of fields and of all, any and not; this is the string "service"`},
-		{`{}`, "f", "an empty filter says nothing; name a field, or leave out the setting to take every entry"},
-		{`all: {service: {equals: a}}`, "f.all", "all takes a list of filters; this is a map"},
-		{`any: []`, "f.any", "any has an empty list; write at least one filter in it"},
+		{`{}`, "f", "an empty filter could mean everything or nothing; name a field, or leave out the setting to take every entry"},
+		{`all: {service: {equals: a}}`, "f.all", "all takes a list of at least one filter; this is a map"},
+		{`any: []`, "f.any", "any takes a list of at least one filter; this is an empty list"},
 		{`not: [1]`, "f.not", "a filter is a map of fields and of all, any and not; this is a list"},
 		{`all: [5]`, "f.all[0]", "a filter is a map of fields and of all, any and not; this is the int 5"},
 		{`servce: {equals: a}`, "f.servce", `unknown field "servce"; did you mean service?`},
-		{`attributes: {equals: a}`, "f.attributes", `a filter reads one attribute, not all of them; write attributes["key"]`},
+		{`attributes: {equals: a}`, "f.attributes", "a filter can't read attributes; it reads time, observed_time, severity_number, " +
+			"severity_text, body, service, trace_id, span_id, trace_flags, event_name, scope_name, scope_version, scope_schema_url, " +
+			"resource_schema_url, colo, attributes[\"key\"], resource[\"key\"], scope[\"key\"]"},
 		{`producer: {equals: a}`, "f.producer", "a filter can't read producer; it reads time, observed_time, severity_number, " +
 			"severity_text, body, service, trace_id, span_id, trace_flags, event_name, scope_name, scope_version, scope_schema_url, " +
-			"resource_schema_url, colo and single attributes"},
+			"resource_schema_url, colo, attributes[\"key\"], resource[\"key\"], scope[\"key\"]"},
 		{`'attributes[k]': {equals: a}`, "f.attributes[k]", `write the attribute's key in brackets and quotes, as in attributes["http.route"]`},
 		{`'attributes[""]': {equals: a}`, `f.attributes[""]`, `the key of an attribute is never empty; write one, as in attributes["http.route"]`},
-		{`service: api`, "f.service", `write an operator, as in service: {equals: "api"}`},
-		{`service: [api]`, "f.service", "a field takes a map of operators, as in {equals: …}; this is a list"},
-		{`service: {}`, "f.service", "no operator; write one, as in {exists: true}"},
+		{`service: api`, "f.service", `a field takes a map of operators, as in {equals: …} or {exists: true}; this is the string "api"`},
+		{`service: [api]`, "f.service", "a field takes a map of operators, as in {equals: …} or {exists: true}; this is a list"},
+		{`service: {}`, "f.service", "a field takes a map of operators, as in {equals: …} or {exists: true}; this is an empty map"},
 		{`service: {equal: api}`, "f.service.equal", `unknown operator "equal"; did you mean equals?`},
-		{`body: {greaterThan: 3}`, "f.body.greaterThan", "greaterThan doesn't apply to body, which is a string; its operators are " +
-			"equals, notEquals, in, contains, startsWith, endsWith, matches, exists, doesNotExist"},
-		{`severity_number: {contains: "1"}`, "f.severity_number.contains", "contains doesn't apply to severity_number, which is an int; its operators are " +
-			"equals, notEquals, in, greaterThan, lessThan, greaterThanOrEquals, lessThanOrEquals, exists, doesNotExist"},
-		{`severity_number: {equals: error}`, "f.severity_number.equals", `severity_number is an int; this is the string "error"`},
-		{`severity_number: {equals: 25}`, "f.severity_number.equals", "severity_number is 0 to 24; this is 25"},
-		{`trace_flags: {in: [1, 256]}`, "f.trace_flags.in[1]", "trace_flags is 0 to 255; this is 256"},
-		{`service: {equals: 5}`, "f.service.equals", "service is a string; this is the int 5"},
-		{`service: {in: []}`, "f.service.in", "in has an empty list, so that nothing would match; write at least one value"},
-		{`service: {in: api}`, "f.service.in", `in takes a list, as in [1, 2]; this is the string "api"`},
-		{`attributes.a: {in: [1, b]}`, "f.attributes.a.in[1]", `the values of one list have one type, here int; this is the string "b"`},
-		{`attributes.a: {in: [1, 2.5]}`, "f.attributes.a.in[1]", "the values of one list have one type, here int; this is the float 2.5"},
-		{`attributes.a: {contains: 5}`, "f.attributes.a.contains", "contains needs a string; this is the int 5"},
-		{`attributes.a: {greaterThan: "5"}`, "f.attributes.a.greaterThan", `greaterThan needs an int or a float; this is the string "5"`},
-		{`attributes.a: {lessThan: true}`, "f.attributes.a.lessThan", "lessThan needs an int or a float; this is the bool true"},
-		{`attributes.a: {equals: null}`, "f.attributes.a.equals", "equals compares with one value, a string, an int, a float or a bool; this is empty"},
-		{`attributes.a: {equals: [1]}`, "f.attributes.a.equals", "equals compares with one value, a string, an int, a float or a bool; this is a list"},
-		{`attributes.a: {equals: .nan}`, "f.attributes.a.equals", "nothing can be compared with NaN; write a number"},
-		{`attributes.a: {equals: 9223372036854775808}`, "f.attributes.a.equals", "9223372036854775808 is above the greatest int, 9223372036854775807"},
-		{`attributes.a: {equals: x, greaterThan: 5}`, "f.attributes.a.greaterThan", "greaterThan compares with an int, but equals with a string; " +
-			"one value can't be both: write both literals with one type, or put the conditions under any"},
-		{`attributes.a: {exists: true, doesNotExist: true}`, "f.attributes.a.exists", "doesNotExist and exists on one field can't both hold; leave one out"},
-		{`attributes.a: {equals: 1, doesNotExist: true}`, "f.attributes.a.equals", "doesNotExist and equals can't both hold: " +
-			"an absent attribute has no value; leave one out, or put them under any"},
+		{`body: {greaterThan: 3}`, "f.body.greaterThan", "greaterThan applies to int, double, time; body is of type string"},
+		{`severity_number: {contains: "1"}`, "f.severity_number.contains", "contains applies to string; severity_number is of type int"},
+		{`severity_number: {equals: error}`, "f.severity_number.equals", `severity_number is of type int; this is the string "error"`},
+		{`severity_number: {equals: 25}`, "f.severity_number.equals", "severity_number is 0 to 24; this is the int 25"},
+		{`trace_flags: {in: [1, 256]}`, "f.trace_flags.in[1]", "trace_flags is 0 to 255; this is the int 256"},
+		{`service: {equals: 5}`, "f.service.equals", "service is of type string; this is the int 5"},
+		{`service: {in: []}`, "f.service.in", "in takes a list of at least one value, as in [1, 2]; this is an empty list"},
+		{`service: {in: api}`, "f.service.in", `in takes a list of at least one value, as in [1, 2]; this is the string "api"`},
+		{`attributes.a: {in: [1, b]}`, "f.attributes.a.in[1]", `the literals on one attribute are of one type, here int; this is the string "b"`},
+		{`attributes.a: {in: [1, 2.5]}`, "f.attributes.a.in[1]", "the literals on one attribute are of one type, here int; this is the double 2.5"},
+		{`attributes.a: {contains: 5}`, "f.attributes.a.contains", "contains applies to string; this is the int 5"},
+		{`attributes.a: {greaterThan: "5"}`, "f.attributes.a.greaterThan", `greaterThan applies to int, double, time; this is the string "5"`},
+		{`attributes.a: {lessThan: true}`, "f.attributes.a.lessThan", "lessThan applies to int, double, time; this is the bool true"},
+		{`attributes.a: {equals: null}`, "f.attributes.a.equals", "a literal is a string, a number or a bool; this is empty"},
+		{`attributes.a: {equals: [1]}`, "f.attributes.a.equals", "a literal is a string, a number or a bool; this is a list"},
+		{`attributes.a: {equals: .nan}`, "f.attributes.a.equals", "nothing can be compared with NaN; this is the float64 NaN"},
+		{`attributes.a: {equals: 9223372036854775808}`, "f.attributes.a.equals", "the greatest int is 9223372036854775807; this is the uint64 9223372036854775808"},
+		{`attributes.a: {equals: x, greaterThan: 5}`, "f.attributes.a.greaterThan", "the literals on one attribute are of one type, here string; this is the int 5"},
+		{`attributes.a: {exists: true, doesNotExist: true}`, "f.attributes.a", "doesNotExist stands alone: nothing else holds for what is absent; put the operators under any"},
+		{`attributes.a: {equals: 1, doesNotExist: true}`, "f.attributes.a", "doesNotExist stands alone: nothing else holds for what is absent; put the operators under any"},
 		{`body: {matches: "a("}`, "f.body.matches", "not a regular expression (RE2): missing closing ): `a(`"},
-		{`body: {exists: false}`, "f.body.exists", "exists takes true; for the contrary write doesNotExist: true"},
-		{`body: {doesNotExist: 1}`, "f.body.doesNotExist", "doesNotExist takes true; this is the int 1"},
-		{`time: {greaterThan: 5}`, "f.time.greaterThan", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is the int 5`},
-		{`time: {equals: "2027-01-15T08:00:00+24:00"}`, "f.time.equals", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is "2027-01-15T08:00:00+24:00"`},
-		{`time: {equals: "2027-01-15T8:00:00Z"}`, "f.time.equals", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is "2027-01-15T8:00:00Z"`},
-		{`time: {equals: "2027-01-15T08:00:00,5Z"}`, "f.time.equals", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is "2027-01-15T08:00:00,5Z"`},
-		{`time: {greaterThan: yesterday}`, "f.time.greaterThan", `time is a time; write it as in "2026-01-31T08:00:00Z" (RFC 3339); this is "yesterday"`},
-		{`time: {greaterThan: "1492-10-12T00:00:00Z"}`, "f.time.greaterThan", `times lie between the years 1678 and 2261; this is "1492-10-12T00:00:00Z"`},
+		{`body: {exists: false}`, "f.body.exists", "exists and doesNotExist take true; this is the bool false"},
+		{`body: {doesNotExist: 1}`, "f.body.doesNotExist", "exists and doesNotExist take true; this is the int 1"},
+		{`time: {greaterThan: 5}`, "f.time.greaterThan", `a time is written as in "2026-01-31T08:00:00Z" (RFC 3339); this is the int 5`},
+		{`time: {equals: "2027-01-15T08:00:00+24:00"}`, "f.time.equals", `a time is written as in "2026-01-31T08:00:00Z" (RFC 3339); this is the string "2027-01-15T08:00:00+24:00"`},
+		{`time: {equals: "2027-01-15T8:00:00Z"}`, "f.time.equals", `a time is written as in "2026-01-31T08:00:00Z" (RFC 3339); this is the string "2027-01-15T8:00:00Z"`},
+		{`time: {equals: "2027-01-15T08:00:00,5Z"}`, "f.time.equals", `a time is written as in "2026-01-31T08:00:00Z" (RFC 3339); this is the string "2027-01-15T08:00:00,5Z"`},
+		{`time: {greaterThan: yesterday}`, "f.time.greaterThan", `a time is written as in "2026-01-31T08:00:00Z" (RFC 3339); this is the string "yesterday"`},
+		{`time: {greaterThan: "1492-10-12T00:00:00Z"}`, "f.time.greaterThan", `times are those of the years 1678 to 2261; this is the string "1492-10-12T00:00:00Z"`},
 	}
 	for _, test := range tests {
 		filter, problems := ParseFilter(parseYAML(t, test.filter), "f")
@@ -242,13 +240,13 @@ all:
 `).Explain(&e)
 	want := []string{
 		`no   all:`,
-		`no     severity_number: {greaterThanOrEquals: 17}  (is 9)`,
+		`no     {"severity_number": {"greaterThanOrEquals": 17}}  (is 9)`,
 		`yes    any:`,
-		`yes      service: {equals: "api"}  (is "api")`,
-		`no       attributes.status: {equals: "500"}  (is the int 500)`,
-		`no       "attributes[\"a b\"]": {exists: true}  (absent)`,
+		`yes      {"service": {"equals": "api"}}  (is "api")`,
+		`no       {"attributes.status": {"equals": "500"}}  (is the int 500)`,
+		`no       {"attributes[\"a b\"]": {"exists": true}}  (absent)`,
 		`yes    not:`,
-		`no       time: {lessThan: "2027-01-01T00:00:00Z"}  (is 2027-01-15T08:00:00Z)`,
+		`no       {"time": {"lessThan": "2027-01-01T00:00:00Z"}}  (is 2027-01-15T08:00:00Z)`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
@@ -293,7 +291,7 @@ func TestParseSource(t *testing.T) {
 	}
 	for field := FieldTime; field <= FieldShardID; field++ {
 		s := Source{Field: field}
-		if _, readable := fieldType(field); readable && field >= FieldAttribute && field <= FieldScopeAttribute {
+		if field.IsAttribute() {
 			s.Key = "a.b c"
 		}
 		if got, err := ParseSource(s.String()); err != nil || got != s {

@@ -34,7 +34,7 @@ func TestMatcherDispatches(t *testing.T) {
 		{`service: {in: [a, b]}`, 0},
 		{`{service: {equals: a}, body: {contains: x}}`, 0},
 		{`all: [{all: [{attributes.k: {equals: a}}]}, {body: {contains: x}}]`, 0},
-		{`any: [{service: {equals: a}}, {service: {equals: b}, body: {contains: x}}]`, 0},
+		{`any: [{service: {equals: a}}, {service: {equals: b}, body: {contains: x}}]`, 1},
 		{`attributes.status: {equals: 500}`, 0},
 		{`severity_number: {in: [17, 18]}`, 0},
 		{`any: [{service: {equals: a}}, {colo: {equals: b}}]`, 1},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // PartitionFunction is what a partition key does to its column.
@@ -19,17 +20,60 @@ const (
 	PartitionToStartOfHour
 )
 
-var partitionFunctions = [...]string{
-	PartitionValue: "", PartitionToDate: "toDate", PartitionToYYYYMM: "toYYYYMM", PartitionToMonday: "toMonday",
-	PartitionToStartOfDay: "toStartOfDay", PartitionToStartOfHour: "toStartOfHour",
+// partitionFunctions is the table of the functions.
+var partitionFunctions = [...]struct {
+	name string
+	// result is the kind of the function's value.
+	result Kind
+	// ofDay returns the value for a day. Nil: the value depends on the time zone, so there is none for a Date.
+	ofDay func(days int64) uint64
+	// end is the SQL expression for the end of the span in which the value is that of the time hi.
+	end string
+}{
+	PartitionValue: {},
+	PartitionToDate: {"toDate", KindDate,
+		func(days int64) uint64 { return uint64(days) }, "addDays(toDate(hi), 1)"},
+	PartitionToYYYYMM: {"toYYYYMM", KindUInt32, yearAndMonth, "addMonths(toStartOfMonth(hi), 1)"},
+	PartitionToMonday: {"toMonday", KindDate,
+		// 1970-01-01 was a Thursday. Before the first Monday, ClickHouse returns the first day.
+		func(days int64) uint64 { return uint64(max(0, days-(days+3)%7)) }, "addDays(toMonday(hi), 7)"},
+	PartitionToStartOfDay:  {"toStartOfDay", KindDateTime, nil, "addDays(toStartOfDay(hi), 1)"},
+	PartitionToStartOfHour: {"toStartOfHour", KindDateTime, nil, "addHours(toStartOfHour(hi), 1)"},
+}
+
+func yearAndMonth(days int64) uint64 {
+	year, month, _ := time.Unix(days*secondsPerDay, 0).UTC().Date()
+	return uint64(year*100 + int(month))
 }
 
 // String returns the function's name in ClickHouse; PartitionValue has none.
-func (f PartitionFunction) String() string {
-	if int(f) < len(partitionFunctions) {
-		return partitionFunctions[f]
+func (f PartitionFunction) String() string { return partitionFunctions[f].name }
+
+// Result returns the kind of the function's value for a column of the kind.
+func (f PartitionFunction) Result(column Kind) Kind {
+	if f == PartitionValue {
+		return column
 	}
-	return "unknown"
+	return partitionFunctions[f].result
+}
+
+// OfDay returns the function's value for a Date.
+func (f PartitionFunction) OfDay(days int64) uint64 {
+	if f == PartitionValue {
+		return uint64(days)
+	}
+	return partitionFunctions[f].ofDay(days)
+}
+
+// End returns the SQL expression for the end of the span in which the function has the same value as for hi, a time in a column of the kind.
+func (f PartitionFunction) End(column Kind) string {
+	switch {
+	case f != PartitionValue:
+		return partitionFunctions[f].end
+	case column == KindDate:
+		return "addDays(hi, 1)"
+	}
+	return "addSeconds(hi, 1)"
 }
 
 // PartitionKey is one element of a partition key.
@@ -140,8 +184,8 @@ func (p *partitionParser) key() (PartitionKey, error) {
 		return p.checked(PartitionValue, name)
 	}
 	function := PartitionValue
-	for f, known := range partitionFunctions {
-		if known == name {
+	for f := range partitionFunctions {
+		if partitionFunctions[f].name == name {
 			function = PartitionFunction(f)
 		}
 	}
@@ -202,7 +246,7 @@ func (k PartitionKey) check(t Type) error {
 	case KindDateTime, KindDateTime64:
 		return nil
 	case KindDate:
-		if k.Function == PartitionToStartOfDay || k.Function == PartitionToStartOfHour {
+		if partitionFunctions[k.Function].ofDay == nil {
 			return fmt.Errorf("%s of a Date is not computed; use the column itself", k.Function)
 		}
 		return nil

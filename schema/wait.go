@@ -1,6 +1,6 @@
 package schema
 
-// WaitCause is what a request waits for before it goes into batches.
+// WaitCause is what a request waits for before it goes into batches. The numbers are those of the protocol's ThrottleCause.
 type WaitCause uint8
 
 // The causes.
@@ -9,15 +9,11 @@ const (
 	WaitMemory WaitCause = iota + 1
 	// WaitTable: the bytes in flight for one table have reached their bound.
 	WaitTable
+	// WaitResponses: the producer does not read its responses.
+	WaitResponses
 )
 
+var waitCauses = [...]string{"none", "memory", "table", "responses"}
+
 // String returns the cause as metrics and logs write it.
-func (c WaitCause) String() string {
-	switch c {
-	case WaitMemory:
-		return "memory"
-	case WaitTable:
-		return "table"
-	}
-	return "unknown"
-}
+func (c WaitCause) String() string { return waitCauses[c] }

@@ -81,7 +81,7 @@ func (s *adminService) Explain(ctx context.Context, r *pb.ExplainRequest) (*pb.E
 }
 
 func (s *adminService) refusalOf(m *pb.Entry) *schema.Refusal {
-	if refusal := tooLarge(m.SizeVT(), len(m.Attributes), bounds{s.config.MaxEntryBytes, s.config.MaxEntryAttributes}); refusal != nil {
+	if refusal := (bounds{s.config.MaxEntryBytes, s.config.MaxEntryAttributes}).refuse(m.SizeVT(), len(m.Attributes)); refusal != nil {
 		return refusal
 	}
 	return check(m)

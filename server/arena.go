@@ -13,97 +13,75 @@ import (
 const (
 	entrySize     = int(unsafe.Sizeof(schema.Entry{}))
 	attributeSize = int(unsafe.Sizeof(schema.Attribute{}))
-
-	placeSize = 4
+	placeSize     = 4
 
 	minSlab = 16
 	// maxChunk is how many attributes lie together. A larger chunk wastes more at the end of a request.
 	maxChunk = 4096
 )
 
-// slabs is a pool of slices whose capacities are powers of two. One capacity for all would let a
-// request with one entry hold, uncounted, the memory of ten thousand.
-type slabs[T any] struct {
-	pools [32]sync.Pool
-	// keep leaves the contents when a slice comes back.
-	keep bool
-}
+// slabs is a pool of slices whose capacities are powers of two. With one capacity for all, a request with one entry could hold,
+// uncounted, the memory of ten thousand. Slabs of bytes are a mem.BufferPool; gRPC's own goes from 32 KiB to 1 MiB in one step,
+// so a request of 40 KB would hold 25 times what the budget was charged.
+type slabs[T any] [32]sync.Pool
 
 func class(n int) int { return bits.Len(uint(max(n, minSlab) - 1)) }
 
-// slabCap returns the capacity of the slice that get returns for n.
+// slabCap returns the capacity of the slice that Get returns for n.
 func slabCap(n int) int { return 1 << class(n) }
 
-func (s *slabs[T]) get(n int) *[]T {
-	c := class(n)
-	if p, ok := s.pools[c].Get().(*[]T); ok {
-		return p
+// Get returns a slice of length n.
+func (s *slabs[T]) Get(n int) *[]T {
+	p, ok := s[class(n)].Get().(*[]T)
+	if !ok {
+		slice := make([]T, slabCap(n))
+		p = &slice
 	}
-	slice := make([]T, 0, 1<<c)
-	return &slice
-}
-
-func (s *slabs[T]) put(p *[]T) {
-	if !s.keep {
-		clear(*p)
-	}
-	*p = (*p)[:0]
-	s.pools[class(cap(*p))].Put(p)
-}
-
-// bytePool is a mem.BufferPool of slabs. gRPC's own has 1 MiB as the step after 32 KiB: a
-// request of 40 KB would hold 25 times what the budget was charged.
-type bytePool struct{ slabs slabs[byte] }
-
-func newBytePool() *bytePool { return &bytePool{slabs: slabs[byte]{keep: true}} }
-
-// Get returns a buffer of the length.
-func (b *bytePool) Get(length int) *[]byte {
-	p := b.slabs.get(length)
-	*p = (*p)[:length]
+	*p = (*p)[:n]
 	return p
 }
 
-// Put takes a buffer back.
-func (b *bytePool) Put(p *[]byte) { b.slabs.put(p) }
+// Put takes a slice back.
+func (s *slabs[T]) Put(p *[]T) { s[class(cap(*p))].Put(p) }
 
 // memory is where requests live while they are in flight.
 type memory struct {
 	buffers    mem.BufferPool
 	entries    slabs[schema.Entry]
 	attributes slabs[schema.Attribute]
-	decoders   sync.Pool
+	places     slabs[uint32]
 }
 
-func newMemory() *memory {
-	return &memory{buffers: newBytePool(), decoders: sync.Pool{New: func() any { return new(decoder) }}}
-}
+func newMemory() *memory { return &memory{buffers: new(slabs[byte])} }
 
-// arena holds the views of one piece of a request. An entry's attributes lie together in one chunk.
+// arena holds the views of one piece of a request.
 type arena struct {
-	memory  *memory
+	memory *memory
+	// entries has the views, places the place that each one has in the request. Nil: the piece is empty.
 	entries *[]schema.Entry
-	chunks  []*[]schema.Attribute
-	// index has the places of the entries, once one of them is not the place in entries.
-	index []uint32
-	// maxEntries is how many entries a piece may have. chunk is the size of a chunk; attributeBytes is what the chunks may occupy
-	// together.
+	places  *[]uint32
+	// chunks have the attributes; those of one entry lie together in one chunk.
+	chunks   []*[]schema.Attribute
+	refusals []schema.Refusal
+	// place is that of the next entry.
+	place int
+	// maxEntries is how many entries a piece may have. chunk is the size of a chunk; attributeBytes is what all chunks may occupy.
 	maxEntries, chunk, attributeBytes int
 }
 
-// The views that a request's bytes pay for. One with more of them, in shorter entries or attributes, is decoded piece by piece.
+// The views that a request's bytes pay for. A request with more of them, in shorter entries or attributes, is decoded in pieces.
 const (
 	// minPieceEntries is how many entries a piece may have whatever the request's bytes.
 	minPieceEntries = 4096
-	// entryBytesPaid and attributeBytesPaid are the bytes of views to a byte of the request: enough unless entries have less than some 60
-	// bytes on average, or attributes less than 24.
+	// entryBytesPaid and attributeBytesPaid are the bytes of views per byte of the request: enough unless entries average less
+	// than some 60 bytes, or attributes less than 24.
 	entryBytesPaid     = 4
 	attributeBytesPaid = 2
 	// minAttributeBytes is the least that an attribute has in an entry: tags, lengths and a key.
 	minAttributeBytes = 5
 )
 
-// plan returns an arena for a request of that many bytes and entries, and the memory that it may take.
+// plan returns an arena for a request of that many bytes and entries, and the most memory it may occupy.
 func (m *memory) plan(c *Config, requestBytes, entries int) (a arena, bytes int) {
 	a = arena{memory: m, chunk: min(slabCap(requestBytes/32), maxChunk)}
 	a.maxEntries = min(entries, max(minPieceEntries, entryBytesPaid*requestBytes/entrySize))
@@ -119,58 +97,64 @@ func (c *Config) RequestMemory() int {
 	return slabCap(c.MaxRequestBytes) + views
 }
 
-// begin takes the memory for a piece of which the first entry has a place in the request.
+// begin empties the arena and takes the memory for a piece of at most that many entries, the first of which has a place in the
+// request.
 func (a *arena) begin(entries, place int) {
-	entries = min(entries, a.maxEntries)
-	if entries > 0 {
-		a.entries = a.memory.entries.get(entries)
-	}
-	if place > 0 {
-		a.index = make([]uint32, 0, entries)
+	a.free()
+	a.place = place
+	if n := min(entries, a.maxEntries); n > 0 {
+		a.entries, a.places = a.memory.entries.Get(n), a.memory.places.Get(n)
+		*a.entries, *a.places = (*a.entries)[:0], (*a.places)[:0]
 	}
 }
 
-// full reports whether the piece has all the entries that it may have.
+// views returns the entries of the piece and their places.
+func (a *arena) views() ([]schema.Entry, []uint32) {
+	if a.entries == nil {
+		return nil, nil
+	}
+	return *a.entries, *a.places
+}
+
+// full reports whether the piece has as many entries as it may have.
 func (a *arena) full() bool { return a.entries != nil && len(*a.entries) >= a.maxEntries }
 
-// took notes that the entry at the place is the latest of entries.
-func (a *arena) took(place int) {
-	if a.index != nil {
-		a.index = append(a.index, uint32(place))
-	}
+// add returns the view of the next entry, for the caller to fill.
+func (a *arena) add() *schema.Entry {
+	n := len(*a.entries)
+	*a.entries = (*a.entries)[:n+1]
+	*a.places = append(*a.places, uint32(a.place))
+	a.place++
+	return &(*a.entries)[n]
 }
 
-// skip notes that the entry at the place is not among entries.
-func (a *arena) skip(place int) {
-	if a.index != nil {
-		return
-	}
-	a.index = make([]uint32, place, cap(*a.entries))
-	for i := range a.index {
-		a.index[i] = uint32(i)
-	}
+// refuse records that the next entry is not among entries.
+func (a *arena) refuse(refusal *schema.Refusal) {
+	refusal.Index = uint32(a.place)
+	a.refusals = append(a.refusals, *refusal)
+	a.place++
 }
 
-// attributes returns room for n attributes, or nil where the chunks may grow no more.
-func (a *arena) attributes(n int) []schema.Attribute {
+// attributes returns room for n attributes. It reports false if the chunks may not grow any more.
+func (a *arena) attributes(n int) ([]schema.Attribute, bool) {
 	if n == 0 {
-		return nil
+		return nil, true
 	}
 	if len(a.chunks) > 0 {
 		if last := a.chunks[len(a.chunks)-1]; cap(*last)-len(*last) >= n {
 			from := len(*last)
 			*last = (*last)[:from+n]
-			return (*last)[from : from+n : from+n]
+			return (*last)[from : from+n : from+n], true
 		}
 	}
 	size := slabCap(max(n, a.chunk))
 	if a.chunkBytes()+size*attributeSize > a.attributeBytes {
-		return nil
+		return nil, false
 	}
-	p := a.memory.attributes.get(size)
+	p := a.memory.attributes.Get(size)
 	*p = (*p)[:n]
 	a.chunks = append(a.chunks, p)
-	return (*p)[:n:n]
+	return (*p)[:n:n], true
 }
 
 func (a *arena) chunkBytes() int {
@@ -183,9 +167,9 @@ func (a *arena) chunkBytes() int {
 
 // bytes returns the memory that the arena occupies.
 func (a *arena) bytes() int {
-	bytes := a.chunkBytes() + cap(a.index)*placeSize
+	bytes := a.chunkBytes()
 	if a.entries != nil {
-		bytes += cap(*a.entries) * entrySize
+		bytes += cap(*a.entries)*entrySize + cap(*a.places)*placeSize
 	}
 	return bytes
 }
@@ -193,11 +177,13 @@ func (a *arena) bytes() int {
 // free gives everything back. Nothing may read the views any more.
 func (a *arena) free() {
 	if a.entries != nil {
-		a.memory.entries.put(a.entries)
-		a.entries = nil
+		clear(*a.entries)
+		a.memory.entries.Put(a.entries)
+		a.memory.places.Put(a.places)
 	}
 	for _, c := range a.chunks {
-		a.memory.attributes.put(c)
+		clear(*c)
+		a.memory.attributes.Put(c)
 	}
-	a.chunks, a.index = nil, nil
+	a.entries, a.places, a.chunks, a.refusals = nil, nil, nil, nil
 }

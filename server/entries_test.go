@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -30,7 +29,7 @@ func testIntake(t testing.TB, adjust func(*Config)) (*intake, *fakeBudget) {
 	}
 	m := newMetrics(prometheus.NewRegistry())
 	budget := &fakeBudget{}
-	return newIntake(&c, budget, m), budget
+	return newIntake(&c, budget, m, newProtobufDecoder(&c)), budget
 }
 
 var testReceived = time.Unix(1_700_000_000, 42)
@@ -38,8 +37,7 @@ var testReceived = time.Unix(1_700_000_000, 42)
 // decodeBytes admits and decodes an encoded request.
 func decodeBytes(t testing.TB, in *intake, data []byte, values defaults) (*request, error) {
 	t.Helper()
-	f := &frame{data: mem.BufferSlice{mem.SliceBuffer(data)}}
-	r, err := in.admit(t.Context(), f, testReceived, noWaits{})
+	r, err := in.admit(t.Context(), frameOf(data), testReceived, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +104,7 @@ func TestEntryValidation(t *testing.T) {
 			good := &pb.Entry{Body: "good"}
 			r := decodeRequest(t, in, &pb.IngestStreamRequest{Entries: []*pb.Entry{good, c.entry, good}}, defaults{})
 			if c.reason == schema.NoReason {
-				if len(r.Entries) != 3 || r.refusals != nil || r.Index != nil {
+				if len(r.Entries) != 3 || r.refusals != nil || r.Place(2) != 2 {
 					t.Fatalf("refused: %+v", r.refusals)
 				}
 			} else {
@@ -428,8 +426,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.ReportAllocs()
 			before := cpuTime()
 			for b.Loop() {
-				f := &frame{data: mem.BufferSlice{mem.SliceBuffer(data)}}
-				r, err := in.admit(b.Context(), f, testReceived, noWaits{})
+				r, err := in.admit(b.Context(), frameOf(data), testReceived, nil)
 				if err == nil {
 					err = r.decode(b.Context(), &values)
 				}
@@ -459,7 +456,7 @@ func reference(c *Config, data []byte, values defaults) (entries []schema.Entry,
 		return nil, nil, false
 	}
 	for i, e := range m.Entries {
-		if tooLarge(0, len(e.Attributes), bounds{c.MaxEntryBytes, c.MaxEntryAttributes}) != nil || check(e) != nil {
+		if (bounds{c.MaxEntryBytes, c.MaxEntryAttributes}).refuse(0, len(e.Attributes)) != nil || check(e) != nil {
 			refused = append(refused, uint32(i))
 			continue
 		}

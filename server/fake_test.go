@@ -124,6 +124,7 @@ type fakeBudget struct {
 	mu         sync.Mutex
 	used, peak int
 	limit      int // 0: none
+	asked      func()
 	waiting    []*fakeWaiter
 }
 
@@ -134,6 +135,9 @@ type fakeWaiter struct {
 
 // Acquire implements Budget.
 func (b *fakeBudget) Acquire(ctx context.Context, n int) error {
+	if b.asked != nil {
+		b.asked()
+	}
 	w := &fakeWaiter{n, make(chan struct{})}
 	b.change(func() { b.waiting = append(b.waiting, w) })
 	select {

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// transport is the part of gRPC's stream that a call's messages are read from. It is not part of gRPC's documented interface, so it is asked
-// for here alone, with the version pinned; a test fails where it is not there, and RecvMsg takes its place.
+// transport is the part of gRPC's stream that messages are read from. gRPC exports it and does not document it, so it is used
+// only here, with the version pinned. Without it RecvMsg takes its place, and a test fails.
 type transport interface {
 	// RecvCompress returns the call's grpc-encoding.
 	RecvCompress() string
@@ -25,53 +25,31 @@ type transport interface {
 	Read(n int) (mem.BufferSlice, error)
 }
 
-// messages receives the messages of one call. It does what gRPC's RecvMsg does, which answers whatever a client does wrong (bad frames,
-// damaged compression, bytes that are no message) with INTERNAL, before an interceptor hears of it, and lets protobuf drop fields
-// that it doesn't know. Here they are the client's errors. And a message that is too large is refused before it is read.
+// messages receives the messages of one call as gRPC's RecvMsg does, with three differences. RecvMsg answers whatever a client does
+// wrong (bad frames, damaged compression, bytes that are no message) with INTERNAL, before an interceptor hears of it; here these
+// are the client's errors. It drops unknown fields; here they are refused. And a message that is too large is refused before it
+// is read.
 type messages struct {
 	transport transport
 	limit     int
-	// single is set where the call has one request.
-	single bool
-	// otherwise is RecvMsg, for where transport is nil.
-	otherwise func(any) error
+	single    bool // the call has one request
 }
 
-// messagesOf returns the messages of the call that ctx belongs to.
-func messagesOf(ctx context.Context, limit int, single bool, recvMsg func(any) error) *messages {
-	t, _ := grpc.ServerTransportStreamFromContext(ctx).(transport)
-	return &messages{transport: t, limit: limit, single: single, otherwise: recvMsg}
+// receiver returns what receives the messages of the call that ctx belongs to, in place of recvMsg. It fills a frame with the
+// bytes of a message, and returns io.EOF when the client has half-closed.
+func receiver(ctx context.Context, limit int, single bool, recvMsg func(any) error) func(any) error {
+	t, ok := grpc.ServerTransportStreamFromContext(ctx).(transport)
+	if !ok {
+		return recvMsg
+	}
+	return (&messages{transport: t, limit: limit, single: single}).receive
 }
 
-// receive receives the next message, or where m is a frame its bytes. It returns io.EOF when the client has half-closed.
 func (s *messages) receive(m any) error {
-	f, raw := m.(*frame)
-	if !raw {
-		f = &frame{}
-	}
-	if err := s.receiveFrame(f); err != nil || raw {
-		return err
-	}
-	defer f.free()
-	if err := (codec{}).Unmarshal(f.data, m); err != nil {
-		return statusMalformed(problemNoMessage)
-	}
-	if m, ok := m.(proto.Message); ok && strings.HasPrefix(string(m.ProtoReflect().Descriptor().FullName()), "logbatcher.") {
-		if field, problem := findUnknownField(m.ProtoReflect()); field != "" {
-			return statusUnknownField(field, problem)
-		}
-	}
-	return nil
-}
-
-func (s *messages) receiveFrame(f *frame) error {
-	if s.transport == nil {
-		return s.otherwise(f)
-	}
 	data, err := s.next()
 	switch {
 	case err == io.EOF && s.single:
-		return statusMalformed("the call has ended without a request")
+		return statusMalformed("the call ended without a request")
 	case err != nil:
 		return err
 	}
@@ -85,7 +63,15 @@ func (s *messages) receiveFrame(f *frame) error {
 			return err
 		}
 	}
-	f.data = data
+	defer data.Free()
+	if err := (codec{}).Unmarshal(data, m); err != nil {
+		return statusMalformed(problemNoMessage)
+	}
+	if m, ok := m.(proto.Message); ok && strings.HasPrefix(string(m.ProtoReflect().Descriptor().FullName()), "logbatcher.") {
+		if field, problem := findUnknownField(m.ProtoReflect()); field != "" {
+			return statusUnknownField(field, problem)
+		}
+	}
 	return nil
 }
 
@@ -115,7 +101,7 @@ func (s *messages) next() (mem.BufferSlice, error) {
 	switch {
 	case flags != 1:
 		return nil, statusMalformed("the first byte of a message is 0, or 1 where it is compressed")
-	case compressor == nil: // an encoding that is not known has been answered by gRPC
+	case compressor == nil: // gRPC has answered calls with an unknown encoding
 		return nil, statusMalformed("a message is marked as compressed, and the call's grpc-encoding names no compression")
 	}
 	return s.decompress(compressor, data)
@@ -143,13 +129,13 @@ func (s *messages) decompress(compressor encoding.Compressor, data mem.BufferSli
 	return whole, nil
 }
 
-// transportError returns what an error of the transport is to the client: its own doing, or the end of its call.
+// transportError returns the status for an error of the transport: the client broke off a message, or the call has ended.
 func transportError(err error) error {
 	if err == io.EOF {
 		return err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return statusMalformed("the call has ended in the middle of a message")
+		return statusMalformed("the call ended in the middle of a message")
 	}
 	if _, ok := status.FromError(err); ok {
 		return err
@@ -160,18 +146,18 @@ func transportError(err error) error {
 	return statusOfContext(context.Canceled) // reset, or the connection is gone
 }
 
-// framedStream receives its messages as messages does.
+// framedStream receives its messages by receiver.
 type framedStream struct {
 	grpc.ServerStream
-	messages *messages
+	receive func(any) error
 }
 
 // RecvMsg implements grpc.ServerStream.
-func (s *framedStream) RecvMsg(m any) error { return s.messages.receive(m) }
+func (s *framedStream) RecvMsg(m any) error { return s.receive(m) }
 
-// framing is the stream interceptor that has calls receive their messages as messages does.
+// framing is the interceptor that makes streams receive their messages by receiver.
 func framing(limit int) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		return handler(srv, &framedStream{stream, messagesOf(stream.Context(), limit, !info.IsClientStream, stream.RecvMsg)})
+		return handler(srv, &framedStream{stream, receiver(stream.Context(), limit, !info.IsClientStream, stream.RecvMsg)})
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// ingest is IngestService. Its methods take frames, not messages, so it is not registered by the generated function.
+// ingest is IngestService. A call of it, stream or unary, opens a session and takes its requests through route.
 type ingest struct {
 	config   *Config
 	router   Router
@@ -25,28 +25,36 @@ type ingest struct {
 	metrics  *metrics
 	life     *lifecycle
 
-	// The log's lines about what should not happen, which calls may cause at will all the same.
+	// Clients can cause these log lines at will.
 	panicked, unclassed, closed rarely
 
-	calls    atomic.Int64   // streams and unary calls that are open
-	children sync.WaitGroup // the goroutines of streams, which may outlive their handlers
+	calls    atomic.Int64   // open streams and unary calls
+	exited   chan struct{}  // has room for one; signalled when a call has ended
+	children sync.WaitGroup // the goroutines of calls, which may outlive their handlers
 }
 
-// ingestService describes IngestService to gRPC as the generated description does, but for the handlers: they receive frames.
+func newIngest(config *Config, router Router, budget Budget, m *metrics) *ingest {
+	return &ingest{
+		config: config, router: router, registry: newRegistry(config, m), metrics: m, life: newLifecycle(),
+		intake: newIntake(config, budget, m, newProtobufDecoder(config)), exited: make(chan struct{}, 1),
+	}
+}
+
+// service describes IngestService to gRPC. Unlike the generated handlers, ours receive frames instead of messages.
 func (in *ingest) service() *grpc.ServiceDesc {
 	d := pb.IngestService_ServiceDesc
 	d.HandlerType = (*any)(nil)
-	d.Methods = []grpc.MethodDesc{{MethodName: d.Methods[0].MethodName, Handler: in.unaryHandler}}
+	d.Methods = []grpc.MethodDesc{{MethodName: d.Methods[0].MethodName, Handler: in.serveCall}}
 	d.Streams = []grpc.StreamDesc{{
-		StreamName: d.Streams[0].StreamName, Handler: in.serve, ServerStreams: true, ClientStreams: true,
+		StreamName: d.Streams[0].StreamName, Handler: in.serveStream, ServerStreams: true, ClientStreams: true,
 	}}
 	return &d
 }
 
-// enter counts a call in, or refuses it.
+// enter counts a call that begins, or refuses it.
 func (in *ingest) enter() error {
 	if in.life.draining.Err() != nil {
-		return statusShuttingDown()
+		return errShutdown
 	}
 	if in.calls.Add(1) > int64(in.config.MaxStreams) {
 		in.calls.Add(-1)
@@ -59,89 +67,97 @@ func (in *ingest) enter() error {
 func (in *ingest) exit() {
 	in.calls.Add(-1)
 	in.metrics.streams.Dec()
-	in.life.left()
+	select {
+	case in.exited <- struct{}{}:
+	default:
+	}
 }
 
-// logOpening logs who has opened what. A line for each stream and call is for debugging only.
-func (in *ingest) logOpening(ctx context.Context, what string, o *opening, p *producer, w welcome) {
-	in.config.Log.LogAttrs(ctx, slog.LevelDebug, what, slog.String("producer", p.id), slog.String("client", o.client),
+// spawn runs do in a goroutine that Shutdown joins, and sends its error to result. A panic becomes an error: the interceptor
+// sees only those of the handler.
+func (in *ingest) spawn(result chan<- error, do func() error) {
+	in.children.Go(func() {
+		result <- func() (err error) {
+			defer func() {
+				if v := recover(); v != nil {
+					err = in.recovered(v)
+				}
+			}()
+			return do()
+		}()
+	})
+}
+
+// receiveFirst receives the first message of a call. It returns when ctx ends, too: a client that sends nothing must not keep
+// its place. The goroutine ends when the handler has returned, because that unblocks receive.
+func (in *ingest) receiveFirst(ctx context.Context, receive func(any) error) (*frame, error) {
+	f, received := &frame{}, make(chan error, 1)
+	in.spawn(received, func() error { return receive(f) })
+	select {
+	case err := <-received:
+		return f, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// logOpening logs an opening, at level debug so that no client can fill the log.
+func (in *ingest) logOpening(ctx context.Context, what string, s *session, w welcome) {
+	in.config.Log.LogAttrs(ctx, slog.LevelDebug, what, slog.String("producer", s.producer.id), slog.String("client", s.opening.client),
 		slog.Uint64("epoch", w.epoch), slog.Uint64("committed_sequence", w.committed), slog.Bool("resumed", w.resumed))
 }
 
-// guard turns a panic of a goroutine of a stream into an error: the interceptor sees that of the handler only.
-func (in *ingest) guard(do func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = in.recovered(v)
-		}
-	}()
-	return do()
-}
-
+// recovered returns the error for a panic, and logs it.
 func (in *ingest) recovered(v any) error {
 	in.metrics.panics.Inc()
 	stack := string(debug.Stack())
 	in.panicked.log(func(count int) {
 		in.config.Log.Error("panic in a call", slog.Any("panic", v), slog.Int("count", count), slog.String("stack", stack))
 	})
-	return statusInternal()
+	return errInternal
 }
 
-// statusOf turns the reason for which a call ended into its status.
+// statusOf returns the status for the error that ended a call.
 func (in *ingest) statusOf(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, errSuperseded):
-		return statusSuperseded()
-	case errors.Is(err, errShutdown):
-		return statusShuttingDown()
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	}
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return statusOfContext(err)
 	}
-	if _, ok := status.FromError(err); !ok {
-		in.unclassed.log(func(count int) {
-			in.config.Log.Error("call ended by an error of no class", slog.Any("error", err), slog.Int("count", count))
-		})
-		return statusInternal()
-	}
-	return err
+	in.unclassed.log(func(count int) {
+		in.config.Log.Error("call ended by an unexpected error", slog.Any("error", err), slog.Int("count", count))
+	})
+	return errInternal
 }
 
-// delivery is how a request is handed over.
-type delivery struct {
-	producer *producer
-	// session is the stream's. Nil for a unary call, which says its epoch.
-	session *session
-	epoch   uint64
-	// waiting is called when the Router begins to wait.
-	waiting func(cause schema.WaitCause, table string)
-	// defaults hold for the entries.
-	defaults *defaults
-	// reply takes what became of the request, in place of the producer's outbox. Nil: the outbox.
-	reply *reply
-}
-
-// route accepts a request for its producer, decodes it and hands it to the Router. The request is freed where the Router has not taken it.
-func (in *ingest) route(ctx context.Context, d delivery, r *request) (accepted, error) {
-	p := d.producer
-	a, err := p.accept(ctx, d.session, d.epoch, r.outline.sequence, r.sum)
-	if err != nil || a.verdict != verdictNext {
+// route accepts a request for its session's producer, decodes it and hands it to the Router. It frees the request unless the
+// Router takes it.
+func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, error) {
+	p := s.producer
+	a, err := p.accept(ctx, s, r.outline.sequence, r.sum)
+	if err != nil || a.verdict == verdictRepeat {
 		r.free()
 		return a, err
 	}
-	taken := false
-	defer func() { p.routed(taken) }() // whatever happens, or the producer could never open again
+	taken, inRouter := false, false
+	defer func() {
+		if !taken && !inRouter { // after a panic in the Router something may still read it
+			r.free()
+		}
+		p.routed(taken)
+	}()
 
-	if err := r.decode(ctx, d.defaults); err != nil {
-		r.free()
+	if err := r.decode(ctx, &s.opening.defaults); err != nil {
 		return a, err
 	}
-	r.Decoder = r
 	r.Producer, r.Epoch, r.Sequence = p.id, a.epoch, a.sequence
 	refusals, received := r.refusals, r.Received
-	if d.reply != nil {
-		p.expect(a.sequence, d.reply, refusals)
+	if s.answer != nil {
+		p.note(s.answer, a.sequence, refusals)
 		refusals = nil
 	}
 	r.Settled = func(o *schema.Outcome) {
@@ -155,17 +171,19 @@ func (in *ingest) route(ctx context.Context, d delivery, r *request) (accepted, 
 		r.Settled(&schema.Outcome{})
 		return a, nil
 	}
-	if err := in.router.Route(ctx, &r.Request, d.waiting); err != nil {
-		r.free()
-		if ctx.Err() != nil {
-			return a, context.Cause(ctx)
-		}
-		in.closed.log(func(count int) {
-			in.config.Log.Warn("router takes no requests", slog.Any("error", err), slog.Int("count", count))
-		})
-		return a, statusRouterClosed()
+	inRouter = true
+	err = in.router.Route(ctx, &r.Request, s.waits)
+	inRouter = false
+	if err == nil {
+		taken = true
+		r.count()
+		return a, nil
 	}
-	taken = true
-	r.count()
-	return a, nil
+	if ctx.Err() != nil {
+		return a, context.Cause(ctx)
+	}
+	in.closed.log(func(count int) {
+		in.config.Log.Warn("router takes no requests", slog.Any("error", err), slog.Int("count", count))
+	})
+	return a, errRouterClosed
 }

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// interceptors see every call from outside: they count it and how it ended, and turn its panic into an error. They never see an entry.
-// They log at debug only: what ends a call is mostly what its client does, and no client may write lines at will.
+// interceptors wrap every call: they count it and how it ended, and turn a panic into an error. They log at level debug only:
+// mostly it is the client who ends a call, and no client may fill the log.
 type interceptors struct {
 	metrics *grpcprometheus.ServerMetrics
 	own     *metrics
@@ -70,7 +70,7 @@ func (i *interceptors) countStream(srv any, stream grpc.ServerStream, _ *grpc.St
 	return err
 }
 
-// countFailed counts a call that has not ended with OK, by the reason in its ErrorInfo.
+// countFailed counts a call that did not end with OK, by the reason in its ErrorInfo.
 func (m *metrics) countFailed(err error) {
 	if err == nil {
 		return
@@ -85,7 +85,7 @@ func (m *metrics) countFailed(err error) {
 	m.failedCalls.WithLabelValues(reason).Inc()
 }
 
-// encodings counts the calls that gRPC answers itself because it doesn't know their compression: no interceptor sees them.
+// encodings counts the calls that gRPC answers itself because their compression is unknown: no interceptor sees them.
 type encodings struct{ metrics *metrics }
 
 // HandleRPC implements stats.Handler.

@@ -2,52 +2,38 @@ package server
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 )
 
-// errShutdown is the reason for which a call ends that has not begun when the instance shuts down.
-var errShutdown = errors.New("shutting down")
-
-// lifecycle tells all calls that the instance shuts down: first that they should end, then that they must.
+// lifecycle tells all calls that the instance is shutting down: first that they should end, then that they must.
 type lifecycle struct {
 	draining, hurrying context.Context
 	drain, hurry       context.CancelFunc
-
-	mu       sync.Mutex
+	// deadline is when draining streams are cut off. It is set before draining ends.
 	deadline time.Time
-	// exits has room for one; it is signalled when a call has ended.
-	exits chan struct{}
 }
 
 func newLifecycle() *lifecycle {
-	l := &lifecycle{exits: make(chan struct{}, 1)}
+	l := &lifecycle{}
 	l.draining, l.drain = context.WithCancel(context.Background())
 	l.hurrying, l.hurry = context.WithCancel(context.Background())
 	return l
 }
 
-// begin tells all streams to drain until the deadline.
+// begin tells all streams to drain until the deadline. It is called once.
 func (l *lifecycle) begin(deadline time.Time) {
-	l.mu.Lock()
-	if l.deadline.IsZero() {
-		l.deadline = deadline
-	}
-	l.mu.Unlock()
+	l.deadline = deadline
 	l.drain()
 }
 
-func (l *lifecycle) drainDeadline() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.deadline
-}
-
-// left says that a call has ended.
-func (l *lifecycle) left() {
-	select {
-	case l.exits <- struct{}{}:
-	default:
+// within returns a context that ends with the cause late after the limit, and with the cause ended when end does.
+func within(ctx context.Context, limit time.Duration, late error, end context.Context, ended error) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, late)
+	ctx, cut := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(end, func() { cut(ended) })
+	return ctx, func() {
+		stop()
+		cut(nil)
+		cancel()
 	}
 }

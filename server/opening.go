@@ -5,18 +5,16 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
 )
 
 const maxProducerBytes = 128
 
-// maxNumber bounds epochs and sequences that a client may claim, so that counting on never overflows.
+// maxNumber bounds the epochs and sequences that a client may claim, so that counting on never overflows.
 const maxNumber = math.MaxInt64
 
-// opening is an Open that has been checked. Its strings are its own.
+// opening is a checked Open. Its strings alias nothing.
 type opening struct {
 	producer  string // empty: anonymous
 	epoch     uint64
@@ -26,17 +24,25 @@ type opening struct {
 	defaults  defaults
 }
 
-// decodeOpening decodes the Open of an encoded request, whose outline is o. Absent: an empty one.
-func (c *Config) decodeOpening(data []byte, o *outline) (*pb.Open, error) {
-	if o.openBytes > c.MaxOpenBytes {
-		return nil, statusTooLarge("max_open_bytes", c.MaxOpenBytes, o.openBytes)
+// decodeOpening decodes and checks the opening of an encoded request. Without one it is an empty one.
+func (c *Config) decodeOpening(data []byte, l *outline) (*opening, error) {
+	open, err := c.unmarshalOpen(data, l)
+	if err != nil {
+		return nil, err
+	}
+	return c.checkOpening(open)
+}
+
+func (c *Config) unmarshalOpen(data []byte, l *outline) (*pb.Open, error) {
+	if l.openBytes > c.MaxOpenBytes {
+		return nil, statusTooLarge("max_open_bytes", c.MaxOpenBytes, l.openBytes)
 	}
 	open := &pb.Open{}
-	err := eachField(data, func(number protowire.Number, _ int, value []byte, _ uint64) error {
-		if number != fieldOpen {
+	err := eachField(data, func(f field) error {
+		if f.number != fieldOpen {
 			return nil
 		}
-		return open.UnmarshalVT(value) // several merge into one, as protobuf has it
+		return open.UnmarshalVT(f.value) // protobuf merges several into one
 	})
 	if err != nil {
 		return nil, statusMalformed(problemNoMessage)
@@ -44,7 +50,7 @@ func (c *Config) decodeOpening(data []byte, o *outline) (*pb.Open, error) {
 	return open, nil
 }
 
-// checkOpening checks an Open and takes from it what holds for the entries.
+// checkOpening checks an Open and converts it.
 func (c *Config) checkOpening(open *pb.Open) (*opening, error) {
 	var violations []violation
 	bad := func(field, problem string) {
@@ -93,7 +99,7 @@ func (c *Config) checkOpening(open *pb.Open) (*opening, error) {
 	case pb.Acknowledgement_ACKNOWLEDGEMENT_UNSPECIFIED:
 		level = pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED
 	case pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED:
-		return nil, statusNoLog()
+		return nil, errNoLog
 	}
 	return &opening{
 		producer: open.Producer, epoch: open.Epoch, committed: open.CommittedSequence,
@@ -101,7 +107,7 @@ func (c *Config) checkOpening(open *pb.Open) (*opening, error) {
 	}, nil
 }
 
-// defaultsOf returns what an Open says for all entries. The time of receipt is filled in for each request.
+// defaultsOf returns an Open's defaults for entries. The time of receipt is filled in for each request.
 func (c *Config) defaultsOf(open *pb.Open) defaults {
 	stream := &schema.Stream{
 		ResourceAttributes: ownAttributes(open.ResourceAttributes),
@@ -147,8 +153,7 @@ func checkProducer(id string) string {
 	return ""
 }
 
-// nextEpoch returns the epoch after last. Because it is no less than the clock, it grows
-// over restarts, which forget the last one.
+// nextEpoch returns the epoch after last. It is at least the clock, so it grows over restarts, which forget the last one.
 func nextEpoch(last uint64, now time.Time) uint64 {
 	return max(last+1, uint64(max(now.UnixMilli(), 1)))
 }

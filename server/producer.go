@@ -1,6 +1,7 @@
 package server
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -10,49 +11,52 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-var (
-	// errSuperseded is the cause with which a session ends whose producer has opened again.
-	errSuperseded = errors.New("superseded")
-	// errClosed says that a session takes no further request.
-	errClosed = errors.New("the session takes no further request")
-)
+// errClosed ends the receiver of a session that takes no further request.
+var errClosed = errors.New("the session takes no further request")
 
-// producer is what the server knows of one producer: its epoch, the sequences of
-// that epoch, what it has not been told yet, and who speaks for it.
+// producer is what the server knows of one producer: its epoch, the sequences of that epoch, the outcomes it has not been sent
+// yet, and whose session speaks for it.
 type producer struct {
 	id      string
 	now     func() time.Time
 	metrics *metrics
 	// total counts the outcomes that all producers keep while nobody reads them.
 	total *atomic.Int64
-	// anonymous says that nobody can come back as this producer.
+	// anonymous producers never come back.
 	anonymous bool
+	// uses belongs to the registry.
+	uses uses
 
 	mu     sync.Mutex
 	epoch  uint64 // 0: never opened
 	cursor cursor
 	outbox outbox
-	// replies has what unary calls of this epoch wait for, by their sequences.
-	replies map[uint64]*reply
+	// answers collect the outcomes that unary calls of this epoch wait for, by their sequences.
+	answers map[uint64]*outcomes
 	// kept is this producer's part of total.
 	kept int
-	// session is the newest opening, which may still wait for the older one. Nil: none.
+	// session is the newest stream's, which may still wait for the older one. Nil: none.
 	session *session
-	// attached counts the sessions that have the right to accept: 0 or 1.
-	attached int
-	// routing says that the last accepted sequence is with the Router, and may be taken back.
-	routing bool
-	// changed, where somebody waits for it, is closed at the next change of anything above.
+	// routing is the session whose request, with the last accepted sequence, is with the Router and may be taken back. Nil: none.
+	routing *session
+	// changed, if somebody waits for it, is closed at the next change of anything above.
 	changed chan struct{}
 }
 
-// welcome is what an opening has led to.
+// uses is a producer's place in the registry.
+type uses struct {
+	count int
+	since time.Time     // when the last user left
+	idle  *list.Element // nil while there are users
+}
+
+// welcome is the result of an opening.
 type welcome struct {
 	epoch, committed uint64
 	resumed          bool
 }
 
-// changeLocked wakes all who wait for a change.
+// changeLocked wakes everybody who waits for a change.
 func (p *producer) changeLocked() {
 	if p.changed != nil {
 		close(p.changed)
@@ -60,77 +64,78 @@ func (p *producer) changeLocked() {
 	}
 }
 
-// awaitLocked releases the lock until something changes or ctx ends, and takes it again.
-func (p *producer) awaitLocked(ctx context.Context) error {
-	if p.changed == nil {
-		p.changed = make(chan struct{})
+// awaitLocked blocks until the condition holds, or ctx ends. It releases the lock while it waits.
+func (p *producer) awaitLocked(ctx context.Context, condition func() bool) error {
+	for !condition() {
+		if p.changed == nil {
+			p.changed = make(chan struct{})
+		}
+		changed := p.changed
+		p.mu.Unlock()
+		select {
+		case <-changed:
+			p.mu.Lock()
+		case <-ctx.Done():
+			p.mu.Lock()
+			return context.Cause(ctx)
+		}
 	}
-	changed := p.changed
-	p.mu.Unlock()
-	defer p.mu.Lock()
-	select {
-	case <-changed:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return nil
 }
 
-// open makes s the producer's session. It stops the older one at once, returns when all that was accepted before is settled, and
-// fails when ctx ends, when the epoch is old, or when a newer opening comes first.
-func (p *producer) open(ctx context.Context, s *session, o *opening) (welcome, error) {
+func (p *producer) await(ctx context.Context, condition func() bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// Before anything is stopped: a process that is thought dead must not disturb the one that took its place.
+	return p.awaitLocked(ctx, condition)
+}
+
+// open gives s the right to send. It stops an older stream at once, returns when everything accepted before is settled, and
+// fails when ctx ends, when the epoch is old, or when a newer opening comes first. A unary call that goes on in the producer's
+// epoch joins the calls in flight instead.
+func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := s.opening
+	if s.answer != nil && p.session == nil && o.epoch != 0 && o.epoch == p.epoch && o.committed <= p.cursor.committed {
+		s.epoch = p.epoch
+		return welcome{epoch: p.epoch, committed: p.cursor.committed, resumed: true}, nil
+	}
+	// Before anything is stopped: a process that was thought dead must not disturb the one that took its place.
 	if err := p.checkEpochLocked(o); err != nil {
 		return welcome{}, err
 	}
-	if p.session != nil {
+	if p.session != nil && p.session.stop != nil {
 		p.session.stop(errSuperseded)
 	}
 	p.session = s
 	p.changeLocked()
-	err := p.awaitQuietLocked(ctx, s)
+	err = p.awaitLocked(ctx, func() bool { return p.session != s || p.routing == nil && p.cursor.unsettled() == 0 })
+	if p.session != s {
+		return welcome{}, errSuperseded
+	}
 	if err == nil {
 		err = p.checkEpochLocked(o)
 	}
-	if err != nil {
-		if p.session == s {
-			p.session = nil
-			p.trimLocked()
-			p.changeLocked()
-		}
-		return welcome{}, err
+	if err == nil {
+		w = p.enterLocked(o)
+		s.epoch = w.epoch
+		s.told = watermarks{committed: w.committed, received: w.committed}
 	}
-	w := p.enterLocked(o)
-	p.trimLocked() // what is kept is this session's now
-	p.attached++
-	s.attached = true
-	s.level = o.level
-	s.told = watermarks{committed: w.committed, received: w.committed}
-	return w, nil
+	if err != nil || s.answer != nil { // a unary call leaves room for others of its epoch
+		p.session = nil
+		p.changeLocked()
+	}
+	p.trimLocked()
+	return w, err
 }
 
-// checkEpochLocked returns why the producer can't be opened with an epoch as it stands.
+// checkEpochLocked returns why the producer can't be opened with the opening's epoch.
 func (p *producer) checkEpochLocked(o *opening) error {
 	switch {
 	case o.epoch != 0 && o.epoch < p.epoch:
 		return statusOldEpoch(o.epoch, p.epoch)
 	case o.epoch == 0 && p.epoch >= maxNumber: // the next one could not be claimed
 		return statusInvalidOpening(violation{"open.epoch", "no epoch is left after " + decimal(p.epoch) + ", which the producer itself has claimed: use another producer id"})
-	}
-	return nil
-}
-
-// awaitQuietLocked waits until nobody else accepts and everything accepted is settled.
-func (p *producer) awaitQuietLocked(ctx context.Context, s *session) error {
-	for p.attached > 0 || p.routing || p.cursor.unsettled() > 0 {
-		if err := p.awaitLocked(ctx); err != nil {
-			return err
-		}
-		if p.session != s {
-			return errSuperseded
-		}
 	}
 	return nil
 }
@@ -142,11 +147,11 @@ func (p *producer) enterLocked(o *opening) welcome {
 		p.beginEpochLocked(nextEpoch(p.epoch, p.now()), 0)
 		return welcome{epoch: p.epoch}
 	case o.epoch == p.epoch && o.committed <= p.cursor.committed:
-		p.takeRepliesLocked()
+		p.takeAnswersLocked()
 		p.outbox.resend(o.committed)
 		return welcome{epoch: p.epoch, committed: p.cursor.committed, resumed: true}
 	}
-	// The epoch is of another process, or has been with another in between: what the producer was told there counts.
+	// The epoch is another process's, or was with another in between: what the producer was told there counts.
 	p.beginEpochLocked(o.epoch, o.committed)
 	return welcome{epoch: p.epoch, committed: o.committed}
 }
@@ -154,108 +159,80 @@ func (p *producer) enterLocked(o *opening) welcome {
 func (p *producer) beginEpochLocked(epoch, start uint64) {
 	p.epoch = epoch
 	p.cursor = newCursor(start)
-	p.metrics.forgottenOutcomes.Add(float64(p.outbox.len()))
-	p.outbox, p.replies = outbox{}, nil // they are of an epoch that nobody asks for any more
+	p.dropOutcomesLocked() // they belong to an epoch that nobody asks for any more
+	p.answers = nil
 }
 
-// join is what a unary call does in place of open. It holds no session, so that several calls of one
-// epoch may be in flight at a time, but it ends a stream's.
-func (p *producer) join(ctx context.Context, o *opening) (welcome, error) {
-	p.mu.Lock()
-	if o.epoch != 0 && o.epoch == p.epoch && p.session == nil && p.attached == 0 && o.committed <= p.cursor.committed {
-		defer p.mu.Unlock()
-		return welcome{epoch: p.epoch, committed: p.cursor.committed, resumed: true}, nil
-	}
-	p.mu.Unlock()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	s := &session{producer: p, stop: cancel}
-	w, err := p.open(ctx, s, o)
-	s.end()
-	return w, err
-}
-
-// accepted is what has become of a sequence.
+// accepted is the verdict on a sequence.
 type accepted struct {
 	epoch, sequence uint64
 	verdict         verdict
 }
 
-// accept accepts a sequence, or says that it is a repeat, or why it is neither. Zero stands for the next one. Who accepts is a
-// session, or for a unary call nil and its epoch. After verdictNext the request is with the
-// Router, and routed must be called.
-func (p *producer) accept(ctx context.Context, s *session, epoch, sequence uint64, sum uint32) (accepted, error) {
+// accept accepts a session's sequence, reports that it is a repeat, or returns why it is neither. Zero stands for the next one.
+// After verdictNext the request is with the Router, and routed must be called.
+func (p *producer) accept(ctx context.Context, s *session, sequence uint64, sum uint32) (accepted, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.routing { // by another unary call: only the last accepted sequence can be taken back
-		if err := p.awaitLocked(ctx); err != nil {
-			return accepted{}, err
-		}
+	// Only the last accepted sequence can be taken back, so unary calls take turns.
+	if err := p.awaitLocked(ctx, func() bool { return p.routing == nil }); err != nil {
+		return accepted{}, err
 	}
 	switch {
-	case s != nil && (s.closed || p.session != s):
+	case s.answer == nil && (s.closed || p.session != s):
 		return accepted{}, errClosed
-	case s == nil && p.epoch != epoch:
-		return accepted{}, statusOldEpoch(epoch, p.epoch)
-	case s == nil && p.session != nil:
-		return accepted{}, statusSuperseded()
+	case s.answer != nil && p.epoch != s.epoch:
+		return accepted{}, statusOldEpoch(s.epoch, p.epoch)
+	case s.answer != nil && p.session != nil:
+		return accepted{}, errSuperseded
 	}
 	if sequence == 0 {
 		sequence = p.cursor.accepted + 1
 	}
-	v, err := p.judgeLocked(sequence, sum)
-	if v == verdictNext {
-		p.cursor.accept(sum)
-		p.routing = true
-		p.metrics.lag.Inc()
-	}
-	return accepted{p.epoch, sequence, v}, err
-}
-
-// judge says what a sequence is, before any work is put into it; accept has the last word.
-func (p *producer) judge(sequence uint64, sum uint32) (verdict, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if sequence == 0 {
-		return verdictNext, nil
-	}
-	return p.judgeLocked(sequence, sum)
-}
-
-func (p *producer) judgeLocked(sequence uint64, sum uint32) (verdict, error) {
-	v := p.cursor.judge(sequence, sum)
-	switch v {
+	a := accepted{epoch: p.epoch, sequence: sequence, verdict: p.cursor.judge(sequence, sum)}
+	switch a.verdict {
 	case verdictGap:
-		return v, statusGap(p.cursor.accepted+1, sequence)
+		return a, statusGap(p.cursor.accepted+1, sequence)
 	case verdictAltered:
-		return v, statusAltered(sequence)
+		return a, statusAltered(sequence)
+	case verdictRepeat:
+		p.metrics.repeats.Inc()
+		return a, nil
 	}
-	return v, nil
+	p.cursor.accept(sum)
+	p.routing = s
+	p.metrics.lag.Inc()
+	if s.answer != nil {
+		if p.answers == nil {
+			p.answers = make(map[uint64]*outcomes)
+		}
+		p.answers[sequence] = s.answer
+	}
+	return a, nil
 }
 
-// routed says whether the Router has taken the request that was accepted last.
+// routed records whether the Router has taken the request that was accepted last.
 func (p *producer) routed(taken bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.routing = false
+	p.routing = nil
 	if !taken {
-		delete(p.replies, p.cursor.accepted)
+		delete(p.answers, p.cursor.accepted)
 		p.cursor.retract()
 		p.metrics.lag.Dec()
 	}
 	p.tellLocked()
 }
 
-// settle takes in what became of a request. Any goroutine may call it.
+// settle records the outcome of a request. Any goroutine may call it.
 func (p *producer) settle(epoch, sequence uint64, refusals []schema.Refusal, outcome *schema.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.epoch != epoch {
 		return
 	}
-	if y := p.replies[sequence]; y != nil {
-		y.settled = true
-		y.add(sequence, refusals, outcome, false)
+	if answer := p.answers[sequence]; answer != nil {
+		answer.add(sequence, refusals, outcome, false)
 	} else {
 		p.outbox.add(sequence, refusals, outcome, p.session != nil)
 		p.trimLocked()
@@ -274,55 +251,40 @@ func (p *producer) tellLocked() {
 	}
 }
 
-// awaitCommitted returns when the sequence is committed.
-func (p *producer) awaitCommitted(ctx context.Context, epoch, sequence uint64) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.epoch == epoch && p.cursor.committed < sequence {
-		if err := p.awaitLocked(ctx); err != nil {
-			return err
-		}
-	}
-	if p.epoch != epoch {
-		return statusOldEpoch(epoch, p.epoch)
-	}
-	return nil
-}
-
-// committedIn returns the watermark of an epoch of which the sequence was accepted. An epoch is followed by another only when all of it is
-// settled, so of one that is over at least the sequence is.
-func (p *producer) committedIn(epoch, sequence uint64) uint64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.committedInLocked(epoch, sequence)
-}
-
-func (p *producer) committedInLocked(epoch, sequence uint64) uint64 {
-	if p.epoch != epoch {
-		return sequence
-	}
-	return p.cursor.committed
-}
-
-// trimLocked bounds what waits to be told while nobody reads it: the next welcome must be able to tell all of it, and
-// many producers together must not fill the memory.
+// trimLocked bounds the outcomes kept while nobody reads them: the next Welcome must be able to carry them all, and many
+// producers together must not fill the memory.
 func (p *producer) trimLocked() {
 	keep := 0
 	if p.session == nil {
 		p.metrics.forgottenOutcomes.Add(float64(p.outbox.trim()))
 		keep = p.outbox.len() + p.outbox.sent.len()
 		if p.anonymous || keep > p.kept && p.total.Load()+int64(keep-p.kept) > maxKeptOutcomes {
-			p.metrics.forgottenOutcomes.Add(float64(p.outbox.len()))
-			p.outbox, keep = outbox{}, 0
+			p.dropOutcomesLocked()
+			keep = 0
 		}
 	}
 	p.total.Add(int64(keep - p.kept))
 	p.kept = keep
 }
 
-// idle says whether nothing but the watermark would be lost if the producer were forgotten.
+// dropOutcomesLocked forgets all outcomes and counts those that were never sent.
+func (p *producer) dropOutcomesLocked() {
+	p.metrics.forgottenOutcomes.Add(float64(p.outbox.len()))
+	p.outbox = outbox{}
+}
+
+// forget drops the outcomes of a producer that leaves the registry.
+func (p *producer) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropOutcomesLocked()
+	p.total.Add(-int64(p.kept))
+	p.kept = 0
+}
+
+// idle reports whether forgetting the producer would lose nothing but its watermark.
 func (p *producer) idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.session == nil && p.attached == 0 && !p.routing && p.cursor.unsettled() == 0
+	return p.session == nil && p.routing == nil && p.cursor.unsettled() == 0
 }

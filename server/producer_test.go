@@ -28,9 +28,9 @@ func testRegistry(t *testing.T, adjust func(*Config)) *registry {
 // openAs opens the producer and returns its session.
 func openAs(ctx context.Context, p *producer, o *opening) (*session, welcome, error) {
 	_, cancel := context.WithCancelCause(ctx)
-	s := &session{producer: p, stop: cancel, wake: make(chan struct{}, 1)}
+	s := newSession(p, o, cancel, time.Second)
 	o.level = pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED
-	w, err := p.open(ctx, s, o)
+	w, err := p.open(ctx, s)
 	return s, w, err
 }
 
@@ -38,7 +38,7 @@ func openAs(ctx context.Context, p *producer, o *opening) (*session, welcome, er
 func deliver(t *testing.T, p *producer, s *session, n int) {
 	t.Helper()
 	for range n {
-		a, err := p.accept(context.Background(), s, 0, 0, 1)
+		a, err := p.accept(context.Background(), s, 0, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestThreeOpeningsTheNewestWins(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := p.accept(t.Context(), first, 0, 1, 1)
+		a, err := p.accept(t.Context(), first, 1, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestThreeOpeningsTheNewestWins(t *testing.T) {
 		if err := <-results; !errors.Is(err, errSuperseded) {
 			t.Fatalf("the second opening got %v", err)
 		}
-		if _, err := p.accept(t.Context(), first, 0, 2, 1); !errors.Is(err, errClosed) {
+		if _, err := p.accept(t.Context(), first, 2, 1); !errors.Is(err, errClosed) {
 			t.Fatalf("the older stream accepted: %v", err)
 		}
 		first.end()
@@ -174,7 +174,7 @@ func TestProducersInFlightAreNotForgotten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, _ := p.accept(t.Context(), s, 0, 1, 1)
+		a, _ := p.accept(t.Context(), s, 1, 1)
 		p.routed(true)
 		s.end()
 		r.leave(p)
@@ -289,7 +289,7 @@ func TestKeptOutcomesAreBoundedTogether(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := p.accept(t.Context(), s, 0, 0, 1)
+		a, err := p.accept(t.Context(), s, 0, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

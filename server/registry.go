@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// registry has the producers by their ids. Those that nobody uses are forgotten after a while, and sooner where
-// there are too many; it is done when a producer is asked for, so that it needs no goroutine.
+// registry holds the producers by their ids. Producers without users are forgotten after a while, and sooner if there are too
+// many. It happens when a producer is asked for, so that it needs no goroutine.
 type registry struct {
 	limit    int
 	forget   time.Duration
@@ -19,27 +19,19 @@ type registry struct {
 	kept     atomic.Int64  // outcomes of producers that nobody reads
 
 	mu        sync.Mutex
-	producers map[string]*place
-	idle      list.List // of *place, the longest idle first
-}
-
-// place is a producer in the registry.
-type place struct {
-	producer *producer
-	users    int
-	since    time.Time     // when the last user left
-	element  *list.Element // in idle; nil while there are users
+	producers map[string]*producer
+	idle      list.List // of *producer, the longest idle first
 }
 
 func newRegistry(config *Config, m *metrics) *registry {
 	return &registry{
 		limit: config.MaxProducers, forget: config.ProducerIdle, instance: config.Instance,
-		now: time.Now, metrics: m, producers: make(map[string]*place),
+		now: time.Now, metrics: m, producers: make(map[string]*producer),
 	}
 }
 
-// use returns the producer with the id, new where it is not known. Where the id is empty it returns one that has a new
-// name and is not kept. leave must be called when the producer is no longer used.
+// use returns the producer with the id, or a new one if it is not known. For an empty id it returns one with a new name, which
+// is not kept. leave must be called when the producer is no longer used.
 func (r *registry) use(id string) (*producer, error) {
 	if id == "" {
 		p := r.newProducer("anonymous/" + r.instance + "/" + decimal(r.names.Add(1)))
@@ -54,29 +46,28 @@ func (r *registry) use(id string) (*producer, error) {
 		if len(r.producers) >= r.limit && !r.forgetOldestLocked() {
 			return nil, statusTooManyProducers(r.limit)
 		}
-		p = &place{producer: r.newProducer(id)}
+		p = r.newProducer(id)
 		r.producers[id] = p
 		r.metrics.producers.Set(float64(len(r.producers)))
 	}
-	if p.element != nil {
-		r.idle.Remove(p.element)
-		p.element = nil
+	if p.uses.idle != nil {
+		r.idle.Remove(p.uses.idle)
+		p.uses.idle = nil
 	}
-	p.users++
-	return p.producer, nil
+	p.uses.count++
+	return p, nil
 }
 
-// leave says that the producer is no longer used by one who has called use.
+// leave ends one use of the producer.
 func (r *registry) leave(p *producer) {
+	if p.anonymous {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	place := r.producers[p.id]
-	if place == nil || place.producer != p {
-		return // anonymous
-	}
-	if place.users--; place.users == 0 {
-		place.since = r.now()
-		place.element = r.idle.PushBack(place)
+	if p.uses.count--; p.uses.count == 0 {
+		p.uses.since = r.now()
+		p.uses.idle = r.idle.PushBack(p)
 	}
 }
 
@@ -86,12 +77,12 @@ func (r *registry) newProducer(id string) *producer {
 
 func (r *registry) sweepLocked(now time.Time) {
 	for front := r.idle.Front(); front != nil; front = r.idle.Front() {
-		p := front.Value.(*place)
-		if now.Sub(p.since) < r.forget {
+		p := front.Value.(*producer)
+		if now.Sub(p.uses.since) < r.forget {
 			return
 		}
-		if !p.producer.idle() { // its entries are still in flight: the watermark will be asked for
-			p.since = now
+		if !p.idle() { // its entries are still in flight: the watermark will be asked for
+			p.uses.since = now
 			r.idle.MoveToBack(front)
 			continue
 		}
@@ -99,10 +90,10 @@ func (r *registry) sweepLocked(now time.Time) {
 	}
 }
 
-// forgetOldestLocked forgets the producer that has been idle for longest, if there is one.
+// forgetOldestLocked forgets the producer that has been idle longest. It reports whether there was one.
 func (r *registry) forgetOldestLocked() bool {
 	for e := r.idle.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*place); p.producer.idle() {
+		if p := e.Value.(*producer); p.idle() {
 			r.removeLocked(p)
 			r.metrics.forgottenProducers.Inc()
 			return true
@@ -111,9 +102,9 @@ func (r *registry) forgetOldestLocked() bool {
 	return false
 }
 
-func (r *registry) removeLocked(p *place) {
-	r.idle.Remove(p.element)
-	delete(r.producers, p.producer.id)
-	p.producer.forget()
+func (r *registry) removeLocked(p *producer) {
+	r.idle.Remove(p.uses.idle)
+	delete(r.producers, p.id)
+	p.forget()
 	r.metrics.producers.Set(float64(len(r.producers)))
 }

@@ -4,39 +4,40 @@ import (
 	"context"
 	"hash/maphash"
 	"runtime"
+	"sync"
 	"time"
 
-	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
 )
 
 // minEntryGuess is the entry size from which the number of entries is guessed before a request is looked at.
 const minEntryGuess = 64
 
-// intake turns received frames into requests, in memory that the budget has granted.
+// intake turns the frames of one protocol into requests, in memory that the budget has granted.
 type intake struct {
-	config  *Config
-	budget  Budget
-	memory  *memory
-	metrics *metrics
-	seed    maphash.Seed
+	config   *Config
+	budget   Budget
+	memory   *memory
+	metrics  *metrics
+	seed     maphash.Seed
+	decoders sync.Pool // of decoder
 	// decoding bounds the decoders at work: each may hold one entry as a message, which the budget does not count.
 	decoding chan struct{}
 }
 
-func newIntake(config *Config, budget Budget, m *metrics) *intake {
+func newIntake(config *Config, budget Budget, m *metrics, newDecoder func() decoder) *intake {
 	return &intake{
 		config: config, budget: budget, memory: newMemory(), metrics: m, seed: maphash.MakeSeed(),
-		decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		decoders: sync.Pool{New: func() any { return newDecoder() }}, decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 }
 
-// request is one request in memory. It is freed by whoever has it: the intake's caller, or after Route has taken it the Router.
+// request is one request in memory. Its owner frees it: first the intake's caller, then the Router if it takes it.
 type request struct {
 	schema.Request
 	intake *intake
-	// waits is told while the request waits for memory.
-	waits    waits
+	// session learns when the request waits for memory. It may be nil.
+	session  *session
 	outline  outline
 	sum      uint32
 	buffer   *[]byte
@@ -46,50 +47,57 @@ type request struct {
 	refusals []schema.Refusal
 	// next is where the next piece begins.
 	next cut
-	// pieces says that the entries come in several: all that was granted is needed until the last one.
+	// pieces is set if the entries come in several: everything granted is needed until the last one.
 	pieces bool
 }
 
 var _ schema.Decoder = (*request)(nil)
 
-// admit takes a frame, waits until the budget has room for it, and reads its outline. It frees the frame in any case.
-func (in *intake) admit(ctx context.Context, f *frame, received time.Time, w waits) (*request, error) {
-	size := f.data.Len()
+// admit waits until the budget has room for a frame, and reads the outline of its request. It frees the frame in any case.
+func (in *intake) admit(ctx context.Context, f *frame, received time.Time, s *session) (*request, error) {
+	defer f.free()
+	size := f.Len()
 	if size > in.config.MaxRequestBytes {
-		f.free()
 		return nil, statusTooLarge("max_request_bytes", in.config.MaxRequestBytes, size)
 	}
-	r := &request{intake: in, waits: w}
-	r.Received, r.Size = received, size
+	r := &request{intake: in, session: s}
+	r.Received, r.Size, r.Decoder, r.Release = received, size, r, r.free
 	_, views := in.memory.plan(in.config, size, min(size/minEntryGuess, in.config.MaxRequestEntries))
 	if err := r.grant(ctx, slabCap(size)+views); err != nil {
-		f.free()
 		return nil, err
 	}
 	r.buffer = f.join(in.memory.buffers)
-	outline, err := readOutline(*r.buffer)
-	if err != nil {
+	if err := r.readOutline(); err != nil {
 		r.free()
 		return nil, err
 	}
-	if outline.entries > in.config.MaxRequestEntries {
-		r.free()
-		return nil, statusTooLarge("max_request_entries", in.config.MaxRequestEntries, outline.entries)
-	}
-	r.outline = outline
-	r.sum = uint32(maphash.Bytes(in.seed, outline.entryBytes(*r.buffer)))
 	in.metrics.requests.Inc()
 	in.metrics.bytes.Add(float64(size))
 	return r, nil
 }
 
-// grant has the budget grant that much in place of what was granted before. Nothing is held
-// while it waits: two requests that wait for each other's memory would wait for ever.
+func (r *request) readOutline() (err error) {
+	in := r.intake
+	d := in.decoders.Get().(decoder)
+	r.outline, err = d.outline(*r.buffer)
+	in.decoders.Put(d)
+	if err != nil {
+		return err
+	}
+	if r.outline.entries > in.config.MaxRequestEntries {
+		return statusTooLarge("max_request_entries", in.config.MaxRequestEntries, r.outline.entries)
+	}
+	r.sum = uint32(maphash.Bytes(in.seed, (*r.buffer)[r.outline.first:r.outline.end]))
+	return nil
+}
+
+// grant replaces what was granted before. Nothing is held while it waits: two requests waiting for each other's memory would
+// never go on.
 func (r *request) grant(ctx context.Context, bytes int) error {
-	r.giveBack()
-	r.waits.end() // of whatever it has waited for until now
-	r.waits.begin(pb.ThrottleCause_THROTTLE_CAUSE_MEMORY, "")
-	defer r.waits.end()
+	r.giveBack(r.granted)
+	r.session.goesOn() // whatever it has waited for until now
+	r.session.waits(schema.WaitMemory, "")
+	defer r.session.goesOn()
 	if err := r.intake.budget.Acquire(ctx, bytes); err != nil {
 		return err
 	}
@@ -97,54 +105,43 @@ func (r *request) grant(ctx context.Context, bytes int) error {
 	return nil
 }
 
-func (r *request) giveBack() {
-	if r.granted > 0 {
-		r.intake.budget.Release(r.granted)
-		r.granted = 0
+// giveBack returns a part of what was granted.
+func (r *request) giveBack(bytes int) {
+	if bytes > 0 {
+		r.intake.budget.Release(bytes)
+		r.granted -= bytes
 	}
 }
 
-// decode makes views of the entries, of the first piece where they come in several, and sets refusals to what is wrong with those that it
-// left out.
+// decode decodes the entries, of the first piece if they come in several, and sets refusals.
 func (r *request) decode(ctx context.Context, stream *defaults) error {
-	defer func() {
-		if v := recover(); v != nil { // or one hostile request after the other would use the budget up
-			r.free()
-			panic(v)
-		}
-	}()
 	r.values = *stream
 	r.values.received = r.Received.UnixNano()
-	r.Release = r.free
 	if err := r.grantViews(ctx); err != nil {
 		return err
 	}
-	// All pieces, to see what is wrong with any of them before the first one is taken.
+	// All pieces, to learn what is wrong with any of them before the first one is taken.
 	for r.next = (cut{}); ; r.pieces = true {
 		begun := r.next
-		refusals, err := r.decodePiece()
-		if err == errNotProtobuf {
-			return statusMalformed(problemNoMessage)
-		}
-		if err != nil {
+		if err := r.decodePiece(); err != nil {
 			return err
 		}
-		r.refusals = append(r.refusals, refusals...)
+		r.refusals = append(r.refusals, r.arena.refusals...)
 		if r.next.place == r.outline.entries {
 			break
 		}
 		if r.next.place == begun.place {
-			return errArenaFull // cannot be: any entry fits into an empty arena
+			return errArenaFull // impossible: any entry fits into an empty arena
 		}
 	}
 	if r.pieces {
 		return r.Resume(ctx)
 	}
-	r.settleBooks()
+	r.giveBack(r.granted - r.Bytes)
 	return nil
 }
 
-// grantViews has the budget grant what buffer and views may take, if it has not.
+// grantViews reserves what buffer and views may occupy.
 func (r *request) grantViews(ctx context.Context) error {
 	r.arena.free()
 	var views int
@@ -155,35 +152,20 @@ func (r *request) grantViews(ctx context.Context) error {
 	return nil
 }
 
-// decodePiece makes views of as many entries as there is memory for, from next on, and returns what is wrong with those that it left out.
-func (r *request) decodePiece() ([]schema.Refusal, error) {
+// decodePiece decodes as many entries as there is memory for, from next on.
+func (r *request) decodePiece() (err error) {
 	in := r.intake
-	in.decoding <- struct{}{} // who has a place waits for nothing
+	in.decoding <- struct{}{} // whoever has a place waits for nothing
 	defer func() { <-in.decoding }()
-	d := in.memory.decoders.Get().(*decoder)
-	d.bounds = bounds{in.config.MaxEntryBytes, in.config.MaxEntryAttributes}
-	d.values, d.arena = &r.values, &r.arena
-	r.arena.free()
-	next, refusals, err := d.decode(*r.buffer, &r.outline, r.next)
-	d.reset()
-	in.memory.decoders.Put(d)
-	r.next = next
-	r.Entries, r.Index = nil, r.arena.index
-	if r.arena.entries != nil {
-		r.Entries = *r.arena.entries
-	}
+	d := in.decoders.Get().(decoder)
+	r.arena.begin(r.outline.entries-r.next.place, r.next.place)
+	r.next, err = d.decode(*r.buffer, r.next, &r.values, &r.arena)
+	in.decoders.Put(d)
+	r.Entries, r.Index = r.arena.views()
 	if r.Bytes = cap(*r.buffer) + r.arena.bytes(); r.pieces {
 		r.Bytes = r.granted
 	}
-	return refusals, err
-}
-
-// settleBooks gives back what was granted beyond what the request occupies.
-func (r *request) settleBooks() {
-	if r.granted > r.Bytes {
-		r.intake.budget.Release(r.granted - r.Bytes)
-		r.granted = r.Bytes
-	}
+	return err
 }
 
 // Next implements schema.Decoder.
@@ -191,7 +173,7 @@ func (r *request) Next() bool {
 	if r.next.place >= r.outline.entries {
 		return false
 	}
-	_, _ = r.decodePiece() // decode has seen all of it
+	_ = r.decodePiece() // decode has seen all of it
 	return true
 }
 
@@ -199,7 +181,7 @@ func (r *request) Next() bool {
 func (r *request) Suspend() {
 	r.arena.free()
 	r.Entries, r.Index = nil, nil
-	r.giveBack()
+	r.giveBack(r.granted)
 }
 
 // Resume implements schema.Decoder.
@@ -208,24 +190,24 @@ func (r *request) Resume(ctx context.Context) error {
 		return err
 	}
 	r.next = cut{}
-	_, _ = r.decodePiece()
+	_ = r.decodePiece()
 	if !r.pieces {
-		r.settleBooks()
+		r.giveBack(r.granted - r.Bytes)
 	}
 	return nil
 }
 
-// free gives buffer, views and grant back.
+// free gives back buffer, views and grant. It is safe to call it twice.
 func (r *request) free() {
 	r.arena.free()
 	if r.buffer != nil {
 		r.intake.memory.buffers.Put(r.buffer)
 		r.buffer = nil
 	}
-	r.giveBack()
+	r.giveBack(r.granted)
 }
 
-// count counts the entries once the request is accepted.
+// count counts the entries of an accepted request.
 func (r *request) count() {
 	m := r.intake.metrics
 	m.entries.Add(float64(r.outline.entries))

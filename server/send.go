@@ -7,12 +7,8 @@ import (
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// send is the stream's sender. It tells the client what has happened whenever there is something, and ends when
-// finish is closed and all is told, or when the client is gone.
-func (st *stream) send() {
-	st.sent <- st.ingest.guard(st.sendResponses)
-}
-
+// sendResponses is the stream's sender. It sends whatever there is to send, and ends when finish is closed and all is sent, or
+// when the client is gone.
 func (st *stream) sendResponses() error {
 	pause := time.NewTimer(st.ingest.config.ResponseInterval)
 	defer pause.Stop()
@@ -23,7 +19,7 @@ func (st *stream) sendResponses() error {
 			return err
 		}
 		if sent {
-			// What happens in the meantime is told together.
+			// What happens in the meantime goes into one response.
 			pause.Reset(st.ingest.config.ResponseInterval)
 			select {
 			case <-pause.C:
@@ -41,7 +37,7 @@ func (st *stream) sendResponses() error {
 	}
 }
 
-// sendAll sends what there is to tell and says whether it was anything.
+// sendAll sends what there is to send and reports whether it was anything.
 func (st *stream) sendAll(final bool) (sent bool, err error) {
 	for {
 		r := st.session.response(final)
@@ -64,14 +60,14 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// response returns what the client should be told next, or nil. The watermarks are in it only when no refusal and no dead letter
-// is left for a later response: they might cover it. The last one tells them even where they would not be worth a response.
+// response returns the next response, or nil. It carries the watermarks only if no outcome is left for a later response: they
+// might cover it. The final one carries them even if they alone would not be worth a response.
 func (s *session) response(final bool) *pb.IngestStreamResponse {
 	p := s.producer
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.session != s {
-		return nil // what there is to tell is the newer session's
+		return nil // what there is to send belongs to the newer session
 	}
 	r := &pb.IngestStreamResponse{Welcome: s.welcome, Drain: s.drain}
 	worth := s.welcome != nil || s.drain != nil
@@ -95,15 +91,15 @@ func (s *session) response(final bool) *pb.IngestStreamResponse {
 	return r
 }
 
-// watermarksLocked sets those watermarks that the client does not know, and says whether they alone are worth a response.
+// watermarksLocked sets the watermarks that the client does not know, and reports whether they alone are worth a response.
 func (s *session) watermarksLocked(r *pb.IngestStreamResponse, others, final bool) bool {
 	p := s.producer
 	now := watermarks{committed: p.cursor.committed, received: p.cursor.accepted}
-	if p.routing && now.received > now.committed {
+	if p.routing != nil && now.received > now.committed {
 		now.received--
 	}
 	worth := now.committed != s.told.committed || s.repeat ||
-		now.received != s.told.received && (final || s.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED)
+		now.received != s.told.received && (final || s.opening.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED)
 	if !worth && !others {
 		return false
 	}

@@ -49,11 +49,9 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 		return nil, errors.New("server: router, budget, admin and readiness are needed")
 	}
 	m := newMetrics(config.Registerer)
-	s := &Server{config: config, life: newLifecycle(), stopped: make(chan struct{})}
-	s.ingest = &ingest{
-		config: &s.config, router: router, registry: newRegistry(&s.config, m),
-		intake: newIntake(&s.config, budget, m), metrics: m, life: s.life,
-	}
+	s := &Server{config: config, stopped: make(chan struct{})}
+	s.ingest = newIngest(&s.config, router, budget, m)
+	s.life = s.ingest.life
 	s.connections = &connections{limit: config.MaxConnections, bound: "max_connections", log: config.Log, metrics: m.connections}
 	s.health = newHealthService(&serverReadiness{Readiness: readiness, end: s.life.draining, connections: s.connections})
 	calls, err := newInterceptors(&s.config, m, s.ingest.recovered)
@@ -61,11 +59,11 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 		return nil, fmt.Errorf("server metrics: %w", err)
 	}
 	s.grpc = grpc.NewServer(append(calls.options(), s.options()...)...)
-	s.grpc.RegisterService(s.ingest.service(), s.ingest)
-	others := strict{s.grpc, config.MaxRequestBytes}
-	pb.RegisterAdminServiceServer(others, &adminService{admin: admin, config: &s.config})
-	grpc_health_v1.RegisterHealthServer(others, s.health.server)
-	reflection.Register(others)
+	services := strict{s.grpc, config.MaxRequestBytes}
+	services.RegisterService(s.ingest.service(), s.ingest)
+	pb.RegisterAdminServiceServer(services, &adminService{admin: admin, config: &s.config})
+	grpc_health_v1.RegisterHealthServer(services, s.health.server)
+	reflection.Register(services)
 	calls.metrics.InitializeMetrics(s.grpc)
 	return s, nil
 }
@@ -162,7 +160,7 @@ func (s *Server) awaitCalls(ctx context.Context, deadline time.Time) error {
 	defer timer.Stop()
 	for s.ingest.calls.Load() > 0 {
 		select {
-		case <-s.life.exits:
+		case <-s.ingest.exited:
 		case <-timer.C:
 			return fmt.Errorf("shutdown: %d streams and calls had not ended in time", s.ingest.calls.Load())
 		case <-ctx.Done():

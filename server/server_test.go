@@ -128,6 +128,12 @@ func TestReasonsHaveTheSameNumbers(t *testing.T) {
 			t.Errorf("reason %d is %q here and %q on the wire", n, got, name)
 		}
 	}
+	for number, name := range pb.ThrottleCause_name {
+		want := strings.Replace(strings.ToLower(strings.TrimPrefix(name, "THROTTLE_CAUSE_")), "unspecified", "none", 1)
+		if got := schema.WaitCause(number).String(); got != want {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
 }
 
 func TestHTTP(t *testing.T) {
@@ -316,7 +322,7 @@ func TestThousandSlowStreams(t *testing.T) {
 		c.MaxRequestBytes, c.MaxEntryBytes = 32<<10, 32<<10
 		c.OpenTimeout = time.Minute
 	})
-	f.server.ingest.intake.memory.buffers = newBytePool() // the scribbler keeps all that it ever gave
+	f.server.ingest.intake.memory.buffers = new(slabs[byte]) // the scribbler keeps all that it ever gave
 	f.budget.change(func() { f.budget.limit = limit })
 	f.router.set(func(r *fakeRouter) { r.hold = true })
 	before := liveHeap()

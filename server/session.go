@@ -2,87 +2,81 @@ package server
 
 import (
 	"context"
+	"time"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema"
 )
 
-// watermarks are what a producer was told.
+// watermarks are those that a producer was told.
 type watermarks struct{ committed, received uint64 }
 
-// throttle is why a stream waits. The zero value: it does not.
-type throttle struct {
-	cause pb.ThrottleCause
-	table string
-}
-
-// session is one stream's hold on its producer: the right to accept, and what
-// the stream's client was told. The fields below wake are guarded by the producer's lock.
+// session is the right of a call to send requests as its producer, and what the call's client was told. Only a producer's newest
+// stream has it, or any number of unary calls of the same epoch. The fields below wake are guarded by the producer's lock.
 type session struct {
 	producer *producer
-	// stop ends the stream; the cause says why.
+	opening  *opening
+	// answer collects the outcomes of a unary call's request. Nil for streams, whose outcomes go to the producer's outbox.
+	answer *outcomes
+	// stop ends the stream with a cause. Nil for unary calls.
 	stop context.CancelCauseFunc
-	// wake has room for one; it tells the sender that there may be something to tell. Nil: nobody sends.
+	// wake has room for one; it tells the stream's sender that there may be something to send.
 	wake chan struct{}
+	// timer runs throttle when the receiver has waited for throttleAfter. Nil for unary calls.
+	timer         *time.Timer
+	throttleAfter time.Duration
 
-	level pb.Acknowledgement
-	// attached says that the session counts in the producer's attached, closed that it accepts no more.
-	attached, closed bool
-	told             watermarks
-	// repeat asks for the watermarks to be told although they have not moved: the client has sent
-	// again what they cover.
+	epoch uint64
+	// closed is set when no further request is accepted.
+	closed bool
+	told   watermarks
+	// repeat asks for the watermarks to be sent although they have not moved: the client has sent again what they cover.
 	repeat bool
-	// waiting is what the receiver waits for, throttled what the client should know, throttledTold what it knows.
+	// waiting is what the receiver waits for, throttled what the client should know of it, throttledTold what it was sent.
 	waiting, throttled, throttledTold throttle
-	// welcome and drain are to be sent.
+	// welcome and drain wait to be sent.
 	welcome *pb.Welcome
 	drain   *pb.Drain
+}
+
+// newSession returns a session for a stream. stop ends the stream with a cause.
+func newSession(p *producer, o *opening, stop context.CancelCauseFunc, throttleAfter time.Duration) *session {
+	s := &session{producer: p, opening: o, stop: stop, wake: make(chan struct{}, 1), throttleAfter: throttleAfter}
+	s.timer = time.AfterFunc(time.Hour, s.throttle)
+	s.timer.Stop()
+	return s
 }
 
 func (s *session) wakeSender() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is awake already, or nobody sends
+	default: // awake already, or a unary call
 	}
 }
 
-// repeated has the watermarks told again.
-func (s *session) repeated() {
+// tell changes what is to be sent, under the producer's lock, and wakes the sender.
+func (s *session) tell(change func()) {
 	s.producer.mu.Lock()
 	defer s.producer.mu.Unlock()
-	s.repeat = true
+	change()
 	s.wakeSender()
 }
 
-// tellDrain has a Drain told.
-func (s *session) tellDrain(d *pb.Drain) {
-	s.producer.mu.Lock()
-	defer s.producer.mu.Unlock()
-	s.drain = d
-	s.wakeSender()
-}
-
-// closeIntake makes the session accept no more. It returns when no request of it is with the Router,
-// which needs the context of that request to end.
-func (s *session) closeIntake() {
+// close stops accepting requests. It blocks while the Router has one that it has not taken, so that request's context must end.
+func (s *session) close() {
 	p := s.producer
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.closed = true
-	for s.attached && p.routing {
-		_ = p.awaitLocked(context.Background()) // the Router returns when the context ends, and routed is called
-	}
+	_ = p.awaitLocked(context.Background(), func() bool { return p.routing != s })
 }
 
-// end gives the producer up. It is safe to call it twice.
+// end gives the producer up.
 func (s *session) end() {
-	s.closeIntake()
+	s.close()
 	p := s.producer
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s.attached {
-		s.attached = false
-		p.attached--
-	}
 	if p.session == s {
 		p.session = nil
 		p.trimLocked()
@@ -90,44 +84,29 @@ func (s *session) end() {
 	p.changeLocked()
 }
 
-// awaitSettled returns when everything accepted is settled; where the level is RECEIVED, at once.
+// awaitSettled blocks until everything accepted is settled. At level RECEIVED it returns at once.
 func (s *session) awaitSettled(ctx context.Context) error {
 	p := s.producer
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for s.level != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED && p.cursor.unsettled() > 0 {
-		if err := p.awaitLocked(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.await(ctx, func() bool {
+		return s.opening.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED || p.cursor.unsettled() == 0
+	})
 }
 
-// awaitRoom returns when no more than limit outcomes wait to be sent and the cursor has room; waiting is called where it has to wait.
-func (s *session) awaitRoom(ctx context.Context, limit int, waiting func(pb.ThrottleCause)) error {
+// awaitRoom blocks until no more than limit outcomes wait to be sent and the cursor has room.
+func (s *session) awaitRoom(ctx context.Context, limit int) error {
 	p := s.producer
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
-		cause := pb.ThrottleCause_THROTTLE_CAUSE_UNSPECIFIED
+	defer s.goesOn()
+	return p.await(ctx, func() bool {
 		switch {
 		case p.outbox.len() > limit:
-			cause = pb.ThrottleCause_THROTTLE_CAUSE_RESPONSES
+			s.waitsLocked(throttle{cause: schema.WaitResponses})
 		case p.cursor.unsettled() >= maxUnsettled:
-			cause = pb.ThrottleCause_THROTTLE_CAUSE_MEMORY
+			s.waitsLocked(throttle{cause: schema.WaitMemory})
 		default:
-			return nil
+			return true
 		}
-		p.mu.Unlock()
-		waiting(cause)
-		p.mu.Lock()
-		if p.outbox.len() <= limit && p.cursor.unsettled() < maxUnsettled {
-			return nil // it changed while unlocked
-		}
-		if err := p.awaitLocked(ctx); err != nil {
-			return err
-		}
-	}
+		return false
+	})
 }
 
 // unsettled returns how many requests are accepted and not settled.

@@ -16,9 +16,8 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// All gRPC statuses that this package gives are made here, so that one test can walk them. Each
-// has an ErrorInfo, whose reason a program may compare; UNAVAILABLE always has a RetryInfo as well, and
-// INVALID_ARGUMENT names its fields in a BadRequest.
+// This file makes all gRPC statuses of the package, so that one test can walk them. Each has an ErrorInfo, whose reason programs
+// may compare; UNAVAILABLE always has a RetryInfo as well, and INVALID_ARGUMENT names its fields in a BadRequest.
 
 // errorDomain is the domain of each ErrorInfo.
 const errorDomain = "logbatcher"
@@ -34,16 +33,16 @@ func statusOf(code codes.Code, reason, message string, data metadata, details ..
 	}
 	details = append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: errorDomain, Metadata: data}}, details...)
 	st, err := status.New(code, text(message)).WithDetails(details...)
-	if err != nil { // only if a detail could not be encoded, and the text says it all
+	if err != nil { // a detail can't be encoded; the text is enough
 		return status.Error(code, text(message))
 	}
 	return st.Err()
 }
 
-// violation is a field of an opening or a request that has a value which it can't have.
+// violation is an invalid field of an opening or a request.
 type violation struct{ field, problem string }
 
-// statusInvalid is for a field, or several, of an opening or a request.
+// statusInvalid is for invalid fields of an opening or a request.
 func statusInvalid(reason string, violations ...violation) error {
 	detail := &errdetails.BadRequest{}
 	message := "invalid request"
@@ -65,31 +64,24 @@ func statusInvalidOpening(violations ...violation) error {
 	return statusInvalid("INVALID_OPENING", violations...)
 }
 
-func statusNotOpened() error {
-	return statusInvalid("NOT_OPENED", violation{"open", "the first request of a stream must open it"})
-}
+// The statuses without parameters. They serve as causes of contexts, too.
+var (
+	errNotOpened            = statusInvalid("NOT_OPENED", violation{"open", "the first request of a stream must open it"})
+	errOpenedTwice          = statusInvalid("OPENED_TWICE", violation{"open", "only the first request of a stream may open it"})
+	errOpeningNotAlone      = statusInvalid("OPENING_NOT_ALONE", violation{"entries", "the opening has no sequence and no entries; send them in the next request"})
+	errZeroSequence         = statusInvalid("ZERO_SEQUENCE", violation{"sequence", "it must be 1 for the first request of an epoch and grow by one; only anonymous producers send none"})
+	errAnonymousSequence    = statusInvalid("ANONYMOUS_SEQUENCE", violation{"sequence", "the server numbers the requests of an anonymous producer: it must be 0"})
+	errSequenceWithoutEpoch = statusInvalid("SEQUENCE_WITHOUT_EPOCH", violation{"open.epoch", "a call with a sequence needs its epoch; a call with a producer, but no epoch, sequence or entries, begins one"})
+	errNoLog                = statusOf(codes.FailedPrecondition, "NO_LOG", "this instance keeps no write-ahead log, so nothing is ever LOGGED: ask for COMMITTED or RECEIVED", nil)
+	errSuperseded           = statusOf(codes.Aborted, "SUPERSEDED", "the producer has opened again", nil)
+	errShutdown             = statusUnavailable("SHUTTING_DOWN", "the instance is shutting down", nil)
+	errResponsesUnread      = statusUnavailable("RESPONSES_UNREAD", "the last responses could not be sent, because the client does not read", nil)
+	errOlderNotFinished     = statusUnavailable("OLDER_NOT_FINISHED", "what an older stream of the producer sent is not committed yet", nil)
+	errRouterClosed         = statusUnavailable("NOT_ACCEPTING", "the instance accepts no requests now", nil)
+	errInternal             = statusOf(codes.Internal, "INTERNAL", "internal error", nil) // the server's log has the details
+)
 
-func statusOpenedTwice() error {
-	return statusInvalid("OPENED_TWICE", violation{"open", "only the first request of a stream may open it"})
-}
-
-func statusOpeningNotAlone() error {
-	return statusInvalid("OPENING_NOT_ALONE", violation{"entries", "the opening has no sequence and no entries; send them in the next request"})
-}
-
-func statusZeroSequence() error {
-	return statusInvalid("ZERO_SEQUENCE", violation{"sequence", "it must be 1 for the first request of an epoch and grow by one; only anonymous producers send none"})
-}
-
-func statusAnonymousSequence() error {
-	return statusInvalid("ANONYMOUS_SEQUENCE", violation{"sequence", "the server numbers the requests of an anonymous producer: it must be 0"})
-}
-
-func statusSequenceWithoutEpoch() error {
-	return statusInvalid("SEQUENCE_WITHOUT_EPOCH", violation{"open.epoch", "a call with a sequence needs its epoch; a call with a producer, without epoch, sequence and entries, begins one"})
-}
-
-// problemNoMessage is what is wrong with bytes that can't be decoded.
+// problemNoMessage is the problem of bytes that can't be decoded.
 const problemNoMessage = "the request is not valid protobuf"
 
 func statusMalformed(problem string) error {
@@ -112,19 +104,10 @@ func statusAltered(sequence uint64) error {
 		metadata{"sequence": decimal(sequence)})
 }
 
-func statusNoLog() error {
-	return statusOf(codes.FailedPrecondition, "NO_LOG",
-		"this instance keeps no write-ahead log, so nothing is ever LOGGED: ask for COMMITTED or RECEIVED", nil)
-}
-
 func statusOldEpoch(epoch, newest uint64) error {
 	return statusOf(codes.Aborted, "OLD_EPOCH",
 		"epoch "+decimal(epoch)+" has been replaced by "+decimal(newest),
 		metadata{"epoch": decimal(epoch), "newest": decimal(newest)})
-}
-
-func statusSuperseded() error {
-	return statusOf(codes.Aborted, "SUPERSEDED", "the producer has opened again", nil)
 }
 
 func statusTooLarge(bound string, limit, got int) error {
@@ -147,13 +130,9 @@ func statusTooManyProducers(limit int) error {
 		metadata{"bound": "max_producers", "limit": strconv.Itoa(limit)})
 }
 
-func statusShuttingDown() error {
-	return statusUnavailable("SHUTTING_DOWN", "the instance is shutting down", nil)
-}
-
 func statusDrained(shutdown bool) error {
 	if shutdown {
-		return statusUnavailable("DRAINED_SHUTDOWN", "the stream was drained because the instance shuts down: open a new one", nil)
+		return statusUnavailable("DRAINED_SHUTDOWN", "the stream was drained because the instance is shutting down: open a new one", nil)
 	}
 	return statusUnavailable("DRAINED_AGE", "the stream was drained because of its age: open a new one", nil)
 }
@@ -164,30 +143,17 @@ func statusNotFinished(unsettled uint64) error {
 		metadata{"unsettled": decimal(unsettled)})
 }
 
-// statusResponsesUnread is for a stream whose client did not read the last responses.
-func statusResponsesUnread() error {
-	return statusUnavailable("RESPONSES_UNREAD", "the last responses could not be sent, because the client does not read", nil)
-}
-
-func statusOlderNotFinished() error {
-	return statusUnavailable("OLDER_NOT_FINISHED", "what an older stream of the producer sent is not committed yet", nil)
-}
-
-func statusRouterClosed() error {
-	return statusUnavailable("NOT_ACCEPTING", "the instance takes no requests now", nil)
-}
-
 func statusOpenTimeout(limit time.Duration) error {
 	return statusOf(codes.DeadlineExceeded, "NO_OPENING", "the stream sent no opening within "+limit.String(), nil)
 }
 
-// statusUnaryDeadline says what is known of a call that could not wait any longer.
+// statusUnaryDeadline is for a call that could not wait any longer. known is what is known of its request.
 func statusUnaryDeadline(known metadata) error {
 	return statusOf(codes.DeadlineExceeded, "NOT_COMMITTED_YET",
 		"the request was "+known["state"]+"; it was not committed in time", known)
 }
 
-// statusUnaryShutdown likewise, where it is the instance that could not wait.
+// statusUnaryShutdown is the same for an instance that could not wait any longer.
 func statusUnaryShutdown(known metadata) error {
 	return statusUnavailable("SHUTTING_DOWN", "the instance is shutting down; the request was "+known["state"], known)
 }
@@ -196,12 +162,7 @@ func statusUnknownTable(table string) error {
 	return statusOf(codes.NotFound, "UNKNOWN_TABLE", "no route has the table "+strconv.QuoteToASCII(table), nil)
 }
 
-// statusInternal has no detail: what went wrong is for the log of the server.
-func statusInternal() error {
-	return statusOf(codes.Internal, "INTERNAL", "internal error", nil)
-}
-
-// statusOfContext is for a call whose context ended: the client went away, or its deadline passed.
+// statusOfContext is for a call whose context ended: the client is gone, or its deadline has passed.
 func statusOfContext(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return statusOf(codes.DeadlineExceeded, "DEADLINE", "the deadline of the call has passed", nil)
@@ -209,7 +170,7 @@ func statusOfContext(err error) error {
 	return statusOf(codes.Canceled, "CANCELED", "the call was canceled", nil)
 }
 
-// statusOfAdmin is for an error of the Admin.
+// statusOfAdmin is for an error of an Admin.
 func statusOfAdmin(err error, table string) error {
 	switch {
 	case errors.Is(err, schema.ErrUnknownTable):

@@ -15,115 +15,121 @@ import (
 // flushTimeout is how long the end of a stream waits for a client that does not read its last responses.
 const flushTimeout = 2 * time.Second
 
-// errDrained is the cause with which a stream's intake ends at the deadline of its Drain.
-var errDrained = errors.New("drained")
+var (
+	// errDrained is the cause with which a stream's reading ends at the deadline of its Drain.
+	errDrained = errors.New("drained")
+	// errNotFinished is the cause with which the wait for what was accepted ends.
+	errNotFinished = errors.New("not finished")
+)
 
-// stream is one IngestStream. Its handler coordinates: it alone decides how the stream ends. The receiver
-// reads and routes, the sender writes; what they share is the session, under the producer's lock.
+// stream is one IngestStream. Its handler coordinates: it alone decides how the stream ends. The receiver reads and routes, the
+// sender writes; what they share is in the session, under the producer's lock.
 type stream struct {
 	ingest *ingest
 	grpc   grpc.ServerStream
 
-	// ctx ends with the handler, or when the producer opens again; intake, within it, when nothing more shall be read.
-	ctx        context.Context
-	stop       context.CancelCauseFunc
-	intake     context.Context
-	stopIntake context.CancelCauseFunc
+	// ctx ends with the handler, or when the producer opens again. reading is derived from it and ends when reading must stop.
+	ctx         context.Context
+	stop        context.CancelCauseFunc
+	reading     context.Context
+	stopReading context.CancelCauseFunc
 
-	// opened has room for one: the receiver sends what the first request says.
-	opened chan *opening
-	// welcomed is closed by the handler when the receiver may go on. After that, producer and session do not change.
-	welcomed chan struct{}
-	// received has room for one: the receiver sends why it has ended, io.EOF for a half-close.
-	received chan error
-	// finish is closed by the handler when the sender shall send what is left and end; sent has room for its error.
-	finish chan struct{}
-	sent   chan error
-
-	opening  *opening
-	producer *producer
-	session  *session
-	shutdown bool // the stream is drained because the instance shuts down
+	session *session
+	// received gets the receiver's error, io.EOF for a half-close; sent gets the sender's.
+	received, sent chan error
+	// finish is closed by the handler to make the sender send what is left and end.
+	finish   chan struct{}
+	shutdown bool // the stream is drained because the instance is shutting down
 }
 
-// serve handles one IngestStream.
-func (in *ingest) serve(_ any, gs grpc.ServerStream) error {
+// serveStream handles one IngestStream.
+func (in *ingest) serveStream(_ any, gs grpc.ServerStream) error {
 	if err := in.enter(); err != nil {
 		return err
 	}
 	defer in.exit()
-	st := &stream{
-		ingest: in, grpc: gs,
-		opened: make(chan *opening, 1), welcomed: make(chan struct{}), received: make(chan error, 1),
-		finish: make(chan struct{}), sent: make(chan error, 1),
-	}
+	st := &stream{ingest: in, grpc: gs, received: make(chan error, 1), sent: make(chan error, 1), finish: make(chan struct{})}
 	st.ctx, st.stop = context.WithCancelCause(gs.Context())
 	defer st.stop(nil)
-	st.intake, st.stopIntake = context.WithCancelCause(st.ctx)
+	st.reading, st.stopReading = context.WithCancelCause(st.ctx)
+	return in.statusOf(st.run())
+}
 
-	// The children end after this handler, because it is its return which unblocks RecvMsg and SendMsg. Shutdown joins them.
-	in.children.Go(st.receive)
-	if err := st.open(); err != nil {
-		return in.statusOf(err)
+func (st *stream) run() error {
+	in := st.ingest
+	o, err := st.receiveOpening()
+	if err != nil {
+		return err
 	}
-	defer in.registry.leave(st.producer)
+	p, err := in.registry.use(o.producer)
+	if err != nil {
+		return err
+	}
+	defer in.registry.leave(p)
+	st.session = newSession(p, o, st.stop, in.config.ThrottleAfter)
+	if err := st.open(); err != nil {
+		return err
+	}
 	defer st.session.end()
 	defer st.stop(nil) // before session.end, which waits for the Router to let go
-	in.children.Go(st.send)
-	return in.statusOf(st.coordinate())
+	in.spawn(st.received, st.receiveRequests)
+	in.spawn(st.sent, st.sendResponses)
+	return st.coordinate()
 }
 
-// open waits for the opening and makes the stream its producer's.
+// receiveOpening receives the first request and checks it.
+func (st *stream) receiveOpening() (*opening, error) {
+	c, life := st.ingest.config, st.ingest.life
+	ctx, cancel := within(st.ctx, c.OpenTimeout, statusOpenTimeout(c.OpenTimeout), life.draining, errShutdown)
+	defer cancel()
+	f, err := st.ingest.receiveFirst(ctx, st.grpc.RecvMsg)
+	if errors.Is(err, io.EOF) {
+		return nil, errNotOpened
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.free()
+	// An opening is small enough not to be counted in the budget.
+	if f.Len() > c.MaxRequestBytes {
+		return nil, statusTooLarge("max_request_bytes", c.MaxRequestBytes, f.Len())
+	}
+	data := f.Materialize()
+	l, err := readOutline(data)
+	switch {
+	case err != nil:
+		return nil, err
+	case !l.hasOpen:
+		return nil, errNotOpened
+	case l.entries > 0 || l.sequence != 0:
+		return nil, errOpeningNotAlone
+	}
+	return c.decodeOpening(data, &l)
+}
+
+// open makes the session its producer's and prepares the Welcome.
 func (st *stream) open() error {
-	in := st.ingest
-	ctx, cancel := context.WithTimeoutCause(st.ctx, in.config.OpenTimeout, statusOpenTimeout(in.config.OpenTimeout))
+	in, s := st.ingest, st.session
+	ctx, cancel := within(st.ctx, in.config.FinishTimeout, errOlderNotFinished, in.life.draining, errShutdown)
 	defer cancel()
-	select {
-	case st.opening = <-st.opened:
-	case err := <-st.received:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-in.life.draining.Done():
-		return errShutdown
-	}
-	p, err := in.registry.use(st.opening.producer)
+	w, err := s.producer.open(ctx, s)
 	if err != nil {
 		return err
 	}
-	st.producer = p
-	st.session = &session{producer: st.producer, stop: st.stop, wake: make(chan struct{}, 1)}
-
-	ctx, cancel = context.WithTimeoutCause(st.ctx, in.config.FinishTimeout, statusOlderNotFinished())
-	defer cancel()
-	defer context.AfterFunc(in.life.draining, cancel)()
-	w, err := st.producer.open(ctx, st.session, st.opening)
-	if err != nil {
-		in.registry.leave(st.producer)
-		if in.life.draining.Err() != nil && errors.Is(err, context.Canceled) {
-			return errShutdown
-		}
-		return err
-	}
-	st.session.welcome = st.welcomeMessage(w)
-	in.logOpening(st.ctx, "stream opened", st.opening, p, w)
-	close(st.welcomed)
-	return nil
-}
-
-func (st *stream) welcomeMessage(w welcome) *pb.Welcome {
-	c := st.ingest.config
-	return &pb.Welcome{
-		Producer: st.producer.id, Epoch: w.epoch, CommittedSequence: w.committed, Resumed: w.resumed,
-		Acknowledgement: st.opening.level, Instance: text(c.Instance),
+	c := in.config
+	s.welcome = &pb.Welcome{
+		Producer: s.producer.id, Epoch: w.epoch, CommittedSequence: w.committed, Resumed: w.resumed,
+		Acknowledgement: s.opening.level, Instance: text(c.Instance),
 		Limits: &pb.Limits{
 			MaxRequestBytes: uint64(c.MaxRequestBytes), MaxRequestEntries: uint32(c.MaxRequestEntries),
 			MaxEntryBytes: uint64(c.MaxEntryBytes), MaxEntryAttributes: uint32(c.MaxEntryAttributes),
 		},
 	}
+	in.logOpening(st.ctx, "stream opened", s, w)
+	return nil
 }
 
-// coordinate runs the stream from its welcome to its end and returns why it ended.
+// coordinate runs the stream from its Welcome to its end and returns why it ended.
 func (st *stream) coordinate() error {
 	in := st.ingest
 	var age, deadline <-chan time.Time
@@ -145,16 +151,16 @@ func (st *stream) coordinate() error {
 		case <-age:
 			age = nil
 			drainEnds = time.Now().Add(in.config.StreamDrain)
-			deadline = st.drain(pb.DrainReason_DRAIN_REASON_AGE, drainEnds)
+			deadline = st.drain(pb.DrainReason_DRAIN_REASON_AGE, "age", drainEnds)
 		case <-draining:
 			age, draining, st.shutdown = nil, nil, true
-			if ends := in.life.drainDeadline(); drainEnds.IsZero() || ends.Before(drainEnds) {
+			if ends := in.life.deadline; drainEnds.IsZero() || ends.Before(drainEnds) {
 				drainEnds = ends
 			}
-			deadline = st.drain(pb.DrainReason_DRAIN_REASON_SHUTDOWN, drainEnds)
+			deadline = st.drain(pb.DrainReason_DRAIN_REASON_SHUTDOWN, "shutdown", drainEnds)
 		case <-deadline:
-			st.stopIntake(errDrained)
-			st.session.closeIntake()
+			st.stopReading(errDrained)
+			st.session.close()
 			if err := st.finishAll(); err != nil {
 				return err
 			}
@@ -164,38 +170,31 @@ func (st *stream) coordinate() error {
 }
 
 // drain tells the client to move, and returns a channel that fires when it should have.
-func (st *stream) drain(reason pb.DrainReason, ends time.Time) <-chan time.Time {
-	label := "age"
-	if reason == pb.DrainReason_DRAIN_REASON_SHUTDOWN {
-		label = "shutdown"
-	}
+func (st *stream) drain(reason pb.DrainReason, label string, ends time.Time) <-chan time.Time {
 	st.ingest.metrics.drains.WithLabelValues(label).Inc()
-	st.session.tellDrain(&pb.Drain{Reason: reason, DeadlineUnixNano: uint64(ends.UnixNano())})
+	s := st.session
+	s.tell(func() { s.drain = &pb.Drain{Reason: reason, DeadlineUnixNano: uint64(ends.UnixNano())} })
 	return time.After(time.Until(ends))
 }
 
 // finishAfter ends the stream after the receiver has ended with err.
 func (st *stream) finishAfter(err error) error {
-	st.session.closeIntake()
+	st.session.close()
 	if errors.Is(err, io.EOF) {
 		return st.finishAll()
 	}
 	if st.ctx.Err() != nil {
-		return context.Cause(st.ctx) // it is why the receiver has ended, whatever that says
+		return context.Cause(st.ctx) // the receiver's error only follows from it
 	}
 	_ = st.flush() // what was accepted before the violation may have been committed by now
 	return err
 }
 
-// finishAll waits until what was accepted is safe, but not for ever, and tells the client all that there is to tell.
+// finishAll waits for a bounded time until what was accepted is safe, and sends the client everything left to send.
 func (st *stream) finishAll() error {
 	in := st.ingest
-	ctx, cancel := context.WithTimeoutCause(st.ctx, in.config.FinishTimeout, errNotFinished)
+	ctx, cancel := within(st.ctx, in.config.FinishTimeout, errNotFinished, in.life.hurrying, errNotFinished)
 	defer cancel()
-	ctx, hurry := context.WithCancelCause(ctx)
-	defer hurry(nil)
-	defer context.AfterFunc(in.life.hurrying, func() { hurry(errNotFinished) })()
-
 	err := st.session.awaitSettled(ctx)
 	if st.ctx.Err() != nil {
 		return context.Cause(st.ctx)
@@ -209,10 +208,7 @@ func (st *stream) finishAll() error {
 	return err
 }
 
-// errNotFinished is the cause with which the wait for what was accepted ends.
-var errNotFinished = errors.New("not finished")
-
-// flush has the sender send what is left, and waits until it has.
+// flush makes the sender send what is left, and waits until it has.
 func (st *stream) flush() error {
 	close(st.finish)
 	timer := time.NewTimer(flushTimeout)
@@ -223,11 +219,11 @@ func (st *stream) flush() error {
 	case <-st.ctx.Done():
 		return context.Cause(st.ctx)
 	case <-timer.C:
-		return statusResponsesUnread()
+		return errResponsesUnread
 	}
 }
 
-// jittered returns d, give or take a fifth; random is in [0, 1). Streams that were opened together should not all move together.
+// jittered returns d plus or minus up to a fifth, so that streams opened together do not all move together. random is in [0, 1).
 func jittered(d time.Duration, random float64) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*random))
 }

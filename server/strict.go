@@ -7,7 +7,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// strict registers services whose unary calls receive their requests as messages does. Streams have an interceptor for that.
+// strict registers services whose unary calls receive their requests by receiver. Streams have an interceptor for that. The
+// request is received inside the interceptors, so that they see it fail.
 type strict struct {
 	*grpc.Server
 	limit int
@@ -19,23 +20,12 @@ func (s strict) RegisterService(d *grpc.ServiceDesc, implementation any) {
 	own.Methods = slices.Clone(d.Methods)
 	for i := range own.Methods {
 		m := &own.Methods[i]
-		m.Handler = s.method("/"+d.ServiceName+"/"+m.MethodName, m.Handler)
+		info := &grpc.UnaryServerInfo{Server: implementation, FullMethod: "/" + d.ServiceName + "/" + m.MethodName}
+		handle := m.Handler
+		m.Handler = func(srv any, ctx context.Context, receive func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+			receive = receiver(ctx, s.limit, true, receive)
+			return interceptor(ctx, nil, info, func(ctx context.Context, _ any) (any, error) { return handle(srv, ctx, receive, nil) })
+		}
 	}
 	s.Server.RegisterService(&own, implementation)
-}
-
-func (s strict) method(name string, handler grpc.MethodHandler) grpc.MethodHandler {
-	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		request := messagesOf(ctx, s.limit, true, decode)
-		var refused error
-		response, err := handler(srv, ctx, func(m any) error {
-			refused = request.receive(m)
-			return refused
-		}, interceptor)
-		if refused == nil || interceptor == nil {
-			return response, err
-		}
-		// The handler has not got as far as the interceptors, which count calls.
-		return interceptor(ctx, nil, &grpc.UnaryServerInfo{Server: srv, FullMethod: name}, func(context.Context, any) (any, error) { return nil, refused })
-	}
 }

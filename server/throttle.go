@@ -1,90 +1,70 @@
 package server
 
 import (
-	"time"
-
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// waits is told when a call begins to wait and when it goes on.
-type waits interface {
-	begin(cause pb.ThrottleCause, table string)
-	end()
+// throttle is why a stream waits. The zero value: it does not.
+type throttle struct {
+	cause schema.WaitCause
+	table string
 }
 
-// noWaits is for who can't be told.
-type noWaits struct{}
-
-func (noWaits) begin(pb.ThrottleCause, string) {}
-func (noWaits) end()                           {}
-
-// throttleWatch tells a stream's client that the stream waits, if it waits for long enough. The receiver is its only user.
-type throttleWatch struct {
-	session *session
-	after   time.Duration
-	timer   *time.Timer
-}
-
-func newThrottleWatch(s *session, after time.Duration) *throttleWatch {
-	w := &throttleWatch{session: s, after: after}
-	w.timer = time.AfterFunc(time.Hour, w.tell)
-	w.timer.Stop()
-	return w
-}
-
-// begin says that the receiver begins to wait, or that it waits for something else now.
-func (w *throttleWatch) begin(cause pb.ThrottleCause, table string) {
-	s := w.session
-	s.producer.mu.Lock()
-	defer s.producer.mu.Unlock()
-	waited := s.waiting.cause != 0
-	w.setLocked(throttle{cause, table})
-	switch {
-	case s.throttled.cause != 0: // the client knows that it waits
-		s.throttled = s.waiting
-		s.wakeSender()
-	case !waited:
-		w.timer.Reset(w.after)
-	}
-}
-
-// beginFor is begin for a cause of the Router.
-func (w *throttleWatch) beginFor(cause schema.WaitCause, table string) {
-	if cause == schema.WaitTable {
-		w.begin(pb.ThrottleCause_THROTTLE_CAUSE_TABLE, table)
+// waits records that the receiver begins to wait, or waits for something else now. A nil session and that of a unary call have
+// nobody to tell.
+func (s *session) waits(cause schema.WaitCause, table string) {
+	if s == nil {
 		return
 	}
-	w.begin(pb.ThrottleCause_THROTTLE_CAUSE_MEMORY, table)
-}
-
-// end says that the receiver goes on.
-func (w *throttleWatch) end() {
-	s := w.session
 	s.producer.mu.Lock()
 	defer s.producer.mu.Unlock()
-	w.timer.Stop()
-	w.setLocked(throttle{})
+	s.waitsLocked(throttle{cause, table})
+}
+
+func (s *session) waitsLocked(t throttle) {
+	if s.timer == nil {
+		return
+	}
+	waited := s.waiting.cause != 0
+	s.countWaitLocked(t)
+	switch {
+	case s.throttled.cause != 0 && s.throttled != t: // the client knows that the stream waits, but not for this
+		s.throttled = t
+		s.wakeSender()
+	case !waited:
+		s.timer.Reset(s.throttleAfter)
+	}
+}
+
+// goesOn records that the receiver waits no longer.
+func (s *session) goesOn() {
+	if s == nil || s.timer == nil {
+		return
+	}
+	s.producer.mu.Lock()
+	defer s.producer.mu.Unlock()
+	s.timer.Stop()
+	s.countWaitLocked(throttle{})
 	if s.throttled != (throttle{}) {
 		s.throttled = throttle{}
 		s.wakeSender()
 	}
 }
 
-// setLocked says what the receiver waits for from now on, and counts the time until now as waited for what it was.
-func (w *throttleWatch) setLocked(now throttle) {
-	s := w.session
+// countWaitLocked sets what the receiver waits for, and counts the time until now for what it waited for before.
+func (s *session) countWaitLocked(now throttle) {
+	counts := s.producer.metrics.throttled
 	if s.waiting.cause != 0 {
-		s.producer.metrics.throttled.add(s.waiting.cause, -1)
+		counts.add(s.waiting.cause, -1)
 	}
 	if s.waiting = now; now.cause != 0 {
-		s.producer.metrics.throttled.add(now.cause, 1)
+		counts.add(now.cause, 1)
 	}
 }
 
-// tell is what the timer does.
-func (w *throttleWatch) tell() {
-	s := w.session
+// throttle tells the client that the stream waits. The timer calls it.
+func (s *session) throttle() {
 	s.producer.mu.Lock()
 	defer s.producer.mu.Unlock()
 	if s.waiting.cause != 0 {
@@ -93,30 +73,14 @@ func (w *throttleWatch) tell() {
 	}
 }
 
-func causeName(cause pb.ThrottleCause) string {
-	switch cause {
-	case pb.ThrottleCause_THROTTLE_CAUSE_MEMORY:
-		return schema.WaitMemory.String()
-	case pb.ThrottleCause_THROTTLE_CAUSE_TABLE:
-		return schema.WaitTable.String()
-	case pb.ThrottleCause_THROTTLE_CAUSE_RESPONSES:
-		return "responses"
-	}
-	return "none"
+var throttleMessages = map[schema.WaitCause]string{
+	0:                    "the stream goes on",
+	schema.WaitMemory:    "the memory for entries in flight is used up; the stream goes on when some are committed",
+	schema.WaitTable:     "too much is in flight for the table; the stream goes on when some of it is committed",
+	schema.WaitResponses: "too many refusals and dead letters wait for the producer to read them",
 }
 
-// throttleMessage puts a throttle into words of the wire.
+// throttleMessage converts a throttle to protobuf.
 func throttleMessage(t throttle) *pb.Throttle {
-	m := &pb.Throttle{Cause: t.cause, Table: text(t.table)}
-	switch t.cause {
-	case pb.ThrottleCause_THROTTLE_CAUSE_MEMORY:
-		m.Message = "the memory for entries in flight is used up; the stream goes on when some are committed"
-	case pb.ThrottleCause_THROTTLE_CAUSE_TABLE:
-		m.Message = "too much is in flight for the table; the stream goes on when some of it is committed"
-	case pb.ThrottleCause_THROTTLE_CAUSE_RESPONSES:
-		m.Message = "too many refusals and dead letters wait for the producer to read them"
-	default:
-		m.Message = "the stream goes on"
-	}
-	return m
+	return &pb.Throttle{Cause: pb.ThrottleCause(t.cause), Table: text(t.table), Message: throttleMessages[t.cause]}
 }

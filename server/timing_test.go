@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/mem"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
@@ -42,7 +41,7 @@ func (p *pipe) RecvMsg(m any) error {
 		if err != nil {
 			return err
 		}
-		m.(*frame).data = mem.BufferSlice{mem.SliceBuffer(data)}
+		*m.(*frame) = *frameOf(data)
 		return nil
 	case <-p.ctx.Done():
 		return p.ctx.Err()
@@ -76,9 +75,7 @@ func newBubble(t *testing.T, adjust func(*Config)) *bubble {
 	}
 	b := &bubble{t: t, router: &fakeRouter{}, budget: &fakeBudget{}, registry: prometheus.NewRegistry()}
 	m := newMetrics(b.registry)
-	b.ingest = &ingest{
-		config: &c, router: b.router, registry: newRegistry(&c, m), intake: newIntake(&c, b.budget, m), metrics: m, life: newLifecycle(),
-	}
+	b.ingest = newIngest(&c, b.router, b.budget, m)
 	return b
 }
 
@@ -87,7 +84,7 @@ func (b *bubble) open(o *pb.Open, unread int) *pipe {
 	p := &pipe{in: make(chan *pb.IngestStreamRequest), out: make(chan *pb.IngestStreamResponse, unread), ended: make(chan error, 1)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	go func() {
-		err := b.ingest.serve(nil, p)
+		err := b.ingest.serveStream(nil, p)
 		p.finished = time.Now()
 		p.cancel() // as gRPC does when a handler returns
 		p.ended <- err
@@ -430,17 +427,16 @@ func TestUnsettledSequencesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range maxUnsettled {
-			if _, err := p.accept(t.Context(), s, 0, 0, 1); err != nil {
+			if _, err := p.accept(t.Context(), s, 0, 1); err != nil {
 				t.Fatal(err)
 			}
 			p.routed(true)
 		}
-		var cause pb.ThrottleCause
 		waited := make(chan error, 1)
-		go func() { waited <- s.awaitRoom(t.Context(), 10, func(c pb.ThrottleCause) { cause = c }) }()
+		go func() { waited <- s.awaitRoom(t.Context(), 10) }()
 		synctest.Wait()
-		if len(waited) != 0 || cause != pb.ThrottleCause_THROTTLE_CAUSE_MEMORY {
-			t.Fatalf("did not wait; cause %v", cause)
+		if len(waited) != 0 || s.waiting.cause != schema.WaitMemory {
+			t.Fatalf("did not wait; cause %v", s.waiting.cause)
 		}
 		p.settle(w.epoch, 1, nil, nil)
 		if err := <-waited; err != nil {

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/grpc"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
-	"github.com/logbatcher/logbatcher/schema"
 )
 
 // replyMargin is how long before its own deadline a call is answered, so that the answer still arrives.
@@ -17,161 +16,108 @@ const replyMargin = 50 * time.Millisecond
 // errLate is the cause with which a unary call's wait ends at its deadline.
 var errLate = errors.New("late")
 
-// unaryHandler is the method Ingest as gRPC calls it.
-func (in *ingest) unaryHandler(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-	handler := func(ctx context.Context, _ any) (any, error) {
-		if err := in.enter(); err != nil {
-			return nil, err
-		}
-		defer in.exit()
-		ctx, cancel := in.unaryContext(ctx)
-		defer cancel()
-		f, err := in.unaryReceive(ctx, messagesOf(ctx, in.config.MaxRequestBytes, true, decode).receive)
-		if err != nil {
-			return nil, in.statusOf(err)
-		}
-		response, err := in.unary(ctx, f)
-		if err != nil {
-			return nil, in.statusOf(err)
-		}
-		return response, nil
+// serveCall handles one Ingest.
+func (in *ingest) serveCall(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	if err := in.enter(); err != nil {
+		return nil, err
 	}
-	if interceptor == nil {
-		return handler(ctx, nil)
-	}
-	return interceptor(ctx, nil, &grpc.UnaryServerInfo{Server: srv, FullMethod: pb.IngestService_Ingest_FullMethodName}, handler)
-}
-
-// unaryReceive receives the request. A client that sends none must not keep the place of a call for ever.
-func (in *ingest) unaryReceive(ctx context.Context, decode func(any) error) (*frame, error) {
-	f, received := &frame{}, make(chan error, 1)
-	in.children.Go(func() { received <- in.guard(func() error { return decode(f) }) }) // it ends when the handler has returned, as those of streams do
-	select {
-	case err := <-received:
-		return f, err
-	case <-ctx.Done():
-		return nil, in.unaryLate(context.Cause(ctx), metadata{"state": "not accepted"})
-	}
-}
-
-// unary takes one request outside of a stream, in the context of unaryContext.
-func (in *ingest) unary(ctx context.Context, f *frame) (*pb.IngestResponse, error) {
-	r, err := in.intake.admit(ctx, f, time.Now(), noWaits{})
+	defer in.exit()
+	ctx, cancel := in.callContext(ctx)
+	defer cancel()
+	response, err := in.call(ctx, receive)
 	if err != nil {
-		return nil, in.unaryLate(err, metadata{"state": "not accepted"})
+		return nil, in.statusOf(err)
 	}
-	o, err := in.unaryOpening(r)
+	return response, nil
+}
+
+// callContext returns the context in which a call waits. It ends a little before the call's own deadline, or when calls must end
+// because the instance is shutting down.
+func (in *ingest) callContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := in.config.UnaryTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		limit = min(limit, left-min(replyMargin, left/10))
+	}
+	return within(ctx, limit, errLate, in.life.hurrying, errShutdown)
+}
+
+// call takes the request of a unary call through a session of its own. ctx is from callContext.
+func (in *ingest) call(ctx context.Context, receive func(any) error) (_ *pb.IngestResponse, err error) {
+	known := metadata{"state": "not accepted"}
+	defer func() {
+		switch {
+		case errors.Is(err, errLate):
+			err = statusUnaryDeadline(known)
+		case errors.Is(err, errShutdown):
+			err = statusUnaryShutdown(known)
+		}
+	}()
+	f, err := in.receiveFirst(ctx, receive)
+	if err != nil {
+		return nil, err
+	}
+	r, err := in.intake.admit(ctx, f, time.Now(), nil)
+	if err != nil {
+		return nil, err
+	}
+	s, w, err := in.openCall(ctx, r, known)
+	if s != nil {
+		defer in.registry.leave(s.producer)
+	}
 	if err != nil {
 		r.free()
 		return nil, err
+	}
+	response := &pb.IngestResponse{
+		Producer: s.producer.id, Epoch: w.epoch, CommittedSequence: w.committed, Acknowledgement: s.opening.level,
+	}
+	if s.opening.producer != "" && s.opening.epoch == 0 { // the call only begins an epoch
+		r.free()
+		return response, nil
+	}
+	a, err := in.route(ctx, s, r)
+	known["epoch"], known["sequence"] = decimal(w.epoch), decimal(a.sequence)
+	if err != nil {
+		return nil, err
+	}
+	known["state"] = "accepted"
+	if s.opening.level != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED {
+		err = s.producer.awaitSettled(ctx, a)
+	}
+	own, committed := s.producer.conclude(s, a, err == nil && ctx.Err() == nil)
+	if err != nil {
+		known["committed_sequence"] = decimal(committed)
+		return nil, err
+	}
+	response.CommittedSequence, response.Refusals, response.DeadLettered = committed, own.refusals, own.letters
+	return response, nil
+}
+
+// openCall opens a session for the request of a unary call. If it returns one, also with an error, its producer is in use.
+func (in *ingest) openCall(ctx context.Context, r *request, known metadata) (*session, welcome, error) {
+	o, err := in.config.decodeOpening(*r.buffer, &r.outline)
+	if err != nil {
+		return nil, welcome{}, err
+	}
+	switch sequence, begins := r.outline.sequence, o.producer != "" && o.epoch == 0; {
+	case o.producer == "" && sequence != 0:
+		return nil, welcome{}, errAnonymousSequence
+	case begins && (sequence != 0 || r.outline.entries != 0):
+		return nil, welcome{}, errSequenceWithoutEpoch
+	case o.epoch != 0 && sequence == 0:
+		return nil, welcome{}, errZeroSequence
 	}
 	r.Suspend() // other calls of the producer may go first, and wait for a table
 	p, err := in.registry.use(o.producer)
 	if err != nil {
-		r.free()
-		return nil, err
+		return nil, welcome{}, err
 	}
-	defer in.registry.leave(p)
-	w, err := p.join(ctx, o)
-	if err != nil {
-		r.free()
-		return nil, in.unaryLate(err, metadata{"state": "not accepted", "producer": p.id})
+	known["producer"] = p.id
+	s := &session{producer: p, opening: o, answer: &outcomes{}}
+	w, err := p.open(ctx, s)
+	if err == nil {
+		in.logOpening(ctx, "unary call", s, w)
 	}
-	in.logOpening(ctx, "unary call", o, p, w)
-	response := &pb.IngestResponse{Producer: p.id, Epoch: w.epoch, CommittedSequence: w.committed}
-	if o.producer != "" && o.epoch == 0 { // the call begins an epoch, and no more
-		r.free()
-		response.Acknowledgement = o.level
-		return response, nil
-	}
-	return in.unaryRoute(ctx, p, o, r, response)
-}
-
-// unaryRoute hands the request to the Router and waits for the level asked for.
-func (in *ingest) unaryRoute(ctx context.Context, p *producer, o *opening, r *request, response *pb.IngestResponse) (*pb.IngestResponse, error) {
-	waits := &reply{}
-	d := delivery{producer: p, epoch: response.Epoch, waiting: func(schema.WaitCause, string) {}, defaults: &o.defaults, reply: waits}
-	a, err := in.route(ctx, d, r)
-	known := metadata{"state": "not accepted", "producer": p.id, "epoch": decimal(response.Epoch), "sequence": decimal(a.sequence)}
-	if err != nil {
-		return nil, in.unaryLate(err, known)
-	}
-	known["state"] = "accepted"
-	response.Acknowledgement = o.level
-	repeat := a.verdict == verdictRepeat
-	switch {
-	case repeat && o.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED:
-	case repeat:
-		err = p.awaitCommitted(ctx, a.epoch, a.sequence)
-	case o.level != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED:
-		err = p.awaitReply(ctx, waits)
-	}
-	var own outcomes
-	if repeat {
-		in.metrics.repeats.Inc()
-		if err == nil {
-			own, response.CommittedSequence = p.recall(a)
-		}
-	} else {
-		own, response.CommittedSequence = p.conclude(a, waits, err == nil && ctx.Err() == nil)
-	}
-	if err != nil {
-		known["committed_sequence"] = decimal(p.committedIn(a.epoch, a.sequence))
-		return nil, in.unaryLate(err, known)
-	}
-	response.Refusals, response.DeadLettered = own.refusals, own.letters
-	return response, nil
-}
-
-// unaryContext returns the context in which a call waits. It ends a little before the call's own deadline, or when
-// calls must end because the instance shuts down.
-func (in *ingest) unaryContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := time.Now().Add(in.config.UnaryTimeout)
-	if deadline, ok := ctx.Deadline(); ok {
-		deadline = deadline.Add(-min(replyMargin, time.Until(deadline)/10))
-		if deadline.Before(limit) {
-			limit = deadline
-		}
-	}
-	ctx, cancel := context.WithDeadlineCause(ctx, limit, errLate)
-	ctx, late := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(in.life.hurrying, func() { late(errShutdown) })
-	return ctx, func() {
-		stop()
-		late(nil)
-		cancel()
-	}
-}
-
-// unaryLate says what is known of a request whose call could not wait any longer. Other errors it returns as they are.
-func (in *ingest) unaryLate(err error, known metadata) error {
-	switch {
-	case errors.Is(err, errLate):
-		return statusUnaryDeadline(known)
-	case errors.Is(err, errShutdown):
-		return statusUnaryShutdown(known)
-	}
-	return err
-}
-
-// unaryOpening takes the opening from a unary request and checks it against the rest.
-func (in *ingest) unaryOpening(r *request) (*opening, error) {
-	open, err := in.config.decodeOpening(*r.buffer, &r.outline)
-	if err != nil {
-		return nil, err
-	}
-	o, err := in.config.checkOpening(open)
-	if err != nil {
-		return nil, err
-	}
-	begins := o.producer != "" && o.epoch == 0
-	switch {
-	case o.producer == "" && r.outline.sequence != 0:
-		return nil, statusAnonymousSequence()
-	case begins && (r.outline.sequence != 0 || r.outline.entries != 0):
-		return nil, statusSequenceWithoutEpoch()
-	case o.epoch != 0 && r.outline.sequence == 0:
-		return nil, statusZeroSequence()
-	}
-	return o, nil
+	return s, w, err
 }

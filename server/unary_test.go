@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
@@ -147,7 +146,7 @@ func TestUnaryAnswersBeforeItsDeadline(t *testing.T) {
 		} {
 			start := time.Now()
 			call, cancel := context.WithTimeout(t.Context(), asked)
-			ctx, done := b.ingest.unaryContext(call)
+			ctx, done := b.ingest.callContext(call)
 			<-ctx.Done()
 			if took := time.Since(start); took != want || !errors.Is(context.Cause(ctx), errLate) {
 				t.Errorf("a call with %v waits %v and ends with %v", asked, took, context.Cause(ctx))
@@ -206,9 +205,9 @@ func (b *bubble) call(ctx context.Context, m *pb.IngestRequest) (*pb.IngestRespo
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	ctx, cancel := b.ingest.unaryContext(ctx)
+	ctx, cancel := b.ingest.callContext(ctx)
 	defer cancel()
-	return b.ingest.unary(ctx, &frame{data: mem.BufferSlice{mem.SliceBuffer(data)}})
+	return b.ingest.call(ctx, func(f any) error { *f.(*frame) = *frameOf(data); return nil })
 }
 
 // troubled is a request with an entry that the server refuses, one that a route refuses, and one that is dead-lettered.

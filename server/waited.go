@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // waited counts the time that streams wait, by cause, while they wait: a counter that moves when a wait ends would stand still
@@ -16,7 +16,7 @@ type waited struct {
 	base time.Time
 
 	mu     sync.Mutex
-	causes map[pb.ThrottleCause]waitedFor
+	causes map[schema.WaitCause]waitedFor
 }
 
 // waitedFor is the waits for one cause: by the time t after base they have lasted running × t + total.
@@ -26,12 +26,10 @@ type waitedFor struct {
 }
 
 func newWaited(registerer prometheus.Registerer) *waited {
-	w := &waited{base: time.Now(), causes: map[pb.ThrottleCause]waitedFor{}}
+	w := &waited{base: time.Now(), causes: map[schema.WaitCause]waitedFor{}}
 	auto := promauto.With(registerer)
-	for _, cause := range []pb.ThrottleCause{
-		pb.ThrottleCause_THROTTLE_CAUSE_MEMORY, pb.ThrottleCause_THROTTLE_CAUSE_TABLE, pb.ThrottleCause_THROTTLE_CAUSE_RESPONSES,
-	} {
-		labels := prometheus.Labels{"cause": causeName(cause)}
+	for _, cause := range []schema.WaitCause{schema.WaitMemory, schema.WaitTable, schema.WaitResponses} {
+		labels := prometheus.Labels{"cause": cause.String()}
 		auto.NewCounterFunc(prometheus.CounterOpts{Name: "logbatcher_throttled_seconds_total", ConstLabels: labels,
 			Help: "Seconds that streams have spent waiting instead of reading, by cause, including waits still going on."},
 			func() float64 { return w.seconds(cause) })
@@ -43,7 +41,7 @@ func newWaited(registerer prometheus.Registerer) *waited {
 }
 
 // add counts a wait that begins (1) or ends (-1) now.
-func (w *waited) add(cause pb.ThrottleCause, running int) {
+func (w *waited) add(cause schema.WaitCause, running int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := w.causes[cause]
@@ -52,14 +50,14 @@ func (w *waited) add(cause pb.ThrottleCause, running int) {
 	w.causes[cause] = f
 }
 
-func (w *waited) seconds(cause pb.ThrottleCause) float64 {
+func (w *waited) seconds(cause schema.WaitCause) float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := w.causes[cause]
 	return (f.total + time.Duration(f.running)*time.Since(w.base)).Seconds()
 }
 
-func (w *waited) streams(cause pb.ThrottleCause) float64 {
+func (w *waited) streams(cause schema.WaitCause) float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return float64(w.causes[cause].running)

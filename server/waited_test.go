@@ -61,50 +61,43 @@ func collected(t *testing.T, registry *prometheus.Registry) (seconds, streams ma
 	return seconds, streams
 }
 
-func frameOf(data []byte) *frame { return &frame{data: mem.BufferSlice{mem.SliceBuffer(data)}} }
-
-func marshal(t *testing.T, m *pb.IngestRequest) []byte {
-	t.Helper()
-	data, err := m.MarshalVT()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-// recordedWaits reports whether the request waits.
-type recordedWaits struct{ waiting, waited bool }
-
-func (w *recordedWaits) begin(pb.ThrottleCause, string) { w.waiting, w.waited = true, true }
-func (w *recordedWaits) end()                           { w.waiting = false }
+func frameOf(data []byte) *frame { return &frame{mem.BufferSlice{mem.SliceBuffer(data)}} }
 
 // A request that is copied or decoded, however long that takes, waits for no memory.
 func TestDecodingIsNoWaiting(t *testing.T) {
 	in, budget := testIntake(t, nil)
-	w := &recordedWaits{}
-	in.memory.decoders.New = func() any {
-		if w.waiting {
+	p, err := testRegistry(t, nil).use("p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(p, nil, nil, time.Hour)
+	waits := func() bool { return s.waiting.cause != 0 }
+	var waited bool
+	budget.asked = func() { waited = waits() }
+	decoders := newProtobufDecoder(in.config)
+	in.decoders.New = func() any {
+		if waits() {
 			t.Error("the request is said to wait for memory while it is decoded")
 		}
-		return new(decoder)
+		return decoders()
 	}
 	data, err := (&pb.IngestStreamRequest{Entries: make10000()}).MarshalVT()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := in.admit(t.Context(), frameOf(data), testReceived, w)
+	r, err := in.admit(t.Context(), frameOf(data), testReceived, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.waiting || !w.waited {
-		t.Errorf("waiting %v after the budget was asked (%v)", w.waiting, w.waited)
+	if waits() || !waited {
+		t.Errorf("waiting %v after the budget was asked (%v)", waits(), waited)
 	}
 	if err := r.decode(t.Context(), &defaults{}); err != nil {
 		t.Fatal(err)
 	}
 	r.Suspend()
-	if err := r.Resume(t.Context()); err != nil || w.waiting {
-		t.Errorf("resumed with %v, waiting %v", err, w.waiting)
+	if err := r.Resume(t.Context()); err != nil || waits() {
+		t.Errorf("resumed with %v, waiting %v", err, waits())
 	}
 	r.free()
 	if used, _ := budget.now(); used != 0 {
@@ -116,7 +109,7 @@ func TestDecodingIsNoWaiting(t *testing.T) {
 func TestCallsThatWaitForTheirTurnHoldNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, nil)
-		opened, err := b.ingest.unary(t.Context(), frameOf(marshal(t, &pb.IngestRequest{Open: &pb.Open{Producer: "p"}})))
+		opened, err := b.call(t.Context(), &pb.IngestRequest{Open: &pb.Open{Producer: "p"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,9 +124,9 @@ func TestCallsThatWaitForTheirTurnHoldNothing(t *testing.T) {
 		ended := make(chan error, 5)
 		for sequence := range 5 {
 			go func() {
-				_, err := b.ingest.unary(ctx, frameOf(marshal(t, &pb.IngestRequest{
+				_, err := b.call(ctx, &pb.IngestRequest{
 					Open: &pb.Open{Producer: "p", Epoch: opened.Epoch}, Sequence: uint64(sequence) + 1, Entries: entriesOf("a"),
-				})))
+				})
 				ended <- err
 			}()
 			synctest.Wait()

@@ -3,41 +3,40 @@ package server
 // rememberedSums is for how many sequences back a repeat is compared with what it repeats.
 const rememberedSums = 1024
 
-// sumPlaces is one more, so that a sequence which is taken back has not overwritten one that is still compared.
+// sumPlaces is one more, so that a sequence that is taken back has not overwritten one that is still compared.
 const sumPlaces = rememberedSums + 1
 
-// maxUnsettled is how many sequences of a producer may be accepted and not settled. The bytes of requests are bounded
-// by the budget; this bounds what is kept of requests without entries.
+// maxUnsettled is how many sequences of a producer may be accepted and not settled. The budget bounds the bytes of requests;
+// this bounds what is kept of requests without entries.
 const maxUnsettled = 1 << 16
 
 // verdict is what a sequence is to a cursor.
 type verdict uint8
 
 const (
-	verdictNext    verdict = iota // it is the one that follows
+	verdictNext    verdict = iota // it is the next one
 	verdictRepeat                 // it was accepted before
 	verdictAltered                // it was accepted before, with other bytes
-	verdictGap                    // it is beyond the one that follows
+	verdictGap                    // it is beyond the next one
 )
 
-// cursor follows the sequences of one epoch. They are accepted in order and
-// settled in any order; committed is the sequence at and below which all are settled.
+// cursor follows the sequences of one epoch. They are accepted in order and settled in any order; all sequences up to committed
+// are settled.
 type cursor struct {
 	accepted, committed uint64
 	// settled has a flag for each sequence above committed, at (sequence-1) modulo its length, a power of two.
 	settled []bool
-	// sums has, at (sequence-1-firstSum) modulo sumPlaces, a hash of the request's entries, for the
-	// sequences above firstSum.
+	// sums has the hash of each request's entries, at (sequence-1-firstSum) modulo sumPlaces, for the sequences above firstSum.
 	sums     []uint32
 	firstSum uint64
 }
 
-// newCursor returns the cursor of an epoch of which all at and below start is settled.
+// newCursor returns the cursor of an epoch in which everything up to start is settled.
 func newCursor(start uint64) cursor {
 	return cursor{accepted: start, committed: start, firstSum: start}
 }
 
-// judge says what a sequence is.
+// judge returns the verdict on a sequence.
 func (c *cursor) judge(sequence uint64, sum uint32) verdict {
 	switch {
 	case sequence > c.accepted+1:
@@ -50,9 +49,9 @@ func (c *cursor) judge(sequence uint64, sum uint32) verdict {
 	return verdictRepeat
 }
 
-// accept takes the next sequence and returns it.
-func (c *cursor) accept(sum uint32) uint64 {
-	if c.accepted-c.committed == uint64(len(c.settled)) {
+// accept accepts the next sequence.
+func (c *cursor) accept(sum uint32) {
+	if c.unsettled() == uint64(len(c.settled)) {
 		c.grow()
 	}
 	c.accepted++
@@ -62,13 +61,12 @@ func (c *cursor) accept(sum uint32) uint64 {
 	} else {
 		c.sums = append(c.sums, sum)
 	}
-	return c.accepted
 }
 
 // retract takes the last accepted sequence back, which must not be settled.
 func (c *cursor) retract() { c.accepted-- }
 
-// settle marks a sequence as settled and says whether committed moved. A sequence that is not in flight is ignored.
+// settle marks a sequence as settled and reports whether committed moved. It ignores a sequence that is not in flight.
 func (c *cursor) settle(sequence uint64) bool {
 	if sequence <= c.committed || sequence > c.accepted {
 		return false
@@ -79,6 +77,11 @@ func (c *cursor) settle(sequence uint64) bool {
 		c.committed++
 	}
 	return c.committed != before
+}
+
+// isSettled reports whether an accepted sequence is settled.
+func (c *cursor) isSettled(sequence uint64) bool {
+	return sequence <= c.committed || c.settled[c.place(sequence)]
 }
 
 // unsettled returns how many sequences are above committed.

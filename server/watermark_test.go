@@ -45,8 +45,8 @@ func TestCursorAgainstNaive(t *testing.T) {
 			case 0, 1, 2:
 				n.accepted++
 				n.sums[n.accepted] = sum
-				if got := c.accept(sum); got != n.accepted {
-					t.Fatalf("seed %d step %d: accepted %d, want %d", seed, step, got, n.accepted)
+				if c.accept(sum); c.accepted != n.accepted {
+					t.Fatalf("seed %d step %d: accepted %d, want %d", seed, step, c.accepted, n.accepted)
 				}
 				if random.IntN(10) == 0 {
 					c.retract()
@@ -73,6 +73,9 @@ func TestCursorAgainstNaive(t *testing.T) {
 					t.Fatalf("seed %d step %d: judge(%d) is %d with %d accepted, want %d", seed, step, sequence, got, n.accepted, want)
 				}
 			}
+			if at := n.accepted - min(uint64(random.IntN(100)), n.accepted-start); at > 0 && c.isSettled(at) != (at <= start || n.settled[at]) {
+				t.Fatalf("seed %d step %d: isSettled(%d) is %v", seed, step, at, c.isSettled(at))
+			}
 			if c.committed != n.committed() || c.unsettled() != n.accepted-n.committed() {
 				t.Fatalf("seed %d step %d: committed %d, want %d", seed, step, c.committed, n.committed())
 			}
@@ -94,6 +97,7 @@ func BenchmarkCursor(b *testing.B) {
 	c := newCursor(0)
 	b.ReportAllocs()
 	for b.Loop() {
-		c.settle(c.accept(1))
+		c.accept(1)
+		c.settle(c.accepted)
 	}
 }

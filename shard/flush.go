@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
@@ -35,45 +36,44 @@ func (r *Router) Flush(ctx context.Context, table string) (batches, rows int, er
 	return batches, rows, nil
 }
 
-// sealAll has each worker seal its open batches of the table, after the requests that are already in its queue.
+// sealAll has each worker seal its open batches of the table, after the requests that are already in its queue, and returns all
+// that are not settled.
 func (r *Router) sealAll(ctx context.Context, table string) ([]*flight, error) {
 	matches := func(b *openBatch) bool {
 		t := b.route.Table
 		return table == "" || table == t.FullName() || table == t.Name
 	}
-	answers := make(chan []*flight, len(r.workers))
-	ask := func(w *worker) func(context.Context) {
-		return func(running context.Context) {
-			w.seal(running, w.open.take(matches))
-			answers <- w.inFlight(matches)
-		}
+	flights, err := ask(ctx, r, func(running context.Context, w *worker) []*flight {
+		w.seal(running, w.open.take(matches))
+		return w.inFlight(matches)
+	})
+	return slices.Concat(flights...), err
+}
+
+// ask has each worker call question between two requests, and returns the answers in the order of the workers.
+func ask[T any](ctx context.Context, r *Router, question func(context.Context, *worker) T) ([]T, error) {
+	answers := make([]chan T, len(r.workers))
+	r.entrance.RLock()
+	if r.closed {
+		r.entrance.RUnlock()
+		return nil, ErrClosed
 	}
-	if err := r.askWorkers(ask); err != nil {
-		return nil, err
+	for i, w := range r.workers {
+		answer := make(chan T, 1)
+		answers[i] = answer
+		w.queue <- job{run: func(running context.Context) { answer <- question(running, w) }}
 	}
-	var flights []*flight
-	for range r.workers {
+	r.entrance.RUnlock()
+	var all []T
+	for _, answer := range answers {
 		select {
-		case more := <-answers:
-			flights = append(flights, more...)
+		case a := <-answer:
+			all = append(all, a)
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
 	}
-	return flights, nil
-}
-
-// askWorkers puts a function into each worker's queue.
-func (r *Router) askWorkers(ask func(*worker) func(context.Context)) error {
-	r.entrance.RLock()
-	defer r.entrance.RUnlock()
-	if r.closed {
-		return ErrClosed
-	}
-	for _, w := range r.workers {
-		w.queue <- job{run: ask(w)}
-	}
-	return nil
+	return all, nil
 }
 
 // inFlight returns the sealed batches that match and are not settled.

@@ -1,100 +1,67 @@
 package shard
 
 import (
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
-
-	"github.com/logbatcher/logbatcher/sink"
 )
 
 // LeftoverError reports what was not settled when the router stopped.
 type LeftoverError struct {
-	// Batches is how many batches were left, Rows how many rows they had.
-	Batches, Rows int
-	// Letters is how many dead letters were left, LetterRows how many rows they had.
-	Letters, LetterRows int
-	// Tables has the rows of batches and dead letters by table.
+	// Batches and Letters count the batches and dead letters that were left, Rows their rows.
+	Batches, Letters, Rows int
+	// Tables has the rows by table.
 	Tables map[string]int
 	// Cause is why the first of them was left.
 	Cause error
 }
 
-// maxTablesNamed bounds the tables that Error names.
-const maxTablesNamed = 20
-
 // Error returns the counts, the tables and the cause.
 func (e *LeftoverError) Error() string {
-	var tables []string
-	for _, name := range slices.Sorted(maps.Keys(e.Tables)) {
-		if len(tables) == maxTablesNamed {
-			tables = append(tables, fmt.Sprintf("and %d more", len(e.Tables)-maxTablesNamed))
-			break
-		}
-		tables = append(tables, fmt.Sprintf("%s (%d)", name, e.Tables[name]))
-	}
-	return fmt.Sprintf("%d batches with %d rows and %d dead letters with %d rows of %d tables are left: %s; the first because of: %v",
-		e.Batches, e.Rows, e.Letters, e.LetterRows, len(e.Tables), strings.Join(tables, ", "), e.Cause)
+	tables := strings.TrimPrefix(fmt.Sprint(e.Tables), "map")
+	return fmt.Sprintf("%d batches and %d dead letters are left, with %d rows of the tables %s: %v", e.Batches, e.Letters, e.Rows, tables, e.Cause)
 }
 
 // Unwrap returns the cause.
 func (e *LeftoverError) Unwrap() error { return e.Cause }
 
+// leftover collects what workers leave.
 type leftover struct {
-	mu    sync.Mutex
-	error LeftoverError
+	mu   sync.Mutex
+	left *LeftoverError // nil if nothing is
 }
 
 func (l *leftover) err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.error.Cause == nil {
+	if l.left == nil {
 		return nil
 	}
-	left := l.error
-	left.Tables = maps.Clone(left.Tables)
-	return &left
+	return l.left
 }
 
-// leave notes a batch that was given up. Its requests are not settled: their producers are told nothing, and send again.
-func (r *Router) leave(f *flight, cause error) {
-	rows := f.rows
-	var unsettled *sink.UnsettledError
-	if errors.As(cause, &unsettled) {
-		rows = unsettled.Rows
-	}
-	l := &r.leftover
-	l.mu.Lock()
-	l.error.Batches++
-	l.error.Rows += rows
-	l.error.add(f.route.Table.FullName(), rows, cause)
-	l.mu.Unlock()
-	r.config.Log.Error("batch left", "batch", f.ID(), "table", f.route.Table.FullName(), "rows", rows, "error", cause)
-}
-
-// leaveLetter notes rows of a dead letter that were given up.
-func (r *Router) leaveLetter(table string, rows int, cause error) {
+// leave records rows of a batch or a dead letter that was given up. Their requests are not settled: the producers are told
+// nothing and send again.
+func (r *Router) leave(kind leftKind, id, table string, rows int, cause error) {
+	r.config.Log.Error(string(kind)+" left", "id", id, "table", table, "rows", rows, "error", cause)
 	l := &r.leftover
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.error.Letters++
-	l.error.LetterRows += rows
-	l.error.add(table, rows, cause)
+	if l.left == nil {
+		l.left = &LeftoverError{Tables: map[string]int{}, Cause: cause}
+	}
+	if kind == leftBatch {
+		l.left.Batches++
+	} else {
+		l.left.Letters++
+	}
+	l.left.Rows += rows
+	l.left.Tables[table] += rows
 }
 
-// add counts rows of a table and keeps the first cause.
-func (e *LeftoverError) add(table string, rows int, cause error) {
-	if e.Tables == nil {
-		e.Tables = map[string]int{}
-	}
-	if table == "" {
-		table = "no table (unmatched)"
-	}
-	e.Tables[table] += rows
-	if e.Cause == nil {
-		e.Cause = cause
-	}
-}
+type leftKind string
+
+const (
+	leftBatch  leftKind = "batch"
+	leftLetter leftKind = "dead letter"
+)

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"hash/maphash"
+	"iter"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -28,16 +29,16 @@ func (r *Router) survey(request *schema.Request) *pending {
 		p.pieces++
 		entries += len(p.Entries)
 		for i := range p.Entries {
-			set := p.set(i)
-			n := nextRoute(set, 0)
-			if n < 0 {
-				unmatched++
-			}
-			for ; n >= 0; n = nextRoute(set, n+1) {
+			none := true
+			for n := range matched(p.set(i)) {
+				none = false
 				if counts[n] == 0 {
 					touched = append(touched, n)
 				}
 				counts[n]++
+			}
+			if none {
+				unmatched++
 			}
 		}
 		if request.Decoder == nil || !request.Decoder.Next() {
@@ -58,45 +59,35 @@ func (r *Router) survey(request *schema.Request) *pending {
 	return p
 }
 
-// nextRoute returns the first route of a match set from a number on, or -1.
-func nextRoute(set []uint64, from int) int {
-	for word := from / 64; word < len(set); word++ {
-		rest := set[word]
-		if word == from/64 {
-			rest &= ^uint64(0) << (from % 64)
-		}
-		if rest != 0 {
-			return word*64 + bits.TrailingZeros64(rest)
+// matched returns the numbers of the routes in a match set.
+func matched(set []uint64) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i, word := range set {
+			for ; word != 0; word &= word - 1 {
+				if !yield(i*64 + bits.TrailingZeros64(word)) {
+					return
+				}
+			}
 		}
 	}
-	return -1
 }
 
-// match finds the routes and the shard ids of the entries of the piece at hand.
+// match finds the routes and the shard ids of the entries of the current piece.
 func (r *Router) match(p *pending) {
 	words := p.routing.matcher.Words()
 	p.sets = slices.Grow(p.sets[:0], words*len(p.Entries))[:words*len(p.Entries)]
-	p.shards, p.shardOf = nil, nil
+	p.shardOf = slices.Grow(p.shardOf[:0], len(p.Entries))
+	p.shards = p.shards[:0]
 	bucket := p.Received.UnixMilli() / r.config.Bucket.Milliseconds()
-	var last string // the colo of the entry before
-	at := -1        // its place in p.shards
+	var colo string // of the entry before
+	var place int   // of its shard id in p.shards
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		p.routing.matcher.Match(e, p.set(i))
-		if at >= 0 && e.Colo == last {
-			if len(p.shardOf) > 0 {
-				p.shardOf = append(p.shardOf, uint16(at))
-			}
-			continue
+		if i == 0 || e.Colo != colo {
+			colo, place = e.Colo, r.shardIDOf(p, e.Colo, bucket)
 		}
-		last = e.Colo
-		at = r.shardIDOf(p, e.Colo, bucket)
-		if len(p.shards) > 1 && len(p.shardOf) == 0 {
-			p.shardOf = make([]uint16, i, len(p.Entries)) // those before are all of the first
-		}
-		if len(p.shards) > 1 {
-			p.shardOf = append(p.shardOf, uint16(at))
-		}
+		p.shardOf = append(p.shardOf, uint16(place))
 	}
 }
 
@@ -115,5 +106,5 @@ func (r *Router) shardIDOf(p *pending, colo string, bucket int64) int {
 // shard returns the shard id "COLO-BUCKET" and the worker that its hash chooses.
 func (r *Router) shard(colo string, bucket int64) shardID {
 	text := colo + "-" + strconv.FormatInt(bucket, 10)
-	return shardID{text: text, worker: int(maphash.String(shardSeed, text) % uint64(len(r.workers)))}
+	return shardID{text: text, worker: r.workers[maphash.String(shardSeed, text)%uint64(len(r.workers))]}
 }

@@ -24,7 +24,7 @@ type pending struct {
 	sets []uint64
 	// shards are the shard ids of the entries, each once.
 	shards []shardID
-	// shardOf has for each entry its place in shards. It is empty where all entries have the same shard id.
+	// shardOf has the place in shards of each entry's shard id.
 	shardOf []uint16
 	// copying counts the shards that still read Entries.
 	copying atomic.Int32
@@ -42,7 +42,7 @@ type pending struct {
 // shardID is where and when a request's entries came in.
 type shardID struct {
 	text   string
-	worker int
+	worker *worker
 }
 
 // set returns the routes that entry i matches.
@@ -52,12 +52,7 @@ func (p *pending) set(i int) []uint64 {
 }
 
 // shardIDOf returns the shard id of entry i.
-func (p *pending) shardIDOf(i int) *shardID {
-	if len(p.shardOf) == 0 {
-		return &p.shards[0]
-	}
-	return &p.shards[p.shardOf[i]]
-}
+func (p *pending) shardIDOf(i int) *shardID { return &p.shards[p.shardOf[i]] }
 
 // copied notes that one shard has copied its entries. It ends with a settle of its own.
 func (p *pending) copied(b *Budget) {

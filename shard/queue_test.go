@@ -293,17 +293,13 @@ func TestQueueKeepsToWhatIsThere(t *testing.T) {
 	})
 }
 
-func TestNextRoute(t *testing.T) {
+func TestMatched(t *testing.T) {
 	set := make([]uint64, 3)
 	want := []int{0, 5, 63, 64, 130, 191}
 	for _, n := range want {
 		set[n/64] |= 1 << (n % 64)
 	}
-	var got []int
-	for n := nextRoute(set, 0); n >= 0; n = nextRoute(set, n+1) {
-		got = append(got, n)
-	}
-	if !slices.Equal(got, want) {
+	if got := slices.Collect(matched(set)); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -253,21 +253,13 @@ func (r *Router) handOver(p *pending) {
 
 // targets returns the workers of the request's shard ids; a request without entries goes to the first, to be settled in turn.
 func (r *Router) targets(p *pending) []*worker {
-	if len(p.shards) <= 1 {
-		number := 0
-		if len(p.shards) == 1 {
-			number = p.shards[0].worker
-		}
-		return r.workers[number : number+1]
-	}
-	wanted := make([]bool, len(r.workers))
-	for _, id := range p.shards {
-		wanted[id.worker] = true
+	if len(p.shards) == 0 {
+		return r.workers[:1]
 	}
 	var targets []*worker
-	for number, w := range r.workers {
-		if wanted[number] {
-			targets = append(targets, w)
+	for _, id := range p.shards {
+		if !slices.Contains(targets, id.worker) {
+			targets = append(targets, id.worker)
 		}
 	}
 	return targets

@@ -530,7 +530,7 @@ func TestDeadLetteredRowsAreToldToTheirRequests(t *testing.T) {
 		delivery := &scripted{}
 		delivery.deliver = func(_ context.Context, b *batch.Block) (sink.Outcome, error) {
 			return sink.Outcome{Committed: b.Rows() - 1, DeadLettered: []sink.DeadLetter{{
-				ID: "dead", Origins: b.OriginsOf(batch.RowSet{{From: 2, To: 3}}), Rows: 1, Code: 469, Message: "constraint",
+				DeadLettered: schema.DeadLettered{ID: "dead", Rows: 1, Code: 469, Message: "constraint"}, Origins: b.OriginsOf(batch.RowSet{{From: 2, To: 3}}),
 			}}}, nil
 		}
 		r := start(t, testConfig(), delivery, firehose(t))

@@ -11,23 +11,7 @@ import (
 
 // Shards returns the state of all shards, in the order of their numbers.
 func (r *Router) Shards(ctx context.Context) ([]schema.ShardState, error) {
-	answers := make(chan schema.ShardState, len(r.workers))
-	ask := func(w *worker) func(context.Context) {
-		return func(context.Context) { answers <- w.state(time.Now()) }
-	}
-	if err := r.askWorkers(ask); err != nil {
-		return nil, err
-	}
-	states := make([]schema.ShardState, len(r.workers))
-	for range r.workers {
-		select {
-		case s := <-answers:
-			states[s.Number] = s
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-	return states, nil
+	return ask(ctx, r, func(_ context.Context, w *worker) schema.ShardState { return w.state(time.Now()) })
 }
 
 func (w *worker) state(now time.Time) schema.ShardState {

@@ -98,19 +98,19 @@ func (w *worker) take(ctx context.Context, p *pending) {
 	}
 	for i := range p.Entries {
 		id := p.shardIDOf(i)
-		if id.worker != w.number {
+		if id.worker != w {
 			continue
 		}
-		set := p.set(i)
-		n := nextRoute(set, 0)
-		if n < 0 {
-			w.unmatched(p, i, id)
-		}
-		for ; n >= 0; n = nextRoute(set, n+1) {
+		none := true
+		for n := range matched(p.set(i)) {
+			none = false
 			r := p.routing.routes[n]
 			if problem := w.add(r, p, i, id, now); problem != nil {
 				w.refuse(r, p, i, id, problem)
 			}
+		}
+		if none {
+			w.unmatched(p, i, id)
 		}
 	}
 	for _, b := range w.open.touched {
@@ -207,12 +207,14 @@ func (w *worker) deliver(ctx context.Context, f *flight) {
 	if f.rows > 0 {
 		var err error
 		outcome, err = w.router.delivery.Deliver(ctx, w.encode(f), f.route.limits(), w.router.draining)
+		left := f.rows - outcome.Committed
 		f.route.account.committed.Add(uint64(outcome.Committed))
 		for _, d := range outcome.DeadLettered {
 			f.route.account.deadLettered.Add(uint64(d.Rows))
+			left -= d.Rows
 		}
 		if err != nil {
-			w.router.leave(f, err)
+			w.router.leave(leftBatch, f.ID(), f.route.account.name, left, err)
 			return
 		}
 	}
@@ -240,8 +242,8 @@ func (w *worker) encode(f *flight) *batch.Block {
 // tell adds dead-lettered rows to the outcomes of the requests that they came from.
 func (f *flight) tell(d *sink.DeadLetter) {
 	for _, o := range d.Origins {
-		f.requests[o.Request].deadLettered(schema.DeadLettered{
-			Rows: o.Rows, Route: f.route.Name, Table: f.route.Table.FullName(), ID: d.ID, Code: d.Code, Message: d.Message,
-		})
+		theirs := d.DeadLettered
+		theirs.Rows = o.Rows
+		f.requests[o.Request].deadLettered(theirs)
 	}
 }

@@ -145,10 +145,11 @@ func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
 	}
 	layout := v.block.Layout()
 	letter := &DeadLetter{
-		ID: id, Table: v.table.name, Route: layout.Route(), Class: r.err.Class, Code: r.err.Code, Reason: r.reason,
-		Column: r.column, Message: r.err.Error(), Attempts: r.attempts, First: r.first, Last: r.last,
-		Origins: rows.Origins(), SchemaHash: layout.SchemaHash(),
-		Rows: rows.Rows(), Format: FormatNative, Payload: payload,
+		DeadLettered: schema.DeadLettered{
+			ID: id, Table: v.table.name, Route: layout.Route(), Rows: rows.Rows(), Code: r.err.Code, Message: r.err.Error(),
+		},
+		Class: r.err.Class, Reason: r.reason, Column: r.column, Attempts: r.attempts, First: r.first, Last: r.last,
+		Origins: rows.Origins(), SchemaHash: layout.SchemaHash(), Format: FormatNative, Payload: payload,
 	}
 	if len(letter.Origins) > 0 {
 		letter.ShardID = letter.Origins[0].ShardID

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"compress/gzip"
-	"compress/zlib"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,13 +29,8 @@ func compressed(data []byte, method string) ([]byte, error) {
 }
 
 func compressionMethod(name string) compress.Method {
-	switch strings.ToUpper(name) {
-	case "ZSTD":
+	if strings.EqualFold(name, "ZSTD") {
 		return compress.ZSTD
-	case "LZ4HC":
-		return compress.LZ4HC
-	case "NONE":
-		return compress.None
 	}
 	return compress.LZ4
 }
@@ -85,27 +78,13 @@ func (c *countingReader) Read(buffer []byte) (int, error) {
 	return n, err
 }
 
-// requestBody returns a request's body with its compression undone, first
-// HTTP's and then ClickHouse's.
+// requestBody returns a request's body, out of ClickHouse's compressed frames if it is in frames. HTTP's own compression is
+// not supported.
 func requestBody(r *http.Request, frames bool) (io.Reader, error) {
-	var body io.Reader = r.Body
-	switch encoding := r.Header.Get("Content-Encoding"); encoding {
-	case "", "identity":
-	case "gzip":
-		reader, err := gzip.NewReader(body)
-		if err != nil {
-			return nil, fmt.Errorf("read gzip: %w", err)
-		}
-		body = reader
-	case "deflate":
-		reader, err := zlib.NewReader(body)
-		if err != nil {
-			return nil, fmt.Errorf("read deflate: %w", err)
-		}
-		body = reader
-	default:
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
 		return nil, exception(89, "UNKNOWN_COMPRESSION_METHOD", "Unknown compression method: %s", encoding)
 	}
+	var body io.Reader = r.Body
 	if frames {
 		body = newFrameReader(body)
 	}

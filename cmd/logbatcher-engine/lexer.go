@@ -14,7 +14,7 @@ type tokenKind uint8
 const (
 	tokenEnd    tokenKind = iota
 	tokenWord             // a keyword, a bare identifier or a number
-	tokenQuoted           // '…', "…", `…` or $tag$…$tag$
+	tokenQuoted           // '…', "…" or `…`
 	tokenMark             // any other character
 )
 
@@ -42,11 +42,6 @@ func (l *lexer) next() token {
 			l.at++
 		}
 		return token{tokenWord, start, l.at}
-	case c == '$':
-		if end := heredocEnd(l.text, start); end > 0 {
-			l.at = end
-			return token{tokenQuoted, start, end}
-		}
 	}
 	l.at++
 	return token{tokenMark, start, l.at}
@@ -105,23 +100,6 @@ func quotedEnd(text string, start int) int {
 		}
 	}
 	return len(text)
-}
-
-// heredocEnd finds the end of the $tag$…$tag$ that begins at start, or 0.
-func heredocEnd(text string, start int) int {
-	i := start + 1
-	for i < len(text) && isWordByte(text[i]) {
-		i++
-	}
-	if i >= len(text) || text[i] != '$' {
-		return 0
-	}
-	tag := text[start : i+1]
-	end := strings.Index(text[i+1:], tag)
-	if end < 0 {
-		return 0
-	}
-	return i + 1 + end + len(tag)
 }
 
 func isWordByte(c byte) bool {

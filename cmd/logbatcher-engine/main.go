@@ -52,7 +52,6 @@ type options struct {
 	path           string
 	listen         string
 	maxConnections int
-	faults         bool
 	exitWithParent bool
 }
 
@@ -63,7 +62,6 @@ func readOptions(arguments []string) (options, error) {
 	flags.StringVar(&o.path, "path", "", "the data `folder`")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "the loopback `address` to serve on; port 0 takes a free one")
 	flags.IntVar(&o.maxConnections, "max-connections", 100, "how many statements run at a time")
-	flags.BoolVar(&o.faults, "faults", false, "let POST /faults ask for misbehaviour (tests)")
 	flags.BoolVar(&o.exitWithParent, "exit-with-parent", false, "stop when standard input ends")
 	if err := flags.Parse(arguments); err != nil {
 		return o, err
@@ -122,10 +120,7 @@ func run(ctx context.Context, arguments []string, input io.Reader, output io.Wri
 	if err := e.start(); err != nil {
 		return err
 	}
-	s := newServer(e, nil)
-	if o.faults {
-		s.faults = newFaults()
-	}
+	s := newServer(e)
 	if s.timezone, err = e.timezone(ctx); err != nil {
 		return fmt.Errorf("ask time zone: %w", err)
 	}

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +40,7 @@ func readRequest(r *http.Request) request {
 		parameters: map[string]string{},
 	}
 	values := r.URL.Query()
-	for _, name := range sortedKeys(values) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value := values[name][len(values[name])-1]
 		parsed.set(name, value)
 	}
@@ -90,13 +90,4 @@ func (p *request) set(name, value string) {
 
 func isTrue(value string) bool {
 	return value == "1" || strings.EqualFold(value, "true")
-}
-
-func sortedKeys(values url.Values) []string {
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -24,23 +24,20 @@ const statementHeadBytes = 1 << 20
 // its address: every user and password is good.
 type server struct {
 	engine   *engine
-	faults   *faults // nil unless asked for
 	timezone string
 
 	mu      sync.Mutex
 	running map[string]bool // ids of the statements being executed
 }
 
-func newServer(e *engine, f *faults) *server {
-	return &server{engine: e, faults: f, timezone: "UTC", running: map[string]bool{}}
+func newServer(e *engine) *server {
+	return &server{engine: e, timezone: "UTC", running: map[string]bool{}}
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/ping" || r.URL.Path == "/replicas_status":
 		_, _ = io.WriteString(w, "Ok.\n")
-	case r.URL.Path == "/faults" && s.faults != nil:
-		s.faults.ServeHTTP(w, r)
 	case r.URL.Path != "/" && r.URL.Path != "/query":
 		http.Error(w, "There is no handle "+r.URL.Path, http.StatusNotFound)
 	case r.Method != http.MethodGet && r.Method != http.MethodPost:
@@ -81,7 +78,7 @@ func (s *server) serveStatement(w http.ResponseWriter, r *http.Request) {
 	}
 	header.Set("X-ClickHouse-Format", format)
 	header.Set("X-ClickHouse-Summary", did.text(time.Since(started)))
-	header.Set("Content-Type", contentType(format))
+	header.Set("Content-Type", "application/octet-stream")
 	header.Set("Content-Length", strconv.Itoa(len(output)))
 	_, _ = w.Write(output)
 }
@@ -116,22 +113,14 @@ func (s *server) execute(r *http.Request, parsed *request) (output []byte, forma
 	return output, format, did, err
 }
 
-// executeInsert runs an insert that brings data. What faults do to its answer
-// comes when its connection is closed, so that it is listed as running no more.
-func (s *server) executeInsert(ctx context.Context, parsed *request, insert insertText, data io.Reader) (did summary, err error) {
-	if err := s.faults.beforeInsert(insert.statement); err != nil {
-		return summary{}, err
-	}
+// executeInsert runs an insert that brings data.
+func (s *server) executeInsert(ctx context.Context, parsed *request, insert insertText, data io.Reader) (summary, error) {
 	c, err := s.engine.connect(ctx, parsed.database, parsed.settings)
 	if err != nil {
 		return summary{}, err
 	}
-	did, err = c.insert(insert.statement, insert.format, parsed.parameters, data)
-	c.close()
-	if err == nil {
-		err = s.faults.afterInsert(ctx, insert.statement)
-	}
-	return did, err
+	defer c.close()
+	return c.insert(insert.statement, insert.format, parsed.parameters, data)
 }
 
 // errEmpty says that a request holds no statement.
@@ -162,9 +151,7 @@ func readStatement(query string, body io.Reader) (text string, data io.Reader, e
 	if len(rest) > maxStatementBytes {
 		return "", nil, exception(229, "QUERY_IS_TOO_LARGE", "The statement is larger than %d bytes", maxStatementBytes)
 	}
-	if len(rest) > 0 {
-		text += string(rest)
-	}
+	text += string(rest)
 	if strings.TrimSpace(text) == "" {
 		return "", nil, errEmpty
 	}
@@ -222,20 +209,4 @@ func (d summary) text(elapsed time.Duration) string {
 	return fmt.Sprintf(`{"read_rows":"%d","read_bytes":"%d","written_rows":"%d","written_bytes":"%d",`+
 		`"total_rows_to_read":"0","result_rows":"%d","result_bytes":"0","elapsed_ns":"%d"}`,
 		d.rowsRead, d.bytesRead, d.rowsWritten, d.bytesWritten, d.rows, elapsed.Nanoseconds())
-}
-
-func contentType(format string) string {
-	switch {
-	case strings.HasPrefix(format, "TabSeparated"), strings.HasPrefix(format, "TSV"):
-		return "text/tab-separated-values; charset=UTF-8"
-	case strings.HasPrefix(format, "CSV"):
-		return "text/csv; charset=UTF-8"
-	case format == "JSONEachRow":
-		return "application/x-ndjson; charset=UTF-8"
-	case strings.HasPrefix(format, "JSON"):
-		return "application/json; charset=UTF-8"
-	case strings.HasPrefix(format, "Pretty"), strings.HasPrefix(format, "Vertical"):
-		return "text/plain; charset=UTF-8"
-	}
-	return "application/octet-stream"
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -176,21 +175,6 @@ func TestCompressedBodiesAndAnswers(t *testing.T) {
 		}
 		server.Exec(t, "TRUNCATE TABLE t")
 	}
-	var zipped bytes.Buffer
-	writer := gzip.NewWriter(&zipped)
-	_, _ = io.WriteString(writer, "SELECT 1")
-	_ = writer.Close()
-	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, server.Address, &zipped)
-	request.Header.Set("Content-Encoding", "gzip")
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if answer, _ := io.ReadAll(response.Body); string(answer) != "1\n" {
-		t.Errorf("%q", answer)
-	}
 }
 
 // A brokenBody fails after its data, as a client does that goes away.
@@ -304,7 +288,6 @@ func TestOtherPaths(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	for path, want := range map[string]string{
 		"/ping": "200 Ok.\n", "/": "200 Ok.\n", "/replicas_status": "200 Ok.\n", "/nowhere": "404 There is no handle /nowhere\n",
-		"/faults":                     "404 There is no handle /faults\n", // not asked for
 		"/?query=SELECT+2":            "200 2\n",
 		"/?query=CREATE+DATABASE+xyz": "500 Code: 164. DB::Exception: default: Cannot execute query in readonly mode. (READONLY)\n",
 	} {

@@ -44,7 +44,6 @@ func TestOutputFormat(t *testing.T) {
 		"SELECT * FROM (SELECT 1 FORMAT x)":     "",
 		"SELECT 1 -- FORMAT x":                  "",
 		"SELECT 1 SETTINGS a=1 FORMAT TSV":      "TSV",
-		"SELECT $x$ FORMAT a $x$ FORMAT b":      "b",
 		"SELECT 'it''s \\' FORMAT x' FORMAT yy": "yy",
 	} {
 		if got := outputFormat(text); got != want {

@@ -64,14 +64,14 @@ const (
 // bench is a ClickHouse, a Redis and the configuration of a gateway between producers and them.
 type bench struct {
 	clickhouse *embeddedtest.Server
-	redis      *embedded.Redis
+	redis      *embedded.Server
 	file       string
 	address    string // of the gateway, once one has been started
 	change     func(*config.Config)
 }
 
 // newBench writes the configuration. Its addresses are filled in when it is loaded.
-func newBench(t *testing.T, server *embeddedtest.Server, store *embedded.Redis, text string) *bench {
+func newBench(t *testing.T, server *embeddedtest.Server, store *embedded.Server, text string) *bench {
 	t.Helper()
 	b := &bench{clickhouse: server, redis: store, file: filepath.Join(t.TempDir(), "logbatcher.yaml"), address: "127.0.0.1:0"}
 	b.write(t, text)
@@ -79,7 +79,7 @@ func newBench(t *testing.T, server *embeddedtest.Server, store *embedded.Redis, 
 }
 
 // numbered is a bench with the table of numbered entries.
-func numbered(t *testing.T, server *embeddedtest.Server, store *embedded.Redis) *bench {
+func numbered(t *testing.T, server *embeddedtest.Server, store *embedded.Server) *bench {
 	t.Helper()
 	return newBench(t, server, store, "columns:"+numberedColumns+"routes:"+numberedRoute)
 }

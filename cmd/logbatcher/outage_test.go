@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
-	"github.com/logbatcher/logbatcher/embedded"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/shard"
 )
@@ -19,7 +18,9 @@ func TestClickHouseKilled(t *testing.T) {
 	if !testing.Short() {
 		times = 10
 	}
-	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
+	server := embeddedtest.OwnClickHouse(t)
+	proxy := server.InjectFaults(t)
+	b := numbered(t, server, embeddedtest.Redis(t))
 	b.start(t)
 	tr := b.traffic(t)
 	tr.flow(t, 4)
@@ -27,17 +28,13 @@ func TestClickHouseKilled(t *testing.T) {
 		tr.progress(t, 40)
 		if round%2 == 1 {
 			// The rows are there; their answer is not.
-			if err := b.clickhouse.Process.SetFaults(t.Context(), embedded.Faults{DelayAnswer: time.Hour, Match: "numbered"}); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "an answer is held", func() bool {
-				counts, err := b.clickhouse.Process.FaultCounts(t.Context())
-				return err == nil && counts.Holding > 0
-			})
+			proxy.Set(embeddedtest.Faults{DelayAnswer: time.Hour, Match: "numbered"})
+			eventually(t, "an answer is held", func() bool { return proxy.Counts().Holding > 0 })
 		}
 		if err := b.clickhouse.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
+		proxy.Set(embeddedtest.Faults{DropAnswer: proxy.Counts().Holding})
 		if err := b.clickhouse.Process.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +49,8 @@ func TestClickHouseKilled(t *testing.T) {
 // TestAnswersLost executes inserts and lets their answers be lost, or be errors.
 func TestAnswersLost(t *testing.T) {
 	server := embeddedtest.OwnClickHouse(t)
-	for name, faults := range map[string]embedded.Faults{
+	proxy := server.InjectFaults(t)
+	for name, faults := range map[string]embeddedtest.Faults{
 		"dropped":         {DropAnswer: 10},
 		"corrupted":       {CorruptAnswer: 10},
 		"timed out":       {DelayAnswer: time.Hour},
@@ -67,17 +65,13 @@ func TestAnswersLost(t *testing.T) {
 			tr := b.traffic(t)
 			tr.flow(t, 2)
 			tr.progress(t, 5)
-			if err := b.clickhouse.Process.SetFaults(t.Context(), faults); err != nil {
-				t.Fatal(err)
-			}
+			proxy.Set(faults)
 			eventually(t, "the fault has struck", func() bool {
-				counts, err := b.clickhouse.Process.FaultCounts(t.Context())
-				return err == nil && counts.Dropped >= faults.DropAnswer && counts.Corrupted >= faults.CorruptAnswer && counts.Refused >= faults.Refuse &&
+				counts := proxy.Counts()
+				return counts.Dropped >= faults.DropAnswer && counts.Corrupted >= faults.CorruptAnswer && counts.Refused >= faults.Refuse &&
 					(faults.DelayAnswer == 0 || counts.Held > counts.Holding || counts.Held > 4)
 			})
-			if err := b.clickhouse.Process.SetFaults(t.Context(), embedded.Faults{}); err != nil {
-				t.Fatal(err)
-			}
+			proxy.Set(embeddedtest.Faults{})
 			tr.progress(t, 5)
 			tr.finish(t)
 			if tr.verify(t) != 0 {
@@ -180,7 +174,9 @@ func TestEverythingAtOnce(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.OwnRedis(t))
+	server := embeddedtest.OwnClickHouse(t)
+	proxy := server.InjectFaults(t)
+	b := numbered(t, server, embeddedtest.OwnRedis(t))
 	b.change = func(c *config.Config) { c.ClickHouse.AttemptTimeout = 2 * time.Second }
 	i := b.start(t)
 	b.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
@@ -201,9 +197,9 @@ func TestEverythingAtOnce(t *testing.T) {
 				err = b.redis.Restart(t.Context())
 			}
 		case 2:
-			err = b.clickhouse.Process.SetFaults(t.Context(), embedded.Faults{DropAnswer: random.IntN(5), CorruptAnswer: random.IntN(5), Refuse: random.IntN(5)})
+			proxy.Set(embeddedtest.Faults{DropAnswer: random.IntN(5), CorruptAnswer: random.IntN(5), Refuse: random.IntN(5)})
 		case 3:
-			err = b.clickhouse.Process.SetFaults(t.Context(), embedded.Faults{CorruptAnswer: 1 + random.IntN(4), Code: 469})
+			proxy.Set(embeddedtest.Faults{CorruptAnswer: 1 + random.IntN(4), Code: 469})
 		case 4:
 			i.stop(t)
 			i = b.start(t)

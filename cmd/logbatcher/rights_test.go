@@ -14,6 +14,7 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/lease"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/deadletter"
 )
@@ -56,7 +57,7 @@ func TestDocumentedRights(t *testing.T) {
 		t.Errorf("check: %q, %v", warnings, err)
 	}
 	for _, id := range []string{"a", "a", "b", "c", "d"} { // more than the queue holds
-		if err := queue.Write(t.Context(), &sink.DeadLetter{ID: id, Rows: 1, Payload: make([]byte, 700<<10)}); err != nil {
+		if err := queue.Write(t.Context(), &sink.DeadLetter{DeadLettered: schema.DeadLettered{ID: id, Rows: 1}, Payload: make([]byte, 700<<10)}); err != nil {
 			t.Fatalf("write %s: %v", id, err)
 		}
 	}

@@ -15,8 +15,8 @@ import (
 
 // stack is a ClickHouse and a Redis of our own, for dev and demo.
 type stack struct {
-	clickhouse *embedded.ClickHouse
-	redis      *embedded.Redis
+	clickhouse *embedded.Server
+	redis      *embedded.Server
 }
 
 // startStack starts both with their data under directory.
@@ -33,7 +33,7 @@ func startStack(ctx context.Context, directory, clickhouseListen string, log *sl
 	if err := s.redis.Start(ctx); err != nil {
 		return nil, errors.Join(err, s.stop(ctx))
 	}
-	if s.redis.InProcess() {
+	if !s.redis.Persistent() {
 		log.Warn("no redis-server is installed: dead letters and leases are kept in this process and end with it")
 	}
 	return s, nil

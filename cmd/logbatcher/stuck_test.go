@@ -13,7 +13,6 @@ import (
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
-	"github.com/logbatcher/logbatcher/embedded"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 )
 
@@ -25,16 +24,16 @@ func TestStuckTable(t *testing.T) {
 		routes += fmt.Sprintf("  - {name: %s, table: t_%s, columns: [n, time, body, rest], order_by: n, partition_by: \"\", retention: {max_age: 0}, "+
 			"filter: {attributes.%s: {equals: 1}}}\n", name, name, name)
 	}
-	b := newBench(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t), "columns:"+numberedColumns+
+	server := embeddedtest.OwnClickHouse(t)
+	proxy := server.InjectFaults(t)
+	b := newBench(t, server, embeddedtest.Redis(t), "columns:"+numberedColumns+
 		"  - {name: rest, type: 'Map(LowCardinality(String), String)', source: attributes}\n"+routes)
 	b.change = func(c *config.Config) {
 		c.Server.UnaryTimeout = time.Hour
 		c.Memory.Budget, c.Server.Limits.MaxRequestBytes = 24*config.MiB, config.MiB
 	}
 	i := b.start(t)
-	if err := b.clickhouse.Process.SetFaults(t.Context(), embedded.Faults{Refuse: 1e8, Match: "t_stuck"}); err != nil {
-		t.Fatal(err)
-	}
+	proxy.Set(embeddedtest.Faults{Refuse: 1e8, Match: "t_stuck"})
 	conn, err := grpc.NewClient(b.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -143,9 +142,7 @@ func TestStuckTable(t *testing.T) {
 		eventually(t, "a "+kind+" request for the free table is committed", func() bool { return committed() == 1 })
 		free += 2 * len(request)
 	}
-	if err := b.clickhouse.Process.SetFaults(t.Context(), embedded.Faults{}); err != nil {
-		t.Fatal(err)
-	}
+	proxy.Set(embeddedtest.Faults{})
 	for name, committed := range stuck {
 		eventually(t, "all of "+name+" is committed", func() bool { return committed() == 3 })
 	}

@@ -30,7 +30,7 @@ type Server struct {
 	Username, Password string
 	// Process is the embedded engine, which a test may kill if it is its own. It is
 	// nil for a real server.
-	Process *embedded.ClickHouse
+	Process *embedded.Server
 }
 
 // ClickHouse gives a test a database of its own on a ClickHouse that the tests
@@ -63,16 +63,11 @@ func ClickHouse(t testing.TB) *Server {
 	return server
 }
 
-// OwnClickHouse gives a test a ClickHouse of its own, which it may pause, kill
-// and restart, and whose faults it may set. It is always the embedded engine,
-// and stopped when the test ends. The functions may change its configuration.
-func OwnClickHouse(t testing.TB, configure ...func(*embedded.ClickHouseConfig)) *Server {
+// OwnClickHouse gives a test a ClickHouse of its own, which it may pause, kill and restart. It is always the embedded engine,
+// and stopped when the test ends.
+func OwnClickHouse(t testing.TB) *Server {
 	t.Helper()
-	config := embedded.ClickHouseConfig{Directory: t.TempDir(), Faults: true}
-	for _, change := range configure {
-		change(&config)
-	}
-	process := embedded.NewClickHouse(config)
+	process := embedded.NewClickHouse(embedded.ClickHouseConfig{Directory: t.TempDir()})
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	if err := process.Start(ctx); err != nil {
@@ -199,12 +194,12 @@ var shared sharedClickHouse
 
 type sharedClickHouse struct {
 	mu      sync.Mutex
-	process *embedded.ClickHouse
+	process *embedded.Server
 	folder  string
 	err     error // why it could not be started; the answer to all who ask
 }
 
-func (s *sharedClickHouse) get() (*embedded.ClickHouse, error) {
+func (s *sharedClickHouse) get() (*embedded.Server, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.process == nil && s.err == nil {

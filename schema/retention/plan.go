@@ -159,32 +159,9 @@ func partitionEnd(by schema.PartitionBy, column *schema.Column) string {
 	}
 	var ends []string
 	for _, k := range by.Keys {
-		if k.Name != column.Name {
-			continue
+		if k.Name == column.Name {
+			ends = append(ends, "toUnixTimestamp(toDateTime("+k.Function.End(column.Type.Kind)+zone+"))")
 		}
-		end := ""
-		switch k.Function {
-		case schema.PartitionToDate, schema.PartitionToStartOfDay:
-			end = "addDays(toStartOfDay(hi), 1)"
-			if column.Type.Kind == schema.KindDate {
-				end = "addDays(hi, 1)"
-			}
-		case schema.PartitionToStartOfHour:
-			end = "addHours(toStartOfHour(hi), 1)"
-		case schema.PartitionToMonday:
-			end = "addDays(toMonday(hi), 7)"
-		case schema.PartitionToYYYYMM:
-			end = "addMonths(toStartOfMonth(hi), 1)"
-		case schema.PartitionValue:
-			if column.Type.Kind != schema.KindDate {
-				end = "addSeconds(hi, 1)"
-			} else {
-				end = "addDays(hi, 1)"
-			}
-		default:
-			continue
-		}
-		ends = append(ends, "toUnixTimestamp(toDateTime("+end+zone+"))")
 	}
 	if len(ends) > 1 {
 		return "least(" + strings.Join(ends, ", ") + ")"

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -22,35 +23,41 @@ type moment struct{ seconds, nanoseconds int64 }
 // parseTime reads RFC 3339, or ClickHouse's own form, "YYYY-MM-DD hh:mm:ss", which is in the column's zone. Either
 // may have a fraction of a second.
 func parseTime(t *target, text string) (moment, bool) {
-	if len(text) < len(time.DateTime) || text[len(time.DateOnly)] != ' ' {
-		seconds, nanoseconds, ok := schema.ParseRFC3339(text)
-		return moment{seconds, nanoseconds}, ok
+	if local, days, ok := parseLocalTime(text); ok {
+		local.seconds = calendar{t.location}.instant(days, local.seconds-days*secondsPerDay)
+		return local, true
 	}
-	days, dayOK := schema.ParseDay(text[:len(time.DateOnly)])
-	clock, nanoseconds, rest, clockOK := schema.ParseClock(text[len(time.DateOnly)+1:])
-	if !dayOK || !clockOK || rest != "" {
-		return moment{}, false
+	at, ok := schema.ParseTime(text)
+	return moment{at.Unix(), int64(at.Nanosecond())}, ok
+}
+
+// parseLocalTime reads "YYYY-MM-DD hh:mm:ss", and a fraction, as if it were UTC. It also returns the day.
+func parseLocalTime(text string) (at moment, days int64, ok bool) {
+	day, clock, found := strings.Cut(text, " ")
+	if !found {
+		return moment{}, 0, false
 	}
-	return moment{calendar{t.location}.instant(days, clock), nanoseconds}, true
+	parsed, ok := schema.ParseTime(day + "T" + clock + "Z")
+	at = moment{parsed.Unix(), int64(parsed.Nanosecond())}
+	return at, floorDivide(at.seconds, secondsPerDay), ok
 }
 
 func textToDate(t *target, in *schema.Attribute, out *value) schema.Reason {
 	if len(in.Text) == len(time.DateOnly) {
-		days, ok := schema.ParseDay(in.Text)
+		day, ok := schema.ParseTime(in.Text + "T00:00:00Z")
 		if !ok {
 			return schema.TypeMismatch
 		}
+		return setDay(floorDivide(day.Unix(), secondsPerDay), out)
+	}
+	if _, days, ok := parseLocalTime(in.Text); ok {
 		return setDay(days, out)
 	}
-	at, ok := parseTime(t, in.Text)
+	at, ok := schema.ParseTime(in.Text)
 	if !ok {
 		return schema.TypeMismatch
 	}
-	if in.Text[len(time.DateOnly)] == ' ' {
-		days, _ := schema.ParseDay(in.Text[:len(time.DateOnly)]) // it has been read once
-		return setDay(days, out)
-	}
-	return setDay(calendar{t.location}.dayOf(at.seconds), out)
+	return setDay(calendar{t.location}.dayOf(at.Unix()), out)
 }
 
 func timeToDate(t *target, in *schema.Attribute, out *value) schema.Reason {

@@ -42,7 +42,7 @@ func noise(bytes int) string {
 }
 
 func TestARowTooLargeForTheQueueSettles(t *testing.T) {
-	both(t, func(t *testing.T, server *embedded.Redis) {
+	both(t, func(t *testing.T, server *embedded.Server) {
 		for _, test := range []struct {
 			name, body, format string
 			rows, letters      int
@@ -77,7 +77,7 @@ func TestARowTooLargeForTheQueueSettles(t *testing.T) {
 }
 
 func TestALetterOfTheGatewayIsDividedUntilItFits(t *testing.T) {
-	both(t, func(t *testing.T, server *embedded.Redis) {
+	both(t, func(t *testing.T, server *embedded.Server) {
 		q := open(t, connect(t, server))
 		config := sink.DefaultDeliveryConfig()
 		config.Sink, config.DeadLetters = sinktest.NewMemory(), q

@@ -11,6 +11,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,13 +22,13 @@ import (
 func TestMain(m *testing.M) { os.Exit(embeddedtest.Main(m)) }
 
 // both runs a test on a redis-server and on the stand-in of logbatcher dev.
-func both(t *testing.T, test func(t *testing.T, server *embedded.Redis)) {
+func both(t *testing.T, test func(t *testing.T, server *embedded.Server)) {
 	t.Run("server", func(t *testing.T) { test(t, embeddedtest.Redis(t)) })
 	t.Run("stand-in", func(t *testing.T) { test(t, embeddedtest.InProcessRedis(t)) })
 }
 
 // connect returns a client that gives up soon and does not retry by itself, so that tests see what happens.
-func connect(t *testing.T, server *embedded.Redis) *redis.Client {
+func connect(t *testing.T, server *embedded.Server) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{
 		Addr: server.Address(), MaxRetries: -1, ContextTimeoutEnabled: true,
@@ -52,8 +53,10 @@ func open(t *testing.T, client redis.UniversalClient, change ...func(*Config)) *
 
 func letter(id string, payload int) *sink.DeadLetter {
 	l := &sink.DeadLetter{
-		ID: id, Table: "logs.firehose", Route: "firehose", ShardID: "EWR-28749445",
-		Class: sink.Row, Code: 469, Reason: "violated_constraint", Column: "severity", Message: "Constraint `severity_ok` is violated",
+		DeadLettered: schema.DeadLettered{
+			ID: id, Table: "logs.firehose", Route: "firehose", Rows: 3, Code: 469, Message: "Constraint `severity_ok` is violated",
+		},
+		ShardID: "EWR-28749445", Class: sink.Row, Reason: "violated_constraint", Column: "severity",
 		Attempts: 3,
 		First:    time.Date(2026, 3, 4, 5, 6, 7, 890123456, time.UTC),
 		Last:     time.Date(2026, 3, 4, 5, 6, 9, 1, time.UTC),
@@ -61,7 +64,7 @@ func letter(id string, payload int) *sink.DeadLetter {
 			{Producer: "api-1/0", Epoch: 7, Sequence: 1<<64 - 1, ShardID: "EWR-28749445", Rows: 2},
 			{Producer: `"quoted" ✓`, Epoch: 1, Sequence: 2, ShardID: "EWR-28749446", Rows: 1},
 		},
-		SchemaHash: "9f86d081", Rows: 3, Format: sink.FormatNative,
+		SchemaHash: "9f86d081", Format: sink.FormatNative,
 	}
 	// Every byte there is, also those that end strings and lines.
 	l.Payload = make([]byte, payload)

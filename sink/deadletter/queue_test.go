@@ -16,7 +16,7 @@ import (
 )
 
 func TestWriteOnceHoweverOftenWritten(t *testing.T) {
-	both(t, func(t *testing.T, server *embedded.Redis) {
+	both(t, func(t *testing.T, server *embedded.Server) {
 		q := open(t, connect(t, server))
 		want := letter("gw-1/7:0-2", 5000)
 		for range 3 {
@@ -62,7 +62,7 @@ func TestIDsExpire(t *testing.T) {
 }
 
 func TestWritersAtOnce(t *testing.T) {
-	both(t, func(t *testing.T, server *embedded.Redis) {
+	both(t, func(t *testing.T, server *embedded.Server) {
 		const writers, letters = 8, 50
 		q, second := open(t, connect(t, server)), open(t, connect(t, server))
 		var group sync.WaitGroup
@@ -109,7 +109,7 @@ func bytesOf(l *sink.DeadLetter) int {
 }
 
 func TestEntryIsBounded(t *testing.T) {
-	both(t, func(t *testing.T, server *embedded.Redis) {
+	both(t, func(t *testing.T, server *embedded.Server) {
 		q := open(t, connect(t, server))
 		largest := letter("largest", 0)
 		largest.Payload = make([]byte, sink.MaxLetterBytes-bytesOf(largest))
@@ -170,7 +170,7 @@ func fill(t *testing.T, q *Queue) int {
 }
 
 func TestFullQueueHoldsWritersUntilThereIsRoom(t *testing.T) {
-	both(t, func(t *testing.T, server *embedded.Redis) {
+	both(t, func(t *testing.T, server *embedded.Server) {
 		client := connect(t, server)
 		q := open(t, client, small)
 		n := fill(t, q)
@@ -202,7 +202,7 @@ func TestFullQueueHoldsWritersUntilThereIsRoom(t *testing.T) {
 }
 
 func TestTrimTakesTheOldest(t *testing.T) {
-	both(t, func(t *testing.T, server *embedded.Redis) {
+	both(t, func(t *testing.T, server *embedded.Server) {
 		q := open(t, connect(t, server), small, func(c *Config) { c.WhenFull = Trim })
 		const letters = 60
 		for i := range letters {

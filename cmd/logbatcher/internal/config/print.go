@@ -144,5 +144,5 @@ func quoteYAML(text string) string {
 	if plainText.MatchString(text) && !slices.Contains(notText, strings.ToLower(text)) {
 		return text
 	}
-	return schema.QuoteYAML(text)
+	return strconv.Quote(text)
 }

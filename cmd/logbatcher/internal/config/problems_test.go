@@ -135,7 +135,7 @@ var problemCases = []struct{ text, want string }{
 	{"columns:\n- {name: b, source: body, type: String}\nroutes:\n- {name: a, table: a, order_by: b, retention: {column: b}}",
 		"f:4:56: routes[0].retention.column: the column b has no dates or times; name one of type Date, DateTime or DateTime64"},
 	{route + ", filter: {body: {greaterThn: 3}}}", `f:3:65: routes[0].filter.body.greaterThn: unknown operator "greaterThn"; did you mean greaterThan?`},
-	{route + ", filter: {'attributes[\"a.b\"]': {contains: 3}}}", `f:3:78: routes[0].filter.attributes["a.b"].contains: contains needs a string; this is the int 3`},
+	{route + ", filter: {'attributes[\"a.b\"]': {contains: 3}}}", `f:3:78: routes[0].filter.attributes["a.b"].contains: contains applies to string; this is the int 3`},
 	// Memory.
 	{"memory: {limit: 1GiB}\nserver: {limits: {max_streams: 1000}}",
 		"f:2:32: server.limits.max_streams: 1000 streams of 4.5MiB, a budget of 96MiB and 56MiB beside it need 4652MiB, " +

@@ -23,14 +23,14 @@ func TestMain(m *testing.M) { os.Exit(embeddedtest.Main(m)) }
 // soon is a time to live that is short for a test that waits for its end, and long for a machine under load.
 const soon = 5 * time.Second
 
-func connect(t *testing.T, server *embedded.Redis) *redis.Client {
+func connect(t *testing.T, server *embedded.Server) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: server.Address(), MaxRetries: -1, ContextTimeoutEnabled: true, ReadTimeout: soon})
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
 
-func locker(t *testing.T, server *embedded.Redis, instance string) *Locker {
+func locker(t *testing.T, server *embedded.Server, instance string) *Locker {
 	return New(connect(t, server), "test:lease:", instance, slog.New(slog.DiscardHandler))
 }
 

@@ -1,5 +1,3 @@
-//go:build unix
-
 package embedded
 
 import (
@@ -10,8 +8,8 @@ import (
 	"time"
 )
 
-// lockFile takes an exclusive lock that other processes respect and that ends
-// with this process. It waits as long as ctx allows.
+// lockFile takes an exclusive lock that other processes respect and that ends with this process. It blocks as long as ctx
+// allows.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
