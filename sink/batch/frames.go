@@ -8,8 +8,12 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// frameBytes is how much of a block one frame holds before compression.
-const frameBytes = 1 << 20
+// frameBytes is how much of a block one frame holds before compression. Writes of directBytes that are not compressed are frames of
+// their own, so that they are copied once.
+const (
+	frameBytes  = 1 << 20
+	directBytes = 64 << 10
+)
 
 // blockWriter encodes a block into frames: pieces of its Native form, each compressed by itself into ClickHouse's own
 // frame, or left as it is. It writes to memory and never fails. Columns write themselves to the embedded ch-go writer,
@@ -50,6 +54,11 @@ func (w *blockWriter) finish(c Compression) (frames [][]byte, plainBytes int) {
 // Write takes p into frames. It is what the embedded writer flushes to.
 func (w *blockWriter) Write(p []byte) (int, error) {
 	w.plainBytes += len(p)
+	if w.compressor == nil && len(p) >= directBytes {
+		w.endFrame()
+		w.frames = append(w.frames, bytes.Clone(p))
+		return len(p), nil
+	}
 	for rest := p; len(rest) > 0; {
 		n := copy(w.data[len(w.data):frameBytes], rest)
 		w.data = w.data[:len(w.data)+n]
