@@ -47,7 +47,7 @@ generate: ## Generate the code of api/ anew
 
 .PHONY: bench
 bench: setup ## Measure the gateway against direct insertion, from end to end
-	$(GO) run ./bench
+	$(GO) run ./bench -axes -rounds 3 -rest 2s
 
 .PHONY: gobench
 gobench: ## Run the Go benchmarks beside the code

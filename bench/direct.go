@@ -3,25 +3,23 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"golang.org/x/sync/errgroup"
+
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// The ways to insert with clickhouse-go.
+// A way is how rows are appended to a batch of clickhouse-go.
+type way string
+
 const (
-	byRow    = "row by row"
-	byColumn = "columnar"
+	byRow    way = "row by row"
+	byColumn way = "columnar"
 )
 
 // insertStatement names the columns of the firehose; _batch_id is the gateway's own.
@@ -29,74 +27,11 @@ const insertStatement = `INSERT INTO otel_logs (Timestamp, TimestampTime, TraceI
 	ServiceName, Body, ResourceSchemaUrl, ResourceAttributes, ScopeSchemaUrl, ScopeName, ScopeVersion, ScopeAttributes,
 	LogAttributes, EventName)`
 
-// measureDirect lets a child process insert the rows with clickhouse-go, into a table that logbatcher has made.
-func measureDirect(ctx context.Context, s *stack, o options, way string) (r result, err error) {
-	name := "direct, " + way
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%s: %w", name, err)
-		}
-	}()
-	database := s.newDatabase()
-	run := o.gatewayRun("none")
-	file, err := s.writeConfiguration(&run, database)
-	if err != nil {
-		return r, err
-	}
-	if output, err := exec.CommandContext(ctx, s.binary, "schema", "apply", "--config", file).CombinedOutput(); err != nil {
-		return r, fmt.Errorf("make the table: %w: %s", err, output)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return r, err
-	}
-	writer, err := startChild(self, directCommand, "-address", s.address, "-database", database, "-way", way,
-		"-rows", strconv.Itoa(o.rows), "-batch", strconv.Itoa(o.batch), "-writers", strconv.Itoa(o.writers))
-	if err != nil {
-		return r, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, writer.stop())
-		}
-	}()
-	if _, err := writer.await(ctx, "ready"); err != nil {
-		return r, err
-	}
-	m, err := beginMeasurement(s.enginePID, writer.pid())
-	if err != nil {
-		return r, err
-	}
-	if _, err := io.WriteString(writer.input, "go\n"); err != nil {
-		return r, writer.failure(err)
-	}
-	if _, err := writer.await(ctx, "inserted"); err != nil {
-		return r, err
-	}
-	r = result{name: name, rows: o.rows, tables: 1, batches: float64((o.rows + o.batch - 1) / o.batch)}
-	if err := m.end(&r); err != nil {
-		return r, err
-	}
-	if err := s.settle(ctx); err != nil {
-		return r, err
-	}
-	if err := m.settled(&r); err != nil {
-		return r, err
-	}
-	if err := writer.finish(); err != nil {
-		return r, err
-	}
-	if err := s.counted(ctx, database, o.rows); err != nil {
-		return r, err
-	}
-	return r, s.drop(ctx, database)
-}
-
-// A directWriter inserts batches of the same rows, whose numbers alone change.
-type directWriter struct {
-	conn driver.Conn
-	way  string
-	rows columns
+// A direct inserts batches with clickhouse-go, in this process. The rows are the same in each batch, except for their numbers.
+type direct struct {
+	variant
+	conn    driver.Conn
+	writers []*columns
 }
 
 // columns are a batch's rows as the driver takes them.
@@ -108,96 +43,88 @@ type columns struct {
 	scopes, versions, empty                         []string
 }
 
-// runDirectWriter is the child: it prepares, says "ready", awaits a line, inserts, says "inserted", and awaits the end
-// of its input.
-func runDirectWriter(arguments []string, input io.Reader, output io.Writer) error {
-	flags := flag.NewFlagSet(directCommand, flag.ContinueOnError)
-	address, database, way := flags.String("address", "", ""), flags.String("database", "", ""), flags.String("way", byRow, "")
-	rows, batch, writers := flags.Int("rows", 0, ""), flags.Int("batch", 0, ""), flags.Int("writers", 1, "")
-	if err := flags.Parse(arguments); err != nil {
-		return err
-	}
-	conn, err := openDriver(*address, *database, *writers)
+func openDirect(ctx context.Context, address, database string, v variant) (*direct, error) {
+	conn, err := openDriver(address, database, v.inserts)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer conn.Close()
-	if err := conn.Ping(context.Background()); err != nil {
-		return err
+	d := &direct{variant: v, conn: conn}
+	for range v.inserts {
+		d.writers = append(d.writers, makeColumns(templates(&v)))
 	}
-	numbers := make([]string, *rows)
-	for i := range numbers {
-		numbers[i] = strconv.Itoa(firstNumber + i)
+	return d, conn.Ping(ctx)
+}
+
+func makeColumns(requests [][]*logbatcherv1.Entry) *columns {
+	c := &columns{}
+	none := map[string]string{}
+	for i, entries := range requests {
+		resource := resource(i % resources)
+		for _, e := range entries {
+			at := time.Unix(0, int64(e.TimeUnixNano)).UTC()
+			c.times = append(c.times, at)
+			c.traceIDs, c.spanIDs = append(c.traceIDs, e.TraceId), append(c.spanIDs, e.SpanId)
+			c.flags, c.severityNumbers = append(c.flags, uint8(e.TraceFlags)), append(c.severityNumbers, uint8(e.SeverityNumber))
+			c.severities, c.services, c.bodies = append(c.severities, e.SeverityText), append(c.services, e.Service), append(c.bodies, e.Body)
+			c.resources, c.none = append(c.resources, resource), append(c.none, none)
+			c.scopes, c.versions, c.empty = append(c.scopes, e.ScopeName), append(c.versions, e.ScopeVersion), append(c.empty, "")
+			attributes := make(map[string]string, len(e.Attributes)+1)
+			for _, a := range e.Attributes {
+				attributes[a.Key] = a.StringValue
+				if a.Type == logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT {
+					attributes[a.Key] = strconv.FormatInt(a.IntValue, 10)
+				}
+			}
+			c.attributes = append(c.attributes, attributes)
+		}
 	}
-	parallel := make([]*directWriter, *writers)
-	for i := range parallel {
-		parallel[i] = &directWriter{conn: conn, way: *way, rows: makeColumns(*batch)}
-	}
-	lines := bufio.NewScanner(input)
-	fmt.Fprintln(output, "ready")
-	if !lines.Scan() {
-		return errors.Join(errors.New("nobody said go"), lines.Err())
-	}
-	batches := make(chan []string, len(numbers) / *batch + 1)
-	for first := 0; first < len(numbers); first += *batch {
-		batches <- numbers[first:min(first+*batch, len(numbers))]
+	return c
+}
+
+func (d *direct) pid() int { return os.Getpid() }
+
+func (d *direct) close() error { return d.conn.Close() }
+
+func (d *direct) report(_ context.Context, r *result) error {
+	r.batches = float64((d.rows + d.batch - 1) / d.batch)
+	return nil
+}
+
+// write inserts all rows in batches.
+func (d *direct) write(ctx context.Context) error {
+	batches := make(chan int, d.rows/d.batch+1) // each batch's first row
+	for first := 0; first < d.rows; first += d.batch {
+		batches <- first
 	}
 	close(batches)
-	tasks, ctx := errgroup.WithContext(context.Background())
-	for _, w := range parallel {
+	tasks, ctx := errgroup.WithContext(ctx)
+	for _, rows := range d.writers {
 		tasks.Go(func() error {
-			for numbers := range batches {
-				if err := w.insert(ctx, numbers); err != nil {
+			for first := range batches {
+				if err := d.insert(ctx, rows, first, min(d.batch, d.rows-first)); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	if err := tasks.Wait(); err != nil {
-		return err
-	}
-	fmt.Fprintln(output, "inserted")
-	for lines.Scan() { // the parent reads our accounts first
-	}
-	return lines.Err()
+	return tasks.Wait()
 }
 
-func makeColumns(count int) columns {
-	var c columns
-	var resources [4]map[string]string
-	for i := range resources {
-		resources[i] = resource(i)
-	}
-	none := map[string]string{}
-	start := noon()
-	for i := range count {
-		r := makeRow(start, i)
-		c.times = append(c.times, r.time)
-		c.traceIDs, c.spanIDs = append(c.traceIDs, r.traceID), append(c.spanIDs, r.spanID)
-		c.flags, c.severityNumbers = append(c.flags, traceFlags), append(c.severityNumbers, severityNumber)
-		c.severities, c.services, c.bodies = append(c.severities, r.severity), append(c.services, r.service), append(c.bodies, r.body)
-		c.resources, c.none = append(c.resources, resources[i/500%4]), append(c.none, none)
-		c.scopes, c.versions, c.empty = append(c.scopes, scopeName), append(c.versions, scopeVersion), append(c.empty, "")
-		c.attributes = append(c.attributes, r.values())
-	}
-	return c
-}
-
-// insert inserts one batch.
-func (w *directWriter) insert(ctx context.Context, numbers []string) error {
-	batch, err := w.conn.PrepareBatch(ctx, insertStatement)
+// insert inserts n rows, numbered from first on.
+func (d *direct) insert(ctx context.Context, c *columns, first, n int) error {
+	batch, err := d.conn.PrepareBatch(ctx, insertStatement)
 	if err != nil {
 		return err
 	}
-	defer batch.Close() // after Send it does nothing
-	for i, number := range numbers {
-		w.rows.attributes[i][numberKey] = number
+	defer batch.Close() // does nothing after Send
+	for i := range n {
+		c.attributes[i][numberKey] = strconv.Itoa(first + i)
 	}
-	if w.way == byColumn {
-		err = w.rows.appendColumns(batch, len(numbers))
+	if d.direct == byColumn {
+		err = c.appendColumns(batch, n)
 	} else {
-		err = w.rows.appendRows(batch, len(numbers))
+		err = c.appendRows(batch, n)
 	}
 	if err != nil {
 		return err

@@ -1,5 +1,14 @@
 //go:build linux
 
+// Command bench measures the gateway from end to end, beside inserting the same rows directly with clickhouse-go.
+//
+// It starts its own servers on loopback addresses: ClickHouse, Redis and the gateway (bin/logbatcher serve). Producers of package
+// client, or writers of clickhouse-go, run in this process. It prints one table with rows per second, CPU per row by the operating
+// system's accounts, memory and latency, and then the aims as ratios. Several gateways can be compared in one run.
+//
+// Always: every row has a number, and every run ends by counting rows and numbers in ClickHouse; a lost or doubled row is an
+// error. All runs use tables of the same DDL, made by the gateway. Everything is bounded by -timeout, and no process
+// outlives this one.
 package main
 
 import (
@@ -10,146 +19,147 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
 
-// directCommand is the hidden first argument that makes this program a direct writer.
-const directCommand = "direct-writer"
-
 // options are the command line.
 type options struct {
-	rows, axisRows int
-	rounds         int
-	streams        int
-	entries        int
-	batch          int
-	writers        int
-	axes           bool
-	rest           time.Duration
-	timeout        time.Duration
-	binary         string
+	rows, rounds, streams, entries, batch, writers, rate int
+	linger, rest, timeout                                time.Duration
+	direct, axes                                         bool
+	binaries                                             string
 }
 
 func readOptions() options {
 	var o options
-	flag.IntVar(&o.rows, "rows", 1_000_000, "rows of each run of the table")
-	flag.IntVar(&o.axisRows, "axis-rows", 400_000, "rows of each run along an axis")
-	flag.IntVar(&o.rounds, "rounds", 1, "rounds of the table; its figures are medians")
-	flag.IntVar(&o.streams, "streams", 4, "streams of the table's runs")
+	flag.IntVar(&o.rows, "rows", 1_000_000, "rows of each run")
+	flag.IntVar(&o.rounds, "rounds", 1, "rounds of the table, whose figures are medians")
+	flag.IntVar(&o.streams, "streams", 4, "producers")
 	flag.IntVar(&o.entries, "entries", 500, "entries of a request")
 	flag.IntVar(&o.batch, "batch", 50_000, "rows of a batch")
 	flag.IntVar(&o.writers, "writers", 4, "writers of direct insertion, and inserts in flight of the gateway")
-	flag.BoolVar(&o.axes, "axes", true, "measure the axes of growth too")
+	flag.IntVar(&o.rate, "rate", 0, "rows per second that the producers send; 0 sends as fast as the gateway reads")
+	flag.DurationVar(&o.linger, "linger", time.Second, "the gateway's shards.linger")
+	flag.BoolVar(&o.direct, "direct", true, "insert directly too")
+	flag.BoolVar(&o.axes, "axes", false, "measure 1 and 1000 streams, 50 routes and 64 colos too")
 	flag.DurationVar(&o.rest, "rest", 3*time.Second, "rest between two runs")
-	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "end of everything")
-	flag.StringVar(&o.binary, "logbatcher", "bin/logbatcher", "the program to measure; its engine stands beside it")
+	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "bound of the whole")
+	flag.StringVar(&o.binaries, "logbatcher", "bin/logbatcher", "the gateway's program; several, separated by commas, are compared")
 	flag.Parse()
 	return o
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == directCommand {
-		end(runDirectWriter(os.Args[2:], os.Stdin, os.Stdout))
-	}
 	o := readOptions()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("the time of -timeout=%s is over", o.timeout))
-	err := run(ctx, o)
-	if err != nil && ctx.Err() != nil {
-		err = errors.Join(context.Cause(ctx), err)
-	}
-	cancel()
-	stop()
-	end(err)
-}
-
-// end ends the process.
-func end(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
+	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("-timeout=%s is over", o.timeout))
+	defer cancel()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", errors.Join(context.Cause(ctx), err))
 		os.Exit(1)
 	}
-	os.Exit(0)
 }
 
-// run starts the servers, measures, prints, and stops them.
+// run starts the servers, measures, prints, and stops the servers.
 func run(ctx context.Context, o options) (err error) {
-	if o.binary, err = filepath.Abs(o.binary); err != nil {
+	variants, err := o.variants()
+	if err != nil {
 		return err
-	}
-	if _, err := os.Stat(o.binary); err != nil {
-		return fmt.Errorf("%w (make build makes it)", err)
 	}
 	folder, err := os.MkdirTemp("", "logbatcher-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	s, err := startStack(ctx, folder, o.binary)
+	s, err := startStack(ctx, folder)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-
 	fmt.Printf("%s\n\n", machine(ctx, s))
-	results, err := measureTable(ctx, s, o)
-	if err != nil {
-		return err
-	}
-	printTable(os.Stdout, results)
-	printAims(os.Stdout, results)
-	if !o.axes {
-		return nil
-	}
-	for _, axis := range growthAxes(o) {
-		points, err := measureAxis(ctx, s, o, axis)
-		if err != nil {
-			return err
+
+	results := make([][]result, len(variants))
+	for round := range o.rounds {
+		for i, v := range variants {
+			if err := rest(ctx, o.rest); err != nil {
+				return err
+			}
+			r, err := s.measure(ctx, v)
+			if err != nil {
+				return fmt.Errorf("%s: %w", v.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "round %d: %s\n", round+1, r)
+			results[i] = append(results[i], r)
 		}
-		printAxis(os.Stdout, axis.name, points)
 	}
+	medians := make([]result, len(variants))
+	for i := range results {
+		medians[i] = median(results[i])
+	}
+	printTable(os.Stdout, medians)
+	printAims(os.Stdout, medians)
 	return nil
 }
 
-// measureTable runs all variants, in turn in each round, and returns the medians of each.
-func measureTable(ctx context.Context, s *stack, o options) ([]result, error) {
-	variants := []func(context.Context) (result, error){
-		func(ctx context.Context) (result, error) { return measureGateway(ctx, s, o.gatewayRun("none")) },
-		func(ctx context.Context) (result, error) { return measureGateway(ctx, s, o.gatewayRun("lz4")) },
-		func(ctx context.Context) (result, error) { return measureDirect(ctx, s, o, byRow) },
-		func(ctx context.Context) (result, error) { return measureDirect(ctx, s, o, byColumn) },
-	}
-	rounds := make([][]result, len(variants))
-	for round := range o.rounds {
-		for i, measure := range variants {
-			if err := rest(ctx, o.rest); err != nil {
-				return nil, err
+// A variant is a run of the table.
+type variant struct {
+	name                                  string
+	binary                                string // of the gateway, which makes the table for direct insertion too
+	compression                           string
+	direct                                way // not empty: insert without the gateway
+	rows, streams, entries, batch         int
+	inserts, routes, colos, rowsPerSecond int
+	linger                                time.Duration
+}
+
+// variants returns the runs in the order of the table. Those of printAims are recognized by their names.
+func (o options) variants() ([]variant, error) {
+	var variants []variant
+	binaries := strings.Split(o.binaries, ",")
+	for _, binary := range binaries {
+		path, err := filepath.Abs(binary)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("%w (make build makes it)", err)
+		}
+		base := variant{
+			binary: path, compression: "none", rows: o.rows, streams: o.streams, entries: o.entries, batch: o.batch, inserts: o.writers,
+			routes: 1, colos: 1, rowsPerSecond: o.rate, linger: o.linger,
+		}
+		add := func(name string, change func(*variant)) {
+			v := base
+			change(&v)
+			v.name = name
+			if len(binaries) > 1 {
+				v.name += " " + binary
 			}
-			r, err := measure(ctx)
-			if err != nil {
-				return nil, err
-			}
-			fmt.Fprintf(os.Stderr, "round %d: %s\n", round+1, r)
-			rounds[i] = append(rounds[i], r)
+			variants = append(variants, v)
+		}
+		add(gatewayPlain, func(*variant) {})
+		add(gatewayLZ4, func(v *variant) { v.compression = "lz4" })
+		if o.axes {
+			add("1 stream", func(v *variant) { v.streams, v.entries = 1, 100 })
+			add("1000 streams", func(v *variant) { v.streams, v.entries = 1000, 100 })
+			add("50 routes", func(v *variant) { v.routes = 50 })
+			add("64 colos", func(v *variant) { v.colos = 64 })
 		}
 	}
-	results := make([]result, len(variants))
-	for i := range rounds {
-		results[i] = median(rounds[i])
+	if o.direct {
+		for _, w := range []way{byRow, byColumn} {
+			v := variants[0]
+			v.name, v.direct = "direct, "+string(w), w
+			variants = append(variants, v)
+		}
 	}
-	return results, nil
+	return variants, nil
 }
 
-// gatewayRun is a run of the table.
-func (o options) gatewayRun(compression string) gatewayRun {
-	return gatewayRun{
-		name: "gateway, " + compression, compression: compression, rows: o.rows, streams: o.streams, entries: o.entries,
-		batch: o.batch, inserts: o.writers, routes: 1, colos: 1,
-	}
-}
-
-// rest lets the machine come to rest.
+// rest waits for d.
 func rest(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):

@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -20,25 +20,18 @@ import (
 
 // A stack is the servers that all runs share.
 type stack struct {
-	folder, binary string
-	engine         *embedded.Server
-	enginePID      int
-	redis          *embedded.Server
-	address        string // of ClickHouse, host:port
-	conn           driver.Conn
-	databases      int
+	folder        string
+	engine, redis *embedded.Server
+	enginePID     int
+	address       string // of ClickHouse, host:port
+	conn          driver.Conn
+	databases     int
 }
 
 // startStack starts ClickHouse and Redis with their data under folder.
-func startStack(ctx context.Context, folder, binary string) (_ *stack, err error) {
-	host := filepath.Join(filepath.Dir(binary), "logbatcher-engine")
-	if _, err := os.Stat(host); err == nil && os.Getenv(embedded.EngineVariable) == "" {
-		if err := os.Setenv(embedded.EngineVariable, host); err != nil {
-			return nil, err
-		}
-	}
+func startStack(ctx context.Context, folder string) (_ *stack, err error) {
 	s := &stack{
-		folder: folder, binary: binary,
+		folder: folder,
 		engine: embedded.NewClickHouse(embedded.ClickHouseConfig{Directory: filepath.Join(folder, "clickhouse")}),
 		redis:  embedded.NewRedis(embedded.RedisConfig{Directory: filepath.Join(folder, "redis")}),
 	}
@@ -53,14 +46,10 @@ func startStack(ctx context.Context, folder, binary string) (_ *stack, err error
 	if err := s.redis.Start(ctx); err != nil {
 		return nil, err
 	}
-	if s.enginePID, err = childNamed("logbatcher-engi"); err != nil { // the kernel keeps 15 bytes of a name
+	if s.enginePID, err = s.engine.PID(); err != nil {
 		return nil, err
 	}
-	address, err := url.Parse(s.engine.Address())
-	if err != nil {
-		return nil, err
-	}
-	s.address = address.Host
+	s.address = strings.TrimPrefix(s.engine.Address(), "http://")
 	s.conn, err = openDriver(s.address, "default", 2)
 	return s, err
 }
@@ -74,6 +63,9 @@ func openDriver(address, database string, connections int) (driver.Conn, error) 
 	})
 }
 
+// stopTimeout bounds the stop of a server.
+const stopTimeout = 40 * time.Second
+
 // stop stops the servers.
 func (s *stack) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
@@ -85,7 +77,7 @@ func (s *stack) stop() error {
 	return errors.Join(err, s.redis.Stop(ctx), s.engine.Stop(ctx))
 }
 
-// newDatabase returns the name of a database that no run has used. The gateway makes it.
+// newDatabase returns the name of a database that no run has used. The gateway creates it.
 func (s *stack) newDatabase() string {
 	s.databases++
 	return fmt.Sprintf("bench_%d", s.databases)
@@ -99,21 +91,18 @@ func (s *stack) counted(ctx context.Context, database string, rows int) error {
 		return fmt.Errorf("count the rows: %w", err)
 	}
 	if count != uint64(rows) || distinct != uint64(rows) {
-		return fmt.Errorf("%s holds %d rows with %d numbers, sent were %d: lost %d, doubled %d",
+		return fmt.Errorf("%s holds %d rows with %d numbers, %d were sent: lost %d, doubled %d",
 			database, count, distinct, rows, rows-int(distinct), count-distinct)
 	}
 	return nil
 }
 
-// settle waits until ClickHouse merges nothing more, fifteen seconds at most.
+// settle waits until ClickHouse has no merges left, at most fifteen seconds.
 func (s *stack) settle(ctx context.Context) error {
 	for range 75 {
 		var merges uint64
-		if err := s.conn.QueryRow(ctx, "SELECT count() FROM system.merges").Scan(&merges); err != nil {
+		if err := s.conn.QueryRow(ctx, "SELECT count() FROM system.merges").Scan(&merges); err != nil || merges == 0 {
 			return err
-		}
-		if merges == 0 {
-			return nil
 		}
 		if err := rest(ctx, 200*time.Millisecond); err != nil {
 			return err
@@ -133,16 +122,9 @@ func machine(ctx context.Context, s *stack) string {
 	if err := s.conn.QueryRow(ctx, "SELECT version()").Scan(&version); err != nil {
 		version = "unknown: " + err.Error()
 	}
-	model := "unknown CPU"
-	data, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		for line := range strings.Lines(string(data)) {
-			if _, text, found := strings.Cut(line, ":"); found && strings.HasPrefix(line, "model name") {
-				model = strings.TrimSpace(text)
-				break
-			}
-		}
-	}
-	load, _ := os.ReadFile("/proc/loadavg") // it is for the reader only
-	return fmt.Sprintf("%d cores (%s), ClickHouse %s, load before %s", cores(), model, version, strings.TrimSpace(string(load)))
+	cpus, _ := os.ReadFile("/proc/cpuinfo") // for the reader only, as the load
+	_, model, _ := strings.Cut(string(cpus), "model name\t: ")
+	model, _, _ = strings.Cut(model, "\n")
+	load, _ := os.ReadFile("/proc/loadavg")
+	return fmt.Sprintf("%d cores (%s), ClickHouse %s, load before %s", runtime.NumCPU(), model, version, strings.TrimSpace(string(load)))
 }
