@@ -82,6 +82,7 @@ func TestCommands(t *testing.T) {
 		{name: "send with a wrong zone", arguments: send("--time-zone", "Mars/Base", "-"), status: 1, errs: "Mars/Base"},
 
 		{name: "query", arguments: with(store, "query", "--format", "TSV", "SELECT Body FROM otel_logs ORDER BY Body"), out: "four\none\ntwo\n"},
+		{name: "query with a format", arguments: with(store, "query", "SELECT Body FROM otel_logs ORDER BY Body LIMIT 1 FORMAT JSONEachRow;"), out: `{"Body":"four"}`},
 		{name: "wrong query", arguments: with(store, "query", "SELECT nothing FROM otel_logs"), status: 1, errs: "nothing"},
 		{name: "query without SQL", arguments: with(store, "query"), status: 1, errs: "arg"},
 		{name: "query nowhere", arguments: with(nowhere, "query", "SELECT 1"), status: 1, errs: "refused"},

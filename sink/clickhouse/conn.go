@@ -36,6 +36,17 @@ func (c *Conn) Query(ctx context.Context, statement string) (rows [][]string, er
 	return rows, err
 }
 
+// Copy runs a statement and copies its answer to out in one of ClickHouse's output formats. The error is an *sink.Error without a
+// table.
+func (c *Conn) Copy(ctx context.Context, statement, format string, out io.Writer) error {
+	return c.sink.first(ctx, func(a *address) error {
+		return a.ask(ctx, querySettingsFor(nil), format, statement, func(answer io.Reader) error {
+			_, err := io.Copy(out, answer)
+			return err
+		})
+	})
+}
+
 // Ping returns nil when an address answers. The error is an *sink.Error without a table.
 func (c *Conn) Ping(ctx context.Context) error {
 	_, err := c.Query(ctx, "SELECT 1")
@@ -121,25 +132,33 @@ func (a *address) rows(ctx context.Context, settings clickhouse.Settings, statem
 }
 
 // run runs a statement and returns its answer.
-func (a *address) run(ctx context.Context, settings clickhouse.Settings, statement string) ([]byte, error) {
+func (a *address) run(ctx context.Context, settings clickhouse.Settings, statement string) (text []byte, err error) {
+	err = a.ask(ctx, settings, answerFormat, statement, func(answer io.Reader) error {
+		text, err = io.ReadAll(io.LimitReader(answer, maxAnswerBytes+1))
+		if err == nil && len(text) > maxAnswerBytes {
+			err = fmt.Errorf("it has more than %d bytes", maxAnswerBytes)
+		}
+		return err
+	})
+	return text, err
+}
+
+// ask runs a statement and passes its answer to read.
+func (a *address) ask(ctx context.Context, settings clickhouse.Settings, format, statement string, read func(io.Reader) error) error {
 	select {
 	case a.statements <- struct{}{}:
 		defer func() { <-a.statements }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%s: wait for a connection: %w", a.name, context.Cause(ctx))
+		return fmt.Errorf("%s: wait for a connection: %w", a.name, context.Cause(ctx))
 	}
-	answer, err := a.conn.QueryFormat(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), answerFormat, statement)
+	answer, err := a.conn.QueryFormat(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), format, statement)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", a.name, brief(err))
+		return fmt.Errorf("%s: %w", a.name, brief(err))
 	}
-	text, err := io.ReadAll(io.LimitReader(answer, maxAnswerBytes+1))
-	if err = errors.Join(err, answer.Close()); err != nil {
-		return nil, fmt.Errorf("%s: read answer: %w", a.name, err)
+	if err := errors.Join(read(answer), answer.Close()); err != nil {
+		return fmt.Errorf("%s: read answer: %w", a.name, err)
 	}
-	if len(text) > maxAnswerBytes {
-		return nil, fmt.Errorf("%s: the answer has more than %d bytes", a.name, maxAnswerBytes)
-	}
-	return text, nil
+	return nil
 }
 
 func tableName(t *schema.Table) string {
