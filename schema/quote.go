@@ -40,23 +40,12 @@ func quote(text string, mark byte) string {
 	return b.String()
 }
 
-// quotedName returns "database.table", both quoted.
+// QuotedName returns "database.table" with both parts quoted.
 func QuotedName(database, table string) string {
 	return QuoteIdentifier(database) + "." + QuoteIdentifier(table)
 }
 
-func OnCluster(t *Table) string {
-	if t.Cluster == "" {
-		return ""
-	}
-	return " ON CLUSTER " + QuoteIdentifier(t.Cluster)
-}
-
-func AlterTable(t *Table) string {
-	return "ALTER TABLE " + QuotedName(t.Database, t.Name) + OnCluster(t)
-}
-
-// writeComment keeps every line of the text inside the comment: names may hold anything.
-func WriteComment(b *strings.Builder, text string) {
-	b.WriteString("-- " + strings.ReplaceAll(strings.ReplaceAll(text, "\r", `\r`), "\n", "\n-- ") + "\n")
+// SQLComment returns a text as lines of comment, whatever line breaks it has.
+func SQLComment(text string) string {
+	return "-- " + strings.ReplaceAll(strings.ReplaceAll(text, "\r", `\r`), "\n", "\n-- ") + "\n"
 }

@@ -140,7 +140,20 @@ type Table struct {
 // FullName returns the table's name as "database.table", for people and labels. It is not quoted.
 func (t *Table) FullName() string { return t.Database + "." + t.Name }
 
-// column returns the column with the name, or nil.
+// OnCluster returns the ON CLUSTER clause with a space before it, or nothing without a cluster.
+func (t *Table) OnCluster() string {
+	if t.Cluster == "" {
+		return ""
+	}
+	return " ON CLUSTER " + QuoteIdentifier(t.Cluster)
+}
+
+// Alter returns the beginning of an ALTER TABLE statement, up to its commands.
+func (t *Table) Alter() string {
+	return "ALTER TABLE " + QuotedName(t.Database, t.Name) + t.OnCluster()
+}
+
+// Column returns the column with the name, or nil.
 func (t *Table) Column(name string) *Column {
 	for i := range t.Columns {
 		if t.Columns[i].Name == name {

@@ -47,7 +47,7 @@ type gateway struct {
 	locker     *lease.Locker
 	clickhouse *clickhouse.Sink
 	migrations *migrations
-	retainer   *retention.Retainer
+	scheduler  *retention.Scheduler
 	delivery   *sink.Delivery
 	budget     *shard.Budget
 	router     *shard.Router
@@ -86,7 +86,8 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 		return nil, err
 	}
 	g.migrations = newMigrations(newMigrator(cfg, g.clickhouse, g.locker, instance, log), log)
-	g.retainer = newRetainer(cfg, g.clickhouse, g.locker, instance, log, g.registry)
+	retainer := newRetainer(cfg, g.clickhouse, g.locker, instance, log, g.registry)
+	g.scheduler = retention.NewScheduler(retainer)
 
 	delivery := deliveryConfig(&cfg.ClickHouse)
 	delivery.Sink, delivery.DeadLetters, delivery.Classes, delivery.Migrator = g.clickhouse, g.letters, classes, g.migrations
@@ -107,7 +108,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	if g.server, err = server.New(g.serverConfig(), g.router, g.budget, &admin{g}, g.status); err != nil {
 		return nil, err
 	}
-	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, g.server.Degraded)
+	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, retainer.Degraded, g.server.Degraded)
 	return g, nil
 }
 
@@ -145,8 +146,10 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 	tasks.Go(func() error { return g.returnMemory(background) })
 	tasks.Go(func() error { return g.letters.Run(background) })
 	tasks.Go(func() error { return g.migrations.run(background) })
-	retention := newRetentions(g, routes)
-	tasks.Go(func() error { return retention.run(background) })
+	if g.config.Retention.Enabled {
+		g.scheduler.Use(routes)
+		tasks.Go(func() error { return g.scheduler.Run(background) })
+	}
 
 	routed := make(chan error, 1)
 	go func() { routed <- g.router.Run(background) }()
@@ -159,7 +162,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 	for {
 		select {
 		case <-reload:
-			g.reload(ctx, load, retention)
+			g.reload(ctx, load)
 			continue
 		case <-ctx.Done():
 		case <-failed.Done():

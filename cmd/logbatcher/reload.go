@@ -9,7 +9,7 @@ import (
 
 // reload reads the configuration again and routes by it from then on. A bad one is refused whole and the old one stays. What
 // was routed before ends as it began, so no entry is lost.
-func (g *gateway) reload(ctx context.Context, load loader, retention *retentions) {
+func (g *gateway) reload(ctx context.Context, load loader) {
 	cfg, err := load(ctx)
 	if err != nil {
 		g.log.Error("configuration refused, the old one stays", "error", err)
@@ -32,7 +32,9 @@ func (g *gateway) reload(ctx context.Context, load loader, retention *retentions
 		g.log.Error("configuration refused, the old one stays", "error", err)
 		return
 	}
-	retention.replace(routes)
+	if g.config.Retention.Enabled {
+		g.scheduler.Use(routes)
+	}
 	g.log.Info("configuration loaded again", "routes", len(routes))
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
+// newRetainer returns the Retainer of the service and of the command.
 func newRetainer(c *config.Config, s *clickhouse.Sink, locker schema.Locker, instance string, log *slog.Logger, registerer prometheus.Registerer) *retention.Retainer {
 	return retention.New(retention.Config{
 		Conn: s.Conn(), Locker: locker, Instance: instance, Log: log, Registerer: registerer,
@@ -22,61 +22,18 @@ func newRetainer(c *config.Config, s *clickhouse.Sink, locker schema.Locker, ins
 	})
 }
 
-// retentions runs the scheduler of the routes in force; a reload puts another in its place.
-type retentions struct {
-	enabled  bool
-	retainer *retention.Retainer
-	routes   chan []*schema.Route // of replace
-	first    []*schema.Route
-}
-
-func newRetentions(g *gateway, routes []*schema.Route) *retentions {
-	return &retentions{
-		enabled: g.config.Retention.Enabled, first: routes, routes: make(chan []*schema.Route), retainer: g.retainer,
-	}
-}
-
-// run runs until ctx ends.
-func (r *retentions) run(ctx context.Context) error {
-	routes := r.first
-	for {
-		round, stop := context.WithCancel(ctx)
-		ended := make(chan error, 1)
-		if r.enabled {
-			scheduler := retention.NewScheduler(r.retainer, routes)
-			go func() { ended <- scheduler.Run(round) }()
-		} else {
-			ended <- nil
-		}
-		more := true
-		select {
-		case routes = <-r.routes:
-		case <-ctx.Done():
-			more = false
-		}
-		stop()
-		err := <-ended
-		if !more || err != nil {
-			return err
-		}
-	}
-}
-
-// replace runs by other routes from now on.
-func (r *retentions) replace(routes []*schema.Route) { r.routes <- routes }
-
 func newRetentionCommand() *cobra.Command {
 	command := &cobra.Command{Use: "retention", Short: "Remove what has expired"}
 	var table string
 	var dryRun bool
 	run := &cobra.Command{
 		Use:   "run",
-		Short: "Remove what has expired now, or say what would go",
+		Short: "Remove what has expired now, or print what would be removed",
 		Args:  cobra.NoArgs,
 	}
 	load := addConfigFlags(run)
-	run.Flags().StringVar(&table, "table", "", "only this table (database.table, or a table's name alone)")
-	run.Flags().BoolVar(&dryRun, "dry-run", false, "say what would go, and change nothing")
+	run.Flags().StringVar(&table, "table", "", "only this table (database.table, or just the table's name)")
+	run.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be removed, and change nothing")
 	run.RunE = func(command *cobra.Command, _ []string) error {
 		t, err := openTools(command.Context(), load, command.ErrOrStderr())
 		if err != nil {
@@ -104,7 +61,7 @@ func newRetentionCommand() *cobra.Command {
 	return command
 }
 
-// retain makes one route's run, or its rehearsal, and prints it.
+// retain makes one route's run, or a dry run, and prints it.
 func retain(command *cobra.Command, retainer *retention.Retainer, route *schema.Route, dryRun bool) error {
 	if dryRun {
 		plan, err := retainer.Plan(command.Context(), route)

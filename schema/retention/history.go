@@ -4,34 +4,21 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// history writes to _logbatcher_retention in the database of the route's table. The table is created when the first row
-// is written.
-type history struct {
-	conn                     schema.Conn
-	cluster, engine          string
-	instance, host, database string
+// historyName returns the name of the history table, which is in the database of the route's table.
+func historyName(t *schema.Table) string {
+	return schema.QuotedName(t.Database, "_logbatcher_retention")
 }
 
-// historyOf returns the history of the route's database.
-func (r *Retainer) historyOf(route *schema.Route) *history {
-	host, _ := os.Hostname() // without a name the column stays empty
-	return &history{
-		conn: r.config.Conn, cluster: r.config.HistoryCluster, engine: r.config.HistoryEngine,
-		instance: r.config.Instance, host: host, database: route.Table.Database,
-	}
-}
-
-func (h *history) name() string { return schema.QuotedName(h.database, "_logbatcher_retention") }
-
-func (h *history) create() string {
-	return "CREATE TABLE IF NOT EXISTS " + h.name() + schema.OnCluster(&schema.Table{Cluster: h.cluster}) + `
+// createHistory returns the statement that creates the history table.
+func (r *Retainer) createHistory(t *schema.Table) string {
+	created := schema.Table{Cluster: r.config.HistoryCluster}
+	return "CREATE TABLE IF NOT EXISTS " + historyName(t) + created.OnCluster() + `
 (
     time DateTime64(3, 'UTC'),
     database LowCardinality(String),
@@ -49,53 +36,54 @@ func (h *history) create() string {
     outcome LowCardinality(String),
     message String
 )
-ENGINE = ` + schema.HistoryEngine(h.engine) + `
+ENGINE = ` + schema.HistoryEngine(r.config.HistoryEngine) + `
 ORDER BY time
 TTL toDateTime(time) + INTERVAL 2 YEAR
 SETTINGS ttl_only_drop_parts = 1`
 }
 
-// firstDateTime64 is the earliest second that a DateTime64 holds, 1900-01-01.
-const firstDateTime64 = -2208988800
+// firstDateTime64 is the earliest millisecond that a DateTime64 holds, 1900-01-01.
+const firstDateTime64 = -2208988800_000
 
-func (h *history) write(ctx context.Context, route *schema.Route, r *Result, failure error) error {
+// record adds a run to the history, and creates the history table if it does not exist.
+func (r *Retainer) record(ctx context.Context, route *schema.Route, result *Result, failure error) error {
 	message := ""
 	if failure != nil {
 		message = failure.Error()
 	}
-	partitions := make([]string, len(r.Dropped))
-	for i, id := range r.Dropped {
-		partitions[i] = schema.QuoteString(id)
+	dropped := make([]string, len(result.Dropped))
+	for i, id := range result.Dropped {
+		dropped[i] = schema.QuoteString(id)
 	}
-	statement := fmt.Sprintf("INSERT INTO %s SELECT now64(3, 'UTC'), %s, %s, %s, fromUnixTimestamp64Milli(%d, 'UTC'), [%s]::Array(String), %d, %d, %d, "+
-		"%s, %s, currentUser(), %d, %s, %s", h.name(),
-		schema.QuoteString(route.Table.Database), schema.QuoteString(route.Table.Name), schema.QuoteString(route.Name),
-		max(r.Cutoff.UnixMilli(), 1000*firstDateTime64), strings.Join(partitions, ", "), r.DroppedRows, r.DroppedBytes, r.DeletedRows,
-		schema.QuoteString(h.instance), schema.QuoteString(h.host), r.Duration.Milliseconds(),
+	host, _ := os.Hostname() // the column stays empty without a name
+	t := route.Table
+	statement := fmt.Sprintf("INSERT INTO %s SELECT now64(3, 'UTC'), %s, %s, %s, fromUnixTimestamp64Milli(%d, 'UTC'), [%s]::Array(String), "+
+		"%d, %d, %d, %s, %s, currentUser(), %d, %s, %s", historyName(t),
+		schema.QuoteString(t.Database), schema.QuoteString(t.Name), schema.QuoteString(route.Name),
+		max(result.Cutoff.UnixMilli(), firstDateTime64), strings.Join(dropped, ", "),
+		result.DroppedRows, result.DroppedBytes, result.DeletedRows,
+		schema.QuoteString(r.config.Instance), schema.QuoteString(host), result.Duration.Milliseconds(),
 		schema.QuoteString(outcome(failure)), schema.QuoteString(message))
-	err := h.conn.Exec(ctx, statement)
+	err := r.config.Conn.Exec(ctx, statement)
 	if schema.ErrorCode(err) != schema.CodeUnknownTable {
 		return err
 	}
-	if err := h.conn.Exec(ctx, h.create()); err != nil {
+	if err := r.config.Conn.Exec(ctx, r.createHistory(t)); err != nil {
 		return fmt.Errorf("create history: %w", err)
 	}
-	return h.conn.Exec(ctx, statement)
+	return r.config.Conn.Exec(ctx, statement)
 }
 
-// last returns when a run of the route last did all that it had to. Zero: never.
-func (h *history) last(ctx context.Context, route *schema.Route) (time.Time, error) {
-	rows, err := h.conn.Query(ctx, "SELECT toUnixTimestamp64Milli(max(time)) FROM "+h.name()+
-		" WHERE database = "+schema.QuoteString(route.Table.Database)+" AND table = "+schema.QuoteString(route.Table.Name)+" AND outcome = "+schema.QuoteString(outcomeApplied))
+// lastRun returns when a run of the route last succeeded, zero if none has.
+func (r *Retainer) lastRun(ctx context.Context, route *schema.Route) (time.Time, error) {
+	t := route.Table
+	rows, err := integers(r.config.Conn.Query(ctx, "SELECT toUnixTimestamp64Milli(max(time)) FROM "+historyName(t)+
+		" WHERE database = "+schema.QuoteString(t.Database)+" AND table = "+schema.QuoteString(t.Name)+" AND outcome = "+schema.QuoteString(outcome(nil))))
 	if code := schema.ErrorCode(err); code == schema.CodeUnknownTable || code == schema.CodeUnknownDatabase {
 		return time.Time{}, nil
 	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read history: %w", err)
 	}
-	milliseconds, err := strconv.ParseInt(rows[0][0], 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read history: %w", err)
-	}
-	return time.UnixMilli(milliseconds), nil
+	return time.UnixMilli(rows[0][0]), nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// metrics are the metrics of retention runs. Rehearsals count nowhere.
+// metrics are the metrics of runs. Dry runs are not counted.
 type metrics struct {
 	runs               *prometheus.CounterVec
 	rows, parts, bytes *prometheus.CounterVec
@@ -61,24 +61,19 @@ func (m *metrics) observe(r *Result, err error) {
 	}
 }
 
-// The outcomes of a run in metrics and history that other things need too.
-const (
-	outcomeApplied = "applied"
-	outcomeFailed  = "failed"
-)
-
-// outcome is a run's outcome as metrics and history have it.
+// outcome returns a run's outcome for metrics and history.
 func outcome(err error) string {
+	if err == nil {
+		return "applied"
+	}
+	if _, killed := errors.AsType[*MutationFailedError](err); killed {
+		return "mutation_killed"
+	}
 	switch {
-	case err == nil:
-		return outcomeApplied
 	case errors.Is(err, ErrClocksDiffer):
 		return "clocks_differ"
 	case errors.Is(err, ErrMutationUnfinished):
 		return "mutation_unfinished"
 	}
-	if _, killed := errors.AsType[*MutationFailedError](err); killed {
-		return "mutation_killed"
-	}
-	return outcomeFailed
+	return "failed"
 }

@@ -13,42 +13,55 @@ import (
 )
 
 const (
-	// firstRunWithin spreads the first runs after a start, which many instances and routes may
-	// share.
+	// firstRunWithin spreads the first runs after a start, which many instances and routes may share.
 	firstRunWithin = time.Minute
 	// retryAfter is the longest pause after a run that failed or that another instance was making.
 	retryAfter = 10 * time.Minute
 )
 
-// Scheduler makes each route's retention runs at the route's interval.
+// Scheduler makes each route's runs at the route's interval.
 type Scheduler struct {
-	routes []*schema.Route
 	log    *slog.Logger
 	run    func(context.Context, *schema.Route) (*Result, error)
 	jitter func(time.Duration) time.Duration
+	routes chan []*schema.Route
 }
 
-// NewScheduler returns a scheduler for the routes that have a retention. It starts nothing.
-func NewScheduler(r *Retainer, routes []*schema.Route) *Scheduler {
-	s := &Scheduler{log: r.log, run: r.RunDue, jitter: func(d time.Duration) time.Duration { return rand.N(d) }}
+// NewScheduler returns a scheduler without routes. It starts nothing.
+func NewScheduler(r *Retainer) *Scheduler {
+	return &Scheduler{log: r.log, run: r.RunDue, jitter: rand.N[time.Duration], routes: make(chan []*schema.Route, 1)}
+}
+
+// Use makes these the routes. Run ends the runs of the earlier ones first. Use blocks until Run has taken over the routes
+// of the call before.
+func (s *Scheduler) Use(routes []*schema.Route) { s.routes <- routes }
+
+// Run makes runs until ctx ends, and returns once the last run has. A run that fails is logged and repeated.
+func (s *Scheduler) Run(ctx context.Context) error {
+	var routes []*schema.Route
+	for ctx.Err() == nil {
+		routes = s.runRoutes(ctx, routes)
+	}
+	return nil
+}
+
+// runRoutes makes the routes' runs until ctx ends or Use replaces the routes, and returns their replacement. Each route has its
+// own goroutine, so that a mutation of one table does not delay the others.
+func (s *Scheduler) runRoutes(ctx context.Context, routes []*schema.Route) (next []*schema.Route) {
+	var runs sync.WaitGroup
+	defer runs.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	for _, route := range routes {
 		if route.Retention.MaxAge > 0 && route.Retention.Interval > 0 {
-			s.routes = append(s.routes, route)
+			runs.Go(func() { s.runRoute(ctx, route) })
 		}
 	}
-	return s
-}
-
-// Run makes runs until ctx ends, and returns once the last one has. A run that fails is logged and made again; it
-// never ends the others. Each route has its own pace: a mutation of one table does not hold up the others.
-func (s *Scheduler) Run(ctx context.Context) error {
-	var routes sync.WaitGroup
-	for _, route := range s.routes {
-		routes.Go(func() { s.runRoute(ctx, route) })
+	select {
+	case next = <-s.routes:
+	case <-ctx.Done():
 	}
-	<-ctx.Done()
-	routes.Wait()
-	return nil
+	return next
 }
 
 func (s *Scheduler) runRoute(ctx context.Context, route *schema.Route) {
@@ -67,7 +80,7 @@ func (s *Scheduler) runRoute(ctx context.Context, route *schema.Route) {
 			pause = min(pause, retryAfter)
 			s.log.ErrorContext(ctx, "retention failed", "route", route.Name, "table", route.Table.FullName(), "error", err)
 		case result == nil:
-			// Another instance made a run since. Ask again before its interval is over: that instance may be gone.
+			// Another instance made the run. Ask again before the interval is over, because that instance may be gone.
 			pause = min(pause, max(interval/10, retryAfter))
 		default:
 			s.log.InfoContext(ctx, "retention ran", "route", route.Name, "result", strings.TrimSpace(result.String()))

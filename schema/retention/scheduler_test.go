@@ -16,7 +16,8 @@ func TestScheduler(t *testing.T) {
 		route := func(name string, age, interval time.Duration) *schema.Route {
 			return &schema.Route{Name: name, Table: &schema.Table{Database: "d", Name: name}, Retention: schema.Retention{MaxAge: age, Interval: interval}}
 		}
-		s := NewScheduler(New(Config{}), []*schema.Route{
+		s := NewScheduler(New(Config{}))
+		s.Use([]*schema.Route{
 			route("hourly", time.Hour, time.Hour), route("failing", time.Hour, time.Hour), route("held", time.Hour, time.Hour),
 			route("kept for ever", 0, time.Hour), route("by hand", time.Hour, 0),
 		})

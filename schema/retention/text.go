@@ -5,50 +5,55 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// String returns the plan as a person reads it, with the statements that a run would execute.
+// String returns the plan for people. It is SQL: the statements of a run, and comments.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "-- %s (route %s)", p.Table, p.Route)
-	if p.Column != "" {
-		fmt.Fprintf(&b, ": rows whose %s lies before %s have expired", p.Column, p.Cutoff.Format(time.RFC3339))
+	comment := func(format string, arguments ...any) {
+		b.WriteString(schema.SQLComment(fmt.Sprintf(format, arguments...)))
 	}
-	b.WriteString("\n")
+	heading := fmt.Sprintf("%s (route %s)", p.Table, p.Route)
+	if p.Column != "" {
+		heading += fmt.Sprintf(": rows whose %s is before %s have expired", p.Column, p.Cutoff.Format(time.RFC3339))
+	}
+	comment("%s", heading)
 	if p.Empty() {
-		schema.WriteComment(&b, "nothing has expired")
+		comment("nothing has expired")
 	}
 	for _, d := range p.Drops {
-		schema.WriteComment(&b, fmt.Sprintf("drop partition %s: %d rows in %d parts, %s, from %s to %s",
-			d.Value, d.Rows, d.Parts, byteCount(d.Bytes), d.Min.Format(time.RFC3339), d.Max.Format(time.RFC3339)))
+		comment("drop partition %s: %d rows in %d parts, %s, from %s to %s",
+			d.Value, d.Rows, d.Parts, humanize.IBytes(d.Bytes), d.Min.Format(time.RFC3339), d.Max.Format(time.RFC3339))
 		b.WriteString(d.Statement + ";\n")
 	}
 	if d := p.Delete; d != nil {
-		schema.WriteComment(&b, fmt.Sprintf("delete %d rows from %d partitions that stay", d.Rows, len(d.Partitions)))
+		comment("delete %d rows from %d partitions that stay", d.Rows, d.Partitions)
 		b.WriteString(d.Statement + ";\n")
 	}
 	for _, m := range p.Unfinished {
-		schema.WriteComment(&b, "unfinished mutation "+m.ID+" "+m.Command+": rows are deleted only when it is done "+m.FailReason)
+		comment("unfinished mutation %s %s: rows are only deleted when it is done %s", m.ID, m.Command, m.FailReason)
 	}
 	for _, note := range p.Notes {
-		schema.WriteComment(&b, "note: "+note)
+		comment("note: %s", note)
 	}
 	return b.String()
 }
 
-// String returns what a run did, in one line, with a line more for each note.
+// String returns what a run did in one line, and a line for each note.
 func (r *Result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (route %s): dropped %d partitions with %d rows in %d parts (%s), deleted %d rows, in %s",
-		r.Table, r.Route, len(r.Dropped), r.DroppedRows, r.DroppedParts, byteCount(r.DroppedBytes), r.DeletedRows,
+		r.Table, r.Route, len(r.Dropped), r.DroppedRows, r.DroppedParts, humanize.IBytes(r.DroppedBytes), r.DeletedRows,
 		r.Duration.Round(time.Millisecond))
 	switch {
 	case !r.checked:
 	case r.Oldest.IsZero():
 		b.WriteString("; the table is empty")
 	default:
-		b.WriteString("; the oldest row is of " + r.Oldest.Format(time.RFC3339))
+		b.WriteString("; the oldest row is from " + r.Oldest.Format(time.RFC3339))
 	}
 	if r.Unfinished > 0 {
 		fmt.Fprintf(&b, "; %d mutations are not done", r.Unfinished)
@@ -58,18 +63,4 @@ func (r *Result) String() string {
 		b.WriteString("note: " + note + "\n")
 	}
 	return b.String()
-}
-
-// byteCount writes a size in the units of ClickHouse's formatReadableSize.
-func byteCount(n uint64) string {
-	value, units := float64(n), []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	i := 0
-	for value >= 1024 && i < len(units)-1 {
-		value /= 1024
-		i++
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", value, units[i])
 }

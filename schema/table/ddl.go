@@ -13,13 +13,13 @@ const smallWindow = 1000
 
 // CreateDatabase returns the statement that creates the table's database.
 func CreateDatabase(t *schema.Table) string {
-	return "CREATE DATABASE IF NOT EXISTS " + schema.QuoteIdentifier(t.Database) + schema.OnCluster(t)
+	return "CREATE DATABASE IF NOT EXISTS " + schema.QuoteIdentifier(t.Database) + t.OnCluster()
 }
 
 // CreateTable returns the statement that creates the table.
 func CreateTable(t *schema.Table) string {
 	var b strings.Builder
-	b.WriteString("CREATE TABLE IF NOT EXISTS " + schema.QuotedName(t.Database, t.Name) + schema.OnCluster(t) + "\n(\n")
+	b.WriteString("CREATE TABLE IF NOT EXISTS " + schema.QuotedName(t.Database, t.Name) + t.OnCluster() + "\n(\n")
 	lines := make([]string, 0, len(t.Columns)+len(t.Indexes))
 	for i := range t.Columns {
 		lines = append(lines, "    "+columnDefinition(&t.Columns[i]))

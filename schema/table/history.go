@@ -44,7 +44,7 @@ func (m *Migrator) historyOf(database string) *history {
 func (h *history) name() string { return schema.QuotedName(h.database, "_logbatcher_schema") }
 
 func (h *history) create() string {
-	return "CREATE TABLE IF NOT EXISTS " + h.name() + schema.OnCluster(&schema.Table{Cluster: h.cluster}) + `
+	return "CREATE TABLE IF NOT EXISTS " + h.name() + (&schema.Table{Cluster: h.cluster}).OnCluster() + `
 (
     time DateTime64(3, 'UTC'),
     database LowCardinality(String),

@@ -146,7 +146,7 @@ func (a *alteration) statement(t *schema.Table) string {
 			commands[i] = "(" + c + ")"
 		}
 	}
-	return schema.AlterTable(t) + "\n    " + strings.Join(commands, ",\n    ") + alterSync
+	return t.Alter() + "\n    " + strings.Join(commands, ",\n    ") + alterSync
 }
 
 // alterSync has ClickHouse answer only when every replica has made the change.
@@ -286,7 +286,7 @@ func (p *Plan) refuseComputed(c *schema.Column, have *ExistingColumn) {
 		p.rebuilds = append(p.rebuilds, fmt.Sprintf("column %s is EPHEMERAL: ClickHouse takes its values and stores none", c.Name))
 		return
 	}
-	statement := schema.AlterTable(p.Table) + " MODIFY COLUMN " + schema.QuoteIdentifier(c.Name) + " REMOVE " + have.DefaultKind + alterSync
+	statement := p.Table.Alter() + " MODIFY COLUMN " + schema.QuoteIdentifier(c.Name) + " REMOVE " + have.DefaultKind + alterSync
 	p.Refused = append(p.Refused, RefusedStep{
 		Name:      "column " + c.Name,
 		Change:    fmt.Sprintf("column %s is %s: ClickHouse computes it, and takes no values for it", c.Name, have.DefaultKind),
@@ -303,7 +303,7 @@ func (p *Plan) refuseType(c *schema.Column, have *ExistingColumn, known bool) {
 	r := RefusedStep{
 		Name:      "column " + c.Name,
 		Change:    change + ": values might not fit",
-		Statement: schema.AlterTable(p.Table) + " MODIFY COLUMN " + schema.QuoteIdentifier(c.Name) + " " + c.Type.String(),
+		Statement: p.Table.Alter() + " MODIFY COLUMN " + schema.QuoteIdentifier(c.Name) + " " + c.Type.String(),
 	}
 	if !known {
 		r.Change = change + ": the two can't be compared"
@@ -396,7 +396,7 @@ func (p *Plan) noteOthers() {
 			p.Refused = append(p.Refused, RefusedStep{
 				Name:      "column " + e.name,
 				Change:    fmt.Sprintf("column %s has the TTL %s: without its value nobody can tell whether a batch is there", e.name, ttl),
-				Statement: schema.AlterTable(p.Table) + " MODIFY COLUMN " + schema.QuoteIdentifier(e.name) + " REMOVE TTL" + alterSync,
+				Statement: p.Table.Alter() + " MODIFY COLUMN " + schema.QuoteIdentifier(e.name) + " REMOVE TTL" + alterSync,
 			})
 		default:
 			p.warn("column %s has the TTL %s, which is not in the route: left alone; it empties the column by itself, at once in rows that are older", e.name, ttl)

@@ -19,7 +19,7 @@ func (p *Plan) String() string {
 	}
 	for _, step := range p.Steps {
 		for _, change := range step.Changes {
-			schema.WriteComment(&b, change)
+			b.WriteString(schema.SQLComment(change))
 		}
 		b.WriteString(step.Statement + ";\n")
 	}
@@ -28,16 +28,16 @@ func (p *Plan) String() string {
 		if refused.Name != "" {
 			change += " (allowed by the name " + schema.QuoteString(allowName(p.Table, refused.Name)) + ")"
 		}
-		schema.WriteComment(&b, change)
+		b.WriteString(schema.SQLComment(change))
 		if refused.Statement != "" {
-			schema.WriteComment(&b, "    "+strings.ReplaceAll(refused.Statement, "\n", "\n    ")+";")
+			b.WriteString(schema.SQLComment("    " + strings.ReplaceAll(refused.Statement, "\n", "\n    ") + ";"))
 		}
 	}
 	if len(p.Refused) > 0 {
-		schema.WriteComment(&b, "Nothing is run while anything is refused.")
+		b.WriteString(schema.SQLComment("Nothing is run while anything is refused."))
 	}
 	for _, note := range p.Notes {
-		schema.WriteComment(&b, "note: "+note)
+		b.WriteString(schema.SQLComment("note: " + note))
 	}
 	return b.String()
 }

@@ -22,13 +22,13 @@ func (p *Plan) rebuild(a *alteration) string {
 	t := *p.Table
 	t.Name += rebuiltSuffix
 	lines := p.rebuiltElements(d)
-	create := "CREATE TABLE " + schema.QuotedName(t.Database, t.Name) + schema.OnCluster(&t) + "\n(\n    " + strings.Join(lines, ",\n    ") + "\n)\n" + p.rebuiltClauses(d)
+	create := "CREATE TABLE " + schema.QuotedName(t.Database, t.Name) + t.OnCluster() + "\n(\n    " + strings.Join(lines, ",\n    ") + "\n)\n" + p.rebuiltClauses(d)
 	statements := []string{create}
 	if change := a.statement(&t); change != "" {
 		statements = append(statements, change)
 	}
 	table, rebuilt := schema.QuotedName(t.Database, p.Table.Name), schema.QuotedName(t.Database, t.Name)
-	return strings.Join(append(statements, p.copyRows(table, rebuilt), "EXCHANGE TABLES "+table+" AND "+rebuilt+schema.OnCluster(&t)), ";\n")
+	return strings.Join(append(statements, p.copyRows(table, rebuilt), "EXCHANGE TABLES "+table+" AND "+rebuilt+t.OnCluster()), ";\n")
 }
 
 // rebuiltElements returns the columns, indexes, projections and constraints of the table, with the columns of the route

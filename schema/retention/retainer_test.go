@@ -26,8 +26,13 @@ type retentionSuite struct {
 	name  string
 }
 
-// newRetentionSuite makes a table with 24 rows a day, one an hour, on the 40 days before retentionNow. The route keeps ten days.
+// newRetentionSuite makes a table with 24 rows a day, one an hour, in the 13 days before retentionNow. The route keeps ten days.
 func newRetentionSuite(t *testing.T, change func(*schema.Route)) *retentionSuite {
+	t.Helper()
+	return newLongSuite(t, 13, change)
+}
+
+func newLongSuite(t *testing.T, days int, change func(*schema.Route)) *retentionSuite {
 	t.Helper()
 	conn := schematest.Open(t)
 	conn.Now = func() time.Time { return retentionNow }
@@ -43,7 +48,7 @@ func newRetentionSuite(t *testing.T, change func(*schema.Route)) *retentionSuite
 	}
 	conn.Run(t, table.CreateTable(route.Table))
 	s := &retentionSuite{conn: conn, route: route, name: schema.QuoteIdentifier(conn.Server.Database) + ".events"}
-	conn.Run(t, fmt.Sprintf("INSERT INTO %s (time, colo) SELECT toDateTime(%d) - (number + 1) * 3600, ['EWR', 'VIE'][number %% 2 + 1] FROM numbers(960) SETTINGS max_partitions_per_insert_block = 0", s.name, retentionNow.Unix()))
+	conn.Run(t, fmt.Sprintf("INSERT INTO %s (time, colo) SELECT toDateTime(%d) - (number + 1) * 3600, ['EWR', 'VIE'][number %% 2 + 1] FROM numbers(%d) SETTINGS max_partitions_per_insert_block = 0", s.name, retentionNow.Unix(), days*24))
 	return s
 }
 
@@ -69,7 +74,7 @@ func TestRetentionPrecise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(plan.Drops) != 30 || plan.Delete == nil || plan.Delete.Rows != 12 || plan.Drops[1].Rows != 24 || plan.Drops[1].Bytes == 0 {
+	if len(plan.Drops) != 3 || plan.Delete == nil || plan.Delete.Rows != 12 || plan.Drops[1].Rows != 24 || plan.Drops[1].Bytes == 0 {
 		t.Fatalf("plan:\n%s", plan)
 	}
 	if s.rows(t) != before || len(s.conn.Statements("")) != executed {
@@ -82,11 +87,11 @@ func TestRetentionPrecise(t *testing.T) {
 	if got := s.rows(t); got != "240\t2026-06-20 12:00:00" {
 		t.Errorf("left: %s", got)
 	}
-	if result.DroppedRows != 708 || result.DeletedRows != 12 || !result.Oldest.Equal(retentionNow.AddDate(0, 0, -10)) || result.Unfinished != 0 {
+	if result.DroppedRows != 60 || result.DeletedRows != 12 || !result.Oldest.Equal(retentionNow.AddDate(0, 0, -10)) || result.Unfinished != 0 {
 		t.Errorf("result: %s %+v", result, result)
 	}
 	for name, want := range map[string]float64{
-		"logbatcher_retention_runs_total": 1, "logbatcher_retention_deleted_rows_total": 720, "logbatcher_retention_dropped_parts_total": 30,
+		"logbatcher_retention_runs_total": 1, "logbatcher_retention_deleted_rows_total": 72, "logbatcher_retention_dropped_parts_total": 3,
 		"logbatcher_retention_oldest_row_timestamp_seconds": float64(result.Oldest.Unix()), "logbatcher_retention_unfinished_mutations": 0,
 		"logbatcher_retention_last_success_timestamp_seconds": float64(retentionNow.Unix()),
 	} {
@@ -98,7 +103,7 @@ func TestRetentionPrecise(t *testing.T) {
 		t.Errorf("second run: %v %v", result, err)
 	}
 	history := s.conn.Ask(t, "SELECT dropped_rows, deleted_rows, outcome, length(dropped), instance FROM "+schema.QuoteIdentifier(s.conn.Server.Database)+"._logbatcher_retention ORDER BY time")
-	if want := "708\t12\tapplied\t30\ttest\n0\t0\tapplied\t0\ttest"; history != want {
+	if want := "60\t12\tapplied\t3\ttest\n0\t0\tapplied\t0\ttest"; history != want {
 		t.Errorf("history:\n%s", history)
 	}
 }
@@ -129,7 +134,7 @@ func TestRetentionNotPrecise(t *testing.T) {
 	if got := s.rows(t); got != "252\t2026-06-20 00:00:00" {
 		t.Errorf("left: %s", got)
 	}
-	if len(result.Notes) != 1 || len(s.conn.Statements("ALTER TABLE")) != 30 {
+	if len(result.Notes) != 1 || len(s.conn.Statements("ALTER TABLE")) != 3 {
 		t.Errorf("notes %q, %d statements", result.Notes, len(s.conn.Statements("ALTER TABLE")))
 	}
 }
@@ -139,30 +144,31 @@ func TestRetentionPartitions(t *testing.T) {
 	for name, test := range map[string]struct {
 		partitionBy, column string
 		precise             bool
+		days                int // of rows before now; ten are kept
 		drops, deletes      int
 		left                string
 	}{
-		"none":               {"", "time DateTime('UTC')", true, 0, 1, "240"},
-		"none, not precise":  {"", "time DateTime('UTC')", false, 0, 1, "240"},
-		"colo":               {"colo", "time DateTime('UTC')", true, 0, 1, "240"},
-		"day and colo":       {"(toDate(time), colo)", "time DateTime64(3, 'UTC')", true, 4, 1, "912"},
-		"hour":               {"toStartOfHour(time)", "time DateTime64(9, 'UTC')", true, 24, 0, "936"},
-		"week":               {"toMonday(time)", "time DateTime('UTC')", true, 4, 1, "240"},
-		"month":              {"toYYYYMM(time)", "time DateTime('UTC')", true, 1, 1, "240"},
-		"month, not precise": {"toYYYYMM(time)", "time DateTime('UTC')", false, 1, 0, "708"},
-		"zone":               {"toDate(time)", "time DateTime('Asia/Tokyo')", true, 30, 1, "240"},
-		"start of day":       {"toStartOfDay(time)", "time DateTime('America/New_York')", true, 30, 1, "240"},
-		"nullable":           {"colo", "time Nullable(DateTime('UTC'))", true, 0, 1, "240"},
-		"days":               {"time", "time Date", true, 30, 0, "252"},
+		"none":               {"", "time DateTime('UTC')", true, 13, 0, 1, "240"},
+		"none, not precise":  {"", "time DateTime('UTC')", false, 13, 0, 1, "240"},
+		"colo":               {"colo", "time DateTime('UTC')", true, 13, 0, 1, "240"},
+		"day and colo":       {"(toDate(time), colo)", "time DateTime64(3, 'UTC')", true, 12, 4, 1, "240"},
+		"hour":               {"toStartOfHour(time)", "time DateTime64(9, 'UTC')", true, 1, 12, 0, "12"},
+		"week":               {"toMonday(time)", "time DateTime('UTC')", true, 40, 4, 1, "240"},
+		"month":              {"toYYYYMM(time)", "time DateTime('UTC')", true, 40, 1, 1, "240"},
+		"month, not precise": {"toYYYYMM(time)", "time DateTime('UTC')", false, 40, 1, 0, "708"},
+		"zone":               {"toDate(time)", "time DateTime('Asia/Tokyo')", true, 13, 3, 1, "240"},
+		"start of day":       {"toStartOfDay(time)", "time DateTime('America/New_York')", true, 13, 3, 1, "240"},
+		"nullable":           {"colo", "time Nullable(DateTime('UTC'))", true, 13, 0, 1, "240"},
+		"days":               {"time", "time Date", true, 13, 3, 0, "252"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newRetentionSuite(t, func(r *schema.Route) {
+			s := newLongSuite(t, test.days, func(r *schema.Route) {
 				r.Table.PartitionBy, r.Retention.Precise = test.partitionBy, test.precise
 				r.Table.Columns[0].Type = schematest.Columns(t, test.column)[0].Type
 				r.Table.OrderBy = "colo"
-				// The finer the partitions, the fewer days go, to save time.
-				if days := map[string]time.Duration{"hour": 39, "day and colo": 38}[name]; days > 0 {
-					r.Retention.MaxAge = days * 24 * time.Hour
+				// The finer the partitions, the fewer days stay, to save time.
+				if test.partitionBy == "toStartOfHour(time)" {
+					r.Retention.MaxAge = 12 * time.Hour
 				}
 			})
 			plan, err := s.retainer().Plan(t.Context(), s.route)
@@ -197,8 +203,8 @@ func TestRetentionTrustsNoClock(t *testing.T) {
 		left   string
 	}{
 		"together": {0, "240"}, "server behind": {-5 * time.Minute, "241"}, "server ahead": {5 * time.Minute, "240"},
-		"server far behind": {-5*time.Minute - time.Second, "961"}, "server far ahead": {5*time.Minute + time.Second, "961"},
-		"a month ahead": {31 * 24 * time.Hour, "961"}, "a month behind": {-31 * 24 * time.Hour, "961"},
+		"server far behind": {-5*time.Minute - time.Second, "313"}, "server far ahead": {5*time.Minute + time.Second, "313"},
+		"a month ahead": {31 * 24 * time.Hour, "313"}, "a month behind": {-31 * 24 * time.Hour, "313"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newRetentionSuite(t, func(r *schema.Route) { r.Table.PartitionBy = "toYYYYMM(time)" })
@@ -214,7 +220,7 @@ func TestRetentionTrustsNoClock(t *testing.T) {
 			if got := metricValue(t, registry, "logbatcher_retention_clock_difference_seconds"); got != test.server.Seconds() {
 				t.Errorf("the metric says %g", got)
 			}
-			if test.left != "961" {
+			if test.left != "313" {
 				if err != nil || len(r.Degraded()) > 0 {
 					t.Errorf("error %v, degraded %q", err, r.Degraded())
 				}
@@ -282,8 +288,8 @@ func TestRetentionOfTheTableAsItIs(t *testing.T) {
 // TestRetentionOfDecades: a cutoff before 1970 is no literal that every type can hold.
 func TestRetentionOfDecades(t *testing.T) {
 	for column, want := range map[string]string{
-		"time DateTime('UTC')":      "970", // all of the suite's, and ten of 1970
-		"time DateTime64(3, 'UTC')": "980", // ten more of 1969, which are younger than the cutoff
+		"time DateTime('UTC')":      "322", // all of the suite's, and ten of 1970
+		"time DateTime64(3, 'UTC')": "332", // ten more of 1969, which are younger than the cutoff
 	} {
 		t.Run(column, func(t *testing.T) {
 			s := newRetentionSuite(t, func(r *schema.Route) {
@@ -297,7 +303,7 @@ func TestRetentionOfDecades(t *testing.T) {
 					"INSERT INTO "+s.name+" (time, colo) SELECT toDateTime64('1969-05-31 00:00:00', 0, 'UTC'), 'old' FROM numbers(10)")
 			}
 			for range 5 { // ClickHouse compiles an aggregation that it has seen a few times
-				if plan, err := s.retainer().Plan(t.Context(), s.route); err != nil || (plan.Delete != nil) != (want == "980") {
+				if plan, err := s.retainer().Plan(t.Context(), s.route); err != nil || (plan.Delete != nil) != (want == "332") {
 					t.Fatalf("%v\n%s", err, plan)
 				}
 			}
@@ -400,7 +406,7 @@ func TestRetentionKillsFailingMutation(t *testing.T) {
 	if !ok || !strings.Contains(failed.Mutation.FailReason, "as planned") {
 		t.Fatalf("error %v", err)
 	}
-	if result.DroppedRows != 708 || result.DeletedRows != 0 {
+	if result.DroppedRows != 60 || result.DeletedRows != 0 {
 		t.Errorf("result %s", result)
 	}
 	if n := s.conn.Ask(t, "SELECT count() FROM system.mutations WHERE NOT is_done AND NOT is_killed AND database = "+schema.QuoteString(s.conn.Server.Database)); n != "0" {
@@ -426,7 +432,7 @@ func TestRetentionLeavesForeignMutation(t *testing.T) {
 	if !errors.Is(err, retention.ErrMutationUnfinished) {
 		t.Fatalf("error %v", err)
 	}
-	if result.DroppedRows != 708 || result.DeletedRows != 0 || result.Unfinished != 1 {
+	if result.DroppedRows != 60 || result.DeletedRows != 0 || result.Unfinished != 1 {
 		t.Errorf("result %s", result)
 	}
 	if got := s.rows(t); got != "252\t2026-06-20 00:00:00" {
