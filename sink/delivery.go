@@ -129,31 +129,6 @@ type Outcome struct {
 	DeadLettered []DeadLetter
 }
 
-// UnsettledError is Deliver's: the rows whose fate was not learned before the context ended.
-type UnsettledError struct {
-	// Batch is the batch's id.
-	Batch string
-	// Rows is how many rows are not settled, Ranges are which, in order.
-	Rows   int
-	Ranges []batch.RowRange
-	// Last is the last error of the sink, if there was one.
-	Last error
-	// Err is the context's error.
-	Err error
-}
-
-// Error returns the count, the cause and the sink's last error.
-func (e *UnsettledError) Error() string {
-	text := fmt.Sprintf("batch %s: %d rows are not settled: %v", e.Batch, e.Rows, e.Err)
-	if e.Last != nil {
-		text += "; last: " + e.Last.Error()
-	}
-	return text
-}
-
-// Unwrap returns the context's error.
-func (e *UnsettledError) Unwrap() error { return e.Err }
-
 // Limits says when a batch that can't be settled is given up. The zero value never gives up.
 type Limits struct {
 	// HoldFor is how long a batch waits where an operator has to act, from its first failure on.
@@ -164,36 +139,28 @@ type Limits struct {
 	GiveUpAfter time.Duration
 }
 
-// Deliver returns when every row of b is settled. The error is not nil only when ctx ended first;
-// it is an *UnsettledError, and the outcome has the rows that were settled all the same. Deliver blocks
-// while the table's inserts in flight are at their limit. Limits says when the
-// batch is given up. When drain is closed the batch is tried once more at once, and then with
-// ordinary pauses until ctx ends. The batch stays the caller's; nothing keeps it, or runs, after Deliver has returned.
+// Deliver blocks until every row of b is settled. It fails only if ctx ends first; the error wraps that of ctx, and the outcome has
+// the rows that were settled nevertheless. Deliver blocks while the table's inserts in flight are at their limit. limits says
+// when the batch is given up. When drain is closed the batch is tried again at once, and then with ordinary pauses until ctx
+// ends. Nothing runs after Deliver has returned.
 func (d *Delivery) Deliver(ctx context.Context, b *batch.Block, limits Limits, drain <-chan struct{}) (Outcome, error) {
 	if b.Rows() == 0 {
 		return Outcome{}, nil
 	}
-	one := d.newDelivery(b, limits, drain)
-	return one.run(ctx, one.begin())
-}
-
-// Redeliver is Deliver for a batch that an earlier process may have sent, and whose fate it did not learn: the sink is asked
-// for it before it is sent.
-func (d *Delivery) Redeliver(ctx context.Context, b *batch.Block, limits Limits, drain <-chan struct{}) (Outcome, error) {
-	if b.Rows() == 0 {
-		return Outcome{}, nil
-	}
-	whole := &piece{
-		rows: batch.RowSet{{To: b.Rows()}}, block: b,
-		settling: settling{touched: true, uncertain: true, arrived: time.Now()},
-	}
-	return d.newDelivery(b, limits, drain).run(ctx, []*piece{whole})
-}
-
-func (d *Delivery) newDelivery(b *batch.Block, limits Limits, drain <-chan struct{}) *delivery {
 	v := &delivery{Delivery: d, block: b, table: d.watch(b.Layout().Table().FullName()), limits: limits, patience: patience{drain: drain}}
 	d.metrics.batchRows.WithLabelValues(v.table.name).Observe(float64(b.Rows()))
-	return v
+	err := v.run(ctx, v.begin())
+	if err == nil {
+		err = v.writeLetters(ctx)
+	}
+	if err != nil {
+		left := b.Rows() - v.outcome.Committed
+		for _, letter := range v.outcome.DeadLettered {
+			left -= letter.Rows
+		}
+		err = fmt.Errorf("batch %s: %d rows are not settled: %w; last error of the sink: %v", b.ID(), left, err, v.last)
+	}
+	return v.outcome, err
 }
 
 // delivery is one batch on its way.
@@ -222,21 +189,21 @@ type piece struct {
 
 func (p *piece) size() int { return p.rows.Size() }
 
-// run settles piece after piece until none is left, and then writes the dead letters.
-func (v *delivery) run(ctx context.Context, queue []*piece) (Outcome, error) {
+// run settles piece after piece until none is left.
+func (v *delivery) run(ctx context.Context, queue []*piece) error {
 	for len(queue) > 0 {
 		p := queue[0]
 		if p.block == nil {
 			var err error
 			if p.block, err = v.block.Cut(p.rows.ID(v.block.ID()), p.rows); err != nil {
-				return v.unsettled(queue, err)
+				return err
 			}
 		}
 		if p.doubtful {
 			p.doubtful = false
 			rest, judged, err := v.withoutViolations(ctx, p, nil)
 			if err != nil {
-				return v.unsettled(queue, err)
+				return err
 			}
 			if judged {
 				if queue = queue[1:]; len(rest) > 0 {
@@ -253,48 +220,13 @@ func (v *delivery) run(ctx context.Context, queue []*piece) (Outcome, error) {
 			}
 		}
 		if err != nil {
-			return v.unsettled(queue, err)
+			return err
 		}
-		if queue = queue[1:]; verdict.committed {
-			v.commit(p)
+		if verdict.committed {
+			v.misled = v.misled || p.named
+			v.outcome.Committed += p.size()
 		}
+		queue = queue[1:]
 	}
-	left, err := v.writeLetters(ctx)
-	if err != nil {
-		return v.outcome, v.unsettledError(left, err)
-	}
-	return v.outcome, nil
-}
-
-func (v *delivery) commit(p *piece) {
-	v.misled = v.misled || p.named
-	v.outcome.Committed += p.size()
-	v.table.commit(p.size())
-}
-
-// unsettled ends a run in whose queue pieces are left. Rows that are known to be bad are left too.
-func (v *delivery) unsettled(queue []*piece, err error) (Outcome, error) {
-	var left []batch.RowRange
-	for _, p := range queue {
-		left = append(left, p.rows...)
-	}
-	for _, r := range v.refused {
-		left = append(left, r.rows...)
-	}
-	return v.outcome, v.unsettledError(left, err)
-}
-
-// unsettledError puts the ranges that are left in order and joins neighbours.
-func (v *delivery) unsettledError(left []batch.RowRange, err error) *UnsettledError {
-	slices.SortFunc(left, func(a, b batch.RowRange) int { return a.From - b.From })
-	unsettled := &UnsettledError{Batch: v.block.ID(), Last: v.last, Err: err}
-	for _, r := range left {
-		unsettled.Rows += r.To - r.From
-		if n := len(unsettled.Ranges); n > 0 && unsettled.Ranges[n-1].To == r.From {
-			unsettled.Ranges[n-1].To = r.To
-			continue
-		}
-		unsettled.Ranges = append(unsettled.Ranges, r)
-	}
-	return unsettled
+	return nil
 }

@@ -103,9 +103,8 @@ func (r *refusal) joins(next *refusal) bool {
 		constraintInMessage.FindString(r.err.Error()) == constraintInMessage.FindString(next.err.Error())
 }
 
-// writeLetters writes the refused rows to the dead-letter queue. When the context ends first it returns the rows
-// that were not written, and the context's error.
-func (v *delivery) writeLetters(ctx context.Context) (left []batch.RowRange, err error) {
+// writeLetters writes the refused rows to the dead-letter queue. It fails only if ctx ends first.
+func (v *delivery) writeLetters(ctx context.Context) error {
 	queue := grouped(v.refused)
 	for len(queue) > 0 {
 		letter, err := v.letter(&queue[0])
@@ -121,15 +120,12 @@ func (v *delivery) writeLetters(ctx context.Context) (left []batch.RowRange, err
 			continue
 		}
 		if err != nil {
-			for _, r := range queue {
-				left = append(left, r.rows...)
-			}
-			return left, err
+			return err
 		}
 		queue = queue[1:]
 		v.outcome.DeadLettered = append(v.outcome.DeadLettered, letter.withoutPayload())
 	}
-	return nil, nil
+	return nil
 }
 
 // letter makes the dead letter of a refusal.

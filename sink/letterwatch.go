@@ -50,10 +50,6 @@ func (d *Delivery) letterWritten(letter *DeadLetter) {
 		d.seldom(levelWarn, "dead letter written without its row", letter.Table, letter.Rows, "dead_letter", letter.ID, "message", schema.Short(letter.Message, maxSampleBytes))
 		d.metrics.rowsLeftOut.WithLabelValues(letter.Table).Inc()
 	}
-	t := d.watch(letter.Table)
-	t.mu.Lock()
-	t.deadLettered += uint64(letter.Rows)
-	t.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.letters.since, d.letters.err = time.Now(), nil

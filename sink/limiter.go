@@ -80,9 +80,9 @@ func (l *limiter) admitLocked() {
 	}
 }
 
-// state returns the inserts in flight, the bound, and how many wait.
-func (l *limiter) state() (inFlight, limit, waiting int) {
+// state returns the inserts in flight and the limit.
+func (l *limiter) state() (inFlight, limit int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.inFlight, l.limit, len(l.waiting)
+	return l.inFlight, l.limit
 }

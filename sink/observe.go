@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // troubleAfter is how long something must not work before it makes the service degraded: what is
@@ -14,35 +16,17 @@ const (
 	recentView   = 5 * time.Minute
 )
 
-// TableState is how a table's inserts are doing.
+// TableState is the state of a table's inserts.
 type TableState struct {
-	// InFlight is how many inserts are sent and not answered, Limit how many may be, Waiting how many wait for a place.
-	InFlight, Limit, Waiting int
-	// Held says that batches wait for an operator, HeldReason why and what to do, HeldSince since when.
+	// InFlight is how many inserts are sent and not answered, Limit how many may be.
+	InFlight, Limit int
+	// Held reports that batches wait for an operator, HeldReason why and what to do.
 	Held       bool
 	HeldReason string
-	HeldSince  time.Time
-	// KeptBack is how many batches, or parts of them, wait for a table that does not fit or is not known to.
+	// KeptBack counts the batches, or parts of them, that wait for a table that does not fit or is not known to.
 	KeptBack int
-	// FailingSince is since when the table takes no inserts. Zero: it does.
-	FailingSince time.Time
-	// LastFailure is the last insert that failed. Nil: none has.
-	LastFailure *FailedInsert
-	// Committed and DeadLettered count rows.
-	Committed, DeadLettered uint64
-}
-
-// FailedInsert is one try that failed.
-type FailedInsert struct {
-	// Batch is the batch's id, Rows how many rows it has, Attempt which try it was, from 1.
-	Batch         string
-	Rows, Attempt int
-	// Time is when it failed.
-	Time time.Time
-	// Class, Code and Message are the error's.
-	Class   Class
-	Code    int
-	Message string
+	// LastFailure is the last failed insert, if any.
+	LastFailure *schema.FailedBatch
 }
 
 // observeAttempt notes the outcome of an insert. Failure is nil for an acknowledged one.
@@ -56,15 +40,15 @@ func (v *delivery) observeAttempt(p *piece, failure *Error, took time.Duration) 
 		outcome = failure.Class.String()
 		v.noteFailure(p, failure, now)
 		v.noteView(failure, now)
-		v.table.setLastFailure(&FailedInsert{
-			Batch: p.block.ID(), Rows: p.size(), Attempt: p.settling.attempts, Time: now,
-			Class: failure.Class, Code: failure.Code, Message: failure.Error(),
+		v.table.setLastFailure(&schema.FailedBatch{
+			ID: p.block.ID(), Rows: p.size(), Attempt: p.settling.attempts, Time: now,
+			Class: failure.Class.String(), Code: failure.Code, Message: failure.Error(),
 		})
 		if failure.Class == Unclassified {
 			v.noteUnclassified(failure, now)
 		}
 	}
-	_, limit, _ := v.table.limiter.state()
+	_, limit := v.table.limiter.state()
 	v.metrics.limit.WithLabelValues(v.table.name).Set(float64(limit))
 	v.metrics.inserts.WithLabelValues(v.table.name, outcome).Inc()
 	v.metrics.duration.WithLabelValues(v.table.name).Observe(took.Seconds())
@@ -82,24 +66,13 @@ func (d *Delivery) TableState(table string) TableState {
 	if t == nil {
 		return TableState{Limit: d.config.MaxInsertsPerTable}
 	}
-	inFlight, limit, waiting := t.limiter.state()
+	inFlight, limit := t.limiter.state()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	state := TableState{
-		InFlight: inFlight, Limit: limit, Waiting: waiting,
-		Held: len(t.held) > 0 || t.gate.refused, HeldReason: t.heldReasonLocked(),
-		KeptBack: t.keptBack, LastFailure: t.lastFailure, Committed: t.committed, DeadLettered: t.deadLettered,
+	return TableState{
+		InFlight: inFlight, Limit: limit, Held: len(t.held) > 0 || t.gate.refused, HeldReason: t.heldReasonLocked(),
+		KeptBack: t.keptBack, LastFailure: t.lastFailure,
 	}
-	switch {
-	case t.gate.refused:
-		state.HeldSince = t.gate.since
-	case state.Held:
-		state.HeldSince = t.heldSince
-	}
-	if t.failing != nil {
-		state.FailingSince = t.failingSince
-	}
-	return state
 }
 
 // Degraded returns what does not work, as sentences for people, each with what to do where something is to be

@@ -140,42 +140,6 @@ func TestPiecesDoNotWaitWhereNothingCanArrive(t *testing.T) {
 	})
 }
 
-// What an earlier process has sent is of unknown fate: that the table may not be asked for it does not make an
-// acknowledgement proof, since the token may be burned.
-func TestRedeliver(t *testing.T) {
-	t.Run("there", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t)
-			batch := b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...)
-			if err := b.memory.Insert(t.Context(), batch, sink.Attempt{Number: 1, Token: "batch"}); err != nil {
-				t.Fatal(err)
-			}
-			b.memory.Forget()
-			outcome, err := b.delivery.Redeliver(t.Context(), batch, sink.Limits{}, nil)
-			if err != nil || outcome.Committed != 10 || len(b.memory.Attempts()) != 1 {
-				t.Errorf("outcome %+v, %v after %d inserts; want 10 rows and no second insert", outcome, err, len(b.memory.Attempts()))
-			}
-			b.conserves(t, sinktest.Numbers(0, 10))
-		})
-	})
-	t.Run("token burned, and then the table can't be asked", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t)
-			batch := b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...)
-			b.memory.Script(sinktest.Step{Err: lost, Burned: true})
-			_ = b.memory.Insert(t.Context(), batch, sink.Attempt{Number: 1, Token: "batch"})
-			b.memory.FailQuestions(nil)
-			for range 200 {
-				b.memory.FailQuestions(of(sink.Hold, 497))
-			}
-			outcome, err := b.delivery.Redeliver(t.Context(), batch, sink.Limits{HoldFor: 10 * time.Minute}, nil)
-			if err != nil || outcome.Committed != 0 || len(outcome.DeadLettered) != 1 || b.letters.All()[0].Reason != "fate_unknown" {
-				t.Errorf("outcome %+v, %v; want a dead letter of unknown fate: nothing is in the table", outcome, err)
-			}
-		})
-	})
-}
-
 // ClickHouse gives some codes of broken connections for what can't work. The batch is held with the text, and hold_for counts
 // from the first failure.
 func TestAmbiguousCodeThatComesBackIsHeld(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // tableWatch is what is remembered of a table.
@@ -16,13 +18,11 @@ type tableWatch struct {
 	gate         tableGate
 	keptBack     int // pieces that wait at the gate
 	acknowledged int // inserts
-	committed    uint64
-	deadLettered uint64
 	held         map[*piece]string
 	heldSince    time.Time
 	failing      *Error
 	failingSince time.Time
-	lastFailure  *FailedInsert
+	lastFailure  *schema.FailedBatch
 	// suspects are the producers that had refused rows a moment ago, and until when they are remembered.
 	suspects      map[string]time.Time
 	unjudgedUntil time.Time // the table's Judge is not asked before
@@ -112,7 +112,7 @@ func (v *delivery) noteFailure(p *piece, failure *Error, now time.Time) {
 	}
 }
 
-func (t *tableWatch) setLastFailure(failure *FailedInsert) {
+func (t *tableWatch) setLastFailure(failure *schema.FailedBatch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lastFailure = failure
@@ -123,12 +123,6 @@ func (t *tableWatch) inserts() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.acknowledged
-}
-
-func (t *tableWatch) commit(rows int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.committed += uint64(rows)
 }
 
 // noteHeld notes that the piece waits for an operator.

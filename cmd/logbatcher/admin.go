@@ -20,14 +20,9 @@ func (a *admin) ListRoutes(context.Context) ([]schema.RouteState, int, error) {
 	for i := range states {
 		s := &states[i]
 		t := a.g.delivery.TableState(s.Table)
-		s.InsertsInFlight, s.InsertLimit = t.InFlight, t.Limit
+		s.InsertsInFlight, s.InsertLimit, s.LastFailedBatch = t.InFlight, t.Limit, t.LastFailure
 		if t.Held {
 			s.HeldReason = t.HeldReason
-		}
-		if f := t.LastFailure; f != nil {
-			s.LastFailedBatch = &schema.FailedBatch{
-				ID: f.Batch, Rows: f.Rows, Time: f.Time, Attempt: f.Attempt, Class: f.Class.String(), Code: f.Code, Message: f.Message,
-			}
 		}
 	}
 	return states, int(unmatched), nil
