@@ -36,10 +36,12 @@ const (
 	KindMap
 )
 
-// kinds is the table of the kinds. A new one is a row here and its coercions in package batch.
-var kinds = [...]struct {
+// kindRow describes a kind.
+type kindRow struct {
 	name string
-	// size is the bytes of a value, 0 where values differ.
+	// A type of the kind has least to most arguments.
+	least, most int
+	// size is the size of a value in bytes, 0 where it varies.
 	size int
 	// low and high are the least and the greatest value of the integers and Enums.
 	low  int64
@@ -48,9 +50,15 @@ var kinds = [...]struct {
 	limits string
 	// wider are the kinds that hold all values of this one and more.
 	wider []Kind
-}{
+}
+
+// manyArguments is more arguments than anybody writes.
+const manyArguments = 1 << 16
+
+// kinds is the table of the kinds. A new one is a row here and its coercions in package batch.
+var kinds = [...]kindRow{
 	KindString:      {name: "String"},
-	KindFixedString: {name: "FixedString"},
+	KindFixedString: {name: "FixedString", least: 1, most: 1},
 	KindInt8: {name: "Int8", size: 1, low: math.MinInt8, high: math.MaxInt8,
 		wider: []Kind{KindInt16, KindInt32, KindInt64}},
 	KindInt16: {name: "Int16", size: 2, low: math.MinInt16, high: math.MaxInt16,
@@ -70,16 +78,16 @@ var kinds = [...]struct {
 	KindFloat64: {name: "Float64", size: 8, limits: "finite, and exact where it is an integer"},
 	KindBool:    {name: "Bool", size: 1, limits: "0 or 1"},
 	KindDate:    {name: "Date", size: 2, limits: "1970-01-01 to 2149-06-06"},
-	KindDateTime: {name: "DateTime", size: 4, wider: []Kind{KindDateTime64},
+	KindDateTime: {name: "DateTime", most: 1, size: 4, wider: []Kind{KindDateTime64},
 		limits: "1970-01-01 00:00:00 to 2106-02-07 06:28:15 UTC"},
-	KindDateTime64: {name: "DateTime64", size: 8, limits: "1900-01-01 00:00:00 to 2299-12-31 23:59:59 UTC"},
+	KindDateTime64: {name: "DateTime64", most: 2, size: 8, limits: "1900-01-01 00:00:00 to 2299-12-31 23:59:59 UTC"},
 	KindUUID:       {name: "UUID", size: 16},
 	KindIPv4:       {name: "IPv4", size: 4},
 	KindIPv6:       {name: "IPv6", size: 16},
-	KindEnum8:      {name: "Enum8", size: 1, low: math.MinInt8, high: math.MaxInt8},
-	KindEnum16:     {name: "Enum16", size: 2, low: math.MinInt16, high: math.MaxInt16},
-	KindArray:      {name: "Array"},
-	KindMap:        {name: "Map"},
+	KindEnum8:      {name: "Enum8", least: 1, most: manyArguments, size: 1, low: math.MinInt8, high: math.MaxInt8},
+	KindEnum16:     {name: "Enum16", least: 1, most: manyArguments, size: 2, low: math.MinInt16, high: math.MaxInt16},
+	KindArray:      {name: "Array", least: 1, most: 1},
+	KindMap:        {name: "Map", least: 2, most: 2},
 }
 
 // String returns the kind as ClickHouse writes it.

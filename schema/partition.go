@@ -103,11 +103,11 @@ type PartitionBy struct {
 
 // String returns the expression as ClickHouse reads it. Empty: one partition.
 func (p PartitionBy) String() string {
-	switch len(p.Keys) {
-	case 0:
-		return ""
-	case 1:
+	if len(p.Keys) == 1 {
 		return p.Keys[0].String()
+	}
+	if len(p.Keys) == 0 {
+		return ""
 	}
 	keys := make([]string, len(p.Keys))
 	for i, k := range p.Keys {
@@ -123,110 +123,65 @@ const supportedPartitions = "the gateway has to know each row's partition: it ca
 // ParsePartitionBy reads a PARTITION BY expression over columns. Any other than those that the gateway can
 // compute is an error which lists them.
 func ParsePartitionBy(expression string, columns []Column) (PartitionBy, error) {
-	p := partitionParser{scanner: scanner{text: expression}, columns: columns}
-	by, err := p.parse()
+	by, err := parsePartitionBy(expression, columns)
 	if err != nil {
 		return PartitionBy{}, fmt.Errorf("partition by %q: %w; %s", expression, err, supportedPartitions)
 	}
 	return by, nil
 }
 
-type partitionParser struct {
-	scanner
-	columns []Column
-}
-
-func (p *partitionParser) parse() (PartitionBy, error) {
-	var by PartitionBy
-	if p.atEnd() {
+func parsePartitionBy(expression string, columns []Column) (by PartitionBy, err error) {
+	if err := CheckBrackets(expression); err != nil {
+		return by, err
+	}
+	list := Tokens(expression)
+	if len(list) > 0 && list[0].Is("tuple") && Wrapped(list[1:]) {
+		list = list[1:]
+	}
+	parts := [][]Token{list}
+	switch {
+	case len(list) == 0:
 		return by, nil
+	case Wrapped(list):
+		parts = TopLevelParts(list[1 : len(list)-1])
 	}
-	start := p.at
-	if p.word() == "tuple" && p.follows("(") {
-		p.skipSpace()
-	} else {
-		p.at = start
-	}
-	if !p.accept("(") {
-		key, err := p.key()
+	for _, part := range parts {
+		key, err := parsePartitionKey(part, columns)
 		if err != nil {
 			return by, err
 		}
 		by.Keys = append(by.Keys, key)
-	} else if !p.accept(")") {
-		for {
-			key, err := p.key()
-			if err != nil {
-				return by, err
-			}
-			by.Keys = append(by.Keys, key)
-			if !p.accept(",") {
-				break
-			}
-		}
-		if err := p.expect(")"); err != nil {
-			return by, err
-		}
-	}
-	if !p.atEnd() {
-		return by, p.unexpected("the end")
 	}
 	return by, nil
 }
 
-func (p *partitionParser) key() (PartitionKey, error) {
-	quoted := p.follows("`") || p.follows(`"`)
-	name, err := p.identifier()
-	if err != nil {
-		return PartitionKey{}, err
-	}
-	if quoted || !p.accept("(") {
-		return p.checked(PartitionValue, name)
-	}
+// parsePartitionKey reads a column, or a function of one.
+func parsePartitionKey(list []Token, columns []Column) (PartitionKey, error) {
 	function := PartitionValue
-	for f := range partitionFunctions {
-		if partitionFunctions[f].name == name {
-			function = PartitionFunction(f)
+	if len(list) > 1 && list[0].Kind == WordToken && Wrapped(list[1:]) {
+		name := list[0].Text
+		for f := range partitionFunctions {
+			if partitionFunctions[f].name == name {
+				function = PartitionFunction(f)
+			}
+		}
+		if function == PartitionValue {
+			return PartitionKey{}, fmt.Errorf("function %s is not supported", name)
+		}
+		list = list[2 : len(list)-1]
+		if len(list) != 1 {
+			return PartitionKey{}, fmt.Errorf("%s takes the column alone; its zone is part of the column's type", name)
 		}
 	}
-	if function == PartitionValue {
-		return PartitionKey{}, fmt.Errorf("function %s is not supported", name)
+	if len(list) != 1 || !list[0].IsName() {
+		return PartitionKey{}, errors.New("a key that is neither a column nor a function of one")
 	}
-	column, err := p.identifier()
-	if err != nil {
-		return PartitionKey{}, err
-	}
-	if p.follows(",") {
-		return PartitionKey{}, fmt.Errorf("%s takes the column alone; its zone is part of the column's type", name)
-	}
-	if err := p.expect(")"); err != nil {
-		return PartitionKey{}, err
-	}
-	return p.checked(function, column)
-}
-
-// identifier takes a name, bare or in backticks or double quotes.
-func (p *partitionParser) identifier() (string, error) {
-	for _, quote := range []string{"`", `"`} {
-		if p.follows(quote) {
-			return p.quoted(quote[0])
+	name := list[0].Text
+	for i := range columns {
+		if columns[i].Name == name {
+			key := PartitionKey{Function: function, Column: i, Name: name}
+			return key, key.check(columns[i].Type)
 		}
-	}
-	name := p.word()
-	if name == "" {
-		return "", p.unexpected("a column or a function")
-	}
-	return name, nil
-}
-
-// checked returns the key where its column is there and has a type that the function takes.
-func (p *partitionParser) checked(function PartitionFunction, name string) (PartitionKey, error) {
-	for i := range p.columns {
-		if p.columns[i].Name != name {
-			continue
-		}
-		key := PartitionKey{Function: function, Column: i, Name: name}
-		return key, key.check(p.columns[i].Type)
 	}
 	return PartitionKey{}, fmt.Errorf("there is no column %q", name)
 }

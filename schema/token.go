@@ -2,32 +2,42 @@ package schema
 
 import "strings"
 
-// tokenKind is what a token of SQL is.
+// TokenKind is the kind of a token of SQL.
 type TokenKind uint8
 
+// The kinds of tokens.
 const (
 	WordToken   TokenKind = iota + 1 // a bare identifier, a keyword or a number
 	NameToken                        // a quoted identifier
 	StringToken                      // a string literal
-	SymbolToken                      // anything else, one character each
+	SymbolToken                      // any other character, or a quoted text that is not closed
 )
 
-// token is one token of SQL.
+// Token is one token of SQL.
 type Token struct {
 	Kind TokenKind
-	// text is the token's value: without quotes and escapes where it had them.
+	// Text is the token's value, without quotes and escapes.
 	Text string
-	// start and end are its place in the source.
+	// Start and End are its place in the source: [Start, End).
 	Start, End int
 }
 
-// is tells whether the token is the bare word, whatever its case, or the symbol.
+// Is reports whether the token is the bare word, in any case, or the symbol.
 func (t Token) Is(text string) bool {
 	return (t.Kind == WordToken || t.Kind == SymbolToken) && strings.EqualFold(t.Text, text)
 }
 
-// tokens splits SQL. It never fails: what it can't read becomes symbols, and
-// then two texts are the same only if they are written alike, which is the safe side.
+// IsName reports whether the token can be an identifier, quoted or not.
+func (t Token) IsName() bool { return t.Kind == WordToken || t.Kind == NameToken }
+
+// Opens reports whether the token is an opening bracket.
+func (t Token) Opens() bool { return t.Is("(") || t.Is("[") || t.Is("{") }
+
+// Closes reports whether the token is a closing bracket.
+func (t Token) Closes() bool { return t.Is(")") || t.Is("]") || t.Is("}") }
+
+// Tokens splits SQL, without space and comments. It never fails: what it can't read becomes symbols, and then
+// two texts are the same only if they are spelled alike, which is the safe side.
 func Tokens(sql string) []Token {
 	var list []Token
 	for i := 0; i < len(sql); {
@@ -83,7 +93,7 @@ func isWordByte(c byte) bool {
 	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || isDigit(c) || c >= 0x80
 }
 
-// isBareWord tells whether an identifier may stand without quotes.
+// isBareWord reports whether an identifier needs no quotes.
 func isBareWord(name string) bool {
 	for i := range len(name) {
 		if !isWordByte(name[i]) || name[i] >= 0x80 {
@@ -94,7 +104,7 @@ func isBareWord(name string) bool {
 }
 
 // unquote reads the quoted text that begins at start, and returns it and where it ends.
-// A mark that is doubled stands for itself, as does one after a backslash.
+// The quote stands for itself when it is doubled or follows a backslash.
 func unquote(sql string, start int) (text string, end int, ok bool) {
 	mark := sql[start]
 	var b strings.Builder
@@ -102,7 +112,11 @@ func unquote(sql string, start int) (text string, end int, ok bool) {
 		switch c := sql[i]; {
 		case c == '\\' && i+1 < len(sql):
 			i++
-			b.WriteString(unescape(sql[i]))
+			if plain, known := unescaped[sql[i]]; known {
+				b.WriteByte(plain)
+			} else {
+				b.WriteString(sql[i-1 : i+1]) // as ClickHouse does
+			}
 		case c == mark && i+1 < len(sql) && sql[i+1] == mark:
 			i++
 			b.WriteByte(mark)
@@ -115,43 +129,21 @@ func unquote(sql string, start int) (text string, end int, ok bool) {
 	return "", 0, false
 }
 
-// unescape returns what a backslash and c stand for. An escape that is not known is kept as
-// it is written, as ClickHouse does.
-func unescape(c byte) string {
-	switch c {
-	case '0':
-		return "\x00"
-	case 'n':
-		return "\n"
-	case 'r':
-		return "\r"
-	case 't':
-		return "\t"
-	case 'b':
-		return "\b"
-	case 'f':
-		return "\f"
-	case 'a':
-		return "\a"
-	case 'v':
-		return "\v"
-	case 'e':
-		return "\x1b"
-	case '\\', '\'', '"', '`', '/', '=':
-		return string([]byte{c})
-	}
-	return string([]byte{'\\', c})
+// unescaped has what a character after a backslash stands for.
+var unescaped = map[byte]byte{
+	'0': 0, 'n': '\n', 'r': '\r', 't': '\t', 'b': '\b', 'f': '\f', 'a': '\a', 'v': '\v', 'e': 0x1b,
+	'\\': '\\', '\'': '\'', '"': '"', '`': '`', '/': '/', '=': '=',
 }
 
-// topLevelParts splits a token list at the commas that are inside no parentheses.
+// TopLevelParts splits a list at the commas outside brackets. Nothing follows the last comma of a list that ends in one.
 func TopLevelParts(list []Token) [][]Token {
 	var parts [][]Token
 	depth, start := 0, 0
 	for i, t := range list {
 		switch {
-		case t.Is("(") || t.Is("["):
+		case t.Opens():
 			depth++
-		case t.Is(")") || t.Is("]"):
+		case t.Closes():
 			depth--
 		case depth == 0 && t.Is(","):
 			parts = append(parts, list[start:i])
@@ -164,22 +156,24 @@ func TopLevelParts(list []Token) [][]Token {
 	return parts
 }
 
-// wrapped tells whether the list is one pair of parentheses around everything else.
+// Wrapped reports whether the list is one pair of parentheses around everything else.
 func Wrapped(list []Token) bool {
-	if len(list) < 2 || !list[0].Is("(") {
-		return false
-	}
+	return len(list) > 0 && list[0].Is("(") && Closing(list) == len(list)-1
+}
+
+// Closing returns the place of the token that closes the bracket at the beginning of the list, or -1.
+func Closing(list []Token) int {
 	depth := 0
 	for i, t := range list {
 		switch {
-		case t.Is("("):
+		case t.Opens():
 			depth++
-		case t.Is(")"):
+		case t.Closes():
 			depth--
 		}
 		if depth == 0 {
-			return i == len(list)-1
+			return i
 		}
 	}
-	return false
+	return -1
 }
