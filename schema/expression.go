@@ -75,6 +75,22 @@ func CheckTTL(t *Table) error {
 	return nil
 }
 
+// KeyExpressions returns the elements of a key or of another list, such as codecs, without spaces.
+func KeyExpressions(list string) (elements []string) {
+	all := Tokens(list)
+	for Wrapped(all) {
+		all = all[1 : len(all)-1]
+	}
+	for _, part := range TopLevelParts(all) {
+		var text strings.Builder
+		for _, t := range part {
+			text.WriteString(t.Text)
+		}
+		elements = append(elements, text.String())
+	}
+	return elements
+}
+
 // bareColumns returns the elements of an expression list that are a name alone.
 func bareColumns(expression string) (names []string) {
 	list := Tokens(expression)

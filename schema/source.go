@@ -86,6 +86,15 @@ func ParseSource(text string) (Source, error) {
 	return Source{}, fmt.Errorf("%s", unknownName("field", text, sourceNames()))
 }
 
+// UnmarshalText reads a source as ParseSource does. An empty text is no field.
+func (s *Source) UnmarshalText(text []byte) (err error) {
+	*s = Source{}
+	if len(text) > 0 {
+		*s, err = ParseSource(string(text))
+	}
+	return err
+}
+
 // parseKey reads the key in .key, ["key"] or ['key'].
 func parseKey(prefix, rest string) (string, error) {
 	key := rest[1:]

@@ -25,6 +25,12 @@ func ParseType(text string) (Type, error) {
 	return t, nil
 }
 
+// UnmarshalText reads a type as ParseType does.
+func (t *Type) UnmarshalText(text []byte) (err error) {
+	*t, err = ParseType(string(text))
+	return err
+}
+
 // maxTypeDepth is more than the deepest supported type, Map(LowCardinality(String), String), has.
 const maxTypeDepth = 4
 

@@ -81,7 +81,7 @@ func (s *adminService) Explain(ctx context.Context, r *pb.ExplainRequest) (*pb.E
 }
 
 func (s *adminService) refusalOf(m *pb.Entry) *schema.Refusal {
-	if refusal := (bounds{s.config.MaxEntryBytes, s.config.MaxEntryAttributes}).refuse(m.SizeVT(), len(m.Attributes)); refusal != nil {
+	if refusal := (bounds{int(s.config.MaxEntryBytes), s.config.MaxEntryAttributes}).refuse(m.SizeVT(), len(m.Attributes)); refusal != nil {
 		return refusal
 	}
 	return check(m)

@@ -93,8 +93,8 @@ func (m *memory) plan(c *Config, requestBytes, entries int) (a arena, bytes int)
 
 // RequestMemory returns the most that one request may occupy while it is decoded.
 func (c *Config) RequestMemory() int {
-	_, views := (*memory)(nil).plan(c, c.MaxRequestBytes, c.MaxRequestEntries)
-	return slabCap(c.MaxRequestBytes) + views
+	_, views := (*memory)(nil).plan(c, int(c.MaxRequestBytes), c.MaxRequestEntries)
+	return slabCap(int(c.MaxRequestBytes)) + views
 }
 
 // begin empties the arena and takes the memory for a piece of at most that many entries, the first of which has a place in the

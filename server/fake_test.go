@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // fakeRouter keeps a copy of what it is given and settles it as a test scripts. With no script it settles at once.
@@ -271,6 +273,7 @@ type fixture struct {
 func testConfig() Config {
 	c := DefaultConfig()
 	c.Instance, c.Colo = "i1", "TST"
+	c.Log, c.Registerer = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	c.ResponseInterval = time.Millisecond
 	return c
 }

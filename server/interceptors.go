@@ -26,7 +26,7 @@ type interceptors struct {
 
 func newInterceptors(config *Config, own *metrics, recovered func(any) error) (*interceptors, error) {
 	i := &interceptors{
-		metrics: grpcprometheus.NewServerMetrics(), own: own, log: config.Log, recover: recovered, limit: config.MaxRequestBytes,
+		metrics: grpcprometheus.NewServerMetrics(), own: own, log: config.Log, recover: recovered, limit: int(config.MaxRequestBytes),
 	}
 	return i, config.Registerer.Register(i.metrics)
 }

@@ -35,7 +35,7 @@ type protobufDecoder struct {
 
 func newProtobufDecoder(config *Config) func() decoder {
 	return func() decoder {
-		return &protobufDecoder{bounds: bounds{config.MaxEntryBytes, config.MaxEntryAttributes}}
+		return &protobufDecoder{bounds: bounds{int(config.MaxEntryBytes), config.MaxEntryAttributes}}
 	}
 }
 

@@ -57,8 +57,8 @@ var _ schema.Decoder = (*request)(nil)
 func (in *intake) admit(ctx context.Context, f *frame, received time.Time, s *session) (*request, error) {
 	defer f.free()
 	size := f.Len()
-	if size > in.config.MaxRequestBytes {
-		return nil, statusTooLarge("max_request_bytes", in.config.MaxRequestBytes, size)
+	if size > int(in.config.MaxRequestBytes) {
+		return nil, statusTooLarge("max_request_bytes", int(in.config.MaxRequestBytes), size)
 	}
 	r := &request{intake: in, session: s}
 	r.Received, r.Size, r.Decoder, r.Release = received, size, r, r.free

@@ -59,7 +59,7 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 		return nil, fmt.Errorf("server metrics: %w", err)
 	}
 	s.grpc = grpc.NewServer(append(calls.options(), s.options()...)...)
-	services := strict{s.grpc, config.MaxRequestBytes}
+	services := strict{s.grpc, int(config.MaxRequestBytes)}
 	services.RegisterService(s.ingest.service(), s.ingest)
 	pb.RegisterAdminServiceServer(services, &adminService{admin: admin, config: &s.config})
 	grpc_health_v1.RegisterHealthServer(services, s.health.server)
@@ -77,7 +77,7 @@ func (s *Server) options() []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(codec{}),
 		grpc.ConnectionTimeout(c.HandshakeTimeout),
-		grpc.MaxRecvMsgSize(c.MaxRequestBytes),
+		grpc.MaxRecvMsgSize(int(c.MaxRequestBytes)),
 		grpc.MaxConcurrentStreams(uint32(c.MaxConnectionStreams)),
 		grpc.StaticStreamWindowSize(int32(c.StreamWindowBytes)),
 		grpc.StaticConnWindowSize(int32(c.ConnectionWindowBytes)),

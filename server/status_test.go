@@ -225,10 +225,11 @@ func TestConfigValidate(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	bad := Config{Colo: "a-b", StreamAge: -1, MaxEntryBytes: 9, StreamWindowBytes: 3}
+	bad := Config{Colo: "a-b", StreamAge: -1, Limits: Limits{MaxEntryBytes: 9}, Windows: Windows{StreamWindowBytes: 3}}
 	err := bad.Validate()
 	for _, name := range []string{
-		"MaxRequestBytes", "MaxEntryBytes is 9, it must not exceed", "StreamAge", "Instance", "Colo", "StreamWindowBytes", "Log and Registerer", "UnaryTimeout",
+		"limits.max_request_bytes: must be above 0", "limits.max_entry_bytes: 9 is more than limits.max_request_bytes, 0", "stream_age: must not be negative",
+		"Instance", "Colo", "windows.stream: 3 is more than", "Log and Registerer", "unary_timeout",
 	} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%q is not in %v", name, err)

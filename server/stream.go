@@ -91,8 +91,8 @@ func (st *stream) receiveOpening() (*opening, error) {
 	}
 	defer f.free()
 	// An opening is small enough not to be counted in the budget.
-	if f.Len() > c.MaxRequestBytes {
-		return nil, statusTooLarge("max_request_bytes", c.MaxRequestBytes, f.Len())
+	if f.Len() > int(c.MaxRequestBytes) {
+		return nil, statusTooLarge("max_request_bytes", int(c.MaxRequestBytes), f.Len())
 	}
 	data := f.Materialize()
 	l, err := readOutline(data)

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
@@ -32,60 +29,6 @@ type Delivery interface {
 	Deliver(ctx context.Context, b *batch.Block, limits sink.Limits, drain <-chan struct{}) (sink.Outcome, error)
 	// DeadLetter returns the letters that hold the rows once they are in the queue, or with an error those written when ctx ends first.
 	DeadLetter(ctx context.Context, letter *sink.DeadLetter) ([]sink.DeadLetter, error)
-}
-
-// Config says how entries become batches.
-type Config struct {
-	// Instance is the id of this instance, new with each start: batch ids begin with it.
-	Instance string
-	// Shards is the number of workers, at least 1.
-	Shards int
-	// Bucket is the length of the time bucket in a shard id.
-	Bucket time.Duration
-	// Linger is the longest time that the first row of a batch waits for company.
-	Linger time.Duration
-	// MaxBatchRows and MaxBatchBytes seal a batch. A batch exceeds them by less than one request, whose rows stay together.
-	MaxBatchRows, MaxBatchBytes int
-	// MaxOpenBatches and MaxOpenBytes bound the open batches of a shard; above them the oldest is sealed. 0 batches: as many as its
-	// tables need.
-	MaxOpenBatches, MaxOpenBytes int
-	// Compression is how batches are compressed when they are sealed.
-	Compression batch.Compression
-	// KeepUnmatched sends entries that match no route to the dead-letter queue. Otherwise they are refused.
-	KeepUnmatched bool
-	// Log takes what an operator should know.
-	Log *slog.Logger
-	// Registerer takes the metrics.
-	Registerer prometheus.Registerer
-}
-
-// Validate returns all that is wrong with the configuration.
-func (c *Config) Validate() error {
-	var problems []error
-	positive := func(name string, value int64) {
-		if value <= 0 {
-			problems = append(problems, fmt.Errorf("%s is %d, it must be above 0", name, value))
-		}
-	}
-	positive("Shards", int64(c.Shards))
-	positive("Bucket", c.Bucket.Milliseconds())
-	positive("Linger", int64(c.Linger))
-	positive("MaxBatchRows", int64(c.MaxBatchRows))
-	positive("MaxBatchBytes", int64(c.MaxBatchBytes))
-	positive("MaxOpenBytes", int64(c.MaxOpenBytes))
-	if c.MaxOpenBatches < 0 {
-		problems = append(problems, fmt.Errorf("MaxOpenBatches is %d, it must not be below 0", c.MaxOpenBatches))
-	}
-	if err := c.Compression.Validate(); err != nil {
-		problems = append(problems, err)
-	}
-	if c.Instance == "" {
-		problems = append(problems, errors.New("no Instance is given"))
-	}
-	if c.Log == nil || c.Registerer == nil {
-		problems = append(problems, errors.New("both Log and Registerer are needed"))
-	}
-	return errors.Join(problems...)
 }
 
 // Router matches requests to routes and hands them to shards.

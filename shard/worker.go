@@ -46,7 +46,7 @@ func newWorker(r *Router, number int) *worker {
 	c := r.config
 	return &worker{
 		router: r, number: number, queue: make(chan job, queueLength),
-		open:    newAccumulator(c.MaxBatchRows, c.MaxBatchBytes, c.MaxOpenBytes, c.Linger),
+		open:    newAccumulator(c.MaxBatchRows, int(c.MaxBatchBytes), c.MaxOpenBytes, c.Linger),
 		letters: newLetters(),
 		flights: map[*flight]struct{}{},
 	}

@@ -3,15 +3,11 @@ package sink
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink/batch"
@@ -21,77 +17,6 @@ import (
 type Migrator interface {
 	// Migrate creates or alters the table where needed. It may be called by several goroutines at once.
 	Migrate(ctx context.Context, table *schema.Table) error
-}
-
-// DeliveryConfig says how a Delivery settles batches.
-type DeliveryConfig struct {
-	// Sink takes the batches.
-	Sink Sink
-	// DeadLetters takes the rows that the sink refuses for good.
-	DeadLetters DeadLetters
-	// Classes is the table of error codes, for what is told of them.
-	Classes *Classes
-	// Migrator makes a table fit after an error of class Schema. Nil: the error holds the batch.
-	Migrator Migrator
-	// Log receives what an operator should know; nil discards.
-	Log *slog.Logger
-	// Registerer registers the metrics; nil leaves them unregistered.
-	Registerer prometheus.Registerer
-	// MaxInsertsPerTable bounds the inserts that a table has in flight.
-	MaxInsertsPerTable int
-	// MaxInserts bounds the inserts that all tables together have in flight.
-	MaxInserts int
-	// Backoff is the wait after errors that pass, HoldBackoff after those that wait for an operator.
-	Backoff, HoldBackoff Backoff
-	// UnclassifiedAttempts is how often a batch is tried when the error's code is in no table, before its rows are isolated.
-	UnclassifiedAttempts int
-	// MaxIsolationInserts bounds the inserts by which the bad rows of one batch are looked for. Rows that
-	// are then still not told apart are dead-lettered.
-	MaxIsolationInserts int
-	// AttemptTimeout bounds one insert, and one question. LateAfter is how long after it an attempt may still begin to run: its
-	// bytes may lie in a proxy, or in the socket of a server that was stopped.
-	AttemptTimeout, LateAfter time.Duration
-}
-
-// DefaultDeliveryConfig returns what suits most; Sink and DeadLetters are missing.
-func DefaultDeliveryConfig() DeliveryConfig {
-	classes, _ := NewClasses(nil) // without overrides nothing can be wrong
-	return DeliveryConfig{
-		Classes:              classes,
-		MaxInsertsPerTable:   4,
-		MaxInserts:           64,
-		Backoff:              Backoff{Min: 100 * time.Millisecond, Max: 30 * time.Second},
-		HoldBackoff:          Backoff{Min: time.Second, Max: 30 * time.Second},
-		UnclassifiedAttempts: 8,
-		MaxIsolationInserts:  200,
-		AttemptTimeout:       time.Minute,
-		LateAfter:            time.Minute,
-	}
-}
-
-// Validate returns everything that is wrong with the configuration, or nil.
-func (c *DeliveryConfig) Validate() error {
-	var problems []string
-	check := func(ok bool, problem string) {
-		if !ok {
-			problems = append(problems, problem)
-		}
-	}
-	check(c.Sink != nil, "Sink is missing")
-	check(c.DeadLetters != nil, "DeadLetters is missing")
-	check(c.Classes != nil, "Classes is missing")
-	check(c.MaxInsertsPerTable >= 1, "MaxInsertsPerTable must be at least 1")
-	check(c.MaxInserts >= c.MaxInsertsPerTable, "MaxInserts must be at least MaxInsertsPerTable")
-	check(c.Backoff.Min > 0 && c.Backoff.Min <= c.Backoff.Max, "Backoff needs 0 < Min <= Max")
-	check(c.HoldBackoff.Min > 0 && c.HoldBackoff.Min <= c.HoldBackoff.Max, "HoldBackoff needs 0 < Min <= Max")
-	check(c.UnclassifiedAttempts >= 1, "UnclassifiedAttempts must be at least 1")
-	check(c.MaxIsolationInserts >= 2, "MaxIsolationInserts must be at least 2")
-	check(c.AttemptTimeout > 0, "AttemptTimeout must be greater than 0")
-	check(c.LateAfter >= 0, "LateAfter must not be negative")
-	if problems != nil {
-		return errors.New("delivery: " + strings.Join(problems, "; "))
-	}
-	return nil
 }
 
 // Delivery sees batches settled. It starts no goroutine: the work is done by those who
@@ -113,7 +38,7 @@ type Delivery struct {
 // NewDelivery returns a delivery. The error lists everything wrong with the configuration.
 func NewDelivery(config DeliveryConfig) (*Delivery, error) {
 	if err := config.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("delivery configuration: %w", err)
 	}
 	return &Delivery{
 		config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler)), metrics: newDeliveryMetrics(config.Registerer),

@@ -10,7 +10,8 @@ import (
 // attempt, from Min up to Max.
 type Backoff struct {
 	// Min is the bound of the first wait, Max the greatest bound.
-	Min, Max time.Duration
+	Min time.Duration `yaml:"min" min:"1ms"`
+	Max time.Duration `yaml:"max" min:"1ms" max:"1h"`
 }
 
 // shortestWait keeps a run of low random numbers from becoming a hot loop.

@@ -54,7 +54,7 @@ var badConfigurations = []struct{ name, text, want string }{
 	{"error class", "clickhouse: {error_classes: [{code: 1, class: rows, reason: x}]}", "did you mean row?"},
 	{"instance", "instance: {id: 'a b'}", "1:16: instance.id"},
 	{"colo", "colo: a/b", "1:7: colo"},
-	{"IP address", "listen: {grpc: '300.1.1.1:80'}", "1:16: listen.grpc: 300.1.1.1 is no IP address"},
+	{"IP address", "listen: {grpc: '300.1.1.1:80'}", "1:16: listen.grpc: 300.1.1.1 is not an IP address"},
 	{"host", "clickhouse: {addresses: ['click house:8123']}", "clickhouse.addresses[0]"},
 	{"scheme", "redis: {addresses: ['redis://localhost:6379']}", "without a scheme"},
 	{"port", "redis: {addresses: ['localhost:66379']}", "redis.addresses[0]"},
@@ -116,11 +116,11 @@ func TestCheckMakesAllParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func(*config.Config){
-		"MaxBatchRows": func(c *config.Config) { c.Shards.MaxBatchRows = 0 },
-		"UnaryTimeout": func(c *config.Config) { c.Server.UnaryTimeout = 0 },
-		"max_bytes":    func(c *config.Config) { c.DeadLetters.MaxBytes = 1 },
-		"Backoff":      func(c *config.Config) { c.ClickHouse.Retry.Min = 0 },
-		"Addresses":    func(c *config.Config) { c.ClickHouse.Addresses = nil },
+		"max_batch_rows": func(c *config.Config) { c.Shards.MaxBatchRows = 0 },
+		"unary_timeout":  func(c *config.Config) { c.Server.UnaryTimeout = 0 },
+		"max_bytes":      func(c *config.Config) { c.DeadLetters.MaxBytes = 1 },
+		"Backoff":        func(c *config.Config) { c.ClickHouse.Retry.Min = 0 },
+		"addresses":      func(c *config.Config) { c.ClickHouse.Addresses = nil },
 	} {
 		changed := *c
 		change(&changed)
@@ -142,7 +142,7 @@ func TestServeRefusesBeforeListening(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	status, _, errs := command(t, "", "serve", "--listen.grpc", listener.Addr().String(), "--colo", "a/b")
+	status, _, errs := command(t, "", "serve", "--set", "listen.grpc="+listener.Addr().String(), "--set", "colo=a/b")
 	if status != exitError || !strings.Contains(errs, "colo") || strings.Contains(errs, "in use") {
 		t.Errorf("exit status %d, %s", status, errs)
 	}

@@ -94,5 +94,8 @@ func flagError(command *cobra.Command, err error) error {
 	if near := schema.DidYouMean(unknown.GetSpecifiedName(), names); near != "" {
 		return fmt.Errorf("%w; did you mean --%s?", err, near)
 	}
+	if name := unknown.GetSpecifiedName(); strings.Contains(name, ".") {
+		return fmt.Errorf("%w; a setting is set with --set, as in --set %s=VALUE", err, name)
+	}
 	return fmt.Errorf("%w; %q lists the flags", err, command.CommandPath()+" --help")
 }

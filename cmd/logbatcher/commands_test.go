@@ -37,13 +37,13 @@ func TestCommands(t *testing.T) {
 	i := b.start(t)
 	host := strings.TrimPrefix(b.clickhouse.Address, "http://")
 	store := []string{
-		"--config", b.file, "--clickhouse.addresses", host, "--clickhouse.database", b.clickhouse.Database,
-		"--redis.addresses", b.redis.Address(),
+		"--config", b.file, "--set", "clickhouse.addresses=" + host, "--set", "clickhouse.database=" + b.clickhouse.Database,
+		"--set", "redis.addresses=" + b.redis.Address(),
 	}
 	if b.clickhouse.Username != "" {
-		store = append(store, "--clickhouse.user", b.clickhouse.Username, "--clickhouse.password", b.clickhouse.Password)
+		store = append(store, "--set", "clickhouse.user="+b.clickhouse.Username, "--set", "clickhouse.password="+b.clickhouse.Password)
 	}
-	nowhere := []string{"--config", b.file, "--clickhouse.addresses", closedAddress(t), "--redis.addresses", b.redis.Address()}
+	nowhere := []string{"--config", b.file, "--set", "clickhouse.addresses=" + closedAddress(t), "--set", "redis.addresses=" + b.redis.Address()}
 	wrong := filepath.Join(t.TempDir(), "wrong.yaml")
 	if err := os.WriteFile(wrong, []byte("colour: red\nshards: {linger: 5}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestCommands(t *testing.T) {
 		{name: "version", arguments: []string{"--version"}, out: "logbatcher version"},
 		{name: "unknown command", arguments: []string{"sned"}, status: 1, errs: "sned"},
 		{name: "unknown flag", arguments: []string{"serve", "--colour"}, status: 1, errs: "--colour"},
-		{name: "wrong value", arguments: []string{"serve", "--shards.linger", "fast"}, status: 1, errs: "shards.linger"},
+		{name: "wrong value", arguments: []string{"serve", "--set", "shards.linger=fast"}, status: 1, errs: "shards.linger"},
 		{name: "serve with a wrong file", arguments: []string{"serve", "--config", wrong}, status: 1, errs: "wrong.yaml:1:1"},
 		{name: "serve without its file", arguments: []string{"serve", "--config", wrong + ".none"}, status: 1, errs: "no such file"},
 		{name: "config check", arguments: []string{"config", "check", b.file}, out: "no problem; 1 routes"},
@@ -121,7 +121,7 @@ func TestListenAddressTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	status, _, errs := command(t, "", "serve", "--listen.grpc", listener.Addr().String(), "--listen.http", "", "--clickhouse.addresses", closedAddress(t))
+	status, _, errs := command(t, "", "serve", "--set", "listen.grpc="+listener.Addr().String(), "--set", "listen.http=", "--set", "clickhouse.addresses="+closedAddress(t))
 	if want := fmt.Sprintf("listen.grpc: listen tcp %s", listener.Addr()); status != 1 || !strings.Contains(errs, want) {
 		t.Errorf("exit status %d, %q; want 1, %q", status, errs, want)
 	}

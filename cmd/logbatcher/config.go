@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,17 +22,18 @@ func newConfigCommand() *cobra.Command {
 	return command
 }
 
-// newConfigCheckCommand returns the command that says everything that is wrong with a configuration.
+// newConfigCheckCommand returns the command that reports everything that is wrong with a configuration.
 func newConfigCheckCommand() *cobra.Command {
+	var assignments *[]string
 	command := &cobra.Command{
 		Use:   "check FILE",
-		Short: "Say everything that is wrong with a configuration",
-		Long: "Check reads a configuration as the service would, with environment variables and flags over it, and says " +
-			"everything that is wrong with it: the place, the setting, and what would be right. It connects to nothing.",
+		Short: "Report everything that is wrong with a configuration",
+		Long: "Check reads a configuration as the service would, with environment variables and --set over it, and reports " +
+			"everything that is wrong with it: the place, the setting, and how to fix it. It connects to nothing.",
 		Args:         cobra.ExactArgs(1),
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, arguments []string) error {
-			c, err := loadConfig(command.Context(), command, arguments[0])
+			c, err := config.Load(command.Context(), arguments[0], os.Environ(), *assignments)
 			if err != nil {
 				return err
 			}
@@ -48,18 +48,19 @@ func newConfigCheckCommand() *cobra.Command {
 			return nil
 		},
 	}
-	config.AddFlags(command.Flags())
+	assignments = addSetFlag(command)
 	return command
 }
 
 // newConfigShowCommand returns the command that prints the values in force.
 func newConfigShowCommand() *cobra.Command {
+	var assignments *[]string
 	command := &cobra.Command{
 		Use:   "show [FILE]",
 		Short: "Print the values in force, and where each came from",
-		Long: "Show prints the values that the service would use, defaults included, with where each came from. Secrets are " +
+		Long: "Show prints the values that the service would use, defaults included, and where each came from. Secrets are " +
 			"hidden. Without a file it reads the one that LOGBATCHER_CONFIG names, or prints the defaults with environment variables " +
-			"and flags over them.",
+			"and --set over them.",
 		Args:         cobra.MaximumNArgs(1),
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -67,24 +68,19 @@ func newConfigShowCommand() *cobra.Command {
 			if len(arguments) > 0 {
 				path = arguments[0]
 			}
-			c, err := loadConfig(command.Context(), command, path)
+			c, err := config.Load(command.Context(), path, os.Environ(), *assignments)
 			if err != nil {
 				return err
 			}
 			warn(command.ErrOrStderr(), c)
-			return c.Print(command.OutOrStdout())
+			return c.Show(command.OutOrStdout())
 		},
 	}
-	config.AddFlags(command.Flags())
+	assignments = addSetFlag(command)
 	return command
 }
 
-// loadConfig loads a configuration, with the environment and the command's flags over it.
-func loadConfig(ctx context.Context, command *cobra.Command, path string) (*config.Config, error) {
-	return config.Load(ctx, path, os.Environ(), command.Flags())
-}
-
-// warn prints what is not wrong with a configuration but should be known. The service logs it instead.
+// warn prints the warnings of a configuration. The service logs them instead.
 func warn(out io.Writer, c *config.Config) {
 	for _, warning := range c.Warnings {
 		fmt.Fprintln(out, "warning: "+warning)

@@ -32,11 +32,11 @@ func TestConfigCommands(t *testing.T) {
 	if err != nil || out != want {
 		t.Errorf("got %q, %v", out, err)
 	}
-	if _, err = runConfig(t, "check", file, "--shards.linger=5"); err == nil || !strings.HasPrefix(err.Error(), "flag --shards.linger: shards.linger: a duration") {
+	if _, err = runConfig(t, "check", file, "--set", "shards.linger=5"); err == nil || !strings.HasPrefix(err.Error(), "--set shards.linger: shards.linger: a duration") {
 		t.Errorf("got %v", err)
 	}
-	out, err = runConfig(t, "show", file, "--shards.linger", "2s")
-	if err != nil || !strings.Contains(out, "colo: AMS # "+file+":1:7\n") || !strings.Contains(out, "linger: 2s # flag --shards.linger\n") ||
+	out, err = runConfig(t, "show", file, "--set", "shards.linger=2s")
+	if err != nil || !strings.Contains(out, "colo: AMS # "+file+":1:7\n") || !strings.Contains(out, "linger: 2s # --set shards.linger\n") ||
 		strings.Contains(out, "sesame") {
 		t.Errorf("got %s, %v", out, err)
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/server"
 	"github.com/logbatcher/logbatcher/sink"
-	"github.com/logbatcher/logbatcher/sink/clickhouse"
 	"github.com/logbatcher/logbatcher/sink/deadletter"
 )
 
@@ -147,17 +146,13 @@ func TestDefaultsHaveOneHome(t *testing.T) {
 	// Bounds by memory are chosen for the machine; the rest is not an operator's.
 	wantServed.MaxStreams, wantServed.MaxConnections = served.MaxStreams, served.MaxConnections
 	wantServed.Instance, wantServed.Log, wantServed.Registerer = served.Instance, served.Log, served.Registerer
-	delivered, wantDelivered := deliveryConfig(&cfg.ClickHouse), sink.DefaultDeliveryConfig()
-	inserted, wantInserted := clickhouseConfig(cfg), clickhouse.DefaultConfig()
-	wantInserted.Addresses, wantInserted.User = inserted.Addresses, inserted.User
 	for _, test := range []struct {
 		part      string
 		got, want any
 	}{
 		{"server", served, wantServed},
-		{"delivery", delivered, wantDelivered},
-		{"clickhouse", inserted, wantInserted},
-		{"dead letters", cfg.DeadLetters.Queue(), deadletter.DefaultConfig()},
+		{"delivery", cfg.ClickHouse.Delivery(), sink.DefaultDeliveryConfig()},
+		{"dead letters", cfg.DeadLetters, deadletter.DefaultConfig()},
 	} {
 		if !reflect.DeepEqual(test.got, test.want) {
 			t.Errorf("%s: the service's default is\n%+v\nthe package's is\n%+v", test.part, test.got, test.want)

@@ -138,12 +138,12 @@ func newLimitedService(t *testing.T, limit, text string) *service {
 func (s *service) arguments() []string {
 	b := s.bench
 	arguments := []string{
-		"serve", "--config", b.file, "--listen.grpc", "127.0.0.1:0", "--listen.http", "127.0.0.1:0", "--instance.id", "test",
-		"--clickhouse.addresses", s.clickhouse.listener.Addr().String(), "--clickhouse.database", b.clickhouse.Database,
-		"--redis.addresses", s.redis.listener.Addr().String(), "--shards.linger", "10ms",
+		"serve", "--config", b.file, "--set", "listen.grpc=127.0.0.1:0", "--set", "listen.http=127.0.0.1:0", "--set", "instance.id=test",
+		"--set", "clickhouse.addresses=" + s.clickhouse.listener.Addr().String(), "--set", "clickhouse.database=" + b.clickhouse.Database,
+		"--set", "redis.addresses=" + s.redis.listener.Addr().String(), "--set", "shards.linger=10ms",
 	}
 	if b.clickhouse.Username != "" {
-		arguments = append(arguments, "--clickhouse.user", b.clickhouse.Username, "--clickhouse.password", b.clickhouse.Password)
+		arguments = append(arguments, "--set", "clickhouse.user="+b.clickhouse.Username, "--set", "clickhouse.password="+b.clickhouse.Password)
 	}
 	return arguments
 }
@@ -247,8 +247,8 @@ func TestServeExitStatus(t *testing.T) {
 		check(t, s.process, exitInterrupted, "second terminated")
 	})
 	t.Run("SIGTERM before ClickHouse has answered", func(t *testing.T) {
-		p := startProcess(t, "serve", "--listen.grpc", "127.0.0.1:0", "--listen.http", "", "--clickhouse.addresses", closedAddress(t),
-			"--redis.addresses", closedAddress(t))
+		p := startProcess(t, "serve", "--set", "listen.grpc=127.0.0.1:0", "--set", "listen.http=", "--set", "clickhouse.addresses="+closedAddress(t),
+			"--set", "redis.addresses="+closedAddress(t))
 		p.logged(t, "ClickHouse does not answer")
 		p.signal(t, syscall.SIGTERM)
 		check(t, p, exitOK, "ended before anything was accepted")

@@ -23,7 +23,6 @@ import (
 	"github.com/logbatcher/logbatcher/server"
 	"github.com/logbatcher/logbatcher/shard"
 	"github.com/logbatcher/logbatcher/sink"
-	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 	"github.com/logbatcher/logbatcher/sink/deadletter"
 )
@@ -78,7 +77,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 		return nil, err
 	}
 	g.redis = redisClient(cfg)
-	if g.letters, err = deadletter.New(g.redis, cfg.DeadLetters.Queue(), g.registry, log); err != nil {
+	if g.letters, err = deadletter.New(g.redis, cfg.DeadLetters, g.registry, log); err != nil {
 		return nil, err
 	}
 	g.locker = lease.New(g.redis, leasePrefix, instance, log)
@@ -89,7 +88,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	retainer := newRetainer(cfg, g.clickhouse, g.locker, instance, log, g.registry)
 	g.scheduler = retention.NewScheduler(retainer)
 
-	delivery := deliveryConfig(&cfg.ClickHouse)
+	delivery := cfg.ClickHouse.Delivery()
 	delivery.Sink, delivery.DeadLetters, delivery.Classes, delivery.Migrator = g.clickhouse, g.letters, classes, g.migrations
 	delivery.Log, delivery.Registerer = log, g.registry
 	if g.delivery, err = sink.NewDelivery(delivery); err != nil {
@@ -245,31 +244,19 @@ func (g *gateway) checkLetters(ctx context.Context) {
 }
 
 func (g *gateway) routerConfig() shard.Config {
-	c, capacity := g.config, g.config.Capacity()
-	return shard.Config{
-		Instance: g.instance, Shards: capacity.Shards, Bucket: c.Shards.Bucket, Linger: c.Shards.Linger,
-		MaxBatchRows: c.Shards.MaxBatchRows, MaxBatchBytes: int(c.Shards.MaxBatchBytes), MaxOpenBatches: c.Shards.MaxOpenBatches,
-		MaxOpenBytes:  c.Budget().Tables / 4 * 3 / capacity.Shards,
-		Compression:   batch.Compression(c.ClickHouse.Compression),
-		KeepUnmatched: c.Unmatched == config.UnmatchedDeadLetter,
-		Log:           g.log, Registerer: g.registry,
-	}
+	c, capacity := g.config.Shards, g.config.Capacity()
+	c.Instance, c.Log, c.Registerer = g.instance, g.log, g.registry
+	c.Shards, c.MaxOpenBytes = capacity.Shards, g.config.Budget().Tables/4*3/capacity.Shards
+	c.KeepUnmatched, c.Compression = g.config.Unmatched == config.UnmatchedDeadLetter, g.config.ClickHouse.Compression
+	return c
 }
 
 func (g *gateway) serverConfig() server.Config {
-	c := &g.config.Server
-	s := server.DefaultConfig()
-	s.Instance, s.Colo, s.Log, s.Registerer = g.instance, g.config.Colo, g.log, g.registry
-	s.MaxRequestBytes, s.MaxRequestEntries, s.MaxEntryBytes = int(c.Limits.MaxRequestBytes), c.Limits.MaxRequestEntries, int(c.Limits.MaxEntryBytes)
-	s.MaxEntryAttributes, s.MaxProducers = c.Limits.MaxEntryAttributes, c.Limits.MaxProducers
-	s.FinishTimeout, s.UnaryTimeout, s.ProducerIdle = c.FinishTimeout, c.UnaryTimeout, c.ProducerIdle
-	s.MaxConnections, s.ConnectionIdle, s.HandshakeTimeout = g.config.Capacity().MaxConnections, c.ConnectionIdle, c.HandshakeTimeout
-	s.MaxStreams, s.MaxConnectionStreams = g.config.Capacity().MaxStreams, c.Limits.MaxStreamsPerConnection
-	s.StreamWindowBytes, s.ConnectionWindowBytes = int(c.Windows.Stream), int(c.Windows.Connection)
-	s.StreamAge, s.StreamDrain, s.MaxConnectionAge = c.StreamAge, c.DrainTimeout, c.ConnectionAge
-	s.KeepaliveTime, s.KeepaliveTimeout, s.KeepaliveMinTime = c.Keepalive.Interval, c.Keepalive.Timeout, c.Keepalive.MinClientInterval
-	s.TLS = g.config.ServerTLS()
-	return s
+	c, capacity := g.config.Server.Config, g.config.Capacity()
+	c.Instance, c.Log, c.Registerer = g.instance, g.log, g.registry
+	c.Colo, c.TLS = g.config.Colo, g.config.ServerTLS()
+	c.MaxStreams, c.MaxConnections = capacity.MaxStreams, capacity.MaxConnections
+	return c
 }
 
 // stop shuts down in flow order: streams, then what they left in batches. It ends at shutdown.timeout, and its error is
@@ -309,28 +296,12 @@ func (g *gateway) close() {
 	}
 }
 
-// deliveryConfig returns how batches are settled, without the parts that do it.
-func deliveryConfig(c *config.ClickHouse) sink.DeliveryConfig {
-	d := sink.DefaultDeliveryConfig()
-	d.MaxInsertsPerTable, d.MaxInserts, d.AttemptTimeout, d.LateAfter = c.InsertsPerTable, c.MaxInserts, c.AttemptTimeout, c.LateAfter
-	d.Backoff = sink.Backoff{Min: c.Retry.Min, Max: c.Retry.Max}
-	d.HoldBackoff = sink.Backoff{Min: min(d.HoldBackoff.Min, c.HoldBackoff), Max: c.HoldBackoff}
-	return d
-}
-
-// clickhouseConfig returns how ClickHouse is spoken to.
-func clickhouseConfig(cfg *config.Config) clickhouse.Config {
-	c, s := &cfg.ClickHouse, clickhouse.DefaultConfig()
-	s.Addresses, s.Failover, s.Compression = c.Addresses, clickhouse.Failover(c.Failover), batch.Compression(c.Compression)
-	s.User, s.Password, s.TLS = c.User, string(c.Password), cfg.ClickHouseTLS()
-	s.AttemptTimeout, s.MaxInserts, s.Cluster = c.AttemptTimeout, c.MaxInserts, c.Cluster
-	return s
-}
-
+// openClickHouse returns the sink.
 func openClickHouse(cfg *config.Config, classes *sink.Classes, log *slog.Logger) (*clickhouse.Sink, error) {
-	s := clickhouseConfig(cfg)
-	s.Classes, s.Log = classes, log
-	return clickhouse.New(s)
+	c, delivery := cfg.ClickHouse.Config, cfg.ClickHouse.Delivery()
+	c.AttemptTimeout, c.MaxInserts = delivery.AttemptTimeout, delivery.MaxInserts
+	c.Classes, c.Log, c.TLS = classes, log, cfg.ClickHouseTLS()
+	return clickhouse.New(c)
 }
 
 func redisClient(cfg *config.Config) redis.UniversalClient {

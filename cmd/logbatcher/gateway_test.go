@@ -32,6 +32,7 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/schema/settings"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/deadletter"
 )
@@ -104,13 +105,13 @@ func (b *bench) load(ctx context.Context) (*config.Config, error) {
 	}
 	c.Instance.ID = "test"
 	c.Listen = config.Listen{GRPC: b.address}
-	c.Memory.Limit = 4 * config.GiB
-	c.Shards.Linger, c.Shards.Count = 30*time.Millisecond, 2
+	c.Memory.Limit = 4 * settings.GiB
+	c.Shards.Linger, c.Shards.Shards = 30*time.Millisecond, 2
 	c.ClickHouse.Addresses, c.ClickHouse.Database, c.ClickHouse.Fsync = []string{address.Host}, b.clickhouse.Database, false
 	if b.clickhouse.Username != "" {
-		c.ClickHouse.User, c.ClickHouse.Password = b.clickhouse.Username, config.Secret(b.clickhouse.Password)
+		c.ClickHouse.User, c.ClickHouse.Password = b.clickhouse.Username, settings.Secret(b.clickhouse.Password)
 	}
-	c.ClickHouse.Retry = config.Retry{Min: 20 * time.Millisecond, Max: 500 * time.Millisecond}
+	c.ClickHouse.Retry = config.Retry{Backoff: sink.Backoff{Min: 20 * time.Millisecond, Max: 500 * time.Millisecond}}
 	c.ClickHouse.HoldBackoff = time.Second
 	c.ClickHouse.LateAfter = 0 // nothing lies between the gateway and ClickHouse
 	c.Redis.Addresses = []string{b.redis.Address()}

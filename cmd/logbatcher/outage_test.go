@@ -9,6 +9,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/schema/settings"
 	"github.com/logbatcher/logbatcher/shard"
 )
 
@@ -60,7 +61,7 @@ func TestAnswersLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server.Exec(t, "DROP TABLE IF EXISTS numbered SYNC")
 			b := numbered(t, server, embeddedtest.Redis(t))
-			b.change = func(c *config.Config) { c.ClickHouse.AttemptTimeout = time.Second }
+			b.change = func(c *config.Config) { c.ClickHouse.DeliveryConfig.AttemptTimeout = time.Second }
 			b.start(t)
 			tr := b.traffic(t)
 			tr.flow(t, 2)
@@ -84,7 +85,7 @@ func TestAnswersLost(t *testing.T) {
 // TestClickHouseStopped stops ClickHouse for longer than an attempt may take.
 func TestClickHouseStopped(t *testing.T) {
 	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
-	b.change = func(c *config.Config) { c.ClickHouse.AttemptTimeout = time.Second }
+	b.change = func(c *config.Config) { c.ClickHouse.DeliveryConfig.AttemptTimeout = time.Second }
 	i := b.start(t)
 	tr := b.traffic(t)
 	tr.flow(t, 2)
@@ -106,11 +107,11 @@ func TestClickHouseStopped(t *testing.T) {
 
 // TestMemoryDuringOutage has ClickHouse away under full load: producers wait, and the bytes in flight stay within the budget.
 func TestMemoryDuringOutage(t *testing.T) {
-	const budget = 4 * config.MiB
+	const budget = 4 * settings.MiB
 	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
 	b.change = func(c *config.Config) {
 		c.Memory.Budget = budget
-		c.Shards.MaxBatchBytes = config.MiB
+		c.Shards.MaxBatchBytes = settings.MiB
 	}
 	i := b.start(t)
 	tr := b.traffic(t)
@@ -177,7 +178,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	server := embeddedtest.OwnClickHouse(t)
 	proxy := server.InjectFaults(t)
 	b := numbered(t, server, embeddedtest.OwnRedis(t))
-	b.change = func(c *config.Config) { c.ClickHouse.AttemptTimeout = 2 * time.Second }
+	b.change = func(c *config.Config) { c.ClickHouse.DeliveryConfig.AttemptTimeout = 2 * time.Second }
 	i := b.start(t)
 	b.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
 	tr := b.traffic(t)

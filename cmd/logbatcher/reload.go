@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
 // reload reads the configuration again and routes by it from then on. A bad one is refused whole and the old one stays. What
@@ -38,18 +39,13 @@ func (g *gateway) reload(ctx context.Context, load loader) {
 	g.log.Info("configuration loaded again", "routes", len(routes))
 }
 
-// fixedSections names the sections that differ and can't change while the service runs: all but columns and routes.
+// fixedSections returns the sections that differ and can't change while the service runs: all but columns and routes.
 func fixedSections(old, new *config.Config) []string {
 	var changed []string
-	a, b := reflect.ValueOf(*old), reflect.ValueOf(*new)
-	for i := range a.NumField() {
-		field := a.Type().Field(i)
-		name := field.Tag.Get("yaml")
-		if !field.IsExported() || name == "-" || name == "columns" || name == "routes" {
-			continue
-		}
-		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
-			changed = append(changed, name)
+	after := settings.Fields(reflect.ValueOf(new).Elem(), "")
+	for i, before := range settings.Fields(reflect.ValueOf(old).Elem(), "") {
+		if before.Key != "columns" && before.Key != "routes" && !reflect.DeepEqual(before.Value.Interface(), after[i].Value.Interface()) {
+			changed = append(changed, before.Key)
 		}
 	}
 	return changed

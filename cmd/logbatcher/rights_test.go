@@ -47,7 +47,7 @@ func TestDocumentedRights(t *testing.T) {
 	defer client.Close()
 	letters := deadletter.DefaultConfig()
 	letters.Stream = cfg.DeadLetters.Stream
-	letters.WhenFull, letters.MaxBytes = deadletter.Trim, deadletter.LeastMaxBytes
+	letters.WhenFull, letters.MaxBytes = deadletter.Trim, 2*sink.MaxLetterBytes
 	queue, err := deadletter.New(client, letters, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

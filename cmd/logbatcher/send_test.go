@@ -18,6 +18,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
 // lines returns log lines of now, with the numbers from first on.
@@ -184,7 +185,7 @@ func TestSendDeadLetters(t *testing.T) {
 func TestSendToSmallLimits(t *testing.T) {
 	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), "")
 	b.change = func(c *config.Config) {
-		c.Server.Limits.MaxRequestEntries, c.Server.Limits.MaxRequestBytes, c.Server.Limits.MaxEntryBytes = 500, 256*config.KiB, 64*config.KiB
+		c.Server.Limits.MaxRequestEntries, c.Server.Limits.MaxRequestBytes, c.Server.Limits.MaxEntryBytes = 500, 256*settings.KiB, 64*settings.KiB
 	}
 	b.start(t)
 	long := strings.Repeat("x", 100<<10)
@@ -463,7 +464,7 @@ func TestSendOutlivesTheService(t *testing.T) {
 		eventually(t, "some are stored", func() bool { return len(s.bench.numbers(t, "numbered")) > k*each })
 		s.signal(t, syscall.SIGKILL)
 		s.wait(t)
-		s.process = startProcess(t, append(s.arguments(), "--listen.grpc", s.bench.address)...)
+		s.process = startProcess(t, append(s.arguments(), "--set", "listen.grpc="+s.bench.address)...)
 		s.logged(t, "msg=serving ")
 	}
 	if err := p.in.Close(); err != nil {
@@ -496,7 +497,7 @@ func TestSendToSmallerLimitsAfterRestart(t *testing.T) {
 	s.wait(t)
 	s.bench.write(t, "server: {limits: {max_request_entries: 100}}\ncolumns:"+numberedColumns+"routes:"+numberedRoute)
 	s.clickhouse = newCutter(t, strings.TrimPrefix(s.bench.clickhouse.Address, "http://"))
-	s.process = startProcess(t, append(s.arguments(), "--listen.grpc", s.bench.address)...)
+	s.process = startProcess(t, append(s.arguments(), "--set", "listen.grpc="+s.bench.address)...)
 	if err := p.in.Close(); err != nil {
 		t.Fatal(err)
 	}

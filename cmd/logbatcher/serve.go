@@ -43,11 +43,18 @@ one is refused whole and the old one stays.
 // loader loads the configuration, at the start and again. It gives up when ctx ends.
 type loader func(ctx context.Context) (*config.Config, error)
 
-// addConfigFlags adds --config and the flags of all settings, and returns what loads the configuration that they make.
+// addConfigFlags adds --config and --set, and returns what loads the configuration that they make.
 func addConfigFlags(command *cobra.Command) loader {
 	path := command.Flags().StringP("config", "c", os.Getenv("LOGBATCHER_CONFIG"), "configuration file (YAML); none: the defaults")
-	config.AddFlags(command.Flags())
-	return func(ctx context.Context) (*config.Config, error) { return loadConfig(ctx, command, *path) }
+	assignments := addSetFlag(command)
+	return func(ctx context.Context) (*config.Config, error) {
+		return config.Load(ctx, *path, os.Environ(), *assignments)
+	}
+}
+
+// addSetFlag adds --set.
+func addSetFlag(command *cobra.Command) *[]string {
+	return command.Flags().StringArray("set", nil, "set a setting over file and environment, as in --set shards.linger=2s; may be repeated")
 }
 
 // hangups returns a channel that gets something for each SIGHUP.

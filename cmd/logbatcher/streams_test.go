@@ -11,6 +11,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
 // TestManyStreams has a hundred streams at once, on five connections.
@@ -36,12 +37,12 @@ func TestThousandStreamsWait(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
 	}
-	const budget = 4 * config.MiB
+	const budget = 4 * settings.MiB
 	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
 	b.change = func(c *config.Config) {
 		c.Memory.Budget = budget
-		c.Server.Limits.MaxRequestBytes, c.Server.Limits.MaxStreams = config.MiB, 1000
-		c.Shards.MaxBatchBytes, c.Shards.MaxOpenBatches = config.MiB, 4
+		c.Server.Limits.MaxRequestBytes, c.Server.Limits.MaxStreams = settings.MiB, 1000
+		c.Shards.MaxBatchBytes, c.Shards.MaxOpenBatches = settings.MiB, 4
 	}
 	i := b.start(t)
 	tr := b.traffic(t)

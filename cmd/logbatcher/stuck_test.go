@@ -14,6 +14,7 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
 // TestStuckTable has a table that takes no inserts, and for it all kinds of requests that a producer may send, many at once.
@@ -30,7 +31,7 @@ func TestStuckTable(t *testing.T) {
 		"  - {name: rest, type: 'Map(LowCardinality(String), String)', source: attributes}\n"+routes)
 	b.change = func(c *config.Config) {
 		c.Server.UnaryTimeout = time.Hour
-		c.Memory.Budget, c.Server.Limits.MaxRequestBytes = 24*config.MiB, config.MiB
+		c.Memory.Budget, c.Server.Limits.MaxRequestBytes = 24*settings.MiB, settings.MiB
 	}
 	i := b.start(t)
 	proxy.Set(embeddedtest.Faults{Refuse: 1e8, Match: "t_stuck"})

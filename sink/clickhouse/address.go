@@ -43,7 +43,7 @@ func openAddress(c *Config, name string) (*address, error) {
 	conn, err := clickhouse.Open(&clickhouse.Options{
 		Protocol:     clickhouse.HTTP,
 		Addr:         []string{name},
-		Auth:         clickhouse.Auth{Database: c.Database, Username: c.User, Password: c.Password},
+		Auth:         clickhouse.Auth{Database: c.Database, Username: c.User, Password: string(c.Password)},
 		TLS:          c.TLS,
 		DialTimeout:  c.DialTimeout,
 		ReadTimeout:  answerTimeout,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/settings"
 	"github.com/logbatcher/logbatcher/schema/table"
 	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
@@ -28,7 +29,7 @@ func open(t testing.TB, server *embeddedtest.Server, change ...func(*clickhouse.
 	}
 	config := clickhouse.DefaultConfig()
 	config.Addresses = []string{address.Host}
-	config.Database, config.User, config.Password = server.Database, server.Username, server.Password
+	config.Database, config.User, config.Password = server.Database, server.Username, settings.Secret(server.Password)
 	for _, c := range change {
 		c(&config)
 	}

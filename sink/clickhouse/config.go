@@ -2,18 +2,17 @@ package clickhouse
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/settings"
 	"github.com/logbatcher/logbatcher/sink"
-	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// Failover says whether attempts of a batch may move between addresses.
+// Failover is whether attempts of a batch may move between addresses.
 type Failover string
 
 // The kinds of failover.
@@ -24,65 +23,71 @@ const (
 	FailoverReplicas Failover = "replicas"
 )
 
-// Config says where ClickHouse is and how to speak to it.
+// Config is where ClickHouse is and how to connect to it. Start from DefaultConfig.
 type Config struct {
+	// Classes classifies error codes.
+	Classes *sink.Classes
+	// Log receives what an operator should know; nil discards.
+	Log *slog.Logger
+	// TLS turns HTTPS on; nil connects with HTTP.
+	TLS *tls.Config
+
 	// Addresses are host:port of ClickHouse's HTTP interface.
-	Addresses []string
-	// Failover must be FailoverReplicas if there are several addresses.
-	Failover Failover
-	// Cluster names the cluster that has the replicas of replicated tables. Empty: "default", where the server has it.
-	Cluster string
+	Addresses []string `yaml:"addresses"`
+	// User and Password log in. Empty user: "default".
+	User     string          `yaml:"user"`
+	Password settings.Secret `yaml:"password"`
 	// Database is the default database of statements. Empty: the user's.
 	Database string
-	// User and Password. Empty user: "default".
-	User, Password string
-	// TLS turns HTTPS on. Nil: HTTP.
-	TLS *tls.Config
-	// Compression is how batches for this sink are to be sealed. The sink itself sends a block as it is.
-	Compression batch.Compression
+	// Cluster names the cluster that has the replicas of replicated tables. Empty: "default", if the server has it.
+	Cluster string `yaml:"cluster"`
+	// Failover must be FailoverReplicas if there are several addresses.
+	Failover Failover `yaml:"failover" oneof:"none|replicas"`
+
 	// DialTimeout bounds connecting, AttemptTimeout waiting for an answer.
 	DialTimeout, AttemptTimeout time.Duration
-	// MaxInserts is how many inserts the caller has in flight at most. Each has a connection, and so have the statements beside them.
+	// MaxInserts is the most inserts that the caller has in flight. Each has a connection; other statements have theirs.
 	MaxInserts int
-	// Classes is the table of error codes.
-	Classes *sink.Classes
-	// Log gets what an operator should know. Nil: discarded.
-	Log *slog.Logger
 }
 
-// DefaultConfig returns what suits most; Addresses are missing.
+// DefaultConfig returns the defaults. Addresses must be set.
 func DefaultConfig() Config {
-	classes, _ := sink.NewClasses(nil) // without overrides nothing can be wrong
+	classes, _ := sink.NewClasses(nil) // can't fail without overrides
 	return Config{
-		Failover: FailoverNone, Compression: batch.Uncompressed, DialTimeout: 5 * time.Second, AttemptTimeout: time.Minute,
+		Failover: FailoverNone, DialTimeout: 5 * time.Second, AttemptTimeout: time.Minute,
 		MaxInserts: 64, Classes: classes,
 	}
 }
 
-// Validate returns everything that is wrong with the configuration, or nil.
+// Check returns what is wrong with the settings.
+func (c *Config) Check() []schema.Problem {
+	problems := settings.Check(c)
+	report := func(path, message string) {
+		problems = append(problems, schema.Problem{Path: path, Message: message})
+	}
+	switch {
+	case len(c.Addresses) == 0:
+		report("addresses", "there is no address; write at least one, as in 127.0.0.1:8123")
+	case len(c.Addresses) > 1 && c.Failover != FailoverReplicas:
+		report("failover", "several addresses must be replicas of the same tables; write replicas, or one address in addresses")
+	}
+	return problems
+}
+
+// Validate returns everything that is wrong with the configuration.
 func (c *Config) Validate() error {
-	var problems []string
-	check := func(ok bool, problem string, arguments ...any) {
+	problems := c.Check()
+	require := func(ok bool, path, problem string) {
 		if !ok {
-			problems = append(problems, fmt.Sprintf(problem, arguments...))
+			problems = append(problems, schema.Problem{Path: path, Message: problem})
 		}
 	}
-	check(len(c.Addresses) > 0, "Addresses is empty")
 	for i, address := range c.Addresses {
 		_, _, err := net.SplitHostPort(address)
-		check(err == nil, "Addresses[%d] %q is not host:port", i, address)
+		require(err == nil, fmt.Sprintf("addresses[%d]", i), fmt.Sprintf("%q is not host:port", address))
 	}
-	check(c.Failover == FailoverNone || c.Failover == FailoverReplicas, "Failover %q is neither %q nor %q", c.Failover, FailoverNone, FailoverReplicas)
-	check(len(c.Addresses) <= 1 || c.Failover == FailoverReplicas, "several Addresses need Failover %q", FailoverReplicas)
-	if err := c.Compression.Validate(); err != nil {
-		check(false, "%v", err)
-	}
-	check(c.DialTimeout > 0, "DialTimeout must be greater than 0")
-	check(c.AttemptTimeout > 0, "AttemptTimeout must be greater than 0")
-	check(c.MaxInserts >= 1, "MaxInserts must be at least 1")
-	check(c.Classes != nil, "Classes is missing")
-	if problems != nil {
-		return errors.New("clickhouse: " + strings.Join(problems, "; "))
-	}
-	return nil
+	require(c.DialTimeout > 0 && c.AttemptTimeout > 0, "clickhouse", "DialTimeout and AttemptTimeout must be above 0")
+	require(c.MaxInserts >= 1, "clickhouse", "MaxInserts must be at least 1")
+	require(c.Classes != nil, "clickhouse", "Classes is missing")
+	return settings.Error(problems)
 }

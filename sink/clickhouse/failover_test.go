@@ -69,7 +69,7 @@ func TestAddressAway(t *testing.T) {
 func TestSeveralAddressesAreReplicas(t *testing.T) {
 	config := clickhouse.DefaultConfig()
 	config.Addresses = []string{"a:8123", "b:8123"}
-	if _, err := clickhouse.New(config); err == nil || !strings.Contains(err.Error(), "several Addresses") {
+	if _, err := clickhouse.New(config); err == nil || !strings.Contains(err.Error(), "several addresses") {
 		t.Errorf("servers that share no tables: %v", err)
 	}
 }

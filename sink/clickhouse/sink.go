@@ -28,7 +28,7 @@ var _ sink.Sink = (*Sink)(nil)
 // with the configuration.
 func New(config Config) (*Sink, error) {
 	if err := config.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("clickhouse configuration: %w", err)
 	}
 	s := &Sink{config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler))}
 	for _, name := range config.Addresses {

@@ -81,8 +81,8 @@ func (q *Queue) judge(info map[string]string) []string {
 	case strings.HasPrefix(policy, "volatile-"):
 		warn("Redis has maxmemory-policy %s, which may evict the ids of letters, and leases: set noeviction", policy)
 	}
-	if limit, err := strconv.ParseInt(info["maxmemory"], 10, 64); err == nil && limit > 0 && limit < q.cfg.MaxBytes {
-		warn("Redis has maxmemory %d, less than the queue's max_bytes, %d: it will refuse letters before the queue is full", limit, q.cfg.MaxBytes)
+	if limit, err := strconv.ParseInt(info["maxmemory"], 10, 64); err == nil && limit > 0 && limit < int64(q.cfg.MaxBytes) {
+		warn("Redis has maxmemory %d, less than the queue's max_bytes, %v: it will refuse letters before the queue is full", limit, q.cfg.MaxBytes)
 	}
 	return warnings
 }

@@ -1,77 +1,68 @@
 package deadletter
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
-// Policy says what happens to a letter when the queue is full.
+// Policy is what happens to a letter when the queue is full.
 type Policy string
 
 // The policies.
 const (
-	// Wait holds the writer back until somebody has made room. Nothing is lost; what feeds the table stops.
+	// Wait blocks the writer until somebody has made room. Nothing is lost; the table's batches wait.
 	Wait Policy = "wait"
-	// Trim takes the oldest letters out, for good, and counts them.
+	// Trim removes the oldest letters for good, and counts them.
 	Trim Policy = "trim"
 )
 
-// LeastMaxBytes is the least that Config.MaxBytes may be: room for two of the largest letters.
-const LeastMaxBytes = 2 * sink.MaxLetterBytes
-
-// Config is what an operator decides about the queue.
+// Config is how the queue is kept. Start from DefaultConfig.
 type Config struct {
-	// Stream is the name of the Redis stream, and the beginning of the names of the keys beside it.
+	// Stream is the name of the Redis stream, and the prefix of the keys beside it.
 	Stream string `yaml:"stream"`
-	// MaxBytes bounds the memory that the stream may take in Redis. It is at least LeastMaxBytes.
-	MaxBytes int64 `yaml:"max_bytes"`
+	// MaxBytes bounds the memory that the stream takes in Redis. There must be room for two of the largest letters.
+	MaxBytes settings.Size `yaml:"max_bytes" min:"2MiB"`
 	// WhenFull is what happens at that bound.
-	WhenFull Policy `yaml:"when_full"`
+	WhenFull Policy `yaml:"when_full" oneof:"wait|trim"`
 	// RememberIDs is how long after its last write a letter's id is known, so that a repeat adds nothing.
-	RememberIDs time.Duration `yaml:"remember_ids"`
+	RememberIDs time.Duration
 	// Measure is the time between two measurements of the queue.
-	Measure time.Duration `yaml:"measure"`
+	Measure time.Duration
 }
 
-// DefaultConfig returns the configuration that an operator starts from.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
 		Stream:      "logbatcher:dead_letters",
-		MaxBytes:    1 << 30,
+		MaxBytes:    settings.GiB,
 		WhenFull:    Wait,
 		RememberIDs: 7 * 24 * time.Hour,
 		Measure:     time.Minute,
 	}
 }
 
-// Validate reports everything that is wrong, each with the name of its setting.
-func (c Config) Validate() error {
-	var problems []error
-	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if c.Stream == "" {
-		report("stream: is empty")
-	} else if tag(c.Stream) == "" && strings.Contains(c.Stream, "}") {
-		// The keys beside the stream could not be put into its hash slot.
-		report("stream: %q has a } without a hash tag {…} before it", c.Stream)
+// Check returns everything that is wrong.
+func (c Config) Check() []schema.Problem {
+	problems := settings.Check(&c)
+	require := func(ok bool, path, format string, arguments ...any) {
+		if !ok {
+			problems = append(problems, schema.Problem{Path: path, Message: fmt.Sprintf(format, arguments...)})
+		}
 	}
-	if c.MaxBytes < LeastMaxBytes {
-		report("max_bytes: %d is less than two letters may take, %d", c.MaxBytes, LeastMaxBytes)
-	}
-	if c.WhenFull != Wait && c.WhenFull != Trim {
-		report("when_full: %q is neither %q nor %q", c.WhenFull, Wait, Trim)
-	}
-	if c.RememberIDs < time.Hour {
-		report("remember_ids: %v is less than an hour, and retries can take longer", c.RememberIDs)
-	}
-	if c.Measure < time.Second {
-		report("measure: %v is less than a second", c.Measure)
-	}
-	return errors.Join(problems...)
+	require(c.Stream != "", "stream", "the stream has no key; write one, as in logbatcher:dead_letters")
+	// The keys beside the stream must be in its hash slot.
+	require(tag(c.Stream) != "" || !strings.Contains(c.Stream, "}"), "stream", "%q has a } without a hash tag {…} before it", c.Stream)
+	require(c.RememberIDs >= time.Hour, "remember_ids", "%v is less than an hour, and retries can take longer", c.RememberIDs)
+	require(c.Measure >= time.Second, "measure", "%v is less than a second", c.Measure)
+	return problems
 }
+
+// Validate returns everything that is wrong as an error.
+func (c Config) Validate() error { return settings.Error(c.Check()) }
 
 // tag returns the part of a key that alone decides its slot in a Redis Cluster. Empty: all of it does.
 func tag(key string) string {

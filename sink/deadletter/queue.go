@@ -130,7 +130,7 @@ func (q *Queue) write(ctx context.Context, letter *sink.DeadLetter) *Error {
 // tryWrite runs the script once, and reports whether the queue was full.
 func (q *Queue) tryWrite(ctx context.Context, letter *sink.DeadLetter, fields []any) (full bool, _ *Error) {
 	keys := []string{q.cfg.Stream, q.cfg.usageKey(), q.cfg.idKey(letter.ID)}
-	arguments := append([]any{q.cfg.MaxBytes, q.cfg.WhenFull == Trim, int64(q.cfg.RememberIDs / time.Second)}, fields...)
+	arguments := append([]any{int64(q.cfg.MaxBytes), q.cfg.WhenFull == Trim, int64(q.cfg.RememberIDs / time.Second)}, fields...)
 	answer, err := writeScript.Run(ctx, q.client, keys, arguments...).Int64Slice()
 	if err == nil && len(answer) != 5 {
 		err = fmt.Errorf("script answered %v", answer)
@@ -212,7 +212,7 @@ func (q *Queue) Degraded() []string {
 // there is room for an entry with so many bytes of fields.
 func (q *Queue) measure(ctx context.Context, anew bool, size int) (usage, bool, *Error) {
 	keys := []string{q.cfg.Stream, q.cfg.usageKey()}
-	answer, err := measureScript.Run(ctx, q.client, keys, anew, q.cfg.MaxBytes, size).Int64Slice()
+	answer, err := measureScript.Run(ctx, q.client, keys, anew, int64(q.cfg.MaxBytes), size).Int64Slice()
 	if err == nil && len(answer) != 3 {
 		err = fmt.Errorf("script answered %v", answer)
 	}
@@ -232,7 +232,7 @@ func (q *Queue) observe(letters, bytes int64) usage {
 	q.metrics.fullness.Set(min(ratio, 1))
 	if ratio >= fillingRatio && q.filling.CompareAndSwap(false, true) {
 		q.log.Warn("dead letters: queue fills", "stream", q.cfg.Stream, "letters", letters, "bytes", bytes,
-			"max_bytes", q.cfg.MaxBytes, "when_full", string(q.cfg.WhenFull))
+			"max_bytes", int64(q.cfg.MaxBytes), "when_full", string(q.cfg.WhenFull))
 	}
 	if ratio < relaxedRatio {
 		q.filling.Store(false)

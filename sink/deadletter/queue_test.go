@@ -145,7 +145,7 @@ func TestLargestPayloadFits(t *testing.T) {
 	}
 }
 
-func small(c *Config) { c.MaxBytes = LeastMaxBytes }
+func small(c *Config) { c.MaxBytes = 2 * sink.MaxLetterBytes }
 
 // fill writes letters of 100 000 bytes until there is no room for another one.
 func fill(t *testing.T, q *Queue) int {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,12 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
 // The places in the pages where settings, their variables and their defaults are named.
 var (
 	documentedPath     = regexp.MustCompile(`\x60([a-z_]+(?:\.[a-z_]+)+)\x60`)
-	documentedFlag     = regexp.MustCompile(`--([a-z_]+(?:\.[a-z_]+)+)`)
+	documentedFlag     = regexp.MustCompile(`--set ([a-z_]+(?:\.[a-z_]+)+)`)
 	documentedVariable = regexp.MustCompile(`\bLOGBATCHER_[A-Z_]+`)
 	// "`max_bytes` (default 1 GiB", "30 s (`clickhouse.hold_backoff`)"
 	defaultBehind = regexp.MustCompile("`([a-z_.]+)` \\(default:? `?([^`,;)]+)")
@@ -23,17 +26,16 @@ var (
 // TestDocumentedSettings reads settings, variables, flags and defaults out of all pages and compares them with the program's.
 func TestDocumentedSettings(t *testing.T) {
 	defaults, sections, variables := map[string]string{}, map[string]bool{}, map[string]bool{}
-	for _, s := range settings(Default()) {
-		defaults[s.path] = formatSetting(s.target)
-		variables[s.variable()] = true
-		for parent := parentPath(s.path); parent != ""; parent = parentPath(parent) {
+	for _, s := range settings.All(Default()) {
+		defaults[s.Path] = textOf(s)
+		variables[variable(s)] = true
+		for parent := parentPath(s.Path); parent != ""; parent = parentPath(parent) {
 			sections[parent] = true
 		}
 	}
-	var route Route
-	route.setDefaults()
+	route := defaultRoute()
 	elements := map[string]string{ // of a route, by the names that the pages use
-		"retention.max_age": formatDuration(route.Retention.MaxAge), "retention.interval": "1d", "retention.column": "", "retention.precise": "true",
+		"retention.max_age": settings.FormatDuration(route.Retention.MaxAge), "retention.interval": "1d", "retention.column": "", "retention.precise": "true",
 	}
 	names, err := filepath.Glob("../../../../docs/*.md")
 	if err != nil {
@@ -100,12 +102,19 @@ func sameValue(value, written string) bool {
 	if value == written || strings.Trim(value, `"`) == strings.Trim(written, `"`) {
 		return true
 	}
-	d, errD := ParseDuration(value)
-	w, errW := ParseDuration(written)
+	d, errD := settings.ParseDuration(value)
+	w, errW := settings.ParseDuration(written)
 	if errD == nil && errW == nil {
 		return d == w && d >= time.Duration(0)
 	}
-	size, errS := ParseSize(value)
-	writtenSize, errT := ParseSize(written)
-	return errS == nil && errT == nil && size == writtenSize
+	var size, writtenSize settings.Size
+	return size.UnmarshalText([]byte(value)) == nil && writtenSize.UnmarshalText([]byte(written)) == nil && size == writtenSize
+}
+
+// textOf returns a setting's value as a page writes it.
+func textOf(f settings.Field) string {
+	if d, isDuration := f.Value.Interface().(time.Duration); isDuration {
+		return settings.FormatDuration(d)
+	}
+	return fmt.Sprint(f.Value)
 }

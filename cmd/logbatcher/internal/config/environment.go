@@ -5,18 +5,30 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
-// variablePrefix is what all our variables begin with.
+// variablePrefix begins the names of all our variables.
 const variablePrefix = "LOGBATCHER_"
 
-// foreignVariables begin with our prefix and are not settings: those of the tests and of the
-// embedded engine, and the path of the file. One that ends in "_" is a prefix itself.
+// variable returns the name of a setting's environment variable.
+func variable(f settings.Field) string {
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(f.Path, ".", "_"))
+}
+
+// foreignVariables have our prefix and are no settings: those of the tests and of the embedded engine, and the path of the
+// file. One that ends in "_" is a prefix.
 var foreignVariables = []string{"LOGBATCHER_TEST_", "LOGBATCHER_CHDB_LIBRARY", "LOGBATCHER_ENGINE", "LOGBATCHER_ENGINE_LOG", "LOGBATCHER_CONFIG"}
 
-// serviceLinks are the variables that Kubernetes sets in every pod for each service of the namespace whose name begins with
-// "logbatcher", by the ends of their names, and what their values look like.
+// isForeign reports whether a variable is no setting though it has our prefix.
+func isForeign(name string) bool {
+	return slices.ContainsFunc(foreignVariables, func(foreign string) bool {
+		return name == foreign || strings.HasSuffix(foreign, "_") && strings.HasPrefix(name, foreign)
+	})
+}
+
+// serviceLinks match the variables that Kubernetes sets in every pod for each service whose name begins with "logbatcher", by
+// the ends of their names and the forms of their values.
 var serviceLinks = []struct{ name, value *regexp.Regexp }{
 	{regexp.MustCompile(`_SERVICE_HOST$`), regexp.MustCompile(`^[0-9a-fA-F.:]+$`)},
 	{regexp.MustCompile(`_SERVICE_PORT(_[A-Z0-9_]+)?$`), regexp.MustCompile(`^[0-9]{1,5}$`)},
@@ -39,49 +51,26 @@ func isServiceLink(name, value string) bool {
 
 // applyEnvironment sets what variables name. One that names nothing is an error.
 func (c *Config) applyEnvironment(environ []string) []Problem {
-	byName := map[string]setting{}
-	var names []string
-	for _, s := range settings(c) {
-		byName[s.variable()] = s
-		names = append(names, s.variable())
+	known := map[string]bool{}
+	for _, f := range settings.All(c) {
+		known[variable(f)] = true
 	}
 	var problems []Problem
 	var links []string
-	sorted := slices.Clone(environ)
-	slices.Sort(sorted)
-	for _, assignment := range sorted {
+	for _, assignment := range slices.Sorted(slices.Values(environ)) {
 		name, text, _ := strings.Cut(assignment, "=")
-		if !strings.HasPrefix(name, variablePrefix) || isForeign(name) {
-			continue
-		}
-		s, known := byName[name]
-		at := origin{kind: fromEnvironment, name: name}
-		if !known && isServiceLink(name, text) {
+		switch {
+		case !strings.HasPrefix(name, variablePrefix) || isForeign(name):
+		case !known[name] && isServiceLink(name, text):
 			links = append(links, name)
-			continue
-		}
-		if !known {
-			message := "unknown variable; those of LogBatcher are named by the settings, as LOGBATCHER_SHARDS_LINGER by shards.linger"
-			if near := schema.DidYouMean(name, names); near != "" {
-				message = "unknown variable; did you mean " + near + "?"
-			}
-			problems = append(problems, Problem{Origin: at.String(), Message: message, rank: int(at.kind)})
-			continue
-		}
-		c.origins[s.path] = at
-		if err := s.setText(s.target, text); err != nil {
-			problems = append(problems, Problem{Origin: at.String(), Path: s.path, Message: err.Error(), rank: int(at.kind)})
+		default:
+			at := origin{kind: fromEnvironment, name: "environment variable " + name}
+			problems = append(problems, c.set(at, text, variable, name,
+				"unknown variable; ", "those of LogBatcher are named after settings, as LOGBATCHER_SHARDS_LINGER after shards.linger")...)
 		}
 	}
 	if len(links) > 0 {
 		c.Warnings = append(c.Warnings, "these environment variables are Kubernetes' service links, not settings, and are ignored: "+strings.Join(links, ", "))
 	}
 	return problems
-}
-
-// isForeign tells whether a variable is not a setting though it has our prefix.
-func isForeign(name string) bool {
-	return slices.ContainsFunc(foreignVariables, func(foreign string) bool {
-		return name == foreign || strings.HasSuffix(foreign, "_") && strings.HasPrefix(name, foreign)
-	})
 }

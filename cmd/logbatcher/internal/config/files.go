@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/smallfile"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
 // The bounds of the files that a configuration names.
@@ -51,8 +52,7 @@ type fileReader struct {
 }
 
 func (f *fileReader) report(path, message string) {
-	at := f.config.locate(path)
-	f.problems = append(f.problems, Problem{Origin: at.String(), Path: path, Message: message, rank: int(at.kind), position: at.position})
+	f.problems = append(f.problems, Problem{origin: f.config.origins.of(path), Path: path, Message: message})
 }
 
 // read returns a file's bytes; ok is false where it could not be read, which is reported.
@@ -64,13 +64,13 @@ func (f *fileReader) read(path, file string, limit int64) (data []byte, ok bool)
 	return data, err == nil
 }
 
-func (f *fileReader) password(section, file string, secret *Secret) {
+func (f *fileReader) password(section, file string, secret *settings.Secret) {
 	if file == "" {
 		return
 	}
 	path := section + ".password_file"
 	if *secret != "" {
-		if f.config.locate(section+".password").kind <= f.config.locate(path).kind {
+		if f.config.origins.of(section+".password").kind <= f.config.origins.of(path).kind {
 			f.report(path, "password is set too; leave one of the two out")
 		}
 		return
@@ -86,7 +86,7 @@ func (f *fileReader) password(section, file string, secret *Secret) {
 	case strings.ContainsAny(text, "\r\n\x00"):
 		f.report(path, file+" has more than one line, or a NUL byte; a password is one line")
 	default:
-		*secret = Secret(text)
+		*secret = settings.Secret(text)
 	}
 }
 

@@ -3,17 +3,19 @@ package config
 import (
 	"context"
 	"fmt"
-	"reflect"
+	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/smallfile"
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
-// Load reads the file (none where path is ""), puts the variables of environ ("NAME=text", as os.Environ returns
-// them) and the given flags (nil: none; see AddFlags) over it, reads the files of passwords and certificates, and checks
-// the result. Its error is *Errors, with everything that is wrong, or says that ctx ended first.
-func Load(ctx context.Context, path string, environ []string, flags *pflag.FlagSet) (*Config, error) {
+// Load reads the file (none if path is ""), applies the variables of environ ("NAME=text", as os.Environ returns them) and then
+// the assignments ("shards.linger=2s") over it, reads the files of passwords and certificates, and checks the result. Its error
+// is *Errors, with everything that is wrong, or that ctx ended.
+func Load(ctx context.Context, path string, environ, assignments []string) (*Config, error) {
 	var data []byte
 	if path != "" {
 		var err error
@@ -25,7 +27,7 @@ func Load(ctx context.Context, path string, environ []string, flags *pflag.FlagS
 			return nil, &Errors{Problems: []Problem{{Message: "configuration: " + err.Error()}}}
 		}
 	}
-	c, err := parse(ctx, path, data, environ, flags)
+	c, err := parse(ctx, path, data, environ, assignments)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("configuration: %w", context.Cause(ctx))
 	}
@@ -33,35 +35,23 @@ func Load(ctx context.Context, path string, environ []string, flags *pflag.FlagS
 }
 
 // parse is Load with the file's bytes.
-func parse(ctx context.Context, name string, data []byte, environ []string, flags *pflag.FlagSet) (*Config, error) {
+func parse(ctx context.Context, name string, data []byte, environ, assignments []string) (*Config, error) {
 	c := Default()
-	c.origins = map[string]origin{}
-	tree, problems := parseTree(data)
-	d := &decoder{}
-	if tree != nil && tree.kind != brokenValue {
-		tree.walk("", func(path string, at position) {
-			c.origins[path] = origin{kind: fromFile, name: name, position: at}
-		})
-		d.decodeStruct(reflect.ValueOf(c).Elem(), tree, "")
-	}
-	problems = append(problems, d.problems...)
-	for i := range problems {
-		problems[i].rank = int(fromFile)
-		problems[i].Origin = name
-		if problems[i].position.line > 0 {
-			problems[i].Origin = origin{kind: fromFile, name: name, position: problems[i].position}.String()
-		}
-	}
-	problems = append(problems, c.applyEnvironment(environ)...)
-	problems = append(problems, c.applyFlags(flags)...)
+	c.origins = origins{}
+	d := &decoder{file: name, origins: c.origins, anchors: map[string]ast.Node{}}
+	d.read(data, c)
+	problems := append(d.problems, c.applyEnvironment(environ)...)
+	problems = append(problems, c.applyAssignments(assignments)...)
 	problems = append(problems, c.readFiles(ctx)...)
-	reported := map[string]bool{}
-	for _, p := range problems {
-		reported[p.Path] = true
-	}
-	for _, p := range c.problemsAt(c.Validate()) {
-		if !reported[p.Path] { // a value that could not be read was not checked either
-			problems = append(problems, p)
+	for _, found := range [][]schema.Problem{settings.Check(c), c.Validate()} {
+		reported := map[string]bool{}
+		for _, p := range problems {
+			reported[p.Path] = true
+		}
+		for _, p := range found {
+			if !reported[p.Path] { // a value that is wrong already is not checked further
+				problems = append(problems, Problem{origin: c.origins.of(p.Path), Path: p.Path, Message: p.Message})
+			}
 		}
 	}
 	if len(problems) > 0 {
@@ -69,4 +59,39 @@ func parse(ctx context.Context, name string, data []byte, environ []string, flag
 		return nil, &Errors{Problems: problems}
 	}
 	return c, nil
+}
+
+// applyAssignments sets what --set assigns.
+func (c *Config) applyAssignments(assignments []string) []Problem {
+	var problems []Problem
+	for _, assignment := range assignments {
+		path, text, _ := strings.Cut(assignment, "=")
+		at := origin{kind: fromAssignment, name: "--set " + path}
+		if !strings.Contains(assignment, "=") {
+			problems = append(problems, Problem{origin: at, Message: "an assignment is SETTING=VALUE, as in --set shards.linger=2s"})
+			continue
+		}
+		problems = append(problems, c.set(at, text, func(f settings.Field) string { return f.Path }, path,
+			"unknown setting; ", "docs/logbatcher.yaml has them all")...)
+	}
+	return problems
+}
+
+// set sets the setting that has the wanted name; name returns a setting's name.
+func (c *Config) set(at origin, text string, name func(settings.Field) string, wanted, unknown, advice string) []Problem {
+	var names []string
+	for _, f := range settings.All(c) {
+		if name(f) == wanted {
+			c.origins[f.Path] = at
+			if err := settings.Set(f.Value, text); err != nil {
+				return []Problem{{origin: at, Path: f.Path, Message: err.Error()}}
+			}
+			return nil
+		}
+		names = append(names, name(f))
+	}
+	if near := schema.DidYouMean(wanted, names); near != "" {
+		advice = "did you mean " + near + "?"
+	}
+	return []Problem{{origin: at, Message: unknown + advice}}
 }

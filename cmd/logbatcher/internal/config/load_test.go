@@ -8,21 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
-
-// newFlags parses arguments with the flags of the settings.
-func newFlags(t *testing.T, arguments ...string) *pflag.FlagSet {
-	t.Helper()
-	set := pflag.NewFlagSet("test", pflag.ContinueOnError)
-	AddFlags(set)
-	if err := set.Parse(arguments); err != nil {
-		t.Fatal(err)
-	}
-	return set
-}
 
 func TestLoadNothing(t *testing.T) {
 	c, err := Load(t.Context(), "", nil, nil)
@@ -49,21 +37,21 @@ func TestLoadPrecedence(t *testing.T) {
 		"LOGBATCHER_SHARDS_LINGER=3s", "LOGBATCHER_COLO=FRA", "LOGBATCHER_CLICKHOUSE_ADDRESSES=a:1, b:2", "HOME=/",
 		"LOGBATCHER_CLICKHOUSE_FAILOVER=replicas", "LOGBATCHER_CLICKHOUSE_ENGINE=ReplicatedMergeTree",
 		"LOGBATCHER_SERVER_LIMITS_MAX_REQUEST_BYTES=8MiB", "LOGBATCHER_MEMORY_LIMIT=4GiB",
-	}, newFlags(t, "--colo", "EWR", "--redis.tls.enabled", "--memory.table_share=0.5"))
+	}, []string{"colo=EWR", "redis.tls.enabled=true", "memory.table_share=0.5"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Colo != "EWR" || c.Shards.Linger != 3*time.Second || c.Shards.Count != 3 || c.ClickHouse.Fsync || !c.Redis.TLS.Enabled ||
-		c.Memory.TableShare != 0.5 || c.Server.Limits.MaxRequestBytes != 8*MiB || !reflect.DeepEqual(c.ClickHouse.Addresses, []string{"a:1", "b:2"}) {
+	if c.Colo != "EWR" || c.Shards.Linger != 3*time.Second || c.Shards.Shards != 3 || c.ClickHouse.Fsync || !c.Redis.TLS.Enabled ||
+		c.Memory.TableShare != 0.5 || c.Server.Limits.MaxRequestBytes != 8*settings.MiB || !reflect.DeepEqual(c.ClickHouse.Addresses, []string{"a:1", "b:2"}) {
 		t.Errorf("got %+v", c)
 	}
 	var out strings.Builder
-	if err := c.Print(&out); err != nil {
+	if err := c.Show(&out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"colo: EWR # flag --colo\n", "  linger: 3s # environment variable LOGBATCHER_SHARDS_LINGER\n", "  count: 3 # " + file + ":2:29\n",
-		"  addresses: [\"a:1\", \"b:2\"] # environment variable", "  max_batch_rows: 100000\n",
+		"colo: EWR # --set colo\n", "  linger: 3s # environment variable LOGBATCHER_SHARDS_LINGER\n", "  count: 3 # " + file + ":2:29\n",
+		"  addresses: # environment variable LOGBATCHER_CLICKHOUSE_ADDRESSES\n    - a:1\n    - b:2\n", "  max_batch_rows: 100000\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
@@ -118,25 +106,14 @@ func TestForeignVariables(t *testing.T) {
 
 func TestSettingNames(t *testing.T) {
 	variables := map[string]string{}
-	for _, s := range settings(Default()) {
-		if before, taken := variables[s.variable()]; taken {
-			t.Errorf("%s and %s have one variable, %s", before, s.path, s.variable())
+	for _, f := range settings.All(Default()) {
+		name := variable(f)
+		if before, taken := variables[name]; taken {
+			t.Errorf("%s and %s have one variable, %s", before, f.Path, name)
 		}
-		variables[s.variable()] = s.path
-		if isForeign(s.variable()) {
-			t.Errorf("%s is never read", s.variable())
-		}
-		// Every default can be written, and is read as itself.
-		before := reflect.ValueOf(s.target.Interface())
-		if err := s.setText(s.target, flagDefault(s.target)); err != nil || !reflect.DeepEqual(before.Interface(), s.target.Interface()) {
-			t.Errorf("%s: the default %s is read as %v, %v", s.path, flagDefault(before), s.target, err)
-		}
-		for _, bound := range []string{s.min, s.max} {
-			if bound != "" {
-				if err := s.setText(s.target, bound); err != nil {
-					t.Errorf("%s: its own bound %s: %v", s.path, bound, err)
-				}
-			}
+		variables[name] = f.Path
+		if isForeign(name) {
+			t.Errorf("%s is never read", name)
 		}
 	}
 }
@@ -152,7 +129,7 @@ func TestPasswords(t *testing.T) {
 		t.Fatalf("got %v, %v", c, err)
 	}
 	var out strings.Builder
-	if err := c.Print(&out); err != nil {
+	if err := c.Show(&out); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(out.String(), "sesame") || strings.Contains(out.String(), "other\n") || strings.Count(out.String(), `"***"`) != 2 {
@@ -177,7 +154,7 @@ func TestLoadMissingFile(t *testing.T) {
 	}
 }
 
-// TestPrintIsRead checks that what Print writes is the same configuration.
+// TestPrintIsRead checks that what Show writes is the same configuration.
 func TestPrintIsRead(t *testing.T) {
 	text := `
 columns:
@@ -202,7 +179,7 @@ clickhouse:
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := first.Print(&out); err != nil {
+	if err := first.Show(&out); err != nil {
 		t.Fatal(err)
 	}
 	second, err := parse(t.Context(), "printed", []byte(out.String()), nil, nil)
@@ -234,12 +211,12 @@ redis:
 	if err != nil || c.Redis.TLS != (ClientTLS{Enabled: true, ServerName: "r"}) {
 		t.Errorf("got %v", err)
 	}
-	bomb := "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+	bomb := "routes:\n- filter:\n    a: &a [1,1,1,1,1,1,1,1,1,1]\n"
 	for _, name := range "bcdefgh" {
 		alias := "*" + string(name-1)
-		bomb += string(name) + ": &" + string(name) + " [" + strings.Repeat(alias+",", 9) + alias + "]\n"
+		bomb += "    " + string(name) + ": &" + string(name) + " [" + strings.Repeat(alias+",", 9) + alias + "]\n"
 	}
-	if _, err = parse(t.Context(), "f", []byte(bomb), nil, nil); err == nil || !strings.Contains(err.Error(), "its aliases repeat too much") {
+	if _, err = parse(t.Context(), "f", []byte(bomb), nil, nil); err == nil || !strings.Contains(err.Error(), "the aliases repeat too much") {
 		t.Errorf("got %.300v", err)
 	}
 }
@@ -256,7 +233,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := parse(t.Context(), "f", []byte(text), nil, nil)
 		if err == nil {
-			if err := c.Print(&strings.Builder{}); err != nil {
+			if err := c.Show(&strings.Builder{}); err != nil {
 				t.Fatal(err)
 			}
 		} else if len(err.(*Errors).Problems) == 0 {

@@ -4,19 +4,21 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
 func TestCapacity(t *testing.T) {
 	tests := []struct {
-		limit           Size
+		limit           settings.Size
 		cores           int
 		shards, streams int
 	}{
-		{256 * MiB, 2, 2, 11},
-		{512 * MiB, 2, 2, 57},
-		{GiB, 4, 4, 148},
-		{8 * GiB, 16, 4, 1422},
-		{1024 * GiB, 16, 4, 10000},
+		{256 * settings.MiB, 2, 2, 11},
+		{512 * settings.MiB, 2, 2, 57},
+		{settings.GiB, 4, 4, 148},
+		{8 * settings.GiB, 16, 4, 1422},
+		{1024 * settings.GiB, 16, 4, 10000},
 		{0, 1, 1, 1},
 	}
 	for _, test := range tests {
@@ -48,18 +50,18 @@ func TestSystemLimit(t *testing.T) {
 	const machine = "MemTotal:       8388608 kB\nMemFree: 1 kB\n"
 	tests := []struct {
 		files map[string]string
-		limit Size
+		limit settings.Size
 		from  string
 	}{
-		{map[string]string{}, GiB, "the machine"},
-		{map[string]string{"proc/meminfo": machine}, 8 * GiB, "the machine"},
+		{map[string]string{}, settings.GiB, "the machine"},
+		{map[string]string{"proc/meminfo": machine}, 8 * settings.GiB, "the machine"},
 		{map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "max\n",
-			"sys/fs/cgroup/a/memory.max": "536870912\n"}, 512 * MiB, "the cgroup"},
-		{map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "268435456\n"}, 256 * MiB, "the cgroup"},
+			"sys/fs/cgroup/a/memory.max": "536870912\n"}, 512 * settings.MiB, "the cgroup"},
+		{map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "268435456\n"}, 256 * settings.MiB, "the cgroup"},
 		{map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "5:cpu:/x\n4:memory:/x\n",
-			"sys/fs/cgroup/memory/x/memory.limit_in_bytes": "1073741824\n"}, GiB, "the cgroup"},
+			"sys/fs/cgroup/memory/x/memory.limit_in_bytes": "1073741824\n"}, settings.GiB, "the cgroup"},
 		{map[string]string{"proc/meminfo": machine, "proc/self/cgroup": "4:memory:/\n",
-			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 8 * GiB, "the machine"},
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 8 * settings.GiB, "the machine"},
 	}
 	for i, test := range tests {
 		root := t.TempDir()

@@ -17,45 +17,45 @@ var problemCases = []struct{ text, want string }{
 	{"colo: [", "f:1:7: not YAML: sequence end token ']' not found"},
 	{"5", "f:1:1: a map of settings is expected; this is 5"},
 	{"colo: a\n---\ncolo: b", "f:3:1: a second document; a configuration is one document, so remove the line ---"},
-	{"colo: a\nlog: {}\ncolo: b", "f:3:1: the key \"colo\" is there twice, first in line 1; leave one out"},
-	{"colo: !!str 5", "f:1:7: tags (!!str) have no meaning here; leave it out"},
-	{"colo: *x", "f:1:7: unknown anchor \"x\"; define it above, as &x"},
-	{"log: &x {level: *x}", "f:1:17: the anchor \"x\" contains itself"},
+	{"colo: a\nlog: {}\ncolo: b", "f:3:1: not YAML: mapping key \"colo\" already defined at [1:1]"},
+	{"colo: !!str 5", "f:1:7: colo: tags (!!str) have no meaning here; leave it out"},
+	{"colo: *x", "f:1:7: colo: unknown anchor \"x\"; define it above, as &x"},
+	{"log: &x {level: *x}", "f:1:9: log.level: one value is expected; this is a map"},
 	// Keys and types.
 	{"shard: {count: 1}", "f:1:1: shard: unknown setting; did you mean shards?"},
 	{"log:\n  level: info\n  colour: true", "f:3:3: log.colour: unknown setting; the settings here are level, format"},
 	{"shards: 5", "f:1:9: shards: a map of settings is expected; this is 5"},
-	{"shards:", "f:1:1: shards: there is no setting in it; write one, or leave out the key"},
+	{"shards:", "f:1:1: shards: there is no value; write one, or leave out the key"},
 	{"colo:", "f:1:1: colo: there is no value; write one, or leave out the key"},
 	{"colo: [a]", "f:1:7: colo: one value is expected; this is a list"},
-	{"colo: {a: 1}", "f:1:8: colo: one value is expected; this is a map"},
+	{"colo: {a: 1}", "f:1:7: colo: one value is expected; this is a map"},
 	{"shards: {count: two}", `f:1:17: shards.count: a whole number is expected; this is "two"`},
 	{"shards: {count: 1.5}", `f:1:17: shards.count: a whole number is expected; this is "1.5"`},
-	{"shards: {count: \"2\"}", `f:1:17: shards.count: a whole number is expected; this is "2"`},
-	{"shards: {count: -1}", "f:1:17: shards.count: too small; it is 0 to 256"},
-	{"shards: {count: 257}", "f:1:17: shards.count: too large; it is 0 to 256"},
-	{"shards: {linger: 5}", "f:1:18: shards.linger: a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is 5"},
+	{"shards: {count: \"2\"}", `f:1:17: shards.count: a whole number is expected; this is "\"2\""`},
+	{"shards: {count: -1}", "f:1:17: shards.count: too small; it must be from 0 to 256"},
+	{"shards: {count: 257}", "f:1:17: shards.count: too large; it must be from 0 to 256"},
+	{"shards: {linger: 5}", "f:1:18: shards.linger: a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is \"5\""},
 	{"shards: {linger: 5x}", `f:1:18: shards.linger: a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is "5x"`},
-	{"shards: {linger: 0}", "f:1:18: shards.linger: too small; it is 1ms to 10m"},
-	{"shards: {linger: 1d}", "f:1:18: shards.linger: too large; it is 1ms to 10m"},
-	{"server: {drain_timeout: 1ms}", "f:1:25: server.drain_timeout: too small; it is at least 1s"},
+	{"shards: {linger: 0}", "f:1:18: shards.linger: too small; it must be from 1ms to 10m"},
+	{"shards: {linger: 1d}", "f:1:18: shards.linger: too large; it must be from 1ms to 10m"},
+	{"server: {drain_timeout: 1ms}", "f:1:25: server.drain_timeout: too small; it must be at least 1s"},
 	{"memory: {budget: 3 apples}", `f:1:18: memory.budget: a size is a number with a unit, as in 16MiB; this is "3 apples"`},
 	{"memory: {table_share: most}", `f:1:23: memory.table_share: a number is expected; this is "most"`},
 	{"clickhouse: {fsync: yes}", `f:1:21: clickhouse.fsync: true or false is expected; this is "yes"`},
 	{"clickhouse: {compression: lz5}", `f:1:27: clickhouse.compression: unknown choice "lz5"; did you mean lz4?`},
-	{"clickhouse: {compression: gzip}", `f:1:27: clickhouse.compression: unknown choice "gzip"; it is one of none, lz4, zstd`},
+	{"clickhouse: {compression: gzip}", `f:1:27: clickhouse.compression: unknown choice "gzip"; it must be one of none, lz4, zstd`},
 	{"clickhouse: {addresses: a:1}", `f:1:25: clickhouse.addresses: a list is expected; this is "a:1"`},
 	{"clickhouse: {addresses: [[a]]}", "f:1:26: clickhouse.addresses[0]: one value is expected; this is a list"},
-	{"unmatched: keep", `f:1:12: unmatched: unknown choice "keep"; it is one of dead_letter, refuse`},
+	{"unmatched: keep", `f:1:12: unmatched: unknown choice "keep"; it must be one of dead_letter, refuse`},
 	{"routes: [{name: a, table: a, columns: [otel_logs], filter: {body: {equals: 010}}}]",
-		"f:1:76: 010 is octal in some versions of YAML and decimal in others; write 10, or put a text in quotes"},
+		"f:1:76: routes[0].filter.body.equals: 010 is octal in some versions of YAML and decimal in others; write it without the leading 0, or put a text in quotes"},
 	// What must fit together.
 	{"listen: {grpc: \"4320\"}", `f:1:16: listen.grpc: an address is host:port, as in :4320; this is "4320"`},
-	{"listen: {grpc: \":1\", http: \":1\"}", "f:1:28: listen.http: the address :1 takes the port of listen.grpc, :1; write another port"},
-	{"listen: {grpc: \"a/b:1\"}", `f:1:16: listen.grpc: an address is host:port without anything else, as in :4320; this is "a/b:1"`},
-	{"server: {limits: {max_request_bytes: 128KiB}}", "f:1:10: server.limits.max_entry_bytes: 256KiB is more than server.limits.max_request_bytes, 128KiB, so that such an entry could not be sent"},
-	{"server: {windows: {stream: 2MiB}}", "f:1:28: server.windows.stream: 2MiB is more than server.windows.connection, 1MiB, which all streams of a connection share"},
-	{"server: {connection_age: 10m}", "f:1:26: server.connection_age: 10m is not above server.stream_age, 30m: streams move before their connection is closed"},
+	{"listen: {grpc: \":1\", http: \":1\"}", "f:1:28: listen.http: the address :1 uses the port of listen.grpc, :1; write another port"},
+	{"listen: {grpc: \"a/b:1\"}", `f:1:16: listen.grpc: an address is host:port and nothing else, as in :4320; this is "a/b:1"`},
+	{"server: {limits: {max_request_bytes: 128KiB}}", "f:1:10: server.limits.max_entry_bytes: 256KiB is more than limits.max_request_bytes, 128KiB, so such an entry could not be sent"},
+	{"server: {windows: {stream: 2MiB}}", "f:1:28: server.windows.stream: 2MiB is more than windows.connection, 1MiB, which all streams of a connection share"},
+	{"server: {connection_age: 10m}", "f:1:26: server.connection_age: 10m is not above stream_age, 30m: streams move before their connection is closed"},
 	{"server: {tls: {cert_file: a}}", "f:1:27: server.tls.cert_file: a certificate needs its key; write server.tls.key_file"},
 	{"server: {tls: {key_file: a}}", "f:1:26: server.tls.key_file: a key needs its certificate; write server.tls.cert_file"},
 	{"memory: {budget: 2MiB}", "f:1:18: memory.budget: 2MiB is less than server.limits.max_request_bytes, 4MiB; a request must find room in it"},
@@ -63,72 +63,72 @@ var problemCases = []struct{ text, want string }{
 	{"colo: a b", `f:1:7: colo: a colo is 1 to 32 letters, digits, _ and .; this is "a b"`},
 	{"clickhouse: {addresses: []}", "f:1:14: clickhouse.addresses: there is no address; write at least one, as in 127.0.0.1:8123"},
 	{"clickhouse: {addresses: [\"http://a:1\"]}", `f:1:26: clickhouse.addresses[0]: an address is host:port without a scheme, as in clickhouse.example:8123; this is "http://a:1"`},
-	{"clickhouse: {addresses: [\"a:1\", \"b:1\"]}", "f:1:1: clickhouse.failover: several addresses must be replicas of the same tables; write replicas, or one address in clickhouse.addresses"},
+	{"clickhouse: {addresses: [\"a:1\", \"b:1\"]}", "f:1:1: clickhouse.failover: several addresses must be replicas of the same tables; write replicas, or one address in addresses"},
 	{"clickhouse: {engine: ReplicatedMergeTree, failover: replicas, addresses: [\"a:1\", \"a:1\"]}", "f:1:82: clickhouse.addresses[1]: clickhouse.addresses[0] is the same address; leave one out"},
-	{"clickhouse: {database: a-b}", `f:1:24: clickhouse.database: a name is letters, digits and _, does not begin with a digit and has at most 128 characters; this is "a-b"`},
+	{"clickhouse: {database: a-b}", `f:1:24: clickhouse.database: a name is 1 to 128 letters, digits and _, and does not begin with a digit; this is "a-b"`},
 	{"clickhouse: {user: \"\"}", "f:1:20: clickhouse.user: there is no user; write one, as in default"},
-	{"clickhouse: {tls: {ca_file: a}}", "f:1:14: clickhouse.tls.enabled: TLS is not enabled, so that the other settings of clickhouse.tls do nothing; write enabled: true, or leave them out"},
-	{"redis: {tls: {enabled: true, server_name: a, insecure_skip_verify: true}}", "f:1:68: redis.tls.insecure_skip_verify: nothing is verified, so that ca_file and server_name do nothing; leave one out"},
-	{"clickhouse: {retry: {min: 1m}}", "f:1:27: clickhouse.retry.min: 1m is more than clickhouse.retry.max, 30s"},
+	{"clickhouse: {tls: {ca_file: a}}", "f:1:14: clickhouse.tls.enabled: TLS is not enabled, so the other settings of clickhouse.tls do nothing; write enabled: true, or leave them out"},
+	{"redis: {tls: {enabled: true, server_name: a, insecure_skip_verify: true}}", "f:1:68: redis.tls.insecure_skip_verify: nothing is verified, so ca_file and server_name do nothing; leave one out"},
+	{"clickhouse: {retry: {min: 1m}}", "f:1:27: clickhouse.retry.min: 1m is more than retry.max, 30s"},
 	{"clickhouse: {engine: Distributed(a)}", `f:1:22: clickhouse.engine: the engine is MergeTree or ReplicatedMergeTree, which keep every row and can tell whether a batch is there, or a form of ReplacingMergeTree, which keeps one row of those with the same sorting key; this is "Distributed(a)"`},
 	{"clickhouse: {engine: Log}", `f:1:22: clickhouse.engine: the engine is MergeTree or ReplicatedMergeTree, which keep every row and can tell whether a batch is there, or a form of ReplacingMergeTree, which keeps one row of those with the same sorting key; this is "Log"`},
 	{"routes: [{name: a, table: b, columns: [otel_logs], engine: SummingMergeTree}]", `f:1:60: routes[0].engine: the engine is MergeTree or ReplicatedMergeTree, which keep every row and can tell whether a batch is there, or a form of ReplacingMergeTree, which keeps one row of those with the same sorting key; this is "SummingMergeTree"`},
 	{"routes: [{name: a, table: b, columns: [otel_logs], settings: {replicated_deduplication_window: 0}}]", `f:1:96: routes[0].settings.replicated_deduplication_window: a table that remembers no tokens stores a repeated insert twice; write a number above 0, or leave the setting out; this is "0"`},
 	{"clickhouse: {failover: replicas}", "f:1:24: clickhouse.failover: replicas needs two addresses or more in clickhouse.addresses"},
 	{"clickhouse: {failover: replicas, addresses: [\"a:1\", \"b:1\"]}", "f:1:24: clickhouse.failover: replicas needs tables that replicate, or a retry on another replica would store a batch twice; write clickhouse.engine, as in ReplicatedMergeTree"},
-	{"clickhouse: {error_classes: [{code: 1, class: row, reason: r}, {code: 1, class: hold, reason: r}]}", "f:1:71: clickhouse.error_classes[1].code: error_classes[0] has the code 1 already; a code is there once"},
-	{"clickhouse:\n  error_classes:\n  - {}", "f:3:5: clickhouse.error_classes[0].code: there is no code; write ClickHouse's, as in 241\n" +
-		"f:3:5: clickhouse.error_classes[0].class: there is no class; write transient, ambiguous, hold, schema, shape or row\n" +
+	{"clickhouse: {error_classes: [{code: 1, class: row, reason: r}, {code: 1, class: hold, reason: r}]}", "f:1:71: clickhouse.error_classes[1].code: error_classes[0] has the code 1 already; each code has one class"},
+	{"clickhouse:\n  error_classes:\n  - {}", "f:3:5: clickhouse.error_classes[0].code: too small; it must be from 1 to 100000\n" +
+		"f:3:5: clickhouse.error_classes[0].class: there is no value; it must be one of transient, ambiguous, hold, schema, shape, row\n" +
 		"f:3:5: clickhouse.error_classes[0].reason: there is no reason; write why the built-in class is wrong here"},
 	{"clickhouse: {error_classes: [{code: 1, class: rows, reason: r}]}", `f:1:47: clickhouse.error_classes[0].class: unknown choice "rows"; did you mean row?`},
 	{"redis: {addresses: []}", "f:1:9: redis.addresses: there is no address; dead letters and leases need Redis, so write one, as in 127.0.0.1:6379"},
-	{"redis: {addresses: [\"a:1\", \"b:1\"], db: 2}", "f:1:40: redis.db: a cluster has only the database 0; leave db out, or write master_name where the addresses are sentinels"},
-	{"dead_letters: {stream: \"\"}", "f:1:24: dead_letters.stream: the stream has a key; write one, as in logbatcher:dead_letters"},
+	{"redis: {addresses: [\"a:1\", \"b:1\"], db: 2}", "f:1:40: redis.db: a cluster has only the database 0; leave db out, or write master_name if the addresses are sentinels"},
+	{"dead_letters: {stream: \"\"}", "f:1:24: dead_letters.stream: the stream has no key; write one, as in logbatcher:dead_letters"},
 	// Columns.
 	{"columns: [{name: a, type: String, source: body}]", "f:1:1: columns: no route chooses from these columns; write routes, or leave the columns out for the firehose"},
-	{"columns:\n- {type: DateTime, source: time}\nroutes:\n- {name: a, table: a, order_by: a}", "f:2:4: columns[0].name: there is no name; write one"},
+	{"columns:\n- {type: DateTime, source: time}\nroutes:\n- {name: a, table: a, order_by: a}", `f:2:4: columns[0].name: a name is 1 to 128 letters, digits and _, and does not begin with a digit; this is ""`},
 	{"columns:\n- {name: ts, type: DateTime, source: time}\n- {name: a-b, source: body, type: String}\nroutes:\n- {name: a, table: a, order_by: ts}",
-		`f:3:10: columns[1].name: a name is letters, digits and _, does not begin with a digit and has at most 128 characters; this is "a-b"`},
+		`f:3:10: columns[1].name: a name is 1 to 128 letters, digits and _, and does not begin with a digit; this is "a-b"`},
 	{"columns:\n- {name: ts, type: DateTime, source: time}\n- {name: ts, source: body, type: String}\nroutes:\n- {name: a, table: a, order_by: ts}",
 		"f:3:10: columns[1].name: columns[0] has the name ts already; a name is there once"},
 	{"columns:\n- {name: ts, source: time, type: DateTime}\n- {name: b}\nroutes:\n- {name: a, table: a, order_by: ts}",
-		"f:3:4: columns[1].type: there is no type; write one, as in LowCardinality(String)\nf:3:4: columns[1]: column b has neither a source nor a default; write where its value comes from"},
+		"f:3:4: columns[1].type: there is no type; write one, as in LowCardinality(String)\nf:3:4: columns[1].source: there is neither a source nor a default; write where the value comes from"},
 	{"columns:\n- {name: ts, source: time, type: DateTime}\n- {name: b, type: String, source: bodi}\nroutes:\n- {name: a, table: a, order_by: ts}",
 		`f:3:35: columns[1].source: unknown field "bodi"; did you mean body?`},
 	{"columns:\n- {name: ts, source: time, type: DateTime}\n- {name: b, type: String, source: attributes}\nroutes:\n- {name: a, table: a, order_by: ts}",
-		"f:3:19: columns[1].type: the source attributes is a map and needs a type like Map(LowCardinality(String), String); for one attribute write its key in the source"},
+		`f:3:4: columns[1]: column "b": a Map takes attributes, resource_attributes or scope_attributes, and these need a Map; here "attributes" meets String`},
 	{"columns:\n- {name: ts, source: time, type: DateTime}\n- {name: b, type: \"Map(String, String)\", source: body}\nroutes:\n- {name: a, table: a, order_by: ts}",
-		"f:3:19: columns[1].type: the source body is one value, which a Map can't hold"},
+		`f:3:4: columns[1]: column "b": a Map takes attributes, resource_attributes or scope_attributes, and these need a Map; here "body" meets Map(String, String)`},
 	{"columns:\n- {name: ts, source: time, type: DateTime}\n- {name: b, type: String, source: body, required: true, default: x}\nroutes:\n- {name: a, table: a, order_by: ts}",
 		"f:3:51: columns[1].required: required refuses what default would fill in; leave one of the two out"},
 	{"columns:\n- {name: ts, source: time, type: DateTime}\n- {name: _batch_id, type: String, source: body}\nroutes:\n- {name: a, table: a, order_by: ts}",
 		"f:3:43: columns[1].source: the column _batch_id holds the id of the batch; write source: batch_id, or leave the column out: every table gets it"},
 	// Routes.
-	{column + "routes:\n- {table: a, order_by: ts}", "f:3:4: routes[0].name: a route has a name; write one"},
-	{column + "routes:\n- {name: a b, table: a, order_by: ts}", `f:3:10: routes[0].name: the name of a route is at most 64 letters, digits, _, - and .; this is "a b"`},
-	{column + "routes:\n- {name: a, order_by: ts}", "f:3:4: routes[0].table: there is no name; write one"},
-	{column + "routes:\n- {name: a, table: a.b.c, order_by: ts}", `f:3:20: routes[0].table: a name is letters, digits and _, does not begin with a digit and has at most 128 characters; this is "b.c"`},
+	{column + "routes:\n- {table: a, order_by: ts}", `f:3:4: routes[0].name: the name of a route is 1 to 64 letters, digits, _, - and .; this is ""`},
+	{column + "routes:\n- {name: a b, table: a, order_by: ts}", `f:3:10: routes[0].name: the name of a route is 1 to 64 letters, digits, _, - and .; this is "a b"`},
+	{column + "routes:\n- {name: a, order_by: ts}", `f:3:4: routes[0].table: a name is 1 to 128 letters, digits and _, and does not begin with a digit; this is ""`},
+	{column + "routes:\n- {name: a, table: a.b.c, order_by: ts}", `f:3:20: routes[0].table: a name is 1 to 128 letters, digits and _, and does not begin with a digit; this is "b.c"`},
 	{route + "}\n- {name: a, table: b, order_by: ts}", "f:4:10: routes[1].name: routes[0] has the name a already; a name is there once"},
 	{route + "}\n- {name: b, table: default.a, order_by: ts}", "f:4:20: routes[1].table: routes[0] has the table default.a already; a table belongs to one route: put both filters under any in one of them"},
 	{route + ", columns: [t]}", `f:3:47: routes[0].columns[0]: there is no column "t" in the list of columns; did you mean ts?`},
 	{route + ", columns: [message]}", `f:3:47: routes[0].columns[0]: there is no column "message" in the list of columns; it has ts`},
 	{route + ", columns: [ts, ts]}", "f:3:51: routes[0].columns[1]: the column ts is there twice; leave one out"},
 	{column + "routes:\n- {name: a, table: a}", "f:3:4: routes[0].order_by: there is no sorting key; write the columns that queries filter by, those with few values first, as in (service, time)"},
-	{route + ", primary_key: x}", "f:3:50: routes[0].primary_key: the primary key is a prefix of the sorting key, which is ts"},
+	{route + ", primary_key: x}", "f:3:50: routes[0].primary_key: the primary key must be a prefix of the sorting key, which is ts"},
 	{route + ", indexes: all}", `f:3:46: routes[0].indexes: unknown index set "all": it is one of bloom, none, text, or a list of indexes`},
 	{route + ", indexes: bloom}", "f:3:46: routes[0].indexes: the set bloom is for tables with all columns of the firehose; write a list of indexes"},
-	{route + ", indexes: {a: 1}}", "f:3:47: routes[0].indexes: the name of a set or a list of indexes is expected; this is a map"},
+	{route + ", indexes: {a: 1}}", "f:3:46: routes[0].indexes: the name of a set or a list of indexes is expected; this is a map"},
 	{route + ", indexes: [{name: a}]}", "f:3:48: routes[0].indexes[0].expression: there is no expression; write what is indexed, as in mapKeys(attributes)\n" +
 		"f:3:48: routes[0].indexes[0].type: there is no type; write one, as in bloom_filter(0.01)"},
 	{route + ", indexes: [{name: a, expression: ts, type: minmax}, {name: a, expression: ts, type: set(0)}]}",
 		"f:3:95: routes[0].indexes[1].name: indexes[0] has the name a already; a name is there once"},
-	{route + ", settings: {a b: 1}}", `f:3:53: routes[0].settings.a b: a name is letters, digits and _, does not begin with a digit and has at most 128 characters; this is "a b"`},
-	{route + ", settings: {a: [1]}}", "f:3:48: routes[0].settings.a: one value is expected; this is a list"},
+	{route + ", settings: {a b: 1}}", `f:3:53: routes[0].settings.a b: a name is 1 to 128 letters, digits and _, and does not begin with a digit; this is "a b"`},
+	{route + ", settings: {a: [1]}}", "f:3:51: routes[0].settings.a: one value is expected; this is a list"},
 	{route + ", max_age: 30d}", "f:3:46: routes[0].max_age: 30d is not below retention.max_age, 30d: dropping a partition forgets the tokens of its batches, " +
 		"so that a late entry could be stored twice; lower max_age or raise retention.max_age"},
-	{route + ", max_ahead: 31d}", "f:3:48: routes[0].max_ahead: too large; it is 0 to 30d"},
-	{route + ", on_time_out_of_range: default}", `f:3:59: routes[0].on_time_out_of_range: unknown choice "default"; it is one of refuse, dead_letter`},
-	{route + ", retention: {interval: 5s}}", "f:3:59: routes[0].retention.interval: too small; it is 0 or at least 1m"},
+	{route + ", max_ahead: 31d}", "f:3:48: routes[0].max_ahead: too large; it must be from 0 to 30d"},
+	{route + ", on_time_out_of_range: default}", `f:3:59: routes[0].on_time_out_of_range: unknown choice "default"; it must be one of refuse, dead_letter`},
+	{route + ", retention: {interval: 5s}}", "f:3:59: routes[0].retention.interval: too small; it must be 0 or at least 1m"},
 	{route + ", retention: {column: x}}", `f:3:57: routes[0].retention.column: the table has no column "x"`},
 	{"columns:\n- {name: b, source: body, type: String}\nroutes:\n- {name: a, table: a, order_by: b}", "f:4:4: routes[0].retention.column: the table has no date or time column with the source time, " +
 		"by which age could be measured; name one here, or write retention.max_age: 0"},
@@ -146,7 +146,7 @@ var problemCases = []struct{ text, want string }{
 	{"memory: {budget: 12MiB, table_share: 0.5}\n" + twoRoutes,
 		"f:1:18: memory.budget: a table that stands still must leave room for the others: of 12MiB tables may hold 9.0MiB, and the rows of one request up to 4.6MiB, " +
 			"of which two must fit; raise memory.budget or lower server.limits.max_request_bytes"},
-	{"clickhouse: {inserts_per_table: 8, max_inserts: 4}", "f:1:33: clickhouse.inserts_per_table: 8 is more than clickhouse.max_inserts, 4"},
+	{"clickhouse: {inserts_per_table: 8, max_inserts: 4}", "f:1:33: clickhouse.inserts_per_table: 8 is more than max_inserts, 4"},
 	{"shards: {max_open_batches: 1}\n" + twoRoutes,
 		"f:1:28: shards.max_open_batches: 1 is less than the number of routes, 2: their tables would get an insert for nearly every row; write 0, or at least 2"},
 }
@@ -180,7 +180,7 @@ func TestProblemsOfOthers(t *testing.T) {
 	for _, test := range tests {
 		_, err := parse(t.Context(), "f", []byte(test.text), nil, nil)
 		var problems *Errors
-		if !errors.As(err, &problems) || len(problems.Problems) != 1 || problems.Problems[0].Origin != test.place || problems.Problems[0].Path != test.path {
+		if !errors.As(err, &problems) || len(problems.Problems) != 1 || problems.Problems[0].origin.String() != test.place || problems.Problems[0].Path != test.path {
 			t.Errorf("%s\n got %v\nwant one at %s: %s", test.text, err, test.place, test.path)
 		}
 	}
@@ -189,14 +189,14 @@ func TestProblemsOfOthers(t *testing.T) {
 func TestProblemsOfVariablesAndFlags(t *testing.T) {
 	_, err := parse(t.Context(), "f", []byte("colo: a b\nclickhouse: {database: a-b}\n"),
 		[]string{"LOGBATCHER_SHARDS_LINGER=5", "LOGBATCHER_LISTEN_GRPC=x", "LOGBATCHER_CLICKHOUSE_FSYNC=1"},
-		newFlags(t, "--memory.budget=1x", "--clickhouse.database=b-c", "--log.level=warning"))
+		[]string{"memory.budget=1x", "clickhouse.database=b-c", "log.level=warning"})
 	want := `f:1:7: colo: a colo is 1 to 32 letters, digits, _ and .; this is "a b"
 environment variable LOGBATCHER_CLICKHOUSE_FSYNC: clickhouse.fsync: true or false is expected; this is "1"
 environment variable LOGBATCHER_SHARDS_LINGER: shards.linger: a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is "5"
 environment variable LOGBATCHER_LISTEN_GRPC: listen.grpc: an address is host:port, as in :4320; this is "x"
-flag --memory.budget: memory.budget: a size is a number with a unit, as in 16MiB; this is "1x"
-flag --log.level: log.level: unknown choice "warning"; it is one of debug, info, warn, error
-flag --clickhouse.database: clickhouse.database: a name is letters, digits and _, does not begin with a digit and has at most 128 characters; this is "b-c"`
+--set memory.budget: memory.budget: a size is a number with a unit, as in 16MiB; this is "1x"
+--set log.level: log.level: unknown choice "warning"; it must be one of debug, info, warn, error
+--set clickhouse.database: clickhouse.database: a name is 1 to 128 letters, digits and _, and does not begin with a digit; this is "b-c"`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v", err)
 	}

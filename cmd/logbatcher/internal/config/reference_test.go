@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
 const referenceFile = "../../../../docs/logbatcher.yaml"
@@ -24,18 +25,15 @@ func TestReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range settings(Default()) {
-		if _, written := c.origins[s.path]; !written {
-			t.Errorf("%s is not in the reference", s.path)
-		}
-		if s.doc == "" {
-			t.Errorf("%s has no doc tag", s.path)
+	for _, s := range settings.All(Default()) {
+		if _, written := c.origins[s.Path]; !written {
+			t.Errorf("%s is not in the reference", s.Path)
 		}
 	}
-	for _, element := range []any{Column{}, Route{}, RouteRetention{}, Index{}, ErrorClass{}} {
-		for _, f := range fieldsOf(reflect.TypeOf(element)) {
-			if !regexp.MustCompile(`(?m)^[ #-]*` + f.key + `:`).Match(data) {
-				t.Errorf("%T: %s is not in the reference", element, f.key)
+	for _, element := range []any{&Column{}, &Route{}, &schema.Retention{}, &schema.Index{}, &ErrorClass{}} {
+		for _, f := range settings.Fields(reflect.ValueOf(element).Elem(), "") {
+			if !regexp.MustCompile(`(?m)^[ #-]*` + f.Key + `:`).Match(data) {
+				t.Errorf("%T: %s is not in the reference", element, f.Key)
 			}
 		}
 	}
@@ -43,8 +41,7 @@ func TestReference(t *testing.T) {
 	if want := schema.DefaultRoute("default"); !reflect.DeepEqual(routes, []*schema.Route{want}) {
 		t.Errorf("the route is not the firehose:\n%+v %+v\n%+v %+v", routes[0], routes[0].Table, want, want.Table)
 	}
-	var route Route
-	route.setDefaults()
+	route := defaultRoute()
 	written := c.RouteList[0]
 	if written.MaxAge != route.MaxAge || written.MaxAhead != route.MaxAhead || written.OnTimeOutOfRange != route.OnTimeOutOfRange ||
 		written.Retention != route.Retention || written.HoldFor != route.HoldFor || written.TTL != route.TTL {
@@ -68,19 +65,19 @@ func TestReferenceChoices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range settings(Default()) {
-		end := c.origins[s.path].position.line - 1
+	for _, s := range settings.All(Default()) {
+		end := c.origins[s.Path].line - 1
 		start := end
 		for start > 0 && strings.HasPrefix(strings.TrimSpace(lines[start-1]), "#") {
 			start--
 		}
 		comment := strings.Join(lines[start:end], " ")
 		if start == end {
-			t.Errorf("%s has no comment", s.path)
+			t.Errorf("%s has no comment", s.Path)
 		}
-		for _, choice := range append(slices.Clone(s.choices), s.max) {
+		for _, choice := range append(slices.Clone(s.Choices()), s.Max()) {
 			if choice != "" && !strings.Contains(comment, choice) {
-				t.Errorf("the comment of %s does not say %s: %s", s.path, choice, comment)
+				t.Errorf("the comment of %s does not say %s: %s", s.Path, choice, comment)
 			}
 		}
 	}

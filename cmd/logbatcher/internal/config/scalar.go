@@ -2,128 +2,82 @@ package config
 
 import (
 	"fmt"
-	"log/slog"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/dustin/go-humanize"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
-// Size is a number of bytes. It is written as people do: 16MiB, 4 KB, or a plain number.
-type Size int64
+// scalar returns a scalar's value (a bool, int64, uint64, float64 or string) and its text.
+func scalar(node ast.ScalarNode) (value any, text string, err error) {
+	switch n := node.(type) {
+	case *ast.NullNode:
+		return nil, "null", nil
+	case *ast.LiteralNode:
+		return n.Value.Value, n.Value.Value, nil
+	case *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return n.GetValue(), n.GetToken().Value, nil
+	case *ast.StringNode:
+		if text = n.Value; quoted(n) {
+			return text, text, nil
+		}
+	default:
+		text = n.GetToken().Value
+	}
+	value, err = number(text)
+	return value, text, err
+}
 
-// The units of Size.
-const (
-	KiB Size = 1 << 10
-	MiB Size = 1 << 20
-	GiB Size = 1 << 30
+// quoted reports whether a scalar is in quotes.
+func quoted(node ast.ScalarNode) bool {
+	kind := node.GetToken().Type
+	return kind == token.SingleQuoteType || kind == token.DoubleQuoteType
+}
+
+var (
+	// coreNumber matches the numbers of YAML 1.2's core schema.
+	coreNumber = regexp.MustCompile(`^([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+)$`)
+	// nearNumber matches those too, and what is a number in another version of YAML or looks like one.
+	nearNumber  = regexp.MustCompile(`^[-+]?([0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?|\.[0-9][0-9_]*([eE][-+]?[0-9_]+)?|0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+)$`)
+	leadingZero = regexp.MustCompile(`^[-+]?0[0-9]+$`)
 )
 
-// String returns the size with the largest unit that divides it, so that ParseSize reads the same.
-func (s Size) String() string {
+// number returns the value of a plain scalar: a number, or else the text itself. A text that could be meant as a number and
+// is none in YAML 1.2, or another one in YAML 1.1, is an error.
+func number(text string) (any, error) {
 	switch {
-	case s == 0:
-		return "0"
-	case s%GiB == 0:
-		return strconv.FormatInt(int64(s/GiB), 10) + "GiB"
-	case s%MiB == 0:
-		return strconv.FormatInt(int64(s/MiB), 10) + "MiB"
-	case s%KiB == 0:
-		return strconv.FormatInt(int64(s/KiB), 10) + "KiB"
+	case !nearNumber.MatchString(text):
+		return text, nil
+	case leadingZero.MatchString(text):
+		return nil, fmt.Errorf("%s is octal in some versions of YAML and decimal in others; write it without the leading 0, or put a text in quotes",
+			settings.Short(text))
+	case !coreNumber.MatchString(text):
+		return nil, fmt.Errorf("%s is not a number in YAML 1.2, which has neither _ nor 0b, and 0x and 0o only in small letters without a sign, "+
+			"as in 1000, 0x3e8 or 1e3; put a text in quotes", settings.Short(text))
 	}
-	return strconv.FormatInt(int64(s), 10)
+	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return n, nil
+	}
+	if n, err := strconv.ParseUint(strings.TrimPrefix(text, "+"), 0, 64); err == nil {
+		return n, nil
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	mantissa, _, _ := strings.Cut(strings.ToLower(text), "e")
+	underflow := x == 0 && strings.ContainsAny(mantissa, "123456789")
+	if err != nil || underflow || !strings.ContainsAny(text, ".eE") {
+		return nil, fmt.Errorf("the number %s does not fit 64 bits; put a text in quotes", settings.Short(text))
+	}
+	return x, nil
 }
 
-// ParseSize reads a size: "16MiB" (1024s), "16MB" (1000s) or a number of bytes.
-func ParseSize(text string) (Size, error) {
-	bytes, err := humanize.ParseBytes(text)
-	tooLarge := err == nil && bytes > math.MaxInt64/2 || err != nil && strings.HasPrefix(err.Error(), "too large")
-	switch {
-	case strings.ContainsAny(text, "-,") || leadingZero.MatchString(text) || err != nil && !tooLarge:
-		return 0, fmt.Errorf("a size is a number with a unit, as in 16MiB; this is %q", cut(text))
-	case tooLarge:
-		return 0, fmt.Errorf("a size is below 4194304TiB; this is %q", cut(text))
+// canonical writes a number or bool as settings.Set reads it.
+func canonical(value any) string {
+	if x, isFloat := value.(float64); isFloat {
+		return strconv.FormatFloat(x, 'g', -1, 64)
 	}
-	return Size(bytes), nil
+	return fmt.Sprint(value)
 }
-
-// maxDays is the longest duration, some 292 years.
-const maxDays = math.MaxInt64 / int64(24*time.Hour)
-
-// durationForm is what a duration looks like, however long it is.
-var durationForm = regexp.MustCompile(`^([0-9]+d)?([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))*$`)
-
-// ParseDuration reads a duration as Go writes it ("1m30s"), with d for days of 24 hours before the
-// rest ("7d", "1d12h").
-func ParseDuration(text string) (time.Duration, error) {
-	refuse := func() (time.Duration, error) {
-		if text != "" && durationForm.MatchString(text) {
-			return 0, fmt.Errorf("a duration is at most %dd; this is %q", maxDays, cut(text))
-		}
-		return 0, fmt.Errorf("a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is %q", cut(text))
-	}
-	days, rest, hasDays := strings.Cut(text, "d")
-	if !hasDays {
-		d, err := time.ParseDuration(text)
-		if err != nil || text[0] == '+' {
-			return refuse()
-		}
-		return d, nil
-	}
-	n, err := strconv.ParseUint(days, 10, 64)
-	if err != nil || n > uint64(maxDays) {
-		return refuse()
-	}
-	d := time.Duration(n) * 24 * time.Hour
-	if rest == "" {
-		return d, nil
-	}
-	more, err := time.ParseDuration(rest)
-	if err != nil || more < 0 || rest[0] == '+' || more > math.MaxInt64-d {
-		return refuse()
-	}
-	return d + more, nil
-}
-
-// formatDuration writes a duration as ParseDuration reads it: whole days as 7d, and without
-// units that are zero.
-func formatDuration(d time.Duration) string {
-	const day = 24 * time.Hour
-	if d > 0 && d%day == 0 {
-		return strconv.FormatInt(int64(d/day), 10) + "d"
-	}
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}
-
-// Secret is a text that is never printed. Convert it to string to use it.
-type Secret string
-
-// hidden is what is printed in a secret's place.
-const hidden = "***"
-
-// String hides the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return hidden
-}
-
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return strconv.Quote(s.String()) }
-
-// MarshalText hides the secret from encoders.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// LogValue hides the secret from slog.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

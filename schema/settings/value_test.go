@@ -1,8 +1,6 @@
-package config
+package settings
 
 import (
-	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +19,11 @@ func TestDuration(t *testing.T) {
 	}
 	for _, test := range tests {
 		got, err := ParseDuration(test.text)
-		if err != nil || got != test.want || formatDuration(got) != test.form {
-			t.Errorf("%s: got %v (%s), %v", test.text, got, formatDuration(got), err)
+		if err != nil || got != test.want || FormatDuration(got) != test.form {
+			t.Errorf("%s: got %v (%s), %v", test.text, got, FormatDuration(got), err)
 		}
-		if again, err := ParseDuration(formatDuration(got)); err != nil || again != got {
-			t.Errorf("%s: %s is read as %v, %v", test.text, formatDuration(got), again, err)
+		if again, err := ParseDuration(FormatDuration(got)); err != nil || again != got {
+			t.Errorf("%s: %s is read as %v, %v", test.text, FormatDuration(got), again, err)
 		}
 	}
 	for _, text := range []string{"", "5", "d", "1.5d", "-1d", "1d-1h", "1d+1h", "+5s", "1w", "5 s", "999999d", "1dd", "1h1d"} {
@@ -45,27 +43,34 @@ func TestSize(t *testing.T) {
 		{"1024", KiB, "1KiB"}, {"1000", 1000, "1000"}, {"2GiB", 2 * GiB, "2GiB"},
 	}
 	for _, test := range tests {
-		got, err := ParseSize(test.text)
+		var got Size
+		err := got.UnmarshalText([]byte(test.text))
 		if err != nil || got != test.want || got.String() != test.form {
 			t.Errorf("%s: got %v, %v", test.text, got, err)
 		}
 	}
 	for _, text := range []string{"", "-1", "x", "1 apple", "1,000", "9EiB", "MiB"} {
-		if got, err := ParseSize(text); err == nil {
+		var got Size
+		if err := got.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q: got %v, want an error", text, got)
 		}
 	}
 }
 
-func TestSecretIsHidden(t *testing.T) {
-	var log strings.Builder
-	c := Default()
-	c.Redis.Password = "sesame"
-	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", c.Redis.Password)
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "redis", c.Redis)
-	for _, text := range []string{fmt.Sprintf("%v %+v %#v %s %q", c, c.Redis, c.Redis, c.Redis.Password, c.Redis.Password), log.String()} {
-		if strings.Contains(text, "sesame") {
-			t.Errorf("the secret is in %s", text)
+func TestBoundsAreNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"100001d": "", "106751d": "", "106752d": "a duration is at most 106751d", "99999999999999999999d": "at most 106751d", "9999999h": "at most 106751d",
+		"106751d24h": "at most 106751d", "1e3s": "a number with a unit", "d": "a number with a unit", "": "a number with a unit",
+	} {
+		_, err := ParseDuration(text)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+	for text, want := range map[string]string{"9EiB": "below 4194304TiB", "99999999999999999999GiB": "below 4194304TiB", "x": "a number with a unit", "1e3": "a number with a unit"} {
+		var got Size
+		if err := got.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}
 }

@@ -1,0 +1,98 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Errors is everything that is wrong in a configuration: first what is written in the file, in its order, then variables and
+// assignments, then what is written nowhere.
+type Errors struct{ Problems []Problem }
+
+// Error returns all problems, one a line.
+func (e *Errors) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, problem := range e.Problems {
+		lines[i] = problem.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Problem is one thing that is wrong.
+type Problem struct {
+	// Path is the setting. Empty: the file as a whole.
+	Path string
+	// Message is what is wrong, and how to fix it.
+	Message string
+
+	origin origin
+}
+
+// Error returns place, setting and message.
+func (p Problem) Error() string {
+	text := p.Message
+	if p.Path != "" {
+		text = p.Path + ": " + text
+	}
+	if p.origin != (origin{}) {
+		text = p.origin.String() + ": " + text
+	}
+	return text
+}
+
+// originKind orders where a value can come from, as problems are ordered.
+type originKind int
+
+// A value that is not written anywhere has the kind 0.
+const (
+	fromFile originKind = iota + 1
+	fromEnvironment
+	fromAssignment
+)
+
+// origin is where a setting's value came from. The zero value is a default.
+type origin struct {
+	kind         originKind
+	name         string
+	line, column int
+}
+
+// String returns the origin as problems and Show write it.
+func (o origin) String() string {
+	if o.line > 0 {
+		return fmt.Sprintf("%s:%d:%d", o.name, o.line, o.column)
+	}
+	return o.name
+}
+
+// origins are the origins of settings by path. What is not there is a default.
+type origins map[string]origin
+
+// of returns the origin of a setting, or that of the nearest setting around it.
+func (o origins) of(path string) origin {
+	for path != "" {
+		if at, found := o[path]; found {
+			return at
+		}
+		path = parentPath(path)
+	}
+	return origin{}
+}
+
+// parentPath cuts the last member or element off a path. A key in brackets and quotes is one member.
+func parentPath(path string) string {
+	if open := strings.LastIndex(path, `["`); open > 0 && strings.HasSuffix(path, `"]`) {
+		path = path[:open]
+		return path[:max(strings.LastIndexByte(path, '.'), 0)]
+	}
+	return path[:max(strings.LastIndexAny(path, ".["), 0)]
+}
+
+// sortProblems sorts by place: those written nowhere last.
+func sortProblems(problems []Problem) {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare((a.origin.kind+3)%4, (b.origin.kind+3)%4), cmp.Compare(a.origin.line, b.origin.line), cmp.Compare(a.origin.column, b.origin.column))
+	})
+}
