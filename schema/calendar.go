@@ -96,19 +96,26 @@ func (c Calendar) startOf(days int64) int64 {
 // changeUnit is the unit in which ClickHouse knows when a clock is changed, and by how much.
 const changeUnit = 15 * 60
 
-// Instant returns the time at which a clock shows so many seconds of a day, as ClickHouse reads a text: from the time of day at
-// which the clock is changed on that day, it is taken to be changed. A time that comes twice is thus the first of the two,
+// Instant returns the time at which a clock in the zone shows local, a time in UTC. It reads clocks as ClickHouse does: from the time of day
+// at which the clock is changed on a day, it is taken to be changed. A time that comes twice is thus the first of the two,
 // and one that does not come is as far before the change as it would be after it.
-func (c Calendar) Instant(days, clock int64) int64 {
+func (c Calendar) Instant(local time.Time) time.Time {
+	days := FloorDivide(local.Unix(), secondsPerDay)
+	clock := local.Unix() - days*secondsPerDay
+	return time.Unix(c.startOf(days)+clock-c.changedBy(days, clock), int64(local.Nanosecond()))
+}
+
+// changedBy returns by how much the clock was put forward on the day when it shows so many seconds.
+func (c Calendar) changedBy(days, clock int64) int64 {
 	start := c.startOf(days)
 	_, changed := time.Unix(start-1, 0).In(c.Zone).ZoneBounds()
 	if changed.IsZero() || changed.Unix() > start+2*secondsPerDay {
-		return start + clock
+		return 0
 	}
 	from := changed.Unix() + c.offsetAt(changed.Unix()-1)
 	to := changed.Unix() + c.offsetAt(changed.Unix())
 	if FloorDivide(from, secondsPerDay) != days && FloorDivide(to, secondsPerDay) != days {
-		return start + clock
+		return 0
 	}
 	// ClickHouse keeps the first in eight bits without a sign, the second in eight with one.
 	at := int64(uint8((from - days*secondsPerDay) / changeUnit))
@@ -116,10 +123,10 @@ func (c Calendar) Instant(days, clock int64) int64 {
 	if at+by < 0 {
 		at = -by
 	}
-	if clock >= at*changeUnit {
-		clock -= by * changeUnit
+	if clock < at*changeUnit {
+		return 0
 	}
-	return start + clock
+	return by * changeUnit
 }
 
 // FloorDivide rounds towards the past, where Go's division rounds towards 1970.

@@ -30,7 +30,7 @@ func (l *Layout) NewBatch(id string, p *Partition) *Batch {
 	b := &Batch{id: id, layout: l, partition: p, columns: c}
 	c.row.origin = &b.current
 	for i := range c.cells {
-		if constant := c.cells[i].constant; constant != nil {
+		if constant, ok := c.cells[i].column.(*constantColumn); ok {
 			constant.text = id
 		}
 	}

@@ -8,128 +8,120 @@ import (
 
 // coercion turns a value into what a column stores.
 type coercion struct {
-	// rule says how, in the words of docs/coercions.md, where it is one cell of the table.
+	// rule describes it in the words of docs/coercions.md, where it is one cell of the table.
 	rule string
-	// apply fills in what the column's kind reads of out, which it was given clear. Any result but NoReason
-	// says why the value can't be held, and out does not count.
+	// apply fills in the fields of out, given clear, that the column's type reads. Any result but NoReason
+	// is why the column can't hold the value; out is then undefined.
 	apply func(t *target, in *schema.Attribute, out *value) schema.Reason
 }
 
-// target is what a coercion needs to know of its column.
+// target is what coercions know of their column.
 type target struct {
-	kind schema.Kind
-	// name is the type without its wrappers, for messages.
-	name string
-	// low and high bound the integer kinds; high of UInt64 is all ones.
+	schema.Type
+	// low and high bound the integer types.
 	low  int64
 	high uint64
-	// length is FixedString's.
-	length int
 	// tick is the nanoseconds of DateTime64's last digit.
 	tick int64
 	// location is the zone of DateTime and DateTime64, and the server's for Date.
 	location *time.Location
-	// elements and values are the Enum's.
+	// elements are the Enum's by name.
 	elements map[string]int16
-	values   map[int16]bool
-	// limits says what is in range, for messages.
-	limits string
 }
 
-// The coercions. What each one takes and refuses stands at its function.
-var (
-	unchanged   = coercion{"unchanged", toText}
-	decimalText = coercion{"decimal digits", intToText}
-	doubleText  = coercion{"shortest decimal form", doubleToText}
-	boolText    = coercion{"`true` or `false`", boolToText}
-	timeText    = coercion{"RFC 3339 in UTC", timeToText}
-	padded      = coercion{"padded with zero bytes", toFixedString}
-
-	textInteger   = coercion{"parsed as a whole number", textToInteger}
-	intInteger    = coercion{"in range", intToInteger}
-	doubleInteger = coercion{"whole and in range", doubleToInteger}
-	boolInteger   = coercion{"0 or 1", boolToInteger}
-	timeInteger   = coercion{"Unix nanoseconds", timeToInteger}
-
-	textFloat   = coercion{"parsed as a number", textToFloat}
-	intFloat    = coercion{"where exact", intToFloat}
-	doubleFloat = coercion{"nearest", doubleToFloat}
-
-	textBool = coercion{"`true`, `false`, `1` or `0`", textToBool}
-	intBool  = coercion{"0 or 1 only", intToBool}
-	boolBool = coercion{"as it is", boolToInteger}
-
-	textDate       = coercion{"`YYYY-MM-DD`, `YYYY-MM-DD hh:mm:ss` or RFC 3339", textToDate}
-	timeDate       = coercion{"day in the server's zone", timeToDate}
-	textDateTime   = coercion{"RFC 3339 or `YYYY-MM-DD hh:mm:ss`", textToDateTime}
-	intDateTime    = coercion{"as Unix seconds", intToDateTime}
-	timeDateTime   = coercion{"whole seconds", timeToDateTime}
-	textDateTime64 = coercion{"RFC 3339 or `YYYY-MM-DD hh:mm:ss`, with a fraction", textToDateTime64}
-	timeDateTime64 = coercion{"to its precision", timeToDateTime64}
-	intDateTime64  = coercion{"as Unix nanoseconds", timeToDateTime64}
-
-	textUUID  = coercion{"36 or 32 characters", textToUUID}
-	textIPv4  = coercion{"address", textToIPv4}
-	textIPv6  = coercion{"address, IPv4 mapped", textToIPv6}
-	bytesUUID = coercion{"16 bytes", bytesToUUID}
-	bytesIPv4 = coercion{"4 bytes", bytesToIPv4}
-	bytesIPv6 = coercion{"16 or 4 bytes", bytesToIPv6}
-
-	textEnum = coercion{"by name", textToEnum}
-	intEnum  = coercion{"by value", intToEnum}
-
-	jsonArrayText = coercion{"array of strings, numbers, booleans", jsonToArray}
-	oneText       = coercion{"one element", toText}
-	oneInt        = coercion{"one element, its text", intToText}
-	oneDouble     = coercion{"one element, its text", doubleToText}
-	oneBool       = coercion{"one element, its text", boolToText}
-	oneTime       = coercion{"one element, its text", timeToText}
-)
-
-// integerCoercions are those of all integer columns; those of 64 bits take times as well.
 var integerCoercions = [valueTypes]coercion{
-	ofString: textInteger, ofInt: intInteger, ofDouble: doubleInteger, ofBool: boolInteger,
+	schema.String: {"parsed as a whole number", textToInteger},
+	schema.Int:    {"in range", intToInteger},
+	schema.Double: {"whole and in range", doubleToInteger},
+	schema.Bool:   {"0 or 1", boolToInteger},
 }
 
-var longCoercions = [valueTypes]coercion{
-	ofString: textInteger, ofInt: intInteger, ofDouble: doubleInteger, ofBool: boolInteger, ofTime: timeInteger,
+// longCoercions are those of the integers that can hold a time.
+var longCoercions = func() [valueTypes]coercion {
+	long := integerCoercions
+	long[schema.Time] = coercion{"Unix nanoseconds", intToInteger}
+	return long
+}()
+
+var floatCoercions = [valueTypes]coercion{
+	schema.String: {"parsed as a number", textToFloat},
+	schema.Int:    {"where exact", intToFloat},
+	schema.Double: {"nearest", doubleToFloat},
 }
 
-var floatCoercions = [valueTypes]coercion{ofString: textFloat, ofInt: intFloat, ofDouble: doubleFloat}
+var enumCoercions = [valueTypes]coercion{
+	schema.String: {"by name", textToEnum},
+	schema.Int:    {"by value", intToEnum},
+}
 
-var enumCoercions = [valueTypes]coercion{ofString: textEnum, ofInt: intEnum}
-
-// coercions says, for the kind of a column and the type of a value, how the one becomes the
-// other. An empty cell is a type mismatch. LowCardinality and Nullable make no difference.
-// docs/coercions.md shows this table, and a test compares the two.
+// coercions has, for the type of a column and the type of a value, how the one becomes the other. An empty cell is a
+// type mismatch. LowCardinality and Nullable make no difference. docs/coercions.md shows this table, and a test compares
+// the two.
 var coercions = [schema.KindMap + 1][valueTypes]coercion{
 	schema.KindString: {
-		ofString: unchanged, ofInt: decimalText, ofDouble: doubleText, ofBool: boolText,
-		ofBytes: unchanged, ofJSON: unchanged, ofTime: timeText,
+		schema.String: {"unchanged", toText},
+		schema.Int:    {"decimal digits", toText},
+		schema.Double: {"shortest decimal form", toText},
+		schema.Bool:   {"`true` or `false`", toText},
+		schema.Bytes:  {"unchanged", toText},
+		schema.JSON:   {"unchanged", toText},
+		schema.Time:   {"RFC 3339 in UTC", toText},
 	},
-	schema.KindFixedString: {ofString: padded, ofBytes: padded},
-	schema.KindInt8:        integerCoercions,
-	schema.KindInt16:       integerCoercions,
-	schema.KindInt32:       integerCoercions,
-	schema.KindInt64:       longCoercions,
-	schema.KindUInt8:       integerCoercions,
-	schema.KindUInt16:      integerCoercions,
-	schema.KindUInt32:      integerCoercions,
-	schema.KindUInt64:      longCoercions,
-	schema.KindFloat32:     floatCoercions,
-	schema.KindFloat64:     floatCoercions,
-	schema.KindBool:        {ofString: textBool, ofInt: intBool, ofBool: boolBool},
-	schema.KindDate:        {ofString: textDate, ofTime: timeDate},
-	schema.KindDateTime:    {ofString: textDateTime, ofInt: intDateTime, ofTime: timeDateTime},
-	schema.KindDateTime64:  {ofString: textDateTime64, ofInt: intDateTime64, ofTime: timeDateTime64},
-	schema.KindUUID:        {ofString: textUUID, ofBytes: bytesUUID},
-	schema.KindIPv4:        {ofString: textIPv4, ofBytes: bytesIPv4},
-	schema.KindIPv6:        {ofString: textIPv6, ofBytes: bytesIPv6},
-	schema.KindEnum8:       enumCoercions,
-	schema.KindEnum16:      enumCoercions,
+	schema.KindFixedString: {
+		schema.String: {"padded with zero bytes", toFixedString},
+		schema.Bytes:  {"padded with zero bytes", toFixedString},
+	},
+	schema.KindInt8:    integerCoercions,
+	schema.KindInt16:   integerCoercions,
+	schema.KindInt32:   integerCoercions,
+	schema.KindInt64:   longCoercions,
+	schema.KindUInt8:   integerCoercions,
+	schema.KindUInt16:  integerCoercions,
+	schema.KindUInt32:  integerCoercions,
+	schema.KindUInt64:  longCoercions,
+	schema.KindFloat32: floatCoercions,
+	schema.KindFloat64: floatCoercions,
+	schema.KindBool: {
+		schema.String: {"`true`, `false`, `1` or `0`", textToBool},
+		schema.Int:    {"0 or 1 only", intToBool},
+		schema.Bool:   {"as it is", boolToInteger},
+	},
+	schema.KindDate: {
+		schema.String: {"`YYYY-MM-DD`, `YYYY-MM-DD hh:mm:ss` or RFC 3339", textToDate},
+		schema.Time:   {"day in the server's zone", timeToDate},
+	},
+	schema.KindDateTime: {
+		schema.String: {"RFC 3339 or `YYYY-MM-DD hh:mm:ss`", textToDateTime},
+		schema.Int:    {"as Unix seconds", intToDateTime},
+		schema.Time:   {"whole seconds", timeToDateTime},
+	},
+	schema.KindDateTime64: {
+		schema.String: {"RFC 3339 or `YYYY-MM-DD hh:mm:ss`, with a fraction", textToDateTime64},
+		schema.Int:    {"as Unix nanoseconds", timeToDateTime64},
+		schema.Time:   {"to its precision", timeToDateTime64},
+	},
+	schema.KindUUID: {
+		schema.String: {"36 or 32 characters", textToUUID},
+		schema.Bytes:  {"16 bytes", bytesToUUID},
+	},
+	schema.KindIPv4: {
+		schema.String: {"address", textToIPv4},
+		schema.Bytes:  {"4 bytes", bytesToIPv4},
+	},
+	schema.KindIPv6: {
+		schema.String: {"address, IPv4 mapped", textToIPv6},
+		schema.Bytes:  {"16 or 4 bytes", bytesToIPv6},
+	},
+	schema.KindEnum8:  enumCoercions,
+	schema.KindEnum16: enumCoercions,
 	schema.KindArray: {
-		ofString: oneText, ofInt: oneInt, ofDouble: oneDouble, ofBool: oneBool,
-		ofBytes: oneText, ofJSON: jsonArrayText, ofTime: oneTime,
+		schema.String: {"one element", toElement},
+		schema.Int:    {"one element, its text", toElement},
+		schema.Double: {"one element, its text", toElement},
+		schema.Bool:   {"one element, its text", toElement},
+		schema.Bytes:  {"one element", toElement},
+		schema.JSON:   {"array of strings, numbers, booleans", jsonToArray},
+		schema.Time:   {"one element, its text", toElement},
 	},
 	// A Map is filled from the attributes as a whole, never from one value.
 	schema.KindMap: {},

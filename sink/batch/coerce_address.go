@@ -9,13 +9,10 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// textToUUID takes the form with dashes and the one without, such as a trace id has.
+// textToUUID takes the form with dashes and the one without, as in a trace id.
 func textToUUID(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	if len(in.Text) != 36 && len(in.Text) != 32 {
-		return schema.TypeMismatch
-	}
 	id, err := uuid.Parse(in.Text)
-	if err != nil {
+	if err != nil || len(in.Text) != 36 && len(in.Text) != 32 {
 		return schema.TypeMismatch
 	}
 	setUUID(id, out)
@@ -23,7 +20,7 @@ func textToUUID(_ *target, in *schema.Attribute, out *value) schema.Reason {
 }
 
 func bytesToUUID(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	if len(in.Text) != 16 {
+	if len(in.Text) != len(uuid.UUID{}) {
 		return schema.TypeMismatch
 	}
 	setUUID(uuid.UUID([]byte(in.Text)), out)
@@ -32,55 +29,52 @@ func bytesToUUID(_ *target, in *schema.Attribute, out *value) schema.Reason {
 
 // setUUID stores the two halves as ClickHouse does, each as a little-endian number.
 func setUUID(id uuid.UUID, out *value) {
-	binary.LittleEndian.PutUint64(out.wide[:8], binary.BigEndian.Uint64(id[:8]))
-	binary.LittleEndian.PutUint64(out.wide[8:], binary.BigEndian.Uint64(id[8:]))
+	out.bits, out.high = binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(id[8:])
 }
 
-func parseAddress(text string) (netip.Addr, bool) {
+func textToAddress(text string) (netip.Addr, bool) {
 	address, err := netip.ParseAddr(text)
 	return address, err == nil && address.Zone() == ""
 }
 
-// textToIPv4 takes an IPv4 address, also where it is written as an IPv6 one.
+func bytesToAddress(bytes string) (netip.Addr, bool) { return netip.AddrFromSlice([]byte(bytes)) }
+
+// textToIPv4 takes an IPv4 address, also one written as an IPv6 address.
 func textToIPv4(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	address, ok := parseAddress(in.Text)
-	if !ok || !address.Unmap().Is4() {
-		return schema.TypeMismatch
-	}
-	octets := address.Unmap().As4()
-	out.bits = uint64(binary.BigEndian.Uint32(octets[:]))
-	return schema.NoReason
+	address, ok := textToAddress(in.Text)
+	return setIPv4(address.Unmap(), ok, out)
 }
 
 func bytesToIPv4(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	if len(in.Text) != 4 {
+	address, ok := bytesToAddress(in.Text)
+	return setIPv4(address, ok, out)
+}
+
+func setIPv4(address netip.Addr, ok bool, out *value) schema.Reason {
+	if !ok || !address.Is4() {
 		return schema.TypeMismatch
 	}
-	for i := range 4 {
-		out.bits = out.bits<<8 | uint64(in.Text[i])
-	}
+	octets := address.As4()
+	out.bits = uint64(binary.BigEndian.Uint32(octets[:]))
 	return schema.NoReason
 }
 
 // textToIPv6 takes any address; an IPv4 one is stored mapped, as ClickHouse does.
 func textToIPv6(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	address, ok := parseAddress(in.Text)
-	if !ok {
-		return schema.TypeMismatch
-	}
-	out.wide = address.As16()
-	return schema.NoReason
+	address, ok := textToAddress(in.Text)
+	return setIPv6(address, ok, out)
 }
 
 func bytesToIPv6(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	switch len(in.Text) {
-	case 16:
-		copy(out.wide[:], in.Text)
-	case 4:
-		out.wide[10], out.wide[11] = 0xff, 0xff
-		copy(out.wide[12:], in.Text)
-	default:
+	address, ok := bytesToAddress(in.Text)
+	return setIPv6(address, ok, out)
+}
+
+func setIPv6(address netip.Addr, ok bool, out *value) schema.Reason {
+	if !ok {
 		return schema.TypeMismatch
 	}
+	octets := address.As16()
+	out.bits, out.high = binary.LittleEndian.Uint64(octets[:8]), binary.LittleEndian.Uint64(octets[8:])
 	return schema.NoReason
 }

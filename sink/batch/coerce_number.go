@@ -1,57 +1,38 @@
 package batch
 
 import (
+	"cmp"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// parseWhole reads an optional minus and decimal digits, which have to be the whole text.
-func parseWhole(text string) (magnitude uint64, negative bool, reason schema.Reason) {
-	digits := text
-	if digits != "" && digits[0] == '-' {
-		digits, negative = digits[1:], true
-	}
-	if digits == "" {
-		return 0, false, schema.TypeMismatch
-	}
-	overflow := false
-	for i := range len(digits) {
-		d := uint64(digits[i] - '0')
-		if d > 9 {
-			return 0, false, schema.TypeMismatch
-		}
-		if magnitude > (math.MaxUint64-d)/10 {
-			overflow = true
-		}
-		magnitude = magnitude*10 + d
-	}
-	if overflow {
-		return 0, negative, schema.OutOfRange
-	}
-	return magnitude, negative, schema.NoReason
-}
-
-func textToInteger(t *target, in *schema.Attribute, out *value) schema.Reason {
-	magnitude, negative, reason := parseWhole(in.Text)
-	if reason != schema.NoReason {
-		return reason
-	}
-	if !negative {
-		if magnitude > t.high {
-			return schema.OutOfRange
-		}
-		out.bits = magnitude
-		return schema.NoReason
-	}
-	// The magnitude of the lowest value, without negating what can't be negated.
-	if magnitude > uint64(-(t.low+1))+1 || t.low == 0 && magnitude > 0 {
+// numberReason returns why strconv could not parse a number.
+func numberReason(err error) schema.Reason {
+	if errors.Is(err, strconv.ErrRange) {
 		return schema.OutOfRange
 	}
-	out.bits = -magnitude
+	return schema.TypeMismatch
+}
+
+// textToInteger takes an optional minus and decimal digits.
+func textToInteger(t *target, in *schema.Attribute, out *value) schema.Reason {
+	digits, negative := strings.CutPrefix(in.Text, "-")
+	magnitude, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return numberReason(err)
+	}
+	if !negative && magnitude > t.high || negative && magnitude > -uint64(t.low) {
+		return schema.OutOfRange
+	}
+	out.bits = magnitude
+	if negative {
+		out.bits = -magnitude
+	}
 	return schema.NoReason
 }
 
@@ -93,27 +74,19 @@ func boolToInteger(_ *target, in *schema.Attribute, out *value) schema.Reason {
 	return schema.NoReason
 }
 
-// timeToInteger gives Unix nanoseconds; only Int64 and UInt64 can hold them.
-func timeToInteger(t *target, in *schema.Attribute, out *value) schema.Reason {
-	return intToInteger(t, in, out)
-}
-
 // textToFloat takes decimal numbers, inf and nan, and rounds to the nearest that the column can
 // hold. Go's hexadecimal numbers and underscores are refused.
 func textToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 	size := 64
-	if t.kind == schema.KindFloat32 {
+	if t.Kind == schema.KindFloat32 {
 		size = 32
 	}
 	if strings.ContainsAny(in.Text, "xXpP_") {
 		return schema.TypeMismatch
 	}
 	x, err := strconv.ParseFloat(in.Text, size)
-	switch {
-	case errors.Is(err, strconv.ErrRange):
-		return schema.OutOfRange
-	case err != nil:
-		return schema.TypeMismatch
+	if err != nil {
+		return numberReason(err)
 	}
 	out.bits = floatBits(t, x)
 	return schema.NoReason
@@ -123,7 +96,7 @@ func textToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 func intToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 	n := in.AsInt()
 	x := float64(n)
-	if t.kind == schema.KindFloat32 {
+	if t.Kind == schema.KindFloat32 {
 		x = float64(float32(n))
 	}
 	// 2^63 is the one float that int64 can't hold: converting it back would not be defined.
@@ -137,7 +110,7 @@ func intToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 // doubleToFloat rounds to the nearest Float32; a finite number does not become infinite.
 func doubleToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 	x := in.AsDouble()
-	if t.kind == schema.KindFloat32 && math.IsInf(float64(float32(x)), 0) && !math.IsInf(x, 0) {
+	if t.Kind == schema.KindFloat32 && math.IsInf(float64(float32(x)), 0) && !math.IsInf(x, 0) {
 		return schema.OutOfRange
 	}
 	out.bits = floatBits(t, x)
@@ -145,7 +118,7 @@ func doubleToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 }
 
 func floatBits(t *target, x float64) uint64 {
-	if t.kind == schema.KindFloat32 {
+	if t.Kind == schema.KindFloat32 {
 		return uint64(math.Float32bits(float32(x)))
 	}
 	return math.Float64bits(x)
@@ -173,7 +146,8 @@ func intToBool(_ *target, in *schema.Attribute, out *value) schema.Reason {
 // intToEnum takes the value of an element.
 func intToEnum(t *target, in *schema.Attribute, out *value) schema.Reason {
 	n := in.AsInt()
-	if n != int64(int16(n)) || !t.values[int16(n)] {
+	_, found := slices.BinarySearchFunc(t.Enum, n, func(e schema.EnumValue, n int64) int { return cmp.Compare(int64(e.Value), n) })
+	if !found {
 		return schema.OutOfRange
 	}
 	out.bits = uint64(n)

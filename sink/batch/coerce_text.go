@@ -1,40 +1,29 @@
 package batch
 
 import (
-	"strconv"
-	"time"
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
 
+// toText takes any value.
 func toText(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	out.text = in.Text
+	switch in.Type {
+	case schema.String, schema.Bytes, schema.JSON:
+		out.text = in.Text
+	default:
+		out.setText(in.AppendText(out.scratch[:0]))
+	}
 	return schema.NoReason
 }
 
-func intToText(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	out.setText(strconv.AppendInt(out.scratch[:0], in.AsInt(), 10))
-	return schema.NoReason
-}
-
-func doubleToText(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	out.setText(strconv.AppendFloat(out.scratch[:0], in.AsDouble(), 'g', -1, 64))
-	return schema.NoReason
-}
-
-func boolToText(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	out.text = strconv.FormatBool(in.AsBool())
-	return schema.NoReason
-}
-
-func timeToText(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	out.setText(time.Unix(0, in.AsInt()).UTC().AppendFormat(out.scratch[:0], time.RFC3339Nano))
-	return schema.NoReason
-}
-
-// toFixedString takes at most the column's length. The column pads what is shorter.
+// toFixedString refuses what is longer than the column. The column pads what is shorter.
 func toFixedString(t *target, in *schema.Attribute, out *value) schema.Reason {
-	if len(in.Text) > t.length {
+	if len(in.Text) > t.Length {
 		return schema.OutOfRange
 	}
 	out.text = in.Text
@@ -51,17 +40,34 @@ func textToEnum(t *target, in *schema.Attribute, out *value) schema.Reason {
 	return schema.NoReason
 }
 
-// jsonToArray takes a JSON array whose elements are strings, numbers or booleans.
+// toElement makes an array of one element, in the form that a String column would have.
+func toElement(t *target, in *schema.Attribute, out *value) schema.Reason {
+	reason := toText(t, in, out)
+	out.elements = append(out.elements, out.text)
+	return reason
+}
+
+// wholePairs matches a JSON string without half of a surrogate pair, which stands for no character.
+var wholePairs = regexp.MustCompile(`(?s)^(?:[^\\]|\\[^u]|\\u(?:[^dD].|[dD][0-7])..|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*$`)
+
+// jsonToArray takes a JSON array whose elements are strings, numbers or booleans. Bytes that are not UTF-8 are kept.
 func jsonToArray(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	elements := jsonArray{text: in.Text}
-	for {
-		if _, more := elements.next(); !more {
-			break
-		}
-	}
-	if elements.malformed {
+	array := gjson.Parse(in.Text)
+	if !json.Valid([]byte(in.Text)) || !array.IsArray() { // gjson's own validation recurses without bound
 		return schema.TypeMismatch
 	}
-	out.text, out.list = in.Text, true
-	return schema.NoReason
+	reason := schema.NoReason
+	array.ForEach(func(_, element gjson.Result) bool {
+		switch {
+		case element.Type == gjson.Null || element.Type == gjson.JSON,
+			strings.Contains(element.Raw, `\u`) && !wholePairs.MatchString(element.Raw):
+			reason = schema.TypeMismatch
+		case element.Type == gjson.String:
+			out.elements = append(out.elements, element.Str)
+		default:
+			out.elements = append(out.elements, element.Raw)
+		}
+		return reason == schema.NoReason
+	})
+	return reason
 }

@@ -14,54 +14,42 @@ const (
 	lastDateTime64  = 10413791999
 )
 
-// secondsPerDay is a day's length in the count of days that Date is.
-const secondsPerDay = 24 * 60 * 60
+func (t *target) calendar() schema.Calendar { return schema.Calendar{Zone: t.location} }
 
-// moment is a point in time: Unix seconds, and the nanoseconds after them.
-type moment struct{ seconds, nanoseconds int64 }
-
-// parseTime reads RFC 3339, or ClickHouse's own form, "YYYY-MM-DD hh:mm:ss", which is in the column's zone. Either
-// may have a fraction of a second.
-func parseTime(t *target, text string) (moment, bool) {
-	if local, days, ok := parseLocalTime(text); ok {
-		local.seconds = calendar{t.location}.instant(days, local.seconds-days*secondsPerDay)
-		return local, true
+// parseTime reads RFC 3339, or ClickHouse's own form, which is in the column's zone.
+func parseTime(t *target, text string) (time.Time, bool) {
+	if local, ok := parseLocal(text); ok {
+		return t.calendar().Instant(local), true
 	}
-	at, ok := schema.ParseTime(text)
-	return moment{at.Unix(), int64(at.Nanosecond())}, ok
+	return schema.ParseTime(text)
 }
 
-// parseLocalTime reads "YYYY-MM-DD hh:mm:ss", and a fraction, as if it were UTC. It also returns the day.
-func parseLocalTime(text string) (at moment, days int64, ok bool) {
+// parseLocal reads "YYYY-MM-DD hh:mm:ss", and a fraction, as if it were UTC.
+func parseLocal(text string) (time.Time, bool) {
 	day, clock, found := strings.Cut(text, " ")
 	if !found {
-		return moment{}, 0, false
+		return time.Time{}, false
 	}
-	parsed, ok := schema.ParseTime(day + "T" + clock + "Z")
-	at = moment{parsed.Unix(), int64(parsed.Nanosecond())}
-	return at, floorDivide(at.seconds, secondsPerDay), ok
+	return schema.ParseTime(day + "T" + clock + "Z")
 }
 
 func textToDate(t *target, in *schema.Attribute, out *value) schema.Reason {
-	if len(in.Text) == len(time.DateOnly) {
-		day, ok := schema.ParseTime(in.Text + "T00:00:00Z")
-		if !ok {
-			return schema.TypeMismatch
-		}
-		return setDay(floorDivide(day.Unix(), secondsPerDay), out)
+	text := in.Text
+	if len(text) == len(time.DateOnly) {
+		text += " 00:00:00"
 	}
-	if _, days, ok := parseLocalTime(in.Text); ok {
-		return setDay(days, out)
+	if local, ok := parseLocal(text); ok {
+		return setDay(schema.Calendar{Zone: time.UTC}.Day(local.Unix()), out)
 	}
-	at, ok := schema.ParseTime(in.Text)
+	at, ok := schema.ParseTime(text)
 	if !ok {
 		return schema.TypeMismatch
 	}
-	return setDay(calendar{t.location}.dayOf(at.Unix()), out)
+	return setDay(t.calendar().Day(at.Unix()), out)
 }
 
 func timeToDate(t *target, in *schema.Attribute, out *value) schema.Reason {
-	return setDay(calendar{t.location}.dayOf(floorDivide(in.AsInt(), int64(time.Second))), out)
+	return setDay(t.calendar().Day(time.Unix(0, in.AsInt()).Unix()), out)
 }
 
 func setDay(day int64, out *value) schema.Reason {
@@ -85,7 +73,7 @@ func textToDateTime(t *target, in *schema.Attribute, out *value) schema.Reason {
 	if !ok {
 		return schema.TypeMismatch
 	}
-	return setSeconds(at.seconds, out)
+	return setSeconds(at.Unix(), out)
 }
 
 func intToDateTime(_ *target, in *schema.Attribute, out *value) schema.Reason {
@@ -93,7 +81,7 @@ func intToDateTime(_ *target, in *schema.Attribute, out *value) schema.Reason {
 }
 
 func timeToDateTime(_ *target, in *schema.Attribute, out *value) schema.Reason {
-	return setSeconds(floorDivide(in.AsInt(), int64(time.Second)), out)
+	return setSeconds(time.Unix(0, in.AsInt()).Unix(), out)
 }
 
 func textToDateTime64(t *target, in *schema.Attribute, out *value) schema.Reason {
@@ -101,16 +89,12 @@ func textToDateTime64(t *target, in *schema.Attribute, out *value) schema.Reason
 	if !ok {
 		return schema.TypeMismatch
 	}
-	seconds := at.seconds
-	if seconds < firstDateTime64 || seconds > lastDateTime64 {
-		return schema.OutOfRange
-	}
-	perSecond := int64(time.Second) / t.tick
+	seconds, perSecond := at.Unix(), int64(time.Second)/t.tick
 	// Nine digits reach no further than the year 2262. The last second is given up: it is not whole.
-	if seconds > math.MaxInt64/perSecond-1 {
+	if seconds < firstDateTime64 || seconds > min(lastDateTime64, math.MaxInt64/perSecond-1) {
 		return schema.OutOfRange
 	}
-	out.bits = uint64(seconds*perSecond + at.nanoseconds/t.tick)
+	out.bits = uint64(seconds*perSecond + int64(at.Nanosecond())/t.tick)
 	return schema.NoReason
 }
 
@@ -120,15 +104,6 @@ func timeToDateTime64(t *target, in *schema.Attribute, out *value) schema.Reason
 	if nanoseconds < firstDateTime64*int64(time.Second) {
 		return schema.OutOfRange
 	}
-	out.bits = uint64(floorDivide(nanoseconds, t.tick))
+	out.bits = uint64(schema.FloorDivide(nanoseconds, t.tick))
 	return schema.NoReason
-}
-
-// floorDivide rounds towards the past, where Go's division rounds towards 1970.
-func floorDivide(n, by int64) int64 {
-	quotient := n / by
-	if n%by < 0 {
-		quotient--
-	}
-	return quotient
 }

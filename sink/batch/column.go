@@ -17,8 +17,7 @@ type column interface {
 	reset()
 }
 
-// newColumn returns an empty column of the type. The columns that do not take one value a row, those of
-// the batch id and of maps, are made elsewhere.
+// newColumn returns an empty column of the type. The columns of maps and of the batch's id are made elsewhere.
 func newColumn(t *schema.Type) column {
 	if t.LowCardinality {
 		return newLowCardinalityColumn(t.Nullable)
@@ -28,22 +27,11 @@ func newColumn(t *schema.Type) column {
 	case schema.KindString:
 		c = &stringColumn{}
 	case schema.KindFixedString:
-		c = &fixedStringColumn{size: t.Length}
-	case schema.KindInt8, schema.KindUInt8, schema.KindBool, schema.KindEnum8:
-		c = &fixedColumn[uint8]{}
-	case schema.KindInt16, schema.KindUInt16, schema.KindDate, schema.KindEnum16:
-		c = &fixedColumn[uint16]{}
-	case schema.KindInt32, schema.KindUInt32, schema.KindFloat32, schema.KindDateTime, schema.KindIPv4:
-		c = &fixedColumn[uint32]{}
-	case schema.KindInt64, schema.KindUInt64, schema.KindFloat64, schema.KindDateTime64:
-		c = &fixedColumn[uint64]{}
-	case schema.KindUUID, schema.KindIPv6:
-		c = &wideColumn{}
+		c = &fixedStringColumn{fixedColumn{size: t.Length}}
 	case schema.KindArray:
 		c = &arrayColumn{}
 	default:
-		// NewLayout lets no other kind come here.
-		panic("sink: no column for type " + t.String())
+		c = &fixedColumn{size: t.Kind.Size()}
 	}
 	if t.Nullable {
 		return &nullableColumn{column: c}

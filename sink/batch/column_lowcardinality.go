@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // keyColumn stores indexes of a dictionary in as few bytes as the greatest one needs. Nearly
@@ -160,6 +162,12 @@ type constantColumn struct {
 	text           string
 	rows           int
 	lowCardinality bool
+}
+
+// fill is the column's fill function.
+func (c *constantColumn) fill(*schema.Entry) *RowError {
+	c.rows++
+	return nil
 }
 
 func (c *constantColumn) append(*value) { c.rows++ }

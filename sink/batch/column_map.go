@@ -1,8 +1,6 @@
 package batch
 
 import (
-	"strconv"
-
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -77,20 +75,13 @@ func (c *mapColumn) reset() {
 // appendAttribute adds the text of an attribute's value behind its length.
 func appendAttribute(bytes []byte, a *schema.Attribute) []byte {
 	switch a.Type {
-	case schema.Int:
-		at := len(bytes)
-		bytes = strconv.AppendInt(append(bytes, 0), a.AsInt(), 10)
-		bytes[at] = byte(len(bytes) - at - 1) // at most 20: the length is one byte
-		return bytes
-	case schema.Double:
-		at := len(bytes)
-		bytes = strconv.AppendFloat(append(bytes, 0), a.AsDouble(), 'g', -1, 64)
-		bytes[at] = byte(len(bytes) - at - 1) // at most 24
-		return bytes
-	case schema.Bool:
-		return appendString(bytes, strconv.FormatBool(a.AsBool()))
+	case schema.String, schema.Bytes, schema.JSON:
+		return appendString(bytes, a.Text)
 	}
-	return appendString(bytes, a.Text)
+	at := len(bytes)
+	bytes = a.AppendText(append(bytes, 0))
+	bytes[at] = byte(len(bytes) - at - 1) // at most 24: the length is one byte
+	return bytes
 }
 
 // The places that an attribute's key can go to, beside the slots of columns.

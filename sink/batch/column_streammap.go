@@ -46,7 +46,9 @@ func newStreamMapColumn(plain, scope bool, own map[string]int32) *streamMapColum
 	return c
 }
 
-func (c *streamMapColumn) appendStream(stream *schema.Stream) {
+// fill is the column's fill function.
+func (c *streamMapColumn) fill(e *schema.Entry) *RowError {
+	stream := e.Stream
 	if stream != c.last {
 		id, known := c.seen[stream]
 		if !known {
@@ -60,6 +62,7 @@ func (c *streamMapColumn) appendStream(stream *schema.Stream) {
 		c.last, c.lastID = stream, id
 	}
 	c.appendRow(c.lastID)
+	return nil
 }
 
 func (c *streamMapColumn) appendRow(id uint32) {

@@ -51,24 +51,10 @@ type arrayColumn struct {
 
 func (c *arrayColumn) append(v *value) {
 	c.last = len(c.elements)
-	count := lastEnd(c.ends)
-	switch {
-	case v.empty || v.null:
-	case v.list:
-		elements := jsonArray{text: v.text}
-		for {
-			element, more := elements.next()
-			if !more {
-				break
-			}
-			c.elements = appendString(c.elements, element)
-			count++
-		}
-	default:
-		c.elements = appendString(c.elements, v.text)
-		count++
+	for _, element := range v.elements {
+		c.elements = appendString(c.elements, element)
 	}
-	c.ends = append(c.ends, count)
+	c.ends = append(c.ends, lastEnd(c.ends)+uint64(len(v.elements)))
 }
 
 func (c *arrayColumn) undo() {

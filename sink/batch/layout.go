@@ -57,7 +57,7 @@ func NewLayout(table *schema.Table, route string, server *time.Location) (*Layou
 			report(fmt.Errorf("column %d: the name %q is empty or there twice", i+1, c.Name))
 		}
 		names[c.Name] = true
-		if field := c.Source.Field; isMap(field) {
+		if field := c.Source.Field; field.IsMap() {
 			if other := maps[field]; other != "" {
 				report(fmt.Errorf("column %q: %s go to column %q already", c.Name, c.Source, other))
 			}

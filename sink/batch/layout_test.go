@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func TestWhatHappensWithoutAValue(t *testing.T) {
 		"out of range, nullable":     {nullable, []schema.Attribute{whole(40000)}, "out_of_range refuse: int 40000 is out of range of Int16; it has to be -32768 to 32767"},
 		"wrong, default":             {useDefault, []schema.Attribute{text("x")}, "-7"},
 		"an unknown attribute type":  {base, []schema.Attribute{{Key: "k", Type: 77}}, `type_mismatch`},
-		"an unknown attribute time":  {base, []schema.Attribute{{Key: "k", Type: ofTime}}, `type_mismatch`},
+		"an unknown attribute time":  {base, []schema.Attribute{{Key: "k", Type: schema.Time}}, `type_mismatch`},
 		"missing, required, default": {change(func(c *schema.Column) { c.Required, c.OnError = true, schema.UseDefault }), nil, "0"},
 		"wrong, null by default": {
 			change(func(c *schema.Column) { c.Type.Nullable, c.OnError = true, schema.UseDefault }), []schema.Attribute{text("x")}, "<nil>",
@@ -175,7 +176,7 @@ func TestPartitionIsOfTheValueInTheRow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.ID != want || p.Condition != "_partition_id = '"+want+"'" {
+		if p.ID != want || p.Condition != fmt.Sprintf("toYYYYMM(`ts`) = %s AND `n` = %s", want[:6], want[7:]) {
 			t.Errorf("%+v, want %s", p, want)
 		}
 	}

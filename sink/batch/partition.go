@@ -1,187 +1,156 @@
 package batch
 
 import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// Partition is one partition of a table. A Partitioner gives the same pointer for the same partition, so that it
+// Partition is one partition of a table. A Partitioner returns the same pointer for the same partition, so that it
 // can be the key of a map.
 type Partition struct {
-	// ID is ClickHouse's partition_id. Where one of the keys is a text or another kind that ClickHouse hashes,
-	// it is the values instead, for people to read.
+	// ID is ClickHouse's partition_id. Where that is a hash, it is the values of the keys instead, for people to read.
 	ID string
-	// Condition selects in SQL exactly the partition's rows of the table.
+	// Condition selects in SQL exactly the partition's rows.
 	Condition string
 }
 
-// Partitioner tells which partition an entry's row belongs to. It remembers what it computed last, so
-// each goroutine needs its own.
-type Partitioner struct {
-	layout *Layout
-	keys   []partitionKey
-	row    row
-	// origin is a copy, made only where a key reads it: a pointer to the caller's would put each one on the heap.
-	origin      Origin
-	readsOrigin bool
-	value       value
-	// last is the partition of the last entry.
-	last *Partition
-	// known has the partitions by the values of their keys.
-	known map[string]*Partition
-	name  []byte
+// newPartition returns the partition of the keys' values.
+func newPartition(keys []partitionKey) *Partition {
+	if len(keys) == 0 {
+		return &Partition{ID: "all", Condition: "_partition_id = 'all'"}
+	}
+	ids, conditions := make([]string, len(keys)), make([]string, len(keys))
+	for i := range keys {
+		ids[i], conditions[i] = keys[i].id(), keys[i].condition()
+	}
+	return &Partition{ID: strings.Join(ids, "-"), Condition: strings.Join(conditions, " AND ")}
 }
 
-// partitionKey is one key with the value that it had last.
+// keyValue is the value of a partition key, in the form of value.
+type keyValue struct {
+	text       string
+	bits, high uint64
+}
+
+// partitionKey is one key with its last value.
 type partitionKey struct {
 	schema.PartitionKey
 	projection *projection
-	calendar   calendar
-	// fast says that the key is a function of the entry's time in a DateTime or DateTime64, which needs no
-	// evaluation while the time stays inside the period.
+	// kind is the value's.
+	kind  schema.Kind
+	value keyValue
+	// span is where a function of a time has the value.
+	span schema.Span
+	// fast is true for a function of the entry's time in a DateTime or DateTime64, which needs no evaluation while the time stays
+	// inside the span.
 	fast bool
-	// first and next bound the Unix seconds for which bits is right.
-	first, next int64
-	bits        uint64
-	wide        [16]byte
-	text        string
 }
 
-// maxKnown bounds the partitions that a partitioner remembers. Beyond, it forgets them all: an open batch of one of
-// them then gets no more rows, and the next row of its partition begins another.
-const maxKnown = 4096
+func (l *Layout) newPartitionKey(key schema.PartitionKey) partitionKey {
+	p := &l.projections[key.Column]
+	return partitionKey{
+		PartitionKey: key, projection: p, kind: key.Function.Result(p.target.Kind),
+		fast: key.Function != schema.PartitionValue && p.target.Kind != schema.KindDate && p.source.Field == schema.FieldTime,
+	}
+}
 
-// NewPartitioner returns a partitioner. It is not safe for concurrent use.
-func (l *Layout) NewPartitioner() *Partitioner {
-	p := &Partitioner{layout: l, known: make(map[string]*Partition)}
-	p.row.origin = &p.origin
-	for _, key := range l.partition.Keys {
-		projection := &l.projections[key.Column]
-		switch projection.source.Field {
-		case schema.FieldProducer, schema.FieldSequence, schema.FieldShardID:
-			p.readsOrigin = true
+// update sets the key's value to that of the column's, and reports whether it changed. It returns an error for a time that the
+// column can hold and the function can't: DateTime64 reaches further.
+func (k *partitionKey) update(r *row, v *value) (changed bool, err *RowError) {
+	now := keyValue{text: v.text, bits: v.bits, high: v.high}
+	switch t := &k.projection.target; {
+	case t.Kind == schema.KindDate:
+		now.bits = k.Function.OfDay(int64(v.bits))
+	case k.Function != schema.PartitionValue:
+		seconds := int64(v.bits)
+		if t.Kind == schema.KindDateTime64 {
+			seconds = schema.FloorDivide(seconds, int64(time.Second)/t.tick)
 		}
-		p.keys = append(p.keys, partitionKey{
-			PartitionKey: key,
-			projection:   projection,
-			calendar:     calendar{location: projection.target.location},
-			fast: key.Function != schema.PartitionValue && projection.source.Field == schema.FieldTime &&
-				(projection.target.kind == schema.KindDateTime || projection.target.kind == schema.KindDateTime64),
-		})
-	}
-	return p
-}
-
-// Of returns the partition of the entry's row, or the error that Append would return for the column that decides
-// about it. o is what Begin will be told for the row.
-func (p *Partitioner) Of(e *schema.Entry, o *Origin) (*Partition, *RowError) {
-	changed := p.last == nil
-	p.row.entry = e
-	if p.readsOrigin {
-		p.origin = *o
-	}
-	for i := range p.keys {
-		key := &p.keys[i]
-		if key.fast && e.Time > 0 {
-			if seconds := e.Time / 1e9; seconds >= key.first && seconds < key.next {
-				continue
+		if !k.span.Contains(seconds) {
+			var ok bool
+			if k.span, ok = t.calendar().Span(k.Function, seconds); !ok {
+				return false, k.rowError(r)
 			}
 		}
-		if err := key.projection.evaluate(&p.row, &p.value); err != nil {
-			p.last = nil
-			return nil, err
-		}
-		different, reason := key.take(&p.value)
-		if reason != schema.NoReason {
-			p.last = nil
-			return nil, key.rowError(&p.row)
-		}
-		changed = changed || different
+		now = keyValue{bits: k.span.Value}
 	}
-	if changed {
-		p.last = p.find()
+	if now == k.value {
+		return false, nil
 	}
-	return p.last, nil
+	k.value = now
+	k.value.text = strings.Clone(now.text)
+	return true, nil
 }
 
-// rowError is for a time that the column can hold, but whose partition can't be computed: DateTime64 reaches
-// further than the functions do.
 func (k *partitionKey) rowError(r *row) *RowError {
-	in := k.projection.read(r)
-	if in == nil {
-		in = &schema.Attribute{Text: "the column's default", Type: ofString}
+	in := "the column's default"
+	if source := k.projection.read(r); source != nil {
+		in = source.String()
 	}
-	e := k.projection.rowError(in, schema.OutOfRange)
-	e.Message = describe(in) + " is out of range of the partition key " + k.String() + "; it has to be 1970 to 2105"
-	if e.Action == schema.UseDefault {
-		e.Action = schema.Refuse // the default is in the column's range, but it was not asked for here
+	e := &RowError{
+		Field: k.projection.source.String(), Reason: schema.OutOfRange, Column: k.projection.name,
+		Message: in + " is out of range of the partition key " + k.String() + "; it has to be 1970 to 2105",
+	}
+	if k.projection.onError == schema.DeadLetter { // the default was not asked for here
+		e.Action = schema.DeadLetter
 	}
 	return e
 }
 
-// take notes the column's value and says whether the key's value is another than before.
-func (k *partitionKey) take(v *value) (changed bool, reason schema.Reason) {
-	if k.Function != schema.PartitionValue {
-		return k.takeTime(v)
+// id returns the value as ClickHouse writes it in a partition's id.
+func (k *partitionKey) id() string {
+	if k.kind == schema.KindDate {
+		return k.day().Format("20060102")
 	}
-	switch k.projection.target.kind {
+	return k.text()
+}
+
+func (k *partitionKey) day() time.Time { return time.Unix(0, 0).UTC().AddDate(0, 0, int(k.value.bits)) }
+
+// text returns a value that is no Date.
+func (k *partitionKey) text() string {
+	switch low, _ := k.kind.Range(); {
+	case k.kind == schema.KindString || k.kind == schema.KindFixedString:
+		return k.value.text
+	case k.kind == schema.KindUUID:
+		half := binary.BigEndian.AppendUint64(nil, k.value.bits)
+		return uuid.UUID(binary.BigEndian.AppendUint64(half, k.value.high)).String()
+	case k.kind == schema.KindIPv6:
+		half := binary.LittleEndian.AppendUint64(nil, k.value.bits)
+		return netip.AddrFrom16([16]byte(binary.LittleEndian.AppendUint64(half, k.value.high))).String()
+	case low < 0:
+		return strconv.FormatInt(int64(k.value.bits), 10)
+	}
+	return strconv.FormatUint(k.value.bits, 10)
+}
+
+// condition returns the SQL that selects the value.
+func (k *partitionKey) condition() string {
+	key := k.String()
+	switch k.kind {
+	case schema.KindDate:
+		return fmt.Sprintf("%s = toDate('%s')", key, k.day().Format(time.DateOnly))
+	case schema.KindDateTime:
+		return fmt.Sprintf("%s = toDateTime(%d)", key, k.value.bits)
 	case schema.KindString, schema.KindFixedString:
-		if changed = v.text != k.text; changed {
-			k.text = strings.Clone(v.text)
-		}
-	case schema.KindUUID, schema.KindIPv6:
-		changed = v.wide != k.wide
-		k.wide = v.wide
-	default:
-		changed = v.bits != k.bits
-		k.bits = v.bits
+		return key + " = " + schema.QuoteString(k.value.text)
+	case schema.KindUUID:
+		return fmt.Sprintf("%s = toUUID('%s')", key, k.text())
+	case schema.KindIPv4:
+		address := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(k.value.bits))))
+		return fmt.Sprintf("%s = toIPv4('%s')", key, address)
+	case schema.KindIPv6:
+		return fmt.Sprintf("%s = toIPv6('%s')", key, k.text())
+	case schema.KindEnum8, schema.KindEnum16: // an Enum itself is compared with a name
+		return fmt.Sprintf("toInt16(%s) = %d", key, int64(k.value.bits))
 	}
-	return changed, schema.NoReason
-}
-
-// takeTime applies the key's function.
-func (k *partitionKey) takeTime(v *value) (changed bool, reason schema.Reason) {
-	before := k.bits
-	if k.projection.target.kind == schema.KindDate {
-		k.bits = dayFunction(k.Function, int64(v.bits))
-		return k.bits != before, schema.NoReason
-	}
-	seconds := int64(v.bits)
-	if k.projection.target.kind == schema.KindDateTime64 {
-		seconds = floorDivide(seconds, 1e9/k.projection.target.tick)
-	}
-	if seconds >= k.first && seconds < k.next {
-		return false, schema.NoReason
-	}
-	period, ok := k.calendar.period(k.Function, seconds)
-	if !ok {
-		return false, schema.OutOfRange
-	}
-	k.first, k.next, k.bits = period.first, period.next, period.value
-	return k.bits != before, schema.NoReason
-}
-
-// find returns the partition of the keys' present values.
-func (p *Partitioner) find() *Partition {
-	p.name = p.name[:0]
-	for i := range p.keys {
-		k := &p.keys[i]
-		p.name = strconv.AppendUint(p.name, k.bits, 36)
-		p.name = append(p.name, '/')
-		p.name = append(p.name, k.wide[:]...)
-		p.name = strconv.AppendInt(p.name, int64(len(k.text)), 10)
-		p.name = append(p.name, '/')
-		p.name = append(p.name, k.text...)
-	}
-	known := p.known[string(p.name)]
-	if known == nil {
-		if len(p.known) >= maxKnown {
-			clear(p.known)
-		}
-		known = newPartition(p.keys)
-		p.known[string(p.name)] = known
-	}
-	return known
+	return key + " = " + k.text()
 }

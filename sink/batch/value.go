@@ -6,53 +6,32 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// value is what a column is to hold in one row, in the form that the column stores. Which of its
-// fields count depends on the column's kind; text may alias the entry, or scratch.
+// value is what a column stores in one row. Which fields count depends on the column's type; text and elements may
+// alias the entry, or scratch.
 type value struct {
-	// text is for String, FixedString, and Array (see list).
+	// text is for String and FixedString.
 	text string
-	// bits is for kinds of one to eight bytes, as ClickHouse stores them.
-	bits uint64
-	// wide is for UUID and IPv6, as ClickHouse stores them.
-	wide [16]byte
+	// elements are an Array's.
+	elements []string
+	// bits is for types of up to eight bytes and the first half of one of 16, high is the second half; both as ClickHouse stores them.
+	bits, high uint64
 	// null is for Nullable columns; the other fields are then zero.
 	null bool
-	// list says that text is a JSON array whose elements are the Array's; without it, text is the
-	// one element. empty is an Array without elements.
-	list, empty bool
 	// scratch holds text that is made from a number.
 	scratch [64]byte
 }
 
-// clear makes v the zero value of every kind. The scratch stays as it is.
-func (v *value) clear() {
-	v.text, v.bits, v.wide, v.null, v.list, v.empty = "", 0, [16]byte{}, false, false, false
+// set copies w's value. The elements are copied too, because v's are overwritten by its next value.
+func (v *value) set(w *value) {
+	v.text, v.bits, v.high, v.null = w.text, w.bits, w.high, w.null
+	v.elements = append(v.elements[:0], w.elements...)
 }
 
-// set makes v hold what w holds. It is for the prepared defaults, whose text is not in scratch.
-func (v *value) set(w *value) {
-	v.text, v.bits, v.wide, v.null, v.list, v.empty = w.text, w.bits, w.wide, w.null, w.list, w.empty
-}
+// clear makes v the zero value of every type.
+func (v *value) clear() { v.set(&value{}) }
 
 // setText makes text the bytes, which are a piece of scratch.
 func (v *value) setText(bytes []byte) { v.text = unsafe.String(unsafe.SliceData(bytes), len(bytes)) }
 
-// The types of what a column can be given: the attributes' types, and the entry's own times.
-const (
-	ofString   = schema.String
-	ofInt      = schema.Int
-	ofDouble   = schema.Double
-	ofBool     = schema.Bool
-	ofBytes    = schema.Bytes
-	ofJSON     = schema.JSON
-	ofTime     = schema.JSON + 1 // nanoseconds since the Unix epoch, in Bits
-	valueTypes = int(ofTime) + 1
-)
-
-// typeName returns the name of a type of value as messages and docs/coercions.md write it.
-func typeName(t schema.AttributeType) string {
-	if t == ofTime {
-		return "time"
-	}
-	return t.String()
-}
+// valueTypes is the number of types of what a column can be given: those of attributes, and schema.Time.
+const valueTypes = int(schema.Time) + 1
