@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
 func newQueryCommand() *cobra.Command {
@@ -45,7 +46,9 @@ func query(ctx context.Context, cfg *config.Config, statement, format string, ou
 	if err != nil {
 		return err
 	}
-	store, err := openClickHouse(cfg, classes, slog.New(slog.DiscardHandler))
+	settings := clickhouseConfig(cfg)
+	settings.Database, settings.Classes, settings.Log = cfg.ClickHouse.Database, classes, slog.New(slog.DiscardHandler)
+	store, err := clickhouse.New(settings)
 	if err != nil {
 		return err
 	}
