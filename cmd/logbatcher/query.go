@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
-	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
 func newQueryCommand() *cobra.Command {
@@ -46,9 +45,8 @@ func query(ctx context.Context, cfg *config.Config, statement, format string, ou
 	if err != nil {
 		return err
 	}
-	settings := clickhouseConfig(cfg)
-	settings.Database, settings.Classes, settings.Log = cfg.ClickHouse.Database, classes, slog.New(slog.DiscardHandler)
-	store, err := clickhouse.New(settings)
+	cfg.ClickHouse.Config.Database = cfg.ClickHouse.Database // for names without one
+	store, err := openClickHouse(cfg, classes, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
