@@ -9,14 +9,14 @@ import (
 // errBodyClosed is what the transport reads when the insert has returned.
 var errBodyClosed = errors.New("the insert has ended")
 
-// body is a request's body that tells whether any of it may have been sent. The transport reads it in a goroutine of its own, which may
-// begin only after the request has failed.
+// body is a request's body that reports whether any of it may have been sent. The transport reads it in its own goroutine, which
+// may begin only after the request has failed.
 type body struct {
 	data  io.Reader
 	state atomic.Int32
 }
 
-// The states of a body: nobody has read it, somebody has begun to, or nobody may any more.
+// The states of a body.
 const (
 	bodyUnread = iota
 	bodyRead

@@ -13,14 +13,14 @@ import (
 	"github.com/logbatcher/logbatcher/sink"
 )
 
-// codeInsertWasDeduplicated is ClickHouse telling of a token that it knows, where it is asked to tell.
+// codeInsertWasDeduplicated is ClickHouse's code for a known token, if it is set to report that.
 const codeInsertWasDeduplicated = 389
 
-// codeUnknownSetting is ClickHouse refusing a setting that it does not know.
+// codeUnknownSetting is ClickHouse's code for an unknown setting.
 const codeUnknownSetting = 115
 
-// statusRules is what an HTTP status without ClickHouse's error code means: it is a proxy's answer. For those that
-// are not here it is Ambiguous from 500 on, since the proxy may have sent the request on, and Hold below.
+// statusRules classifies HTTP statuses without ClickHouse's error code, which come from a proxy. Others are Ambiguous from 500 on,
+// since the proxy may have forwarded the request, and Hold below.
 var statusRules = map[int]struct {
 	class    sink.Class
 	overload bool
@@ -29,10 +29,10 @@ var statusRules = map[int]struct {
 	http.StatusTooManyRequests: {class: sink.Transient, overload: true},
 }
 
-// exceptionText is how ClickHouse begins an error, wherever a proxy may have put it.
+// exceptionText matches the beginning of a ClickHouse error, wherever a proxy may have put it.
 var exceptionText = regexp.MustCompile(`Code: (\d+)\. DB::`)
 
-// classify returns the *sink.Error for a failure. Sent says that a part of a batch may have reached the server.
+// classify returns the *sink.Error for a failure. sent is true if a part of a batch may have reached the server.
 func (s *Sink) classify(op, table string, err error, sent bool) *sink.Error {
 	failure := &sink.Error{Op: op, Table: table, Err: err}
 	var answer *answerError
@@ -53,7 +53,7 @@ func (s *Sink) classify(op, table string, err error, sent bool) *sink.Error {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &certificate):
-		failure.Class = sink.Hold // it does not mend itself
+		failure.Class = sink.Hold // needs an operator
 	case errors.As(err, &status):
 		rule, known := statusRules[status.StatusCode]
 		switch {
@@ -66,7 +66,7 @@ func (s *Sink) classify(op, table string, err error, sent bool) *sink.Error {
 	return failure
 }
 
-// exceptionCode returns ClickHouse's code for an error, and the text to look for more in. 0: it has none.
+// exceptionCode returns ClickHouse's code for an error, or 0, and the text that classification may look into.
 func exceptionCode(err error) (code int, message string) {
 	var exception *clickhouse.Exception
 	if errors.As(err, &exception) {
@@ -81,13 +81,13 @@ func exceptionCode(err error) (code int, message string) {
 	return 0, ""
 }
 
-// unreachable says that the failure is the way to the server, not its answer.
+// unreachable reports whether the failure is on the way to the server, not its answer.
 func unreachable(failure *sink.Error) bool {
 	return failure.Code == 0 && (failure.Class == sink.Transient || failure.Class == sink.Ambiguous) &&
 		!errors.Is(failure.Err, context.Canceled)
 }
 
-// neverSent says that a statement has not reached the server.
+// neverSent reports whether a statement has certainly not reached the server.
 func neverSent(err error) bool {
 	var dial *net.OpError
 	return errors.As(err, &dial) && dial.Op == "dial" || errors.Is(err, clickhouse.ErrAcquireConnTimeout)

@@ -164,3 +164,8 @@ func (a *address) ask(ctx context.Context, settings clickhouse.Settings, format,
 func tableName(t *schema.Table) string {
 	return schema.QuoteIdentifier(t.Database) + "." + schema.QuoteIdentifier(t.Name)
 }
+
+// isTable returns the condition that selects the table in a system table that has its name in that column.
+func isTable(t *schema.Table, column string) string {
+	return "database = " + schema.QuoteString(t.Database) + " AND " + column + " = " + schema.QuoteString(t.Name)
+}

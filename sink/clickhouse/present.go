@@ -12,17 +12,17 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// The codes that say that there is no such table, and so nothing in it.
+// The codes that mean there is no such table, and so nothing in it.
 const (
 	codeUnknownTable    = 60
 	codeUnknownDatabase = 81
 )
 
-// Present reports how many rows of the batch are in its table, and whether an attempt may still be running. The
-// error is an *sink.Error.
+// Present reports how many rows of the batch are in its table, and whether an attempt may still be running. The error is an
+// *sink.Error.
 //
-// Running attempts are asked for before the rows are counted: an attempt that has ended before the first question is
-// seen by the second one. What else it takes for rows to count as absent depends on the table's engine; see look.
+// Running attempts are looked up before the rows are counted, so that the count sees an attempt that ended before. What else it
+// takes for rows to count as absent depends on the table's engine; see look.
 func (s *Sink) Present(ctx context.Context, b *batch.Block) (sink.Presence, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
@@ -57,12 +57,12 @@ func (s *Sink) present(ctx context.Context, b *batch.Block) (found sink.Presence
 	return found, errors.Join(errs...)
 }
 
-// look asks one server for the batch, and reports whether it answers for all replicas of the table.
+// look looks the batch up on one server, and reports whether it answers for all replicas of the table.
 //
-// A replica may lag behind the one that took the batch, and a balancer may send each question to another one. So for the
-// tables of replicated engines, whatever the configuration says of the addresses, attempts are looked for on all servers of the
-// cluster, a replica fetches what Keeper knows of, and then the rows are counted on all of them. A part that only a server
-// has that is away can't be fetched: this takes until the context ends, and the batch's fate stays open.
+// A replica may lag behind the one that took the batch, and a load balancer may send each query to another one. So for replicated
+// engines, whatever is configured, attempts are looked up on all servers of the cluster, a replica fetches the parts that Keeper
+// lists, and then the rows are counted on all servers. A part that only an unreachable server has can't be fetched: that blocks
+// until ctx ends, and the batch's fate stays open.
 func (s *Sink) look(ctx context.Context, a *address, b *batch.Block) (found sink.Presence, replicated bool, err error) {
 	table := b.Layout().Table()
 	if found.Rows, err = a.count(ctx, s.countStatement(b, "")); err != nil || found.Rows > 0 {
@@ -94,7 +94,7 @@ func (s *Sink) look(ctx context.Context, a *address, b *batch.Block) (found sink
 	return found, true, err
 }
 
-// count counts rows. A table that does not exist has none.
+// count counts rows. A missing table has none.
 func (a *address) count(ctx context.Context, statement string) (int, error) {
 	rows, err := a.number(ctx, statement)
 	if code, _ := exceptionCode(err); code == codeUnknownTable || code == codeUnknownDatabase {
@@ -103,9 +103,9 @@ func (a *address) count(ctx context.Context, statement string) (int, error) {
 	return rows, err
 }
 
-// engine returns the table's engine. Empty: there is no such table.
+// engine returns the table's engine, or "" if the table is missing.
 func (a *address) engine(ctx context.Context, table *schema.Table) (string, error) {
-	rows, err := a.query(ctx, "SELECT engine FROM system.tables WHERE database = "+schema.QuoteString(table.Database)+" AND name = "+schema.QuoteString(table.Name))
+	rows, err := a.query(ctx, "SELECT engine FROM system.tables WHERE "+isTable(table, "name"))
 	if err != nil || len(rows) == 0 {
 		return "", err
 	}
@@ -115,8 +115,7 @@ func (a *address) engine(ctx context.Context, table *schema.Table) (string, erro
 // defaultCluster is the name that ClickHouse's own configuration and ClickHouse Cloud give the cluster.
 const defaultCluster = "default"
 
-// cluster returns the name of the cluster that has the table's replicas: the configured one, or else the default. Empty: the server
-// has none of that name.
+// cluster returns the name of the cluster with the table's replicas: the configured one, or the default if the server has it, or "".
 func (s *Sink) cluster(ctx context.Context, a *address) (string, error) {
 	if s.config.Cluster != "" {
 		return s.config.Cluster, nil
@@ -128,12 +127,13 @@ func (s *Sink) cluster(ctx context.Context, a *address) (string, error) {
 	return defaultCluster, nil
 }
 
-// countStatement counts the batch's rows on one server, or on that server of the cluster which has most. Rows that a lightweight
-// DELETE has hidden prove just as well that the batch was stored.
+// countStatement counts the batch's rows on one server, or on the server of the cluster with the most. Rows hidden by a
+// lightweight DELETE prove just as well that the batch was stored.
 func (s *Sink) countStatement(b *batch.Block, cluster string) string {
 	table := b.Layout().Table()
 	where := " WHERE " + schema.QuoteIdentifier(schema.BatchIDColumn) + " = " + schema.QuoteString(b.ID())
-	if p := b.Partition(); p != nil && p.Condition != "" && !s.misjudged.has(table.FullName()) {
+	_, misjudged := s.misjudged.Load(table.FullName())
+	if p := b.Partition(); p != nil && p.Condition != "" && !misjudged {
 		where += " AND (" + p.Condition + ")"
 	}
 	const settings = " SETTINGS select_sequential_consistency = 1, apply_deleted_mask = 0"
@@ -144,9 +144,9 @@ func (s *Sink) countStatement(b *batch.Block, cluster string) string {
 		where + " GROUP BY hostName())" + settings + ", skip_unavailable_shards = 1"
 }
 
-// running reports whether an attempt of the batch runs on the server, or on one of the cluster. Attempts are known by their
-// query ids: the batch's id, a dash and a number. Servers of a cluster that are away are left out: settling waits for late
-// attempts in any case, and would otherwise wait for a server that does not come back.
+// running reports whether an attempt of the batch runs on the server, or on one of the cluster. Query ids of attempts are the
+// batch's id, a dash and a number. Unreachable servers of a cluster are skipped: settling waits for late attempts anyway, and
+// would otherwise wait for a server that may never come back.
 func (a *address) running(ctx context.Context, b *batch.Block, cluster string) (bool, error) {
 	prefix := b.ID() + "-"
 	where := fmt.Sprintf(" WHERE startsWith(query_id, %s) AND match(substring(query_id, %d), '^[0-9]+w?$')", schema.QuoteString(prefix), len(prefix)+1)

@@ -7,77 +7,76 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// setting is a setting that is sent whatever the user's profile says, or a newer release has for its default.
+// setting is sent with every statement, whatever the user's profile or a release's defaults say.
 type setting struct {
 	name, value string
-	// required says that the gateway can't keep its promises on a server that does not know the setting.
+	// required is true if promises can't be kept on a server that does not know the setting.
 	required bool
 	reason   string
 }
 
-// tokenSetting has the batch's token as its value, set for each attempt.
+// tokenSetting is set to the batch's token for each attempt.
 const tokenSetting = "insert_deduplication_token"
 
-// conversionSetting is on for a table alone whose columns are wider than the batch's; see widened.
+// conversionSetting is on only if the table's columns are wider than the batch's; see insertFitting.
 const conversionSetting = "input_format_native_allow_types_conversion"
 
-// insertSettings make an insert one part or nothing, with the values that were sent, and its token count. Those that a
-// server does not know are left out: a server refuses an insert with an unknown one. docs/clickhouse.md shows them.
+// insertSettings make an insert one part or nothing, store the values that were sent, and make its token count. Those that a
+// server does not know are left out, since it would refuse the insert. docs/clickhouse.md lists them.
 var insertSettings = []setting{
 	{"async_insert", "0", false, "an asynchronous insert is merged with others and split again, and may be acknowledged before it is stored"},
-	{"wait_for_async_insert", "1", false, "nor is it acknowledged early where a server makes it asynchronous all the same"},
+	{"wait_for_async_insert", "1", false, "if a server makes it asynchronous nevertheless, it is not acknowledged early"},
 	{"insert_deduplicate", "1", false, "tokens count"},
-	{"deduplicate_insert", "enable", false, "tokens count; takes the place of insert_deduplicate since 26.2"},
+	{"deduplicate_insert", "enable", false, "tokens count; replaces insert_deduplicate since 26.2"},
 	{tokenSetting, "", true, "the batch's token"},
 	{"max_partitions_per_insert_block", "1", true, "a batch that would not be one part is refused"},
 	{"throw_on_max_partitions_per_insert_block", "1", true, "and not only logged"},
 	// Measured on 26.7: with use_strict_insert_block_limits=1 in the profile, 1 500 000 rows in one Native block become 59 parts
 	// at max_insert_block_size=10000, and 9 with max_insert_block_size_bytes. Without it a Native block is never split.
 	{"use_strict_insert_block_limits", "0", false, "a block is not split"},
-	{"max_insert_block_size", "1000000000", false, "nor by an older or newer reading of this one"},
+	{"max_insert_block_size", "1000000000", false, "nor by an older or newer meaning of this setting"},
 	{"max_insert_block_size_bytes", "0", false, "nor by bytes"},
 	{"input_format_max_block_size_bytes", "0", false, "nor while it is read"},
 	{"input_format_max_block_wait_ms", "0", false, "nor because the rest of it is late"},
 	{"input_format_parallel_parsing", "0", false, "a block is read as it is"},
-	{"optimize_on_insert", "0", false, "a Replacing or Summing engine does not merge rows of the block away before they have been counted"},
+	{"optimize_on_insert", "0", false, "a Replacing or Summing engine does not merge away rows of the block before they are counted"},
 	{conversionSetting, "0", true, "a block whose column has another type than the table's is refused; the default converts it, 300 to 44 for a UInt8"},
 	{"input_format_native_decode_types_in_binary_format", "0", false, "types are sent as text"},
 	{"low_cardinality_allow_in_native_format", "1", false, "LowCardinality is sent as it is"},
-	{"input_format_null_as_default", "0", false, "NULL for a column that takes none is refused; the default stores the column's default value"},
-	{"input_format_force_null_for_omitted_fields", "0", false, "columns that the route does not have get their own default"},
-	{"input_format_defaults_for_omitted_fields", "1", false, "and the expression of it, not the type's zero"},
+	{"input_format_null_as_default", "0", false, "NULL for a column that is not Nullable is refused; the default stores the column's default value"},
+	{"input_format_force_null_for_omitted_fields", "0", false, "columns that the route lacks get their own default"},
+	{"input_format_defaults_for_omitted_fields", "1", false, "including default expressions, not the type's zero"},
 	{"input_format_skip_unknown_fields", "0", false, "a column that the table lacks is an error; its values are not dropped"},
-	{"insert_allow_materialized_columns", "0", false, "a column that the table computes is an error; it does not get our values"},
+	{"insert_allow_materialized_columns", "0", false, "a column that the table computes is an error; it is not overwritten"},
 	{"input_format_allow_errors_num", "0", false, "no row is skipped because it can't be read"},
-	{"input_format_allow_errors_ratio", "0", false, "nor a share of them"},
-	{"input_format_connection_handling", "0", false, "what has arrived when the connection breaks is not stored as if it were all"},
-	{"http_native_compression_disable_checksumming_on_decompress", "0", false, "a compressed block that was damaged on its way is refused"},
-	{"timeout_overflow_mode", "throw", false, "an insert that takes longer than the profile's max_execution_time is an error; with break the rest of it is dropped and acknowledged"},
-	{"read_overflow_mode", "throw", false, "likewise for max_rows_to_read and max_bytes_to_read"},
-	{"materialized_views_ignore_errors", "0", false, "a view that fails is an error, so that it is told of"},
-	{"send_progress_in_http_headers", "0", false, "the status is sent when the outcome is known"},
+	{"input_format_allow_errors_ratio", "0", false, "nor a fraction of the rows"},
+	{"input_format_connection_handling", "0", false, "if the connection breaks, what has arrived is not stored as if it were everything"},
+	{"http_native_compression_disable_checksumming_on_decompress", "0", false, "a compressed block that was damaged on the way is refused"},
+	{"timeout_overflow_mode", "throw", false, "an insert that exceeds the profile's max_execution_time is an error; with break the rest is dropped and acknowledged"},
+	{"read_overflow_mode", "throw", false, "the same for max_rows_to_read and max_bytes_to_read"},
+	{"materialized_views_ignore_errors", "0", false, "a failing view is an error, so that it is reported"},
+	{"send_progress_in_http_headers", "0", false, "the status is sent once the outcome is known"},
 }
 
-// querySettings keep a question from being answered with less than there is. An answer that is too small would have a
-// batch sent twice, or a table altered for nothing.
+// querySettings keep the answer to a query complete. A missing row would have a batch sent twice, or a table altered needlessly.
 var querySettings = []setting{
-	{"use_query_cache", "0", false, "an answer of a minute ago is none"},
-	{"use_query_condition_cache", "0", false, "nor is what an earlier question has ruled out"},
-	{"timeout_overflow_mode", "throw", false, "what takes longer than the profile allows is an error, and not a part of the answer"},
-	{"timeout_overflow_mode_leaf", "throw", false, "likewise on the servers of a cluster"},
-	{"read_overflow_mode", "throw", false, "likewise for max_rows_to_read and max_bytes_to_read"},
-	{"read_overflow_mode_leaf", "throw", false, "likewise on the servers of a cluster"},
-	{"result_overflow_mode", "throw", false, "likewise for max_result_rows and max_result_bytes"},
-	{"group_by_overflow_mode", "throw", false, "likewise for max_rows_to_group_by"},
-	{"distinct_overflow_mode", "throw", false, "likewise for max_rows_in_distinct"},
-	{"set_overflow_mode", "throw", false, "likewise for max_rows_in_set"},
-	{"limit", "0", false, "all rows are answered"},
-	{"offset", "0", false, "from the first"},
-	{"extremes", "0", false, "and no others"},
+	{"use_query_cache", "0", false, "no stale answers"},
+	{"use_query_condition_cache", "0", false, "nor stale exclusions"},
+	{"timeout_overflow_mode", "throw", false, "exceeding the profile's time limit is an error, not a partial answer"},
+	{"timeout_overflow_mode_leaf", "throw", false, "the same on the servers of a cluster"},
+	{"read_overflow_mode", "throw", false, "the same for max_rows_to_read and max_bytes_to_read"},
+	{"read_overflow_mode_leaf", "throw", false, "the same on the servers of a cluster"},
+	{"result_overflow_mode", "throw", false, "the same for max_result_rows and max_result_bytes"},
+	{"group_by_overflow_mode", "throw", false, "the same for max_rows_to_group_by"},
+	{"distinct_overflow_mode", "throw", false, "the same for max_rows_in_distinct"},
+	{"set_overflow_mode", "throw", false, "the same for max_rows_in_set"},
+	{"limit", "0", false, "all rows are returned"},
+	{"offset", "0", false, "from the first on"},
+	{"extremes", "0", false, "and nothing else"},
 }
 
-// waitEndOfQuery makes the server answer with the status only when it knows the outcome. It is a parameter of
-// the HTTP interface, not a setting.
+// waitEndOfQuery makes the server send the status only once it knows the outcome. It is a parameter of the HTTP interface, not a
+// setting.
 const waitEndOfQuery = "wait_end_of_query"
 
 // parameters returns the URL parameters of one attempt.

@@ -7,25 +7,25 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// Sink writes to ClickHouse. It may be used by several goroutines at once.
+// Sink writes to ClickHouse. It is safe for concurrent use.
 type Sink struct {
 	config    Config
 	log       *slog.Logger
 	addresses []*address
-	misjudged tableSet // of tables of which a batch has spanned partitions
-	wider     tableSet // of tables whose columns are wider than a batch's
+	misjudged sync.Map // names of tables for which a batch has spanned partitions
+	wider     sync.Map // names of tables whose columns are wider than those of a batch
 }
 
 var _ sink.Sink = (*Sink)(nil)
 
-// New returns a sink. It connects to nothing; see Check. The error says everything that is wrong
-// with the configuration.
+// New returns a sink. It connects to nothing; see Check. The error lists everything wrong with the configuration.
 func New(config Config) (*Sink, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("clickhouse configuration: %w", err)
@@ -41,7 +41,7 @@ func New(config Config) (*Sink, error) {
 	return s, nil
 }
 
-// Close closes idle connections. Calls that are running end by their contexts.
+// Close closes idle connections. Running calls end with their contexts.
 func (s *Sink) Close() error {
 	var errs []error
 	for _, a := range s.addresses {
@@ -62,21 +62,21 @@ func (s *Sink) Insert(ctx context.Context, b *batch.Block, a sink.Attempt) error
 		return nil
 	}
 	failure := s.classify("insert into", table.FullName(), err, sent)
-	// Tokens are new at a batch's first attempt: a server that knows one then has it from a proxy that repeats requests, or
-	// is at fault. It proves nothing.
+	// A token is new at a batch's first attempt: if the server knows it, a proxy has repeated the request or the server has a
+	// bug. It proves nothing.
 	failure.Deduplicated = failure.Code == codeInsertWasDeduplicated
 	to.setAway(unreachable(failure))
 	if failure.Code == codeUnknownSetting {
-		to.forgetSettings() // the server is another than when it was asked
+		to.forgetSettings() // the server was replaced since it was asked
 	}
 	if failure.Class == sink.Shape {
-		s.misjudged.add(table.FullName())
+		s.misjudged.Store(table.FullName(), true)
 	}
 	return failure
 }
 
-// insert sends the batch to one server, and reports whether any of it may have arrived. With convert the server makes the
-// batch's columns those of the table, whatever becomes of the values.
+// insert sends the batch to one server, and reports whether any of it may have arrived. With convert the server converts the
+// batch's columns to those of the table, whatever that does to the values.
 func (s *Sink) insert(ctx context.Context, to *address, b *batch.Block, a sink.Attempt, convert bool) (sent bool, err error) {
 	known, err := to.known(ctx)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Sink) insert(ctx context.Context, to *address, b *batch.Block, a sink.A
 	}
 	data := &body{data: b.Frames()}
 	ctx = context.WithValue(ctx, insertKey{}, parameters(known, b, a, convert))
-	// InsertFormat is experimental in the driver. It is called here and nowhere else.
+	// InsertFormat is experimental in the driver and called only here.
 	err = to.conn.InsertFormat(ctx, "Native", insertStatement(b), data)
 	sent = data.close()
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Sink) insert(ctx context.Context, to *address, b *batch.Block, a sink.A
 	return sent, nil
 }
 
-// insertStatement names the columns: the table may have more of them, in another order.
+// insertStatement names the columns, since the table may have more, in another order.
 func insertStatement(b *batch.Block) string {
 	table := b.Layout().Table()
 	names := make([]string, len(table.Columns))

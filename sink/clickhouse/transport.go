@@ -8,22 +8,21 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// exceptionHeader has the code of an exception, whatever the status.
+// exceptionHeader is the header with the code of an exception, whatever the status.
 const exceptionHeader = "X-ClickHouse-Exception-Code"
 
-// maxExceptionBytes bounds what is read of an answer that should be empty.
+// maxExceptionBytes limits what is read of an answer that should be empty.
 const maxExceptionBytes = 64 << 10
 
-// answerError is an answer with status 200 that is no success: it carries an exception, or text where an insert's
-// acknowledgement is empty. Tried on ClickHouse: a server that loses the client halfway through the body answers so,
-// with the code 209. What it has done by then is unknown, whatever the code.
+// answerError is an answer with status 200 that is not a success: it has an exception, or text where an insert's acknowledgement
+// is empty. ClickHouse answers so, with code 209, when it loses the client halfway through the body (tried). What it has done by
+// then is unknown, whatever the code.
 type answerError struct {
-	code int // ClickHouse's; 0 where the answer has none
+	code int // ClickHouse's; 0 if the answer has none
 	text string
 }
 
@@ -33,7 +32,7 @@ func (e *answerError) Error() string {
 	if e.code != 0 {
 		return fmt.Sprintf("HTTP 200 with exception %d: %q", e.code, text)
 	}
-	return fmt.Sprintf("HTTP 200 with an answer that is not ClickHouse's, or not whole: %q", text)
+	return fmt.Sprintf("HTTP 200 with an answer that is not ClickHouse's, or incomplete: %q", text)
 }
 
 // insertKey is the key of a context's insertParameters.
@@ -42,12 +41,13 @@ type insertKey struct{}
 // insertParameters are the URL parameters of one insert request.
 type insertParameters map[string]string
 
-// transport adds an insert's parameters to the insert request alone, and rows to the statement that they belong to, and refuses answers that only look like success.
-// The driver would send the parameters with its own first query on a new connection too, where decompress=1 makes the
-// server read that query as compressed frames; and of an answer with status 200 it looks at neither header nor text.
+// transport adds an insert's parameters to the insert request only, adds rows to the statement that they belong to, and rejects
+// answers that only look like success. The driver would also send the parameters with its own first query on a new connection,
+// where decompress=1 makes the server read that query as compressed frames; and it ignores header and text of an answer with
+// status 200.
 type transport struct{ *http.Transport }
 
-// RoundTrip sends the request. The error is an *answerError where the answer is status 200 and no success.
+// RoundTrip sends the request. The error is an *answerError if the status is 200 and the answer not a success.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	parameters, insert := r.Context().Value(insertKey{}).(insertParameters)
 	values := r.URL.Query()
@@ -69,7 +69,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A redirect that is followed becomes a GET without the data, and its answer is not ClickHouse's.
+	// A followed redirect would become a GET without the data, and its answer would not be ClickHouse's.
 	response.Header.Del("Location")
 	if response.StatusCode != http.StatusOK {
 		return response, nil
@@ -84,7 +84,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case failed:
 		code, _ := strconv.Atoi(exception)
-		return nil, &answerError{code, string(text)} // whatever could be read of the text
+		return nil, &answerError{code, string(text)} // as much of the text as could be read
 	case err != nil:
 		return nil, fmt.Errorf("read answer: %w", err)
 	case len(bytes.TrimSpace(text)) > 0:
@@ -94,7 +94,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// exceptionCodeIn returns the code of the exception in a text. 0: there is none.
+// exceptionCodeIn returns the code of the exception in a text, or 0.
 func exceptionCodeIn(text string) int {
 	found := exceptionText.FindStringSubmatch(text)
 	if found == nil {
@@ -104,23 +104,11 @@ func exceptionCodeIn(text string) int {
 	return code
 }
 
-// briefError is an error without the request's URL, which has all settings and the statement.
-type briefError struct {
-	error
-	text string
-}
-
-// Error returns the text without the URL.
-func (e *briefError) Error() string { return e.text }
-
-// Unwrap returns the error.
-func (e *briefError) Unwrap() error { return e.error }
-
-// brief returns the error without the request's URL in its text.
+// brief returns the error without the request's URL, which has all settings and the statement.
 func brief(err error) error {
 	var request *url.Error
-	if !errors.As(err, &request) {
-		return err
+	if errors.As(err, &request) {
+		return request.Err
 	}
-	return &briefError{err, strings.ReplaceAll(err.Error(), request.Op+" "+strconv.Quote(request.URL)+": ", "")}
+	return err
 }

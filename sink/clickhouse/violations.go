@@ -18,11 +18,11 @@ import (
 
 var _ sink.Judge = (*Sink)(nil)
 
-// externalTable is the name under which a statement reads the rows that come with it.
+// externalTable is the name under which a statement reads the rows that are sent with it.
 const externalTable = "logbatcher_rows"
 
-// Violations has the server evaluate the table's constraints on the rows of the batch, which travel beside the statement as an external
-// table: nothing is stored, and no right is needed beyond SELECT. The error is an *sink.Error.
+// Violations has the server evaluate the table's constraints on the rows of the batch, which are sent with the statement as an
+// external table: nothing is stored, and only SELECT is needed. The error is an *sink.Error.
 func (s *Sink) Violations(ctx context.Context, b *batch.Block) ([]sink.Violation, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
@@ -35,8 +35,7 @@ func (s *Sink) Violations(ctx context.Context, b *batch.Block) ([]sink.Violation
 
 func (s *Sink) violations(ctx context.Context, to *address, b *batch.Block) ([]sink.Violation, error) {
 	table := b.Layout().Table()
-	created, err := to.query(ctx, "SELECT create_table_query FROM system.tables WHERE database = "+schema.QuoteString(table.Database)+
-		" AND name = "+schema.QuoteString(table.Name))
+	created, err := to.query(ctx, "SELECT create_table_query FROM system.tables WHERE "+isTable(table, "name"))
 	if err != nil || len(created) != 1 {
 		return nil, err
 	}
@@ -67,7 +66,7 @@ func (s *Sink) violations(ctx context.Context, to *address, b *batch.Block) ([]s
 	return found, nil
 }
 
-// rowsWith returns the rows that have the value, as ranges.
+// rowsWith returns the ranges of rows with the value.
 func rowsWith(values []int, wanted int) []batch.RowRange {
 	var ranges []batch.RowRange
 	for i, value := range values {
@@ -82,11 +81,10 @@ func rowsWith(values []int, wanted int) []batch.RowRange {
 	return ranges
 }
 
-// defaultsFor returns a WITH clause, or nothing, for the columns that constraints read and the batch has not: the server computes them when it
-// inserts, from their defaults.
+// defaultsFor returns a WITH clause, or "", for the columns that constraints read and the batch lacks: at an insert the server
+// computes them from their defaults.
 func (a *address) defaultsFor(ctx context.Context, t *schema.Table, constraints []schema.Constraint) (string, error) {
-	columns, err := a.query(ctx, "SELECT name, type, default_expression FROM system.columns WHERE database = "+schema.QuoteString(t.Database)+
-		" AND table = "+schema.QuoteString(t.Name))
+	columns, err := a.query(ctx, "SELECT name, type, default_expression FROM system.columns WHERE "+isTable(t, "table"))
 	if err != nil {
 		return "", err
 	}
@@ -94,7 +92,7 @@ func (a *address) defaultsFor(ctx context.Context, t *schema.Table, constraints 
 		return slices.ContainsFunc(t.Columns, func(column schema.Column) bool { return column.Name == c[0] })
 	})
 	var aliases []string
-	read := make([]string, len(constraints)) // expressions whose columns are to be there
+	read := make([]string, len(constraints)) // expressions whose columns are needed
 	for i, c := range constraints {
 		read[i] = c.Check
 	}
@@ -120,10 +118,10 @@ func (a *address) defaultsFor(ctx context.Context, t *schema.Table, constraints 
 	return "WITH " + strings.Join(aliases, ", ") + " ", nil
 }
 
-// firstViolated evaluates the question, which ends in the select list of firstFalse, for each row.
-func (a *address) firstViolated(ctx context.Context, b *batch.Block, question string) ([]int, error) {
-	// One thread reads the rows in their order.
-	answer, err := a.queryRows(ctx, question+" FROM "+externalTable+" SETTINGS max_threads = 1", b)
+// firstViolated evaluates the query, which ends in the select list of firstFalse, for each row.
+func (a *address) firstViolated(ctx context.Context, b *batch.Block, query string) ([]int, error) {
+	// One thread reads the rows in order.
+	answer, err := a.queryRows(ctx, query+" FROM "+externalTable+" SETTINGS max_threads = 1", b)
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +137,8 @@ func (a *address) firstViolated(ctx context.Context, b *batch.Block, question st
 	return firsts, nil
 }
 
-// firstFalse selects the number, from 1, of the first constraint that does not hold, or 0. ClickHouse takes 1 and nothing else: neither NULL
-// nor another number.
+// firstFalse selects the number, from 1, of the first constraint that does not hold, or 0. For ClickHouse only 1 holds, not NULL
+// or another number.
 func firstFalse(constraints []schema.Constraint) string {
 	var cases strings.Builder
 	for i, c := range constraints {
@@ -152,7 +150,7 @@ func firstFalse(constraints []schema.Constraint) string {
 // externalKey is the key of a context's external.
 type externalKey struct{}
 
-// external is a block that goes with one statement, in a form between head and tail.
+// external is a block sent with one statement, in a form between head and tail.
 type external struct {
 	statement, contentType string
 	head, tail             string
@@ -176,7 +174,7 @@ func (a *address) queryRows(ctx context.Context, statement string, b *batch.Bloc
 	return a.query(context.WithValue(ctx, externalKey{}, e), statement)
 }
 
-// structure describes the batch's columns to the server.
+// structure describes the table's columns to the server.
 func structure(t *schema.Table) string {
 	columns := make([]string, len(t.Columns))
 	for i := range t.Columns {
@@ -185,8 +183,8 @@ func structure(t *schema.Table) string {
 	return strings.Join(columns, ", ")
 }
 
-// addTo returns the request with the rows in a form beside its statement. The driver's own first request on a new connection
-// stays as it is.
+// addTo returns the request with the rows in a form beside its statement. The driver's own first request on a new connection is
+// left as it is.
 func (e *external) addTo(r *http.Request) (*http.Request, error) {
 	if r.GetBody == nil {
 		return r, nil

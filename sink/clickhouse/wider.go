@@ -2,114 +2,92 @@ package clickhouse
 
 import (
 	"context"
-	"errors"
-	"sync"
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// codeTypeMismatch is ClickHouse refusing a block whose column has another type than the table's.
+// codeTypeMismatch is ClickHouse's code for a block whose column has another type than the table's.
 const codeTypeMismatch = 53
 
-// querySuffix tells the query of a converting insert from the one that was refused a moment before.
+// querySuffix distinguishes a converting insert from the refused one just before it.
 const querySuffix = "w"
 
-// errNarrowed means that columns were changed while an insert converted to them.
-var errNarrowed = errors.New("the table's columns were changed while a batch was converted to them")
-
-// insertFitting inserts the batch. Columns of other types are refused by the server, except where the table's are wider,
-// as they are for the batches that were made before a reload or somebody else has widened a column: every value then has
-// its equal, and the server may convert. The types are read before and after, since they are the table's at neither time alone.
+// insertFitting inserts the batch. The server refuses columns of other types, unless the table's are wider: a reload or somebody
+// else has widened them after the batch was made. Then every value has its equal and the server may convert. The types are read
+// before and after, since neither reading alone covers the insert.
 func (s *Sink) insertFitting(ctx context.Context, to *address, b *batch.Block, a sink.Attempt) (sent bool, err error) {
 	table := b.Layout().Table()
 	name := table.FullName()
-	if !s.wider.has(name) {
+	if _, known := s.wider.Load(name); known {
+		f, err := to.fit(ctx, table)
+		if err != nil {
+			return false, err
+		}
+		if f != fitsWider {
+			s.wider.Delete(name)
+			return s.insert(ctx, to, b, a, false)
+		}
+	} else {
 		sent, err = s.insert(ctx, to, b, a, false)
 		if code, _ := exceptionCode(err); code != codeTypeMismatch {
 			return sent, err
 		}
+		if f, readErr := to.fit(ctx, table); readErr != nil || f != fitsWider {
+			return sent, err
+		}
+		s.wider.Store(name, true)
 		a.QueryID += querySuffix
 	}
-	exact, fits, readErr := to.compare(ctx, table)
-	if err != nil && (readErr != nil || exact || !fits) {
-		return sent, err // as the server said
-	}
-	if readErr != nil {
-		return false, readErr
-	}
-	if exact || !fits {
-		s.wider.remove(name)
-		return s.insert(ctx, to, b, a, false)
-	}
-	s.wider.add(name)
 	if sent, err = s.insert(ctx, to, b, a, true); err != nil {
 		return sent, err
 	}
-	if exact, fits, readErr = to.compare(ctx, table); readErr == nil && !exact && !fits {
-		s.log.Error("batch may have changed values", "batch", b.ID(), "table", name, "error", errNarrowed)
+	if f, readErr := to.fit(ctx, table); readErr == nil && f == fitsNot {
+		s.log.Error("batch may have changed values: its table's columns were changed while it was converted to them", "batch", b.ID(), "table", name)
 	}
 	return sent, nil
 }
 
-// compare reports whether the types of the table's columns are exactly those that are wanted, and whether they are at
-// least as wide.
-func (a *address) compare(ctx context.Context, table *schema.Table) (exact, fits bool, err error) {
-	rows, err := a.query(ctx, "SELECT name, type FROM system.columns WHERE database = "+schema.QuoteString(table.Database)+
-		" AND table = "+schema.QuoteString(table.Name))
+// fit is how the columns of a table in ClickHouse fit those that are wanted.
+type fit uint8
+
+const (
+	fitsNot fit = iota
+	fitsExactly
+	fitsWider
+)
+
+// fit compares the types of the table's columns with those that are wanted.
+func (a *address) fit(ctx context.Context, table *schema.Table) (fit, error) {
+	rows, err := a.query(ctx, "SELECT name, type FROM system.columns WHERE "+isTable(table, "table"))
 	if err != nil {
-		return false, false, err
+		return fitsNot, err
 	}
 	types := make(map[string]string, len(rows))
 	for _, row := range rows {
 		types[row[0]] = row[1]
 	}
-	exact = true
+	f := fitsExactly
 	for i := range table.Columns {
 		c := &table.Columns[i]
 		have, err := schema.ParseType(types[c.Name])
 		if err != nil || !isWider(c.Type, have) {
-			return false, false, nil
+			return fitsNot, nil
 		}
-		exact = exact && have.String() == c.Type.String()
+		if have.String() != c.Type.String() {
+			f = fitsWider
+		}
 	}
-	return exact, true, nil
+	return f, nil
 }
 
-// isWider reports whether every value of ours has its equal in theirs. A DateTime64 of nanoseconds ends in 2262, and the
-// server wraps what is later.
+// isWider reports whether every value of ours has its equal in theirs. A DateTime64 of nanoseconds ends in 2262, and the server
+// wraps later times.
 func isWider(ours, theirs schema.Type) bool {
 	const nanoseconds = 9
 	if ours.Kind == schema.KindDateTime64 && theirs.Precision == nanoseconds && ours.Precision < nanoseconds {
 		return false
 	}
 	return schema.Widens(ours, theirs)
-}
-
-// tableSet is a set of tables by their names.
-type tableSet struct {
-	mu     sync.Mutex
-	tables map[string]bool
-}
-
-func (s *tableSet) add(table string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tables == nil {
-		s.tables = map[string]bool{}
-	}
-	s.tables[table] = true
-}
-
-func (s *tableSet) remove(table string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.tables, table)
-}
-
-func (s *tableSet) has(table string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.tables[table]
 }
