@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -15,8 +14,8 @@ import (
 // firstFlight is what any client sends at once: the preface of HTTP/2, or more with TLS. Until then a connection is silent.
 const firstFlight = 24
 
-// connections is a listener that bounds the connections that are open at a time. Beyond the bound a new one takes the place of the one
-// that has been silent for longest, and where none is silent it is closed at once: it must not wait unseen in the kernel's queue.
+// connections is a listener that bounds the connections open at a time. Beyond the bound a new one takes the place of the one that
+// has been silent longest, and if none is silent it is closed at once: it must not wait unseen in the kernel's queue.
 type connections struct {
 	net.Listener
 	limit   int
@@ -24,11 +23,12 @@ type connections struct {
 	log     *slog.Logger
 	metrics *connectionMetrics
 
-	mu     sync.Mutex
-	open   int
-	silent list.List // of *connection, the longest silent first
-	closed trouble
-	failed trouble
+	refusals, failures rarely
+
+	mu      sync.Mutex
+	open    int
+	silent  list.List // of *connection, the longest silent first
+	failure string    // the last error of Accept
 }
 
 // connectionMetrics are a listener's.
@@ -50,13 +50,6 @@ func newConnectionMetrics(registerer prometheus.Registerer) *connectionMetrics {
 	}
 }
 
-// trouble is what goes wrong with connections.
-type trouble struct {
-	lines rarely
-	last  time.Time // guarded by the listener's lock, as text is
-	text  string
-}
-
 // connection is one of connections.
 type connection struct {
 	net.Conn
@@ -75,7 +68,10 @@ func (l *connections) Accept() (net.Conn, error) {
 		if err != nil {
 			if temporary, ok := err.(interface{ Temporary() bool }); ok && temporary.Temporary() { // not the end of the listener
 				l.metrics.acceptErrors.Inc()
-				l.report(&l.failed, "connections can't be accepted", err.Error())
+				l.failures.log(l.log, slog.LevelWarn, "connections can't be accepted", "error", err)
+				l.mu.Lock()
+				l.failure = err.Error()
+				l.mu.Unlock()
 			}
 			return nil, err
 		}
@@ -83,7 +79,7 @@ func (l *connections) Accept() (net.Conn, error) {
 		if refused != nil {
 			_ = refused.Close()
 			l.metrics.refused.WithLabelValues(reason).Inc()
-			l.report(&l.closed, "connections are refused", fmt.Sprintf("%s is %d, and as many are open", l.bound, l.limit))
+			l.refusals.log(l.log, slog.LevelWarn, "connections are refused", "bound", l.bound, "limit", l.limit)
 		}
 		if admitted != nil {
 			return admitted, nil
@@ -91,7 +87,7 @@ func (l *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// admit makes c one of the connections, and returns which connection has no place any more, if there is one, and why.
+// admit makes c one of the connections, if there is room. It returns the connection that has no place any more, and why.
 func (l *connections) admit(c net.Conn) (admitted, refused net.Conn, reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,24 +145,15 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// report takes note of trouble, and logs it unless it has done so a moment ago.
-func (l *connections) report(t *trouble, what, why string) {
-	l.mu.Lock()
-	t.last, t.text = time.Now(), what+": "+why
-	open := l.open
-	l.mu.Unlock()
-	t.lines.log(func(count int) { l.log.Warn(what, "reason", why, "count", count, "open", open) })
-}
-
-// degraded returns the trouble of the last minute.
-func (l *connections) degraded() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var reasons []string
-	for _, t := range []*trouble{&l.closed, &l.failed} {
-		if !t.last.IsZero() && time.Since(t.last) < rarelyPause {
-			reasons = append(reasons, t.text)
-		}
+// degraded returns what went wrong within the last minute.
+func (l *connections) degraded() (reasons []string) {
+	if l.refusals.recent() {
+		reasons = append(reasons, fmt.Sprintf("connections are refused: %s is %d, and as many are open", l.bound, l.limit))
+	}
+	if l.failures.recent() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		reasons = append(reasons, "connections can't be accepted: "+l.failure)
 	}
 	return reasons
 }

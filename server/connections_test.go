@@ -66,7 +66,7 @@ func TestSilentConnectionsLockNobodyOut(t *testing.T) {
 	if n := f.metric("open_connections"); n != 4 {
 		t.Errorf("%v connections are open", n)
 	}
-	if degraded := f.server.Readiness().Degraded(); len(degraded) != 1 || !strings.Contains(degraded[0], "max_connections is 4") {
+	if degraded := f.server.Degraded(); len(degraded) != 1 || !strings.Contains(degraded[0], "max_connections is 4") {
 		t.Errorf("degraded: %v", degraded)
 	}
 	if n := log.count("connections are refused"); n != 1 {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"strings"
 	"unsafe"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
@@ -107,19 +108,16 @@ func invalidField(field, problem string) *schema.Refusal {
 
 // checkColo returns what is wrong with a colo, or "". An empty colo is valid.
 func checkColo(colo string) string {
-	const problem = "it must be at most 32 of A-Z, a-z, 0-9, _ and ."
-	if len(colo) > maxColoBytes {
-		return problem
-	}
-	for i := range len(colo) {
-		c := colo[i]
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-		digit := '0' <= c && c <= '9'
-		if !letter && !digit && c != '_' && c != '.' {
-			return problem
-		}
+	if len(colo) > maxColoBytes || strings.ContainsFunc(colo, notInColo) {
+		return "it must be at most 32 of A-Z, a-z, 0-9, _ and ."
 	}
 	return ""
+}
+
+func notInColo(r rune) bool {
+	letter := 'a' <= r|0x20 && r|0x20 <= 'z'
+	digit := '0' <= r && r <= '9'
+	return !letter && !digit && r != '_' && r != '.'
 }
 
 func isHex(s string, digits int) bool {

@@ -110,10 +110,7 @@ func (in *ingest) logOpening(ctx context.Context, what string, s *session, w wel
 // recovered returns the error for a panic, and logs it.
 func (in *ingest) recovered(v any) error {
 	in.metrics.panics.Inc()
-	stack := string(debug.Stack())
-	in.panicked.log(func(count int) {
-		in.config.Log.Error("panic in a call", slog.Any("panic", v), slog.Int("count", count), slog.String("stack", stack))
-	})
+	in.panicked.log(in.config.Log, slog.LevelError, "panic in a call", "panic", v, "stack", string(debug.Stack()))
 	return errInternal
 }
 
@@ -128,9 +125,7 @@ func (in *ingest) statusOf(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return statusOfContext(err)
 	}
-	in.unclassed.log(func(count int) {
-		in.config.Log.Error("call ended by an unexpected error", slog.Any("error", err), slog.Int("count", count))
-	})
+	in.unclassed.log(in.config.Log, slog.LevelError, "call ended by an unexpected error", "error", err)
 	return errInternal
 }
 
@@ -182,8 +177,6 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 	if ctx.Err() != nil {
 		return a, context.Cause(ctx)
 	}
-	in.closed.log(func(count int) {
-		in.config.Log.Warn("router takes no requests", slog.Any("error", err), slog.Int("count", count))
-	})
+	in.closed.log(in.config.Log, slog.LevelWarn, "router takes no requests", "error", err)
 	return a, errRouterClosed
 }

@@ -14,59 +14,44 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// interceptors wrap every call: they count it and how it ended, and turn a panic into an error. They log at level debug only:
-// mostly it is the client who ends a call, and no client may fill the log.
-type interceptors struct {
-	metrics *grpcprometheus.ServerMetrics
-	own     *metrics
-	log     *slog.Logger
-	recover func(any) error
-	limit   int
-}
-
-func newInterceptors(config *Config, own *metrics, recovered func(any) error) (*interceptors, error) {
-	i := &interceptors{
-		metrics: grpcprometheus.NewServerMetrics(), own: own, log: config.Log, recover: recovered, limit: int(config.MaxRequestBytes),
-	}
-	return i, config.Registerer.Register(i.metrics)
-}
-
-func (i *interceptors) options() []grpc.ServerOption {
+// interceptors returns the options that wrap every call: they count it and how it ended, and turn a panic into an error. They log
+// at level debug only: mostly it is the client who ends a call, and no client may fill the log.
+func interceptors(c *Config, m *metrics, calls *grpcprometheus.ServerMetrics, recovered func(any) error) []grpc.ServerOption {
 	logger := logging.LoggerFunc(func(ctx context.Context, _ logging.Level, message string, fields ...any) {
-		i.log.Log(ctx, slog.LevelDebug, message, fields...)
+		c.Log.Log(ctx, slog.LevelDebug, message, fields...)
 	})
 	logged := []logging.Option{
 		logging.WithLogOnEvents(logging.FinishCall),
 		logging.WithDurationField(logging.DurationToDurationField),
 	}
-	recovering := recovery.WithRecoveryHandler(i.recover)
+	recovering := recovery.WithRecoveryHandler(recovered)
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(
-			i.countUnary,
-			i.metrics.UnaryServerInterceptor(),
+			m.countUnary,
+			calls.UnaryServerInterceptor(),
 			logging.UnaryServerInterceptor(logger, logged...),
 			recovery.UnaryServerInterceptor(recovering),
 		),
 		grpc.ChainStreamInterceptor(
-			framing(i.limit),
-			i.countStream,
-			i.metrics.StreamServerInterceptor(),
+			framing(int(c.MaxRequestBytes)),
+			m.countStream,
+			calls.StreamServerInterceptor(),
 			logging.StreamServerInterceptor(logger, logged...),
 			recovery.StreamServerInterceptor(recovering),
 		),
-		grpc.StatsHandler(encodings{i.own}),
+		grpc.StatsHandler(encodings{m}),
 	}
 }
 
-func (i *interceptors) countUnary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+func (m *metrics) countUnary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	response, err := handler(ctx, request)
-	i.own.countFailed(err)
+	m.countFailed(err)
 	return response, err
 }
 
-func (i *interceptors) countStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+func (m *metrics) countStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	err := handler(srv, stream)
-	i.own.countFailed(err)
+	m.countFailed(err)
 	return err
 }
 

@@ -141,14 +141,9 @@ func ownAttributes(attributes []*pb.Attribute) []schema.Attribute {
 }
 
 func checkProducer(id string) string {
-	const problem = "it must be at most 128 bytes of printable ASCII without spaces"
-	if len(id) > maxProducerBytes {
-		return problem
-	}
-	for i := range len(id) {
-		if id[i] <= ' ' || id[i] > '~' {
-			return problem
-		}
+	notPrintable := func(r rune) bool { return r <= ' ' || r > '~' }
+	if len(id) > maxProducerBytes || strings.ContainsFunc(id, notPrintable) {
+		return "it must be at most 128 bytes of printable ASCII without spaces"
 	}
 	return ""
 }

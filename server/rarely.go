@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -10,21 +12,30 @@ const rarelyPause = time.Minute
 
 // rarely bounds how often the log has a line that many calls or connections may cause. The zero value is ready.
 type rarely struct {
-	mu     sync.Mutex
-	told   time.Time
-	untold int
+	mu       sync.Mutex
+	logged   time.Time
+	unlogged int
+	last     time.Time
 }
 
-// log counts what has happened, and calls line with the count unless it did so a moment ago.
-func (r *rarely) log(line func(count int)) {
+// log counts an event, and writes a line with the count unless it did so a moment ago.
+func (r *rarely) log(log *slog.Logger, level slog.Level, message string, attributes ...any) {
 	r.mu.Lock()
-	r.untold++
-	if !r.told.IsZero() && time.Since(r.told) < rarelyPause {
-		r.mu.Unlock()
-		return
+	r.last = time.Now()
+	r.unlogged++
+	due, count := r.logged.IsZero() || r.last.Sub(r.logged) >= rarelyPause, r.unlogged
+	if due {
+		r.logged, r.unlogged = r.last, 0
 	}
-	count := r.untold
-	r.told, r.untold = time.Now(), 0
 	r.mu.Unlock()
-	line(count)
+	if due {
+		log.Log(context.Background(), level, message, append(attributes, "count", count)...)
+	}
+}
+
+// recent reports whether the last event was a moment ago.
+func (r *rarely) recent() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.last.IsZero() && time.Since(r.last) < rarelyPause
 }

@@ -14,41 +14,37 @@ func (st *stream) sendResponses() error {
 	defer pause.Stop()
 	for {
 		final := isClosed(st.finish)
-		sent, err := st.sendAll(final)
-		if err != nil || final {
-			return err
+		sent := false
+		for r := st.session.response(final); r != nil; r = st.session.response(final) {
+			if err := st.grpc.SendMsg(r); err != nil {
+				return err
+			}
+			sent = true
 		}
-		if sent {
-			// What happens in the meantime goes into one response.
+		if final {
+			return nil
+		}
+		if sent { // what happens in the meantime goes into one response
 			pause.Reset(st.ingest.config.ResponseInterval)
-			select {
-			case <-pause.C:
-			case <-st.finish:
-			case <-st.ctx.Done():
-				return context.Cause(st.ctx)
+			if err := awaitOrFinish(st, pause.C); err != nil {
+				return err
 			}
 		}
-		select {
-		case <-st.session.wake:
-		case <-st.finish:
-		case <-st.ctx.Done():
-			return context.Cause(st.ctx)
+		if err := awaitOrFinish(st, st.session.wake); err != nil {
+			return err
 		}
 	}
 }
 
-// sendAll sends what there is to send and reports whether it was anything.
-func (st *stream) sendAll(final bool) (sent bool, err error) {
-	for {
-		r := st.session.response(final)
-		if r == nil {
-			return sent, nil
-		}
-		if err := st.grpc.SendMsg(r); err != nil {
-			return sent, err
-		}
-		sent = true
+// awaitOrFinish blocks until something arrives, or the stream is to finish, or its context ends.
+func awaitOrFinish[T any](st *stream, c <-chan T) error {
+	select {
+	case <-c:
+	case <-st.finish:
+	case <-st.ctx.Done():
+		return context.Cause(st.ctx)
 	}
+	return nil
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -72,9 +68,9 @@ func (s *session) response(final bool) *pb.IngestStreamResponse {
 	r := &pb.IngestStreamResponse{Welcome: s.welcome, Drain: s.drain}
 	worth := s.welcome != nil || s.drain != nil
 	s.welcome, s.drain = nil, nil
-	if s.throttled != s.throttledTold {
-		s.throttledTold = s.throttled
-		r.Throttle = throttleMessage(s.throttled)
+	if t := s.throttleLocked(); t != s.throttleTold {
+		s.throttleTold = t
+		r.Throttle = throttleMessage(t)
 		worth = true
 	}
 	if p.outbox.len() > 0 {

@@ -8,10 +8,12 @@ import (
 	"sync"
 	"time"
 
+	grpcprometheus "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	_ "github.com/mostynb/go-grpc-compression/nonclobbering/zstd" // streams may be compressed with it
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip" // and with this
+	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -19,28 +21,29 @@ import (
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// stopMargin is the part of Shutdown's time that is kept for what comes after streams have been told to end at once.
+// stopMargin is the fraction of Shutdown's time kept for what follows once streams must end at once.
 const stopMargin = 10
 
-// defaultShutdown is how long Shutdown takes at most when its context has no deadline.
+// defaultShutdown bounds Shutdown if its context has no deadline.
 const defaultShutdown = time.Minute
 
-// Server is the gRPC face of an instance. Serve and Shutdown may be called once each, in this order.
+// Server is the gRPC server of an instance. Serve may be called once, and Shutdown after it.
 type Server struct {
 	config Config
 	grpc   *grpc.Server
 	ingest *ingest
-	health *healthService
-	life   *lifecycle
+	health *health.Server
+	// readiness is what health follows.
+	readiness Readiness
 	// connections has its listener once Serve is called.
 	connections *connections
 
 	stopOnce sync.Once
-	stopped  chan struct{} // closed when Shutdown has done all
+	stopped  chan struct{} // closed when Shutdown is done
 	stopErr  error
 }
 
-// New returns a server that takes requests for the router. It starts nothing.
+// New returns a server that hands requests to the router. It starts nothing.
 func New(config Config, router Router, budget Budget, admin Admin, readiness Readiness) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("server configuration: %w", err)
@@ -49,22 +52,18 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 		return nil, errors.New("server: router, budget, admin and readiness are needed")
 	}
 	m := newMetrics(config.Registerer)
-	s := &Server{config: config, stopped: make(chan struct{})}
+	s := &Server{config: config, readiness: readiness, health: newHealth(), stopped: make(chan struct{})}
 	s.ingest = newIngest(&s.config, router, budget, m)
-	s.life = s.ingest.life
 	s.connections = &connections{limit: config.MaxConnections, bound: "max_connections", log: config.Log, metrics: m.connections}
-	s.health = newHealthService(&serverReadiness{Readiness: readiness, end: s.life.draining, connections: s.connections})
-	calls, err := newInterceptors(&s.config, m, s.ingest.recovered)
-	if err != nil {
-		return nil, fmt.Errorf("server metrics: %w", err)
-	}
-	s.grpc = grpc.NewServer(append(calls.options(), s.options()...)...)
+	calls := grpcprometheus.NewServerMetrics()
+	config.Registerer.MustRegister(calls)
+	s.grpc = grpc.NewServer(append(interceptors(&s.config, m, calls, s.ingest.recovered), s.options()...)...)
 	services := strict{s.grpc, int(config.MaxRequestBytes)}
 	services.RegisterService(s.ingest.service(), s.ingest)
 	pb.RegisterAdminServiceServer(services, &adminService{admin: admin, config: &s.config})
-	grpc_health_v1.RegisterHealthServer(services, s.health.server)
+	grpc_health_v1.RegisterHealthServer(services, s.health)
 	reflection.Register(services)
-	calls.metrics.InitializeMetrics(s.grpc)
+	calls.InitializeMetrics(s.grpc)
 	return s, nil
 }
 
@@ -82,7 +81,7 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.StaticStreamWindowSize(int32(c.StreamWindowBytes)),
 		grpc.StaticConnWindowSize(int32(c.ConnectionWindowBytes)),
 		grpc.KeepaliveParams(keep),
-		// A client may ping as often as it likes to learn early that the connection is dead, also between two streams.
+		// Clients may ping between streams, too, to learn early that the connection is dead.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: c.KeepaliveMinTime, PermitWithoutStream: true}),
 		grpc.WaitForHandlers(true),
 	}
@@ -92,34 +91,31 @@ func (s *Server) options() []grpc.ServerOption {
 	return options
 }
 
-// Serve takes connections from the listener, which it closes, until Shutdown has done its work; then it returns nil. When the
-// listener fails it returns that error, and Shutdown must be called all the same.
+// Serve accepts connections from the listener, which it closes, until Shutdown is done; then it returns nil. If the listener fails
+// it returns that error, and Shutdown must still be called.
 func (s *Server) Serve(listener net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	var watching sync.WaitGroup
-	watching.Go(func() { s.health.watch(ctx) })
+	watching.Go(func() { watchReadiness(ctx, s.health, s.readiness) })
 	s.connections.Listener = listener
 	err := s.grpc.Serve(s.connections)
 	cancel()
 	watching.Wait()
-	if s.life.draining.Err() != nil {
+	if s.ingest.life.draining.Err() != nil {
 		<-s.stopped
 		return nil
 	}
 	return fmt.Errorf("serve gRPC: %w", err)
 }
 
-// Shutdown ends all that the server does, in this order: it says NOT_SERVING, tells the streams to drain, waits for them to
-// end by themselves, ends those that have not, lets calls finish, and then ends these too. It returns when no
-// goroutine of the server is left. When ctx ends before the streams have, what they accepted is still the Router's
-// to settle, and the error says how many there were.
+// Shutdown reports NOT_SERVING, tells the streams to drain, waits for them to end, and then ends whatever is left. It returns
+// when no goroutine of the server is left. If ctx ends before the streams have, what they accepted is still the Router's to
+// settle, and the error has their number.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() {
+		defer close(s.stopped)
 		s.stopErr = s.shutdown(ctx)
-		close(s.stopped)
 	})
-	<-s.stopped
 	return s.stopErr
 }
 
@@ -132,37 +128,32 @@ func (s *Server) shutdown(ctx context.Context) error {
 	deadline, _ := ctx.Deadline()
 	left := max(time.Until(deadline), 0)
 
-	s.health.stop()
+	s.health.Shutdown()
 	// Half of the time for clients to move, the rest for what was accepted to be committed.
-	s.life.begin(time.Now().Add(min(s.config.StreamDrain, left/2)))
-	err := s.awaitCalls(ctx, time.Now().Add(left-left/stopMargin))
-	s.life.hurry()
+	s.ingest.life.begin(time.Now().Add(min(s.config.StreamDrain, left/2)))
+	err := s.awaitCalls(ctx, left-left/stopMargin)
+	s.ingest.life.hurry()
 
-	graceful := make(chan struct{})
-	var stopping sync.WaitGroup
-	stopping.Go(func() {
-		s.grpc.GracefulStop()
-		close(graceful)
-	})
-	select {
-	case <-graceful:
-	case <-ctx.Done():
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
 		s.grpc.Stop() // ends the contexts of all calls, and with them the wait of GracefulStop
+	})
+	s.grpc.GracefulStop()
+	if !stop() {
+		<-ended
 	}
-	stopping.Wait()
 	s.ingest.children.Wait()
 	return err
 }
 
-// awaitCalls returns when no ingest call is open, or with an error when there still is one at the deadline.
-func (s *Server) awaitCalls(ctx context.Context, deadline time.Time) error {
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
+// awaitCalls blocks until no ingest call is open. It fails after the limit.
+func (s *Server) awaitCalls(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	for s.ingest.calls.Load() > 0 {
 		select {
 		case <-s.ingest.exited:
-		case <-timer.C:
-			return fmt.Errorf("shutdown: %d streams and calls had not ended in time", s.ingest.calls.Load())
 		case <-ctx.Done():
 			return fmt.Errorf("shutdown: %d streams and calls had not ended in time", s.ingest.calls.Load())
 		}
@@ -170,9 +161,5 @@ func (s *Server) awaitCalls(ctx context.Context, deadline time.Time) error {
 	return nil
 }
 
-// Readiness returns what the server itself goes by: what New was given says, but not ready from the moment when it shuts down, and
-// degraded while connections are refused.
-func (s *Server) Readiness() Readiness { return s.health.readiness }
-
-// Degraded returns what does not work in the server itself. Empty: all works.
+// Degraded returns what does not work in the server itself: connections that are refused or can't be accepted.
 func (s *Server) Degraded() []string { return s.connections.degraded() }

@@ -221,8 +221,8 @@ func TestShutdownDrainsStreams(t *testing.T) {
 			t.Errorf("committed %d, drain %v", s.committed, s.drain)
 		}
 	}
-	if ready, reasons := f.server.Readiness().Ready(); ready || len(reasons) != 1 {
-		t.Errorf("ready %v %v", ready, reasons)
+	if r, err := f.server.health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil || r.Status != notServing {
+		t.Errorf("health: %v, %v", r, err)
 	}
 }
 

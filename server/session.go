@@ -22,7 +22,7 @@ type session struct {
 	stop context.CancelCauseFunc
 	// wake has room for one; it tells the stream's sender that there may be something to send.
 	wake chan struct{}
-	// timer runs throttle when the receiver has waited for throttleAfter. Nil for unary calls.
+	// timer wakes the sender when the receiver has waited for throttleAfter. Nil for unary calls.
 	timer         *time.Timer
 	throttleAfter time.Duration
 
@@ -32,8 +32,9 @@ type session struct {
 	told   watermarks
 	// repeat asks for the watermarks to be sent although they have not moved: the client has sent again what they cover.
 	repeat bool
-	// waiting is what the receiver waits for, throttled what the client should know of it, throttledTold what it was sent.
-	waiting, throttled, throttledTold throttle
+	// waiting is what the receiver waits for, since when it waits, throttleTold what the client knows of it.
+	waiting, throttleTold throttle
+	since                 time.Time
 	// welcome and drain wait to be sent.
 	welcome *pb.Welcome
 	drain   *pb.Drain
@@ -42,7 +43,7 @@ type session struct {
 // newSession returns a session for a stream. stop ends the stream with a cause.
 func newSession(p *producer, o *opening, stop context.CancelCauseFunc, throttleAfter time.Duration) *session {
 	s := &session{producer: p, opening: o, stop: stop, wake: make(chan struct{}, 1), throttleAfter: throttleAfter}
-	s.timer = time.AfterFunc(time.Hour, s.throttle)
+	s.timer = time.AfterFunc(time.Hour, s.wakeSender)
 	s.timer.Stop()
 	return s
 }

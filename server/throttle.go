@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
 )
@@ -11,8 +13,8 @@ type throttle struct {
 	table string
 }
 
-// waits records that the receiver begins to wait, or waits for something else now. A nil session and that of a unary call have
-// nobody to tell.
+// waits records that the receiver begins to wait, or waits for something else now. It does nothing for a nil session or that of
+// a unary call, which have nobody to tell.
 func (s *session) waits(cause schema.WaitCause, table string) {
 	if s == nil {
 		return
@@ -23,54 +25,36 @@ func (s *session) waits(cause schema.WaitCause, table string) {
 }
 
 func (s *session) waitsLocked(t throttle) {
-	if s.timer == nil {
+	if s.timer == nil || t == s.waiting {
 		return
 	}
-	waited := s.waiting.cause != 0
-	s.countWaitLocked(t)
+	counts := s.producer.metrics.throttled
 	switch {
-	case s.throttled.cause != 0 && s.throttled != t: // the client knows that the stream waits, but not for this
-		s.throttled = t
-		s.wakeSender()
-	case !waited:
+	case s.waiting.cause != 0:
+		counts.add(s.waiting.cause, -1)
+	case t.cause != 0:
+		s.since = time.Now()
 		s.timer.Reset(s.throttleAfter)
+	}
+	if s.waiting = t; t.cause != 0 {
+		counts.add(t.cause, 1)
+	} else {
+		s.timer.Stop()
+	}
+	if s.throttleTold.cause != 0 {
+		s.wakeSender()
 	}
 }
 
 // goesOn records that the receiver waits no longer.
-func (s *session) goesOn() {
-	if s == nil || s.timer == nil {
-		return
-	}
-	s.producer.mu.Lock()
-	defer s.producer.mu.Unlock()
-	s.timer.Stop()
-	s.countWaitLocked(throttle{})
-	if s.throttled != (throttle{}) {
-		s.throttled = throttle{}
-		s.wakeSender()
-	}
-}
+func (s *session) goesOn() { s.waits(0, "") }
 
-// countWaitLocked sets what the receiver waits for, and counts the time until now for what it waited for before.
-func (s *session) countWaitLocked(now throttle) {
-	counts := s.producer.metrics.throttled
-	if s.waiting.cause != 0 {
-		counts.add(s.waiting.cause, -1)
+// throttleLocked returns what the client should know: what the receiver waits for, if it has waited long enough.
+func (s *session) throttleLocked() throttle {
+	if s.waiting.cause == 0 || time.Since(s.since) < s.throttleAfter {
+		return throttle{}
 	}
-	if s.waiting = now; now.cause != 0 {
-		counts.add(now.cause, 1)
-	}
-}
-
-// throttle tells the client that the stream waits. The timer calls it.
-func (s *session) throttle() {
-	s.producer.mu.Lock()
-	defer s.producer.mu.Unlock()
-	if s.waiting.cause != 0 {
-		s.throttled = s.waiting
-		s.wakeSender()
-	}
+	return s.waiting
 }
 
 var throttleMessages = map[schema.WaitCause]string{
