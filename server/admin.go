@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -52,18 +53,12 @@ func (s *adminService) Flush(ctx context.Context, r *pb.FlushRequest) (*pb.Flush
 
 // Explain says what would become of an entry.
 func (s *adminService) Explain(ctx context.Context, r *pb.ExplainRequest) (*pb.ExplainResponse, error) {
-	m, open := r.Entry, r.Open
-	if m == nil {
-		m = &pb.Entry{}
-	}
-	if open == nil {
-		open = &pb.Open{}
-	}
-	o, err := s.config.checkOpening(open)
+	m := cmp.Or(r.Entry, &pb.Entry{})
+	o, err := s.config.checkOpening(cmp.Or(r.Open, &pb.Open{}))
 	if err != nil {
 		return nil, err
 	}
-	if refusal := s.refusalOf(m); refusal != nil {
+	if refusal := cmp.Or(s.config.refuse(m.SizeVT(), len(m.Attributes)), check(m)); refusal != nil {
 		return &pb.ExplainResponse{Refusals: []*pb.Refusal{refused(0, refusal)}}, nil
 	}
 	o.defaults.received = time.Now().UnixNano()
@@ -78,13 +73,6 @@ func (s *adminService) Explain(ctx context.Context, r *pb.ExplainRequest) (*pb.E
 		response.Routes = append(response.Routes, routeExplanation(&explanation.Routes[i]))
 	}
 	return response, nil
-}
-
-func (s *adminService) refusalOf(m *pb.Entry) *schema.Refusal {
-	if refusal := (bounds{int(s.config.MaxEntryBytes), s.config.MaxEntryAttributes}).refuse(m.SizeVT(), len(m.Attributes)); refusal != nil {
-		return refusal
-	}
-	return check(m)
 }
 
 func shardState(s *schema.ShardState) *pb.ShardState {

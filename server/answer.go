@@ -43,7 +43,7 @@ func (p *producer) conclude(s *session, a accepted, carried bool) (own outcomes,
 			p.outbox.keep(own)
 		} else {
 			p.outbox.join(own)
-			p.tellLocked()
+			p.changeLocked()
 		}
 	}
 	p.trimLocked()

@@ -456,7 +456,7 @@ func reference(c *Config, data []byte, values defaults) (entries []schema.Entry,
 		return nil, nil, false
 	}
 	for i, e := range m.Entries {
-		if (bounds{int(c.MaxEntryBytes), c.MaxEntryAttributes}).refuse(0, len(e.Attributes)) != nil || check(e) != nil {
+		if c.refuse(0, len(e.Attributes)) != nil || check(e) != nil {
 			refused = append(refused, uint32(i))
 			continue
 		}

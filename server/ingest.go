@@ -51,26 +51,24 @@ func (in *ingest) service() *grpc.ServiceDesc {
 	return &d
 }
 
-// enter counts a call that begins, or refuses it.
-func (in *ingest) enter() error {
+// serve runs a call, unless there are too many or the instance is shutting down, and returns its status.
+func (in *ingest) serve(call func() error) error {
 	if in.life.draining.Err() != nil {
 		return errShutdown
 	}
-	if in.calls.Add(1) > int64(in.config.MaxStreams) {
+	defer func() {
 		in.calls.Add(-1)
+		select {
+		case in.exited <- struct{}{}:
+		default:
+		}
+	}()
+	if in.calls.Add(1) > int64(in.config.MaxStreams) {
 		return statusTooManyStreams(in.config.MaxStreams)
 	}
 	in.metrics.streams.Inc()
-	return nil
-}
-
-func (in *ingest) exit() {
-	in.calls.Add(-1)
-	in.metrics.streams.Dec()
-	select {
-	case in.exited <- struct{}{}:
-	default:
-	}
+	defer in.metrics.streams.Dec()
+	return in.statusOf(call())
 }
 
 // spawn runs do in a goroutine that Shutdown joins, and sends its error to result. A panic becomes an error: the interceptor

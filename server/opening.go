@@ -24,6 +24,20 @@ type opening struct {
 	defaults  defaults
 }
 
+// begins reports whether the opening begins an epoch, which is all that a unary call with it does.
+func (o *opening) begins() bool { return o.producer != "" && o.epoch == 0 }
+
+// checkSequence returns why a request must not have that sequence.
+func (o *opening) checkSequence(sequence uint64) error {
+	switch {
+	case o.producer == "" && sequence != 0:
+		return errAnonymousSequence
+	case o.producer != "" && sequence == 0:
+		return errZeroSequence
+	}
+	return nil
+}
+
 // decodeOpening decodes and checks the opening of an encoded request. Without one it is an empty one.
 func (c *Config) decodeOpening(data []byte, l *outline) (*opening, error) {
 	open, err := c.unmarshalOpen(data, l)

@@ -56,8 +56,11 @@ type welcome struct {
 	resumed          bool
 }
 
-// changeLocked wakes everybody who waits for a change.
+// changeLocked wakes everybody who waits for a change, and the sender.
 func (p *producer) changeLocked() {
+	if p.session != nil {
+		p.session.wakeSender()
+	}
 	if p.changed != nil {
 		close(p.changed)
 		p.changed = nil
@@ -221,7 +224,7 @@ func (p *producer) routed(taken bool) {
 		p.cursor.retract()
 		p.metrics.lag.Dec()
 	}
-	p.tellLocked()
+	p.changeLocked()
 }
 
 // settle records the outcome of a request. Any goroutine may call it.
@@ -241,14 +244,7 @@ func (p *producer) settle(epoch, sequence uint64, refusals []schema.Refusal, out
 	if p.cursor.settle(sequence) {
 		p.metrics.lag.Sub(float64(p.cursor.committed - before))
 	}
-	p.tellLocked()
-}
-
-func (p *producer) tellLocked() {
 	p.changeLocked()
-	if p.session != nil {
-		p.session.wakeSender()
-	}
 }
 
 // trimLocked bounds the outcomes kept while nobody reads them: the next Welcome must be able to carry them all, and many

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -29,14 +30,12 @@ var (
 // protobufDecoder decodes logbatcher.v1 requests, entry by entry through one message. Decoding a whole request into messages
 // first would turn a few bytes of empty entries and attributes into hundreds of megabytes, and would leave the cache.
 type protobufDecoder struct {
-	bounds  bounds
+	config  *Config
 	message pb.Entry
 }
 
 func newProtobufDecoder(config *Config) func() decoder {
-	return func() decoder {
-		return &protobufDecoder{bounds: bounds{int(config.MaxEntryBytes), config.MaxEntryAttributes}}
-	}
+	return func() decoder { return &protobufDecoder{config: config} }
 }
 
 func (d *protobufDecoder) outline(data []byte) (outline, error) { return readOutline(data) }
@@ -103,13 +102,13 @@ func (d *protobufDecoder) entry(data []byte, values *defaults, into *arena) erro
 	// An attribute has at least two bytes, so only a long entry can have too many. They are counted before decoding, because a
 	// decoded one occupies fifty times what it may have on the wire.
 	attributeCount := 0
-	if len(data) >= 2*d.bounds.attributes && len(data) <= d.bounds.bytes {
+	if len(data) >= 2*d.config.MaxEntryAttributes && len(data) <= int(d.config.MaxEntryBytes) {
 		var err error
 		if attributeCount, err = countAttributes(data); err != nil {
 			return err
 		}
 	}
-	if refusal := d.bounds.refuse(len(data), attributeCount); refusal != nil {
+	if refusal := d.config.refuse(len(data), attributeCount); refusal != nil {
 		into.refuse(refusal)
 		return nil
 	}
@@ -201,21 +200,17 @@ func eachField(data []byte, do func(field) error) error {
 	return nil
 }
 
-// bounds are what one entry may have.
-type bounds struct{ bytes, attributes int }
-
-// refuse returns the refusal of an entry that exceeds a bound, or nil.
-func (b bounds) refuse(bytes, attributes int) *schema.Refusal {
+// refuse returns the refusal of an entry that is too large, or nil.
+func (l *Limits) refuse(bytes, attributes int) *schema.Refusal {
 	switch {
-	case bytes > b.bytes:
+	case bytes > int(l.MaxEntryBytes):
 		return &schema.Refusal{
-			Reason:  schema.TooLarge,
-			Message: "the entry has " + decimal(uint64(bytes)) + " bytes, max_entry_bytes is " + decimal(uint64(b.bytes)),
+			Reason: schema.TooLarge, Message: fmt.Sprintf("the entry has %d bytes, max_entry_bytes is %d", bytes, l.MaxEntryBytes),
 		}
-	case attributes > b.attributes:
+	case attributes > l.MaxEntryAttributes:
 		return &schema.Refusal{
 			Field: "attributes", Reason: schema.TooLarge,
-			Message: "the entry has " + decimal(uint64(attributes)) + " attributes, max_entry_attributes is " + decimal(uint64(b.attributes)),
+			Message: fmt.Sprintf("the entry has %d attributes, max_entry_attributes is %d", attributes, l.MaxEntryAttributes),
 		}
 	}
 	return nil

@@ -27,7 +27,11 @@ func (st *stream) take(f *frame) error {
 	if err != nil {
 		return err
 	}
-	if err := st.check(&r.outline); err != nil {
+	err = s.opening.checkSequence(r.outline.sequence)
+	if r.outline.hasOpen {
+		err = errOpenedTwice
+	}
+	if err != nil {
 		r.free()
 		return err
 	}
@@ -37,18 +41,4 @@ func (st *stream) take(f *frame) error {
 		s.tell(func() { s.repeat = true })
 	}
 	return err
-}
-
-// check returns what is wrong with a request beside its entries.
-func (st *stream) check(l *outline) error {
-	anonymous := st.session.opening.producer == ""
-	switch {
-	case l.hasOpen:
-		return errOpenedTwice
-	case anonymous && l.sequence != 0:
-		return errAnonymousSequence
-	case !anonymous && l.sequence == 0:
-		return errZeroSequence
-	}
-	return nil
 }

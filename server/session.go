@@ -85,12 +85,19 @@ func (s *session) end() {
 	p.changeLocked()
 }
 
-// awaitSettled blocks until everything accepted is settled. At level RECEIVED it returns at once.
+// awaitSettled blocks until everything accepted is settled. At level RECEIVED it returns at once. If ctx ends with errNotFinished it
+// returns the status for that.
 func (s *session) awaitSettled(ctx context.Context) error {
 	p := s.producer
-	return p.await(ctx, func() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.awaitLocked(ctx, func() bool {
 		return s.opening.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED || p.cursor.unsettled() == 0
 	})
+	if err == errNotFinished {
+		return statusNotFinished(p.cursor.unsettled())
+	}
+	return err
 }
 
 // awaitRoom blocks until no more than limit outcomes wait to be sent and the cursor has room.
@@ -108,11 +115,4 @@ func (s *session) awaitRoom(ctx context.Context, limit int) error {
 		}
 		return false
 	})
-}
-
-// unsettled returns how many requests are accepted and not settled.
-func (s *session) unsettled() uint64 {
-	s.producer.mu.Lock()
-	defer s.producer.mu.Unlock()
-	return s.producer.cursor.unsettled()
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -38,21 +39,18 @@ type stream struct {
 	// received gets the receiver's error, io.EOF for a half-close; sent gets the sender's.
 	received, sent chan error
 	// finish is closed by the handler to make the sender send what is left and end.
-	finish   chan struct{}
-	shutdown bool // the stream is drained because the instance is shutting down
+	finish chan struct{}
 }
 
 // serveStream handles one IngestStream.
 func (in *ingest) serveStream(_ any, gs grpc.ServerStream) error {
-	if err := in.enter(); err != nil {
-		return err
-	}
-	defer in.exit()
-	st := &stream{ingest: in, grpc: gs, received: make(chan error, 1), sent: make(chan error, 1), finish: make(chan struct{})}
-	st.ctx, st.stop = context.WithCancelCause(gs.Context())
-	defer st.stop(nil)
-	st.reading, st.stopReading = context.WithCancelCause(st.ctx)
-	return in.statusOf(st.run())
+	return in.serve(func() error {
+		st := &stream{ingest: in, grpc: gs, received: make(chan error, 1), sent: make(chan error, 1), finish: make(chan struct{})}
+		st.ctx, st.stop = context.WithCancelCause(gs.Context())
+		defer st.stop(nil)
+		st.reading, st.stopReading = context.WithCancelCause(st.ctx)
+		return st.run()
+	})
 }
 
 func (st *stream) run() error {
@@ -153,7 +151,7 @@ func (st *stream) coordinate() error {
 			drainEnds = time.Now().Add(in.config.StreamDrain)
 			deadline = st.drain(pb.DrainReason_DRAIN_REASON_AGE, "age", drainEnds)
 		case <-draining:
-			age, draining, st.shutdown = nil, nil, true
+			age, draining = nil, nil
 			if ends := in.life.deadline; drainEnds.IsZero() || ends.Before(drainEnds) {
 				drainEnds = ends
 			}
@@ -164,7 +162,7 @@ func (st *stream) coordinate() error {
 			if err := st.finishAll(); err != nil {
 				return err
 			}
-			return statusDrained(st.shutdown)
+			return statusDrained(in.life.draining.Err() != nil)
 		}
 	}
 }
@@ -199,13 +197,8 @@ func (st *stream) finishAll() error {
 	if st.ctx.Err() != nil {
 		return context.Cause(st.ctx)
 	}
-	if errors.Is(err, errNotFinished) {
-		err = statusNotFinished(st.session.unsettled())
-	}
-	if flushed := st.flush(); flushed != nil && err == nil {
-		err = flushed
-	}
-	return err
+	flushed := st.flush()
+	return cmp.Or(err, flushed)
 }
 
 // flush makes the sender send what is left, and waits until it has.

@@ -18,17 +18,14 @@ var errLate = errors.New("late")
 
 // serveCall handles one Ingest.
 func (in *ingest) serveCall(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-	if err := in.enter(); err != nil {
-		return nil, err
-	}
-	defer in.exit()
-	ctx, cancel := in.callContext(ctx)
-	defer cancel()
-	response, err := in.call(ctx, receive)
-	if err != nil {
-		return nil, in.statusOf(err)
-	}
-	return response, nil
+	var response *pb.IngestResponse
+	err := in.serve(func() (err error) {
+		ctx, cancel := in.callContext(ctx)
+		defer cancel()
+		response, err = in.call(ctx, receive)
+		return err
+	})
+	return response, err
 }
 
 // callContext returns the context in which a call waits. It ends a little before the call's own deadline, or when calls must end
@@ -72,7 +69,7 @@ func (in *ingest) call(ctx context.Context, receive func(any) error) (_ *pb.Inge
 	response := &pb.IngestResponse{
 		Producer: s.producer.id, Epoch: w.epoch, CommittedSequence: w.committed, Acknowledgement: s.opening.level,
 	}
-	if s.opening.producer != "" && s.opening.epoch == 0 { // the call only begins an epoch
+	if s.opening.begins() {
 		r.free()
 		return response, nil
 	}
@@ -100,13 +97,11 @@ func (in *ingest) openCall(ctx context.Context, r *request, known metadata) (*se
 	if err != nil {
 		return nil, welcome{}, err
 	}
-	switch sequence, begins := r.outline.sequence, o.producer != "" && o.epoch == 0; {
-	case o.producer == "" && sequence != 0:
-		return nil, welcome{}, errAnonymousSequence
-	case begins && (sequence != 0 || r.outline.entries != 0):
+	if err := o.checkSequence(r.outline.sequence); err != nil && !o.begins() {
+		return nil, welcome{}, err
+	}
+	if o.begins() && (r.outline.sequence != 0 || r.outline.entries != 0) {
 		return nil, welcome{}, errSequenceWithoutEpoch
-	case o.epoch != 0 && sequence == 0:
-		return nil, welcome{}, errZeroSequence
 	}
 	r.Suspend() // other calls of the producer may go first, and wait for a table
 	p, err := in.registry.use(o.producer)
