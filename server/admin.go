@@ -9,7 +9,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// adminService is AdminService: it puts what the Admin says into words of the wire.
+// adminService is AdminService: it converts the Admin's answers to protobuf.
 type adminService struct {
 	pb.UnimplementedAdminServiceServer
 	admin  Admin
@@ -42,7 +42,7 @@ func (s *adminService) ListRoutes(ctx context.Context, _ *pb.ListRoutesRequest) 
 	return response, nil
 }
 
-// Flush seals open batches and answers when they are settled.
+// Flush seals open batches and waits until they are settled.
 func (s *adminService) Flush(ctx context.Context, r *pb.FlushRequest) (*pb.FlushResponse, error) {
 	batches, rows, err := s.admin.Flush(ctx, r.Table)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *adminService) Flush(ctx context.Context, r *pb.FlushRequest) (*pb.Flush
 	return &pb.FlushResponse{Batches: uint32(batches), Rows: uint64(rows)}, nil
 }
 
-// Explain says what would become of an entry.
+// Explain returns what would happen to an entry.
 func (s *adminService) Explain(ctx context.Context, r *pb.ExplainRequest) (*pb.ExplainResponse, error) {
 	m := cmp.Or(r.Entry, &pb.Entry{})
 	o, err := s.config.checkOpening(cmp.Or(r.Open, &pb.Open{}))

@@ -80,7 +80,7 @@ func typeOf(m *pb.Attribute) pb.AttributeType {
 	if m.Type != pb.AttributeType_ATTRIBUTE_TYPE_UNSPECIFIED {
 		return m.Type
 	}
-	if set := setFields(m) &^ stringField; set != 0 {
+	if set := setFields(m); set != 0 {
 		return typesOfFields[bits.TrailingZeros8(uint8(set))]
 	}
 	return pb.AttributeType_ATTRIBUTE_TYPE_STRING

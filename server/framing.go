@@ -25,18 +25,17 @@ type transport interface {
 	Read(n int) (mem.BufferSlice, error)
 }
 
-// messages receives the messages of one call as gRPC's RecvMsg does, with three differences. RecvMsg answers whatever a client does
-// wrong (bad frames, damaged compression, bytes that are no message) with INTERNAL, before an interceptor hears of it; here these
-// are the client's errors. It drops unknown fields; here they are refused. And a message that is too large is refused before it
-// is read.
+// messages receives the messages of one call as gRPC's RecvMsg does, with three differences. RecvMsg answers bad frames, damaged
+// compression and bytes that are no message with INTERNAL, before an interceptor sees them; here they are the client's errors.
+// RecvMsg drops unknown fields; here they are refused. And a message that is too large is refused before it is read.
 type messages struct {
 	transport transport
 	limit     int
 	single    bool // the call has one request
 }
 
-// receiver returns what receives the messages of the call that ctx belongs to, in place of recvMsg. It fills a frame with the
-// bytes of a message, and returns io.EOF when the client has half-closed.
+// receiver returns a replacement for the recvMsg of the call that ctx belongs to. It returns io.EOF when the client has
+// half-closed.
 func receiver(ctx context.Context, limit int, single bool, recvMsg func(any) error) func(any) error {
 	t, ok := grpc.ServerTransportStreamFromContext(ctx).(transport)
 	if !ok {
@@ -146,7 +145,7 @@ func transportError(err error) error {
 	return statusOfContext(context.Canceled) // reset, or the connection is gone
 }
 
-// framedStream receives its messages by receiver.
+// framedStream is a stream with a replaced RecvMsg.
 type framedStream struct {
 	grpc.ServerStream
 	receive func(any) error
@@ -155,7 +154,7 @@ type framedStream struct {
 // RecvMsg implements grpc.ServerStream.
 func (s *framedStream) RecvMsg(m any) error { return s.receive(m) }
 
-// framing is the interceptor that makes streams receive their messages by receiver.
+// framing is the interceptor that replaces RecvMsg for streams.
 func framing(limit int) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		return handler(srv, &framedStream{stream, receiver(stream.Context(), limit, !info.IsClientStream, stream.RecvMsg)})

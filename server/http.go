@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// The limits of the HTTP face: what it serves is small, and so is what is asked.
+// The limits of the HTTP server, whose requests and responses are small.
 const (
 	httpReadTimeout  = 5 * time.Second
 	httpWriteTimeout = 30 * time.Second
@@ -24,15 +24,15 @@ const (
 	maxHTTPConnections = 64
 )
 
-// HTTP is the face of an instance towards monitoring: /metrics, /readyz and /livez.
+// HTTP serves /metrics, /readyz and /livez to monitoring.
 type HTTP struct {
 	server      *http.Server
 	connections *connections
 }
 
-// NewHTTP returns the HTTP face. It starts nothing. For the readiness, take that of the Server.
+// NewHTTP returns the HTTP server. It starts nothing.
 func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness) *HTTP {
-	bounded := &connections{limit: maxHTTPConnections, bound: "the most connections of the HTTP port", log: slog.Default(), metrics: newConnectionMetrics(nil)}
+	bounded := &connections{limit: maxHTTPConnections, bound: "the limit of the HTTP port", log: slog.Default(), metrics: newConnectionMetrics(nil)}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
@@ -48,13 +48,15 @@ func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness) *HTTP {
 		answer(w, http.StatusOK, "ready")
 	})
 	return &HTTP{connections: bounded, server: &http.Server{
-		// What a client does wrong is no line in the log; what the listener meets, connections reports.
-		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug), Handler: mux, ReadHeaderTimeout: httpReadTimeout, ReadTimeout: httpReadTimeout, WriteTimeout: httpWriteTimeout,
-		IdleTimeout: httpIdleTimeout, MaxHeaderBytes: httpHeaderBytes,
+		Handler:           mux,
+		ReadHeaderTimeout: httpReadTimeout, ReadTimeout: httpReadTimeout, WriteTimeout: httpWriteTimeout, IdleTimeout: httpIdleTimeout,
+		MaxHeaderBytes: httpHeaderBytes,
+		// Clients must not fill the log; connections reports the listener's errors.
+		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}}
 }
 
-// answer writes a line, and one more for each reason.
+// answer writes a line, and one for each reason.
 func answer(w http.ResponseWriter, code int, line string, reasons ...string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
@@ -64,7 +66,7 @@ func answer(w http.ResponseWriter, code int, line string, reasons ...string) {
 	}
 }
 
-// Serve takes connections from the listener until Shutdown; then it returns nil.
+// Serve accepts connections from the listener until Shutdown; then it returns nil.
 func (h *HTTP) Serve(listener net.Listener) error {
 	h.connections.Listener = listener
 	if err := h.server.Serve(h.connections); !errors.Is(err, http.ErrServerClosed) {
@@ -73,7 +75,7 @@ func (h *HTTP) Serve(listener net.Listener) error {
 	return nil
 }
 
-// Shutdown takes no more connections and waits until those that are open are idle, or ctx ends; then it closes them.
+// Shutdown accepts no more connections, and closes the open ones when they are idle or ctx ends.
 func (h *HTTP) Shutdown(ctx context.Context) error {
 	if err := h.server.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("shut HTTP down: %w", err), h.server.Close())

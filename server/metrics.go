@@ -5,7 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// metrics are the package's own; those of gRPC's calls are the middleware's.
+// metrics are the package's own. The middleware has those of gRPC calls.
 type metrics struct {
 	entries, requests, bytes prometheus.Counter
 	refused                  *prometheus.CounterVec

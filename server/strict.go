@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// strict registers services whose unary calls receive their requests by receiver. Streams have an interceptor for that. The
-// request is received inside the interceptors, so that they see it fail.
+// strict registers services and replaces how their unary calls receive requests, as framing does for streams. A request is
+// received inside the interceptors, so that they see it fail.
 type strict struct {
 	*grpc.Server
 	limit int

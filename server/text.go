@@ -7,19 +7,19 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// maxTextBytes bounds each text in a response, so that the size of a response follows from the number of things in it.
+// maxTextBytes bounds each text in a response, so that the size of a response follows from the number of outcomes in it.
 const maxTextBytes = 512
 
-// maxKeyBytes bounds what a field's path repeats of a producer's key.
+// maxKeyBytes bounds the part of a producer's key in the path of a field.
 const maxKeyBytes = 128
 
-// text makes s fit for a string field of protobuf, which must be UTF-8: a client refuses the whole response otherwise.
+// text makes s valid UTF-8 for a string field, without which a client refuses the whole response, and bounds its length.
 func text(s string) string { return longText(schema.Short(s, maxTextBytes)) }
 
-// longText is text without the bound, for what comes from the configuration.
+// longText is text without the bound, for texts from the configuration.
 func longText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// attributePath names an attribute by its key, in ASCII and printable whatever the key.
+// attributePath returns the path of an attribute, in printable ASCII whatever its key.
 func attributePath(list, key string) string {
 	if len(key) > maxKeyBytes {
 		key = key[:maxKeyBytes] + "..."
