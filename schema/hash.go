@@ -8,8 +8,8 @@ import (
 )
 
 // Hash returns a digest of all that a plan compares: columns (names, types, codecs, comments), indexes, engine, partition
-// key, order, primary key, TTL and settings, but not the table's name. Two spellings of the same schema have the
-// same hash. It tells whether a schema changed, not whether a table fits it: that is in system.columns.
+// key, order, primary key, TTL and settings, but not the table's name. White space, comments, needless quotes and brackets make no
+// difference. It shows whether a schema changed, not whether a table fits it: system.columns does.
 func (t *Table) Hash() string {
 	h := sha256.New()
 	line := func(values ...any) {
