@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -83,15 +84,17 @@ func (v *delivery) askOnce(ctx context.Context, p *piece) (Presence, *Error, err
 	}
 	v.metrics.asked.WithLabelValues(v.table.name, result).Inc()
 	if failure == nil {
-		v.table.answered()
+		if found.Running {
+			v.forget(p) // the server is there; the piece waits for its own attempt
+		}
 		return found, nil, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return found, failure, err
 	}
 	v.last = failure
-	p.settling.fail(time.Now())
-	v.noteFailure(p, failure, time.Now())
+	p.settling.fail()
+	v.noteFailure(p, failure)
 	return found, failure, nil
 }
 
@@ -102,9 +105,9 @@ func (v *delivery) noteRows(p *piece, found int) {
 		return
 	}
 	v.metrics.partial.WithLabelValues(v.table.name).Inc()
-	level, message := levelWarn, "batch partly present"
+	level, message := slog.LevelWarn, "batch partly present"
 	if found > p.size() {
-		level, message = levelError, "batch doubled"
+		level, message = slog.LevelError, "batch doubled"
 	}
 	v.seldom(level, message, v.table.name, p.size(), "batch", p.block.ID(), "found", found)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -27,12 +26,12 @@ type Delivery struct {
 	metrics *deliveryMetrics
 	limiter *limiter // of the inserts of all tables
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the rest
 	tables  map[string]*tableWatch
 	letters lettersWatch
 	codes   map[int]seenCode
 	events  map[event]occurrences
-	away    outage // of the way to ClickHouse
+	away    outage // has the pieces that can't reach ClickHouse
 }
 
 // NewDelivery returns a delivery. The error lists everything wrong with the configuration.
@@ -97,18 +96,18 @@ type delivery struct {
 	patience patience
 
 	outcome Outcome
-	last    error // the sink's last
+	last    *Error // the sink's last
 	refused []refusal
-	tries   int  // inserts that the search for bad rows has cost
+	tries   int  // inserts spent on isolating bad rows
 	misled  bool // an error has named a row that was not the bad one
 }
 
-// piece is rows of the batch that are inserted by themselves: at first all of them.
+// piece is a part of the batch that is inserted by itself: at first all of it.
 type piece struct {
 	rows     batch.RowSet
 	block    *batch.Block // its rows; nil until it is its turn
-	named    bool         // it was set apart for a row that an error has named
-	doubtful bool         // it is likely to have rows that violate a constraint: the sink is asked before its first insert
+	named    bool         // it was set apart because an error has named one of its rows
+	doubtful bool         // some of its rows probably violate a constraint: the sink is asked before its first insert
 	settling settling
 }
 
@@ -117,41 +116,42 @@ func (p *piece) size() int { return p.rows.Size() }
 // run settles piece after piece until none is left.
 func (v *delivery) run(ctx context.Context, queue []*piece) error {
 	for len(queue) > 0 {
-		p := queue[0]
-		if p.block == nil {
-			var err error
-			if p.block, err = v.block.Cut(p.rows.ID(v.block.ID()), p.rows); err != nil {
-				return err
-			}
-		}
-		if p.doubtful {
-			p.doubtful = false
-			rest, judged, err := v.withoutViolations(ctx, p, nil)
-			if err != nil {
-				return err
-			}
-			if judged {
-				if queue = queue[1:]; len(rest) > 0 {
-					queue = slices.Insert(queue, 0, &piece{rows: rest})
-				}
-				continue
-			}
-		}
-		verdict, err := v.settle(ctx, p)
-		if err == nil && verdict.divides {
-			var pieces []*piece
-			if pieces, err = v.divide(ctx, p, verdict); err == nil {
-				queue = append(queue, pieces...)
-			}
-		}
+		parts, err := v.settlePiece(ctx, queue[0])
 		if err != nil {
 			return err
 		}
-		if verdict.committed {
-			v.misled = v.misled || p.named
-			v.outcome.Committed += p.size()
-		}
-		queue = queue[1:]
+		queue = append(queue[1:], parts...)
 	}
 	return nil
+}
+
+// settlePiece settles the piece, or returns the parts that are to be settled in its place.
+func (v *delivery) settlePiece(ctx context.Context, p *piece) (parts []*piece, err error) {
+	if p.block == nil {
+		if p.block, err = v.block.Cut(p.rows.ID(v.block.ID()), p.rows); err != nil {
+			return nil, err
+		}
+	}
+	if p.doubtful {
+		rest, judged, err := v.withoutViolations(ctx, p, nil)
+		switch {
+		case err != nil:
+			return nil, err
+		case judged && len(rest) > 0:
+			return []*piece{{rows: rest}}, nil
+		case judged:
+			return nil, nil
+		}
+	}
+	verdict, err := v.settle(ctx, p)
+	switch {
+	case err != nil:
+		return nil, err
+	case verdict == divided:
+		return v.divide(ctx, p)
+	case verdict == committed:
+		v.misled = v.misled || p.named
+		v.outcome.Committed += p.size()
+	}
+	return nil, nil
 }

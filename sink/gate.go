@@ -48,30 +48,29 @@ func (t *tableWatch) keepBack(change int) {
 	t.keptBack += change
 }
 
-// admitted blocks while the table's gate is shut. The verdict is not nil where the piece was given up meanwhile.
-func (v *delivery) admitted(ctx context.Context, p *piece) (*verdict, error) {
+// admitted blocks while the table's gate is shut. Its verdict is retry, unless the piece was given up meanwhile.
+func (v *delivery) admitted(ctx context.Context, p *piece) (verdict, error) {
 	if v.table.gateState().why == nil {
-		return nil, nil
+		return retry, nil
 	}
 	v.table.keepBack(1)
 	defer v.table.keepBack(-1)
 	for {
 		gate := v.table.gateState()
 		if gate.why == nil {
-			return nil, nil
+			return retry, nil
 		}
-		failure := &Error{Class: Schema, Op: "insert into", Table: v.table.name, Err: gate.why}
-		v.last = failure
-		p.settling.fail(time.Now())
-		var done *verdict
+		v.last = &Error{Class: Schema, Op: "insert into", Table: v.table.name, Err: gate.why}
+		p.settling.fail()
+		var verdict verdict
 		var err error
 		if gate.refused {
-			done, err = v.hold(ctx, p, failure, gate.changed)
+			verdict, err = v.hold(ctx, p, v.last, gate.changed)
 		} else {
-			done, err = v.again(ctx, p, failure, v.config.HoldBackoff, gate.changed)
+			verdict, err = v.again(ctx, p, v.last, v.config.HoldBackoff, gate.changed)
 		}
-		if done != nil || err != nil {
-			return done, err
+		if verdict != retry || err != nil {
+			return verdict, err
 		}
 	}
 }

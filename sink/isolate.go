@@ -3,6 +3,7 @@ package sink
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strconv"
@@ -42,38 +43,39 @@ func (v *delivery) begin() []*piece {
 // divide breaks a refused piece into smaller ones, or refuses it where that is not possible any more: it is a
 // single row, or the batch has used up its inserts. Each piece is smaller than what it comes
 // from, so it comes to an end. The error is the context's.
-func (v *delivery) divide(ctx context.Context, p *piece, why verdict) ([]*piece, error) {
+func (v *delivery) divide(ctx context.Context, p *piece) ([]*piece, error) {
+	why := p.settling.refusal
 	if p.size() == 1 {
-		v.refuse(p, p.rows, why.err, reasonRefused)
+		v.refuse(p, p.rows, why, reasonRefused)
 		return nil, nil
 	}
 	named := -1 // the row that the error names
-	if row, ok := namedRow(why.err.Error(), p.size()); ok && why.err.Class == Row && !v.misled {
+	if row, ok := namedRow(why.Error(), p.size()); ok && why.Class == Row && !v.misled {
 		named = p.rows.Slice(row, row+1)[0].From
 	}
-	rest, judged, err := v.withoutViolations(ctx, p, why.err)
+	rest, judged, err := v.withoutViolations(ctx, p, why)
 	if err != nil || len(rest) == 0 {
 		return nil, err
 	}
 	sets := []batch.RowSet{rest}
 	if !judged {
-		sets = v.split(rest, named, why.err.Class)
+		sets = v.split(rest, named, why.Class)
 	}
 	if v.tries+len(sets) > v.config.MaxIsolationInserts {
-		v.refuse(p, rest, why.err, reasonNotIsolated)
+		v.refuse(p, rest, why, reasonNotIsolated)
 		return nil, nil
 	}
 	v.tries += len(sets)
-	if why.err.Class == Shape {
+	if why.Class == Shape {
 		v.metrics.shapeSplits.WithLabelValues(v.table.name).Inc()
-		v.seldom(levelError, "batch spans partitions", v.table.name, p.size(), "batch", p.block.ID(), "error", why.err)
+		v.seldom(slog.LevelError, "batch spans partitions", v.table.name, p.size(), "batch", p.block.ID(), "error", why)
 	}
 	v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(float64(len(sets)))
 
 	pieces := make([]*piece, len(sets))
 	for i, rows := range sets {
 		pieces[i] = &piece{rows: rows, named: !judged && named >= 0 && rows.Has(named)}
-		if why.err.Class == Unclassified {
+		if why.Class == Unclassified {
 			// The whole has been patient already; a part is given one more chance.
 			pieces[i].settling.unclassified = max(0, v.config.UnclassifiedAttempts-2)
 		}

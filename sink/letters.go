@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func (v *delivery) refuse(p *piece, rows batch.RowSet, err *Error, reason string
 	if err.Class == Row || err.Class == Unclassified {
 		v.table.suspect(time.Now(), v.block.OriginsOf(rows))
 	}
-	v.seldom(levelWarn, "rows refused", v.table.name, rows.Size(), "batch", p.block.ID(), "reason", reason, "error", err)
+	v.seldom(slog.LevelWarn, "rows refused", v.table.name, rows.Size(), "batch", p.block.ID(), "reason", reason, "error", err)
 }
 
 // columnInMessage matches how ClickHouse names a column: "column LogAttributes", "for column `n`", "Column values: n = 5". The

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -31,7 +32,7 @@ func (d *Delivery) lettersWait(change int) {
 }
 
 func (d *Delivery) letterFailed(letter *DeadLetter, err error) {
-	d.seldom(levelError, "dead letters are not written", letter.Table, letter.Rows, "dead_letter", letter.ID, "error", err)
+	d.seldom(slog.LevelError, "dead letters are not written", letter.Table, letter.Rows, "dead_letter", letter.ID, "error", err)
 	d.metrics.letterFailures.Inc()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -47,19 +48,12 @@ func (d *Delivery) letterLost(letter *DeadLetter, err error) {
 
 func (d *Delivery) letterWritten(letter *DeadLetter) {
 	if letter.Format == FormatNone {
-		d.seldom(levelWarn, "dead letter written without its row", letter.Table, letter.Rows, "dead_letter", letter.ID, "message", schema.Short(letter.Message, maxSampleBytes))
+		d.seldom(slog.LevelWarn, "dead letter written without its row", letter.Table, letter.Rows, "dead_letter", letter.ID, "message", schema.Short(letter.Message, maxSampleBytes))
 		d.metrics.rowsLeftOut.WithLabelValues(letter.Table).Inc()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.letters.since, d.letters.err = time.Now(), nil
-}
-
-func (d *Delivery) noteUnclassified(failure *Error, now time.Time) {
-	d.metrics.unclassified.WithLabelValues(fmt.Sprint(failure.Code)).Inc()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.codes[failure.Code] = seenCode{now, failure.Error()}
 }
 
 // reasons returns what does not work in the dead-letter queue.

@@ -2,14 +2,15 @@ package sink
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// troubleAfter is how long something must not work before it makes the service degraded: what is
-// shorter is an ordinary retry. recentCode is how long an unknown error code is told of, recentView a view that failed.
+// troubleAfter is how long something has to fail before the service counts as degraded: anything shorter is an ordinary retry.
+// recentCode is how long an unknown error code stays in Degraded, recentView a failed view.
 const (
 	troubleAfter = 10 * time.Second
 	recentCode   = time.Hour
@@ -29,24 +30,15 @@ type TableState struct {
 	LastFailure *schema.FailedBatch
 }
 
-// observeAttempt notes the outcome of an insert. Failure is nil for an acknowledged one.
+// observeAttempt records the outcome of an insert. failure is nil if it was acknowledged.
 func (v *delivery) observeAttempt(p *piece, failure *Error, took time.Duration) {
 	outcome := outcomeCommitted
-	now := time.Now()
-	switch {
-	case failure == nil || failure.Deduplicated:
+	if failure == nil || failure.Deduplicated {
 		v.noteSuccess()
-	default:
+	} else {
 		outcome = failure.Class.String()
-		v.noteFailure(p, failure, now)
-		v.noteView(failure, now)
-		v.table.setLastFailure(&schema.FailedBatch{
-			ID: p.block.ID(), Rows: p.size(), Attempt: p.settling.attempts, Time: now,
-			Class: failure.Class.String(), Code: failure.Code, Message: failure.Error(),
-		})
-		if failure.Class == Unclassified {
-			v.noteUnclassified(failure, now)
-		}
+		v.noteFailure(p, failure)
+		v.noteInsertFailure(p, failure)
 	}
 	_, limit := v.table.limiter.state()
 	v.metrics.limit.WithLabelValues(v.table.name).Set(float64(limit))
@@ -57,8 +49,32 @@ func (v *delivery) observeAttempt(p *piece, failure *Error, took time.Duration) 
 	}
 }
 
-// TableState returns how a table's inserts are doing; table is "database.table". A table that nothing was sent
-// to yet has the zero state.
+// noteInsertFailure records what the error of an insert says about the table, its views and the table of codes.
+func (v *delivery) noteInsertFailure(p *piece, failure *Error) {
+	now, t := time.Now(), v.table
+	view := namedView(failure.Error())
+	if view != "" {
+		v.metrics.viewFailures.WithLabelValues(t.name, view).Inc()
+	}
+	t.mu.Lock()
+	t.lastFailure = &schema.FailedBatch{
+		ID: p.block.ID(), Rows: p.size(), Attempt: p.settling.attempts, Time: now,
+		Class: failure.Class.String(), Code: failure.Code, Message: failure.Error(),
+	}
+	if view != "" {
+		t.views[view] = failedView{now, failure.Error()}
+	}
+	t.mu.Unlock()
+	if failure.Class == Unclassified {
+		v.metrics.unclassified.WithLabelValues(fmt.Sprint(failure.Code)).Inc()
+		v.mu.Lock()
+		v.codes[failure.Code] = seenCode{now, failure.Error()}
+		v.mu.Unlock()
+	}
+}
+
+// TableState returns the state of a table's inserts. The table is named "database.table"; one that nothing was sent to has the zero
+// state.
 func (d *Delivery) TableState(table string) TableState {
 	d.mu.Lock()
 	t := d.tables[table]
@@ -69,51 +85,52 @@ func (d *Delivery) TableState(table string) TableState {
 	inFlight, limit := t.limiter.state()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return TableState{
-		InFlight: inFlight, Limit: limit, Held: len(t.held) > 0 || t.gate.refused, HeldReason: t.heldReasonLocked(),
+	state := TableState{
+		InFlight: inFlight, Limit: limit, Held: len(t.holding.pieces) > 0, HeldReason: t.holding.reason(),
 		KeptBack: t.keptBack, LastFailure: t.lastFailure,
 	}
+	if t.gate.refused {
+		state.Held, state.HeldReason = true, t.gate.why.Error()
+	}
+	return state
 }
 
-// Degraded returns what does not work, as sentences for people, each with what to do where something is to be
-// done. It is empty when all is well.
+// Degraded returns what does not work, as sentences for people, with what to do about it if there is something to do. It is empty
+// if all is well.
 func (d *Delivery) Degraded() []string {
+	now := time.Now()
 	d.mu.Lock()
-	tables := make([]*tableWatch, 0, len(d.tables))
-	for _, t := range d.tables {
-		tables = append(tables, t)
+	tables := slices.Collect(maps.Values(d.tables))
+	reasons := append(d.letters.reasons(now), codeReasons(d.codes, now)...)
+	if d.away.lasts(now) {
+		reasons = append(reasons, fmt.Sprintf("ClickHouse is away since %s; rows are kept and tried again: %s", clock(d.away.since), d.away.reason()))
 	}
-	reasons := append(d.letters.reasons(time.Now()), codeReasons(d.codes, time.Now())...)
 	d.mu.Unlock()
-
-	var away *Error
-	var awaySince time.Time
 	for _, t := range tables {
-		t.mu.Lock()
-		switch n := len(t.held); {
-		case t.gate.refused:
-			reasons = append(reasons, fmt.Sprintf("table %s does not fit its route since %s, its batches are held, now %d: %v", t.name, clock(t.gate.since), t.keptBack, t.gate.why))
-		case t.gate.why != nil:
-			reasons = append(reasons, fmt.Sprintf("table %s was not seen to fit its route yet, its batches wait, now %d: %v", t.name, t.keptBack, t.gate.why))
-		case n > 0:
-			reasons = append(reasons, fmt.Sprintf("table %s: %d batches held since %s: %s", t.name, n, clock(t.heldSince), t.heldReasonLocked()))
-		}
-		reasons = append(reasons, viewReasons(t, time.Now())...)
-		switch {
-		case t.failing == nil || time.Since(t.failingSince) < troubleAfter:
-		case t.failing.Code != 0:
-			reasons = append(reasons, fmt.Sprintf("table %s takes no inserts since %s; rows are kept and tried again: %v", t.name, clock(t.failingSince), t.failing))
-		case away == nil || t.failingSince.Before(awaySince):
-			away, awaySince = t.failing, t.failingSince
-		}
-		t.mu.Unlock()
-	}
-	if away != nil {
-		reasons = append(reasons, fmt.Sprintf("ClickHouse is away since %s; rows are kept and tried again: %v", clock(awaySince), away))
+		reasons = append(reasons, t.reasons(now)...)
 	}
 	slices.Sort(reasons)
 	return reasons
 }
 
-// clock writes a time for people.
+// reasons returns what does not work for the table.
+func (t *tableWatch) reasons(now time.Time) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	reasons := viewReasons(t, now)
+	switch n := len(t.holding.pieces); {
+	case t.gate.refused:
+		reasons = append(reasons, fmt.Sprintf("table %s does not fit its route since %s, its batches are held, now %d: %v", t.name, clock(t.gate.since), t.keptBack, t.gate.why))
+	case t.gate.why != nil:
+		reasons = append(reasons, fmt.Sprintf("table %s was not seen to fit its route yet, its batches wait, now %d: %v", t.name, t.keptBack, t.gate.why))
+	case n > 0:
+		reasons = append(reasons, fmt.Sprintf("table %s: %d batches held since %s: %s", t.name, n, clock(t.holding.since), t.holding.reason()))
+	}
+	if t.failing.lasts(now) {
+		reasons = append(reasons, fmt.Sprintf("table %s takes no inserts since %s; rows are kept and tried again: %s", t.name, clock(t.failing.since), t.failing.reason()))
+	}
+	return reasons
+}
+
+// clock formats a time for people.
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }

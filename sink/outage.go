@@ -8,45 +8,34 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// sayEvery is the least time between two lines of the log about the same lasting trouble.
-const sayEvery = time.Minute
+// logEvery is the shortest interval between two log lines about the same lasting trouble.
+const logEvery = time.Minute
 
-// The levels of lines that are said seldom.
-const (
-	levelWarn  = slog.LevelWarn
-	levelError = slog.LevelError
-)
-
-// outage is a trouble that many attempts run into, and what is said of it: a line when it begins, one a minute while it
-// lasts, one when it is over. Troubles that come and go are said once a minute too.
+// outage is a condition that makes many attempts fail: which pieces wait for its end, and why. It logs a line when it begins, one
+// a minute while it lasts, and one when it is over; outages that come and go also log at most once a minute.
 type outage struct {
-	since  time.Time
-	said   time.Time // of the last line, of this outage or an earlier one
-	told   bool      // a line was said of this outage
-	pieces map[*piece]struct{}
-	// attempts counts the failed attempts of the outage.
-	attempts int
+	since    time.Time // of the first failed attempt; zero: there is no outage
+	attempts int       // that failed since then
+	pieces   map[*piece]string
+	logged   time.Time // when the last line was logged, about this outage or an earlier one
+	begun    bool      // a line was logged about this one
 }
 
-// note counts a failed attempt of the piece, and reports whether it is time for a line.
-func (o *outage) note(p *piece, now time.Time) bool {
+// note records a failed attempt of a piece, which now waits for the reason given. It returns the attributes of a log line, or nil
+// if none is due.
+func (o *outage) note(p *piece, reason string, now time.Time) []any {
 	if o.pieces == nil {
-		o.pieces = map[*piece]struct{}{}
+		o.pieces = map[*piece]string{}
 	}
 	if o.since.IsZero() {
 		o.since = now
 	}
-	o.pieces[p] = struct{}{}
+	o.pieces[p] = reason
 	o.attempts++
-	if !o.said.IsZero() && now.Sub(o.said) < sayEvery {
-		return false
+	if !o.logged.IsZero() && now.Sub(o.logged) < logEvery {
+		return nil
 	}
-	o.said, o.told = now, true
-	return true
-}
-
-// counts returns what a line says of the outage.
-func (o *outage) counts() []any {
+	o.logged, o.begun = now, true
 	rows := 0
 	for p := range o.pieces {
 		rows += p.size()
@@ -54,18 +43,34 @@ func (o *outage) counts() []any {
 	return []any{"since", o.since, "batches", len(o.pieces), "rows", rows, "attempts", o.attempts}
 }
 
-// end ends the outage, and reports whether its end is to be said, with what the line says.
-func (o *outage) end(now time.Time) (line []any, say bool) {
-	if o.since.IsZero() {
-		return nil, false
+// end ends the outage. It returns the attributes of a log line, or nil if the beginning was not logged either.
+func (o *outage) end(now time.Time) []any {
+	var line []any
+	if o.begun {
+		line = []any{"since", o.since, "lasted", now.Sub(o.since).Round(time.Millisecond), "attempts", o.attempts}
 	}
-	line, say = []any{"since", o.since, "lasted", now.Sub(o.since).Round(time.Millisecond), "attempts", o.attempts}, o.told
-	*o = outage{said: o.said}
-	return line, say
+	*o = outage{logged: o.logged}
+	return line
 }
 
-// seldom logs an event of a table that may come with every batch, or with every row: at most once a minute, with how often it came
-// since the last line, and to how many rows. The attributes are those of the last time.
+// reason returns why pieces wait: always the same of several reasons, so that reports are stable. Empty: none waits.
+func (o *outage) reason() string {
+	least := ""
+	for _, reason := range o.pieces {
+		if least == "" || reason < least {
+			least = reason
+		}
+	}
+	return least
+}
+
+// lasts reports whether pieces have been waiting for longer than an ordinary retry takes.
+func (o *outage) lasts(now time.Time) bool {
+	return len(o.pieces) > 0 && now.Sub(o.since) >= troubleAfter
+}
+
+// seldom logs an event of a table that may come with every batch or every row: at most once a minute, with the number of times and
+// rows since the last line. The other attributes are those of the latest event.
 func (d *Delivery) seldom(level slog.Level, message, table string, rows int, attributes ...any) {
 	now := time.Now()
 	key := event{message, table}
@@ -73,28 +78,29 @@ func (d *Delivery) seldom(level slog.Level, message, table string, rows int, att
 	seen := d.events[key]
 	seen.times++
 	seen.rows += rows
-	say := seen.said.IsZero() || now.Sub(seen.said) >= sayEvery
+	due := seen.logged.IsZero() || now.Sub(seen.logged) >= logEvery
 	counts := []any{"table", table, "times", seen.times, "rows", seen.rows}
-	if say {
-		seen = occurrences{said: now}
+	if due {
+		seen = occurrences{logged: now}
 	}
 	d.events[key] = seen
 	d.mu.Unlock()
-	if say {
-		for i, attribute := range attributes {
-			if err, ok := attribute.(error); ok {
-				attributes[i] = schema.Short(err.Error(), maxSampleBytes)
-			}
-		}
-		d.log.Log(context.Background(), level, message, append(counts, attributes...)...)
+	if !due {
+		return
 	}
+	for i, attribute := range attributes {
+		if err, ok := attribute.(error); ok {
+			attributes[i] = schema.Short(err.Error(), maxSampleBytes)
+		}
+	}
+	d.log.Log(context.Background(), level, message, append(counts, attributes...)...)
 }
 
-// event is what is said seldom, and occurrences is how often it came.
+// event identifies what seldom logs, occurrences counts it.
 type (
 	event       struct{ message, table string }
 	occurrences struct {
-		said        time.Time
-		times, rows int // since said
+		logged      time.Time
+		times, rows int // since logged
 	}
 )

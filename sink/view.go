@@ -24,19 +24,6 @@ func namedView(message string) string {
 	return ""
 }
 
-// noteView notes the view that has made an insert fail.
-func (v *delivery) noteView(failure *Error, now time.Time) {
-	view := namedView(failure.Error())
-	if view == "" {
-		return
-	}
-	v.metrics.viewFailures.WithLabelValues(v.table.name, view).Inc()
-	t := v.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.views[view] = failedView{now, failure.Error()}
-}
-
 // viewReasons returns which views of the table failed lately. The table's lock is held.
 func viewReasons(t *tableWatch, now time.Time) []string {
 	var reasons []string

@@ -8,31 +8,27 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// tableWatch is what is remembered of a table.
+// tableWatch is what the delivery remembers about a table.
 type tableWatch struct {
 	name      string
 	limiter   *limiter
 	migration migrationGate
 
-	mu           sync.Mutex // guards what follows
+	mu           sync.Mutex // guards the rest
 	gate         tableGate
 	keptBack     int // pieces that wait at the gate
 	acknowledged int // inserts
-	held         map[*piece]string
-	heldSince    time.Time
-	failing      *Error
-	failingSince time.Time
 	lastFailure  *schema.FailedBatch
-	// suspects are the producers that had refused rows a moment ago, and until when they are remembered.
+	// failing has the pieces that the table itself rejects for now, holding those that wait for an operator.
+	failing, holding outage
+	// suspects are the producers whose rows were rejected lately, and until when they are remembered.
 	suspects      map[string]time.Time
-	unjudgedUntil time.Time // the table's Judge is not asked before
-	doubtfulUntil time.Time // it is asked before the first insert of suspects' rows until then
+	unjudgedUntil time.Time // the Judge is not asked until then
+	doubtfulUntil time.Time // until then it is asked before the first insert of suspects' rows
 	views         map[string]failedView
-	// outage is that of a table that takes no inserts, holding that of batches that are held.
-	outage, holding outage
 }
 
-// watch returns what is remembered of a table, from its first use on.
+// watch returns what is remembered about a table, starting with its first use.
 func (d *Delivery) watch(table string) *tableWatch {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -40,7 +36,7 @@ func (d *Delivery) watch(table string) *tableWatch {
 	if t == nil {
 		t = &tableWatch{
 			name: table, limiter: newLimiter(d.config.MaxInsertsPerTable), gate: tableGate{changed: make(chan struct{})},
-			migration: migrationGate{turn: make(chan struct{}, 1)}, held: map[*piece]string{}, views: map[string]failedView{}, suspects: map[string]time.Time{},
+			migration: migrationGate{turn: make(chan struct{}, 1)}, views: map[string]failedView{}, suspects: map[string]time.Time{},
 		}
 		d.tables[table] = t
 		d.metrics.limit.WithLabelValues(table).Set(float64(d.config.MaxInsertsPerTable))
@@ -48,143 +44,91 @@ func (d *Delivery) watch(table string) *tableWatch {
 	return t
 }
 
-// noteSuccess notes an acknowledged insert: the table takes inserts, and ClickHouse is there.
+// noteSuccess records an acknowledged insert: the table accepts inserts, and ClickHouse is reachable.
 func (v *delivery) noteSuccess() {
 	now := time.Now()
 	t := v.table
 	t.mu.Lock()
 	t.acknowledged++
-	t.failing = nil
-	line, say := t.outage.end(now)
+	line := t.failing.end(now)
 	t.mu.Unlock()
-	if say {
+	if line != nil {
 		v.log.Info("table takes inserts again", append([]any{"table", t.name}, line...)...)
 	}
 	v.mu.Lock()
-	line, say = v.away.end(now)
+	line = v.away.end(now)
 	v.mu.Unlock()
-	if say {
+	if line != nil {
 		v.log.Info("ClickHouse takes inserts again", line...)
 	}
 }
 
-// answered notes that the server is there, though not that it takes inserts.
-func (t *tableWatch) answered() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.failing != nil && t.failing.Code == 0 {
-		t.failing = nil
-	}
-}
-
-// noteFailure notes that the table takes no inserts, if that is what the error means.
-func (v *delivery) noteFailure(p *piece, failure *Error, now time.Time) {
-	t := v.table
-	t.mu.Lock()
+// noteFailure records what a piece waits for after a failed insert or lookup: its table, ClickHouse, or neither.
+func (v *delivery) noteFailure(p *piece, failure *Error) {
+	v.forget(p)
 	if failure.Class != Transient && failure.Class != Ambiguous {
-		t.failing = nil
-		t.mu.Unlock()
 		return
 	}
-	if t.failing == nil {
-		t.failingSince = now
-	}
-	t.failing = failure
-	var line []any
-	if failure.Code != 0 && t.outage.note(p, now) {
-		line = append([]any{"table", t.name}, t.outage.counts()...)
-	}
-	t.mu.Unlock()
-	if line != nil {
-		v.log.Warn("table takes no inserts", append(line, "class", failure.Class.String(), "code", failure.Code, "error", failure)...)
-	}
+	now, t := time.Now(), v.table
 	if failure.Code != 0 {
+		t.mu.Lock()
+		line := t.failing.note(p, failure.Error(), now)
+		t.mu.Unlock()
+		if line != nil {
+			line = append([]any{"table", t.name}, line...)
+			v.log.Warn("table takes no inserts", append(line, "class", failure.Class.String(), "code", failure.Code, "error", failure)...)
+		}
 		return
 	}
-	// The way to ClickHouse is the same for all tables.
+	// All tables are reached over the same network.
 	v.mu.Lock()
-	if v.away.note(p, now) {
-		line = v.away.counts()
-	}
+	line := v.away.note(p, failure.Error(), now)
 	v.mu.Unlock()
 	if line != nil {
 		v.log.Warn("ClickHouse takes no inserts", append(line, "class", failure.Class.String(), "error", failure)...)
 	}
 }
 
-func (t *tableWatch) setLastFailure(failure *schema.FailedBatch) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lastFailure = failure
+// forget ends the piece's wait for its table or for ClickHouse.
+func (v *delivery) forget(p *piece) {
+	v.table.mu.Lock()
+	delete(v.table.failing.pieces, p)
+	v.table.mu.Unlock()
+	v.mu.Lock()
+	delete(v.away.pieces, p)
+	v.mu.Unlock()
 }
 
-// inserts counts the inserts that the table has acknowledged.
+// inserts returns the number of inserts that the table has acknowledged.
 func (t *tableWatch) inserts() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.acknowledged
 }
 
-// noteHeld notes that the piece waits for an operator.
+// noteHeld records that the piece waits for an operator.
 func (v *delivery) noteHeld(p *piece, failure *Error) {
-	t, now, advice := v.table, time.Now(), v.advice(failure)
+	t, advice := v.table, v.advice(failure)
 	t.mu.Lock()
-	if len(t.held) == 0 {
-		t.heldSince = now
-	}
-	t.held[p] = fmt.Sprintf("%v; to do: %s", failure, advice)
-	var line []any
-	if t.holding.note(p, now) {
-		line = append([]any{"table", t.name}, t.holding.counts()...)
-	}
+	line := t.holding.note(p, fmt.Sprintf("%v; to do: %s", failure, advice), time.Now())
 	t.mu.Unlock()
 	if line != nil {
+		line = append([]any{"table", t.name}, line...)
 		v.log.Error("batches held", append(line, "error", failure, "todo", advice)...)
 	}
 }
 
-// unhold notes that the piece does not wait for an operator any more.
+// unhold records that the piece no longer waits for an operator.
 func (v *delivery) unhold(p *piece) {
 	t := v.table
 	t.mu.Lock()
-	delete(t.held, p)
 	delete(t.holding.pieces, p)
 	var line []any
-	say := false
 	if len(t.holding.pieces) == 0 {
-		line, say = t.holding.end(time.Now())
+		line = t.holding.end(time.Now())
 	}
 	t.mu.Unlock()
-	if say {
+	if line != nil {
 		v.log.Info("no batch is held any more", append([]any{"table", t.name}, line...)...)
 	}
-}
-
-// settled forgets the piece, whose settling has ended.
-func (v *delivery) settled(p *piece) {
-	v.unhold(p)
-	v.mu.Lock()
-	delete(v.away.pieces, p)
-	v.mu.Unlock()
-	t := v.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.outage.pieces, p)
-	if len(t.outage.pieces) == 0 && t.failing != nil && t.failing.Code != 0 {
-		t.failing = nil // nothing waits for it
-	}
-}
-
-// heldReasonLocked returns why the table's batches are held, one of the reasons and the same one each time. Empty: they are not.
-func (t *tableWatch) heldReasonLocked() string {
-	if t.gate.refused {
-		return t.gate.why.Error()
-	}
-	reason := ""
-	for _, r := range t.held {
-		if reason == "" || r < reason {
-			reason = r
-		}
-	}
-	return reason
 }
