@@ -38,8 +38,7 @@ func Engine(ctx context.Context, log *slog.Logger) (string, error) {
 	return buildEngine(ctx, cmp.Or(log, slog.New(slog.DiscardHandler)))
 }
 
-// buildEngine builds the program. The go command sees by itself whether the
-// last build is still good; then this takes a fraction of a second.
+// buildEngine builds the program. If the last build is still up to date, this takes a fraction of a second.
 func buildEngine(ctx context.Context, log *slog.Logger) (string, error) {
 	const remedy = "put " + engineName + " beside this program, or set " + EngineVariable
 	tool, err := exec.LookPath("go")
@@ -77,8 +76,8 @@ func buildEngine(ctx context.Context, log *slog.Logger) (string, error) {
 	return program, nil
 }
 
-// sourceFolder is where this package's source lies, if it is on this machine;
-// else the current folder, which may belong to the module too.
+// sourceFolder returns the folder of this package's source if it is on this machine, else the current folder, which may be in
+// the module too.
 func sourceFolder() string {
 	if _, file, _, ok := runtime.Caller(0); ok {
 		folder := filepath.Dir(file)

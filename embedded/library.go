@@ -118,7 +118,7 @@ const libraryRemedy = "install npm and let it reach its registry, or set " + Lib
 
 // writeNpmFiles prepares a folder for npm and returns npm's arguments. Where
 // the lock file knows the platform's package the checksum is ours; elsewhere
-// the version is, and npm checks what the registry says about it.
+// the version is, and npm checks the registry's checksum.
 func writeNpmFiles(folder, name string) ([]string, error) {
 	lock, err := fs.ReadFile(npmFiles, "npm/package-lock.json")
 	if err != nil {

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# gofmt, go vet, staticcheck, buf lint, buf breaking; generated code and go.mod up to date. Prints what is wrong; exits 1 if anything is.
+# Runs gofmt, go vet, staticcheck, buf lint and buf breaking, and checks that generated code and go.mod are up to date. Prints
+# what fails; exits 1 if anything does.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 tool() { go tool -modfile=tools/go.mod "$@"; }
 failed=0
-check() { # NAME COMMAND…: runs the command, tells its name where it fails
+check() { # NAME COMMAND…: runs the command and prints its name if it fails
 	local name=$1
 	shift
 	if ! "$@"; then
@@ -19,7 +20,7 @@ formatted() {
 	[ -z "$files" ] || { echo "not formatted: $files"; return 1; }
 }
 
-# The protocol may only grow: api/baseline.binpb is what has been promised so far.
+# The protocol may only grow: api/baseline.binpb is what clients rely on so far.
 breaking() { tool buf breaking --against api/baseline.binpb; }
 
 generated() {

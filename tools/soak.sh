@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Runs the test suite N times in a row while as many busy loops as there are cores take the machine's time, and counts the green runs.
+# Runs the test suite N times in a row, beside as many busy loops as there are cores, and counts the green runs.
 #   tools/soak.sh 20           the short suite
 #   tools/soak.sh 3 -short=false   the long one
-# The output of a run that failed stays in a folder that the last line names. Exits 1 unless every run was green.
+# The last line names the folder that keeps the output of failed runs. Exits 1 unless every run was green.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:?usage: tools/soak.sh RUNS [flags of go test]}
 shift
 logs=$(mktemp -d)
 
-# Compiled beforehand, so that the runs are about the tests.
+# Compile first, so that the runs measure the tests.
 race=()
 if command -v "${CC:-gcc}" >/dev/null 2>&1; then
 	race=(-race)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the Go tests, with the race detector where a C compiler is there, and says in its last lines what could not be
-# had and was therefore skipped. Arguments go to go test.
+# Runs the Go tests, with the race detector if there is a C compiler. The last lines name what is missing and was therefore
+# skipped. Arguments are passed to go test.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,7 +8,7 @@ missing=()
 race=()
 if command -v "${CC:-gcc}" >/dev/null 2>&1; then
 	race=(-race)
-	export CGO_ENABLED=1 # the race detector needs it; the binaries do not
+	export CGO_ENABLED=1 # for the race detector; the binaries need no cgo
 else
 	missing+=("gcc: the tests ran without the race detector")
 fi

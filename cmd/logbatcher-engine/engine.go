@@ -29,12 +29,12 @@ type engine struct {
 // A setting is one SET name = 'value'.
 type setting struct{ name, value string }
 
-// A summary says what a statement did.
+// A summary is what a statement did.
 type summary struct {
 	rowsRead, bytesRead, rowsWritten, bytesWritten, rows uint64
 }
 
-// errStopped is the answer to statements that come when the engine has stopped.
+// errStopped is the answer to statements after the engine has stopped.
 var errStopped = exception(236, "ABORTED", "The engine is shutting down")
 
 // newEngine prepares an engine on the data folder path; at most limit
@@ -183,7 +183,7 @@ func quoteIdentifier(text string) string {
 
 var escaper = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "`", "\\`", "\n", `\n`, "\t", `\t`, "\r", `\r`, "\x00", `\0`)
 
-// isSettingName tells whether a name may stand in a SET statement as it is.
+// isSettingName reports whether a name can be used in a SET statement without quotes.
 func isSettingName(name string) bool {
 	for i, c := range []byte(name) {
 		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'

@@ -34,7 +34,7 @@ func (c *connection) insert(text, format string, parameters map[string]string, d
 			return summary{}, err
 		}
 		if n > 0 && lib.insertAppend(stream, unsafe.Pointer(&buffer[0]), uintptr(n)) != 0 {
-			break // the engine refused a row; insertDone says which
+			break // the engine refused a row; insertDone has the error
 		}
 		if ended {
 			break

@@ -55,7 +55,7 @@ func (l *lexer) word(t token) string {
 	return strings.ToUpper(l.text[t.start:t.end])
 }
 
-// is tells whether a token is this mark.
+// is reports whether a token is this mark.
 func (l *lexer) is(t token, mark byte) bool {
 	return t.kind == tokenMark && l.text[t.start] == mark
 }

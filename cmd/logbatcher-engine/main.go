@@ -1,19 +1,15 @@
-// Command logbatcher-engine is ClickHouse for development and tests: the engine
-// of libchdb.so in a process of its own, behind ClickHouse's HTTP interface on
-// a loopback address.
+// Command logbatcher-engine is ClickHouse for development and tests: the engine of libchdb.so in a process of its own, behind
+// ClickHouse's HTTP interface on a loopback address.
 //
-// Statements and the data of inserts flow in over HTTP; results flow out. The
-// tables live in one folder. When it can answer it prints one line, "ready" and
-// its URL, on standard output. On SIGTERM, SIGINT, or (with --exit-with-parent)
-// the end of standard input, it finishes what it is executing and exits.
+// Statements and the data of inserts flow in over HTTP; results flow out. The tables are in one folder. Once it accepts
+// connections it prints "ready" and its URL on standard output. On SIGTERM, SIGINT, or (with --exit-with-parent) the end of
+// standard input, it finishes the running statements and exits.
 //
-// Always: an insert that was answered with 200 is in the folder, so that SIGKILL
-// does not lose it; a statement waits for no other one, up to --max-connections;
-// nothing that a statement sets lasts beyond it.
+// Always: an insert answered with 200 is in the folder, so SIGKILL does not lose it; up to --max-connections statements run
+// without waiting for each other; what a statement sets ends with it.
 //
-// It is a program apart from logbatcher because loading a shared library makes a
-// binary dynamic, and because a database should be killed, stopped and measured
-// apart from what writes to it.
+// It is not part of the logbatcher binary, because loading a shared library makes a binary dynamic, and because a database must
+// be killed, stopped and measured apart from the program that writes to it.
 package main
 
 import (
@@ -79,8 +75,7 @@ func readOptions(arguments []string) (options, error) {
 	return o, checkLoopback(o.listen)
 }
 
-// checkLoopback refuses addresses that other machines can reach: the engine
-// asks nobody for a password.
+// checkLoopback refuses addresses that other machines can reach: the engine has no passwords.
 func checkLoopback(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

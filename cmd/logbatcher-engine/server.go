@@ -123,12 +123,11 @@ func (s *server) executeInsert(ctx context.Context, parsed *request, insert inse
 	return c.insert(insert.statement, insert.format, parsed.parameters, data)
 }
 
-// errEmpty says that a request holds no statement.
+// errEmpty is the error of a request without a statement.
 var errEmpty = exception(62, "SYNTAX_ERROR", "Empty query")
 
-// readStatement finds the statement of a request: the query of its URL, with
-// the body after it. For an insert, data is what of the body lies beyond the
-// returned text.
+// readStatement returns the statement of a request: the query of its URL, followed by the body. For an insert, data is the rest
+// of the body after the returned text.
 func readStatement(query string, body io.Reader) (text string, data io.Reader, err error) {
 	if query != "" {
 		if insert, isInsert := splitInsert(query); isInsert && !insert.undecided {

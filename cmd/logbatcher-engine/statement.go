@@ -2,16 +2,15 @@ package main
 
 import "strings"
 
-// What the engine's C interface cannot see by itself is found here, by looking
-// at the words of a statement: where an INSERT ends and its data begins, which
-// format the output has, and who asks for running queries by their id.
+// The engine's C interface needs to know where an INSERT ends and its data begins, which format the output has, and which
+// statements read query ids. This file finds that out from the words of a statement.
 
 // An insertText is an INSERT statement cut from its data.
 type insertText struct {
 	statement string // without FORMAT and data
 	format    string // of the data
 	data      int    // where the data begins in the text
-	undecided bool   // the text ends before it says where the data comes from
+	undecided bool   // the text ends before its data is named
 }
 
 // splitInsert cuts an INSERT from its data. It is false for every other

@@ -20,7 +20,7 @@ import (
 	"github.com/logbatcher/logbatcher/embedded"
 )
 
-// A Server is a ClickHouse with a database that only one test uses.
+// A Server is a ClickHouse with a database for one test.
 type Server struct {
 	// Address is the URL of the HTTP interface, without user and password.
 	Address string
@@ -33,9 +33,8 @@ type Server struct {
 	Process *embedded.Server
 }
 
-// ClickHouse gives a test a database of its own on a ClickHouse that the tests
-// of this process share, or on the real server that ClickHouseVariable names. A
-// test must not stop or disturb that server; see OwnClickHouse.
+// ClickHouse returns a database of the test's own, on a ClickHouse that all tests of this process share, or on the real server that
+// ClickHouseVariable names. A test must not stop or disturb that server; see OwnClickHouse.
 func ClickHouse(t testing.TB) *Server {
 	t.Helper()
 	server := &Server{}
@@ -63,7 +62,7 @@ func ClickHouse(t testing.TB) *Server {
 	return server
 }
 
-// OwnClickHouse gives a test a ClickHouse of its own, which it may pause, kill and restart. It is always the embedded engine,
+// OwnClickHouse starts a ClickHouse that the test may pause, kill and restart. It is always the embedded engine,
 // and stopped when the test ends.
 func OwnClickHouse(t testing.TB) *Server {
 	t.Helper()

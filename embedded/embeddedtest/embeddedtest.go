@@ -1,11 +1,10 @@
-// Package embeddedtest gives tests a ClickHouse and a Redis that are real.
+// Package embeddedtest provides real ClickHouse and Redis servers to tests.
 //
-// A test asks for a server and gets one with a fresh database; what it needs is
-// started, and stopped when the test (or, for the shared ClickHouse, the test
-// process) ends. Where a server cannot be had on this machine the test is
-// skipped and says why, unless RequireVariable forbids it.
+// A test asks for a server and gets one with a fresh database. The server is started if necessary, and stopped when the test ends,
+// or, for the shared ClickHouse, when the test process does. Where a server is unavailable, the test is skipped with the
+// reason, unless RequireVariable forbids that.
 //
-// A package whose tests use it gives its TestMain to Main:
+// A package that uses it calls Main in its TestMain:
 //
 //	func TestMain(m *testing.M) { os.Exit(embeddedtest.Main(m)) }
 package embeddedtest

@@ -9,8 +9,8 @@ import (
 	"github.com/logbatcher/logbatcher/embedded"
 )
 
-// Redis gives a test an empty Redis of its own: a redis-server where one is
-// installed, else the in-process stand-in. It is stopped when the test ends.
+// Redis starts an empty Redis: a redis-server where one is installed, else the in-process stand-in. It is stopped when the test
+// ends.
 func Redis(t testing.TB) *embedded.Server {
 	t.Helper()
 	return startRedis(t, embedded.RedisConfig{Directory: t.TempDir()})
@@ -26,7 +26,7 @@ func OwnRedis(t testing.TB) *embedded.Server {
 	return startRedis(t, embedded.RedisConfig{Directory: t.TempDir()})
 }
 
-// InProcessRedis gives a test the stand-in.
+// InProcessRedis starts the stand-in.
 func InProcessRedis(t testing.TB) *embedded.Server {
 	t.Helper()
 	return startRedis(t, embedded.RedisConfig{InProcess: true})
