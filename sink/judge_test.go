@@ -28,7 +28,7 @@ func (j *judging) Violations(_ context.Context, b *batch.Block) ([]sink.Violatio
 		j.fails = j.fails[1:]
 		return nil, err
 	}
-	rows, err := sinktest.DecodeBlock(b)
+	rows, err := j.Decode(b)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func TestAProducersBadRowsDontTakeItsNeighbours(t *testing.T) {
 				b.maker.Producers = test.producers
 				producer := func(n uint64) uint64 { return n / 10 % uint64(test.producers) }
 				b.memory.Decide = func(batch *batch.Block, _ sink.Attempt) sinktest.Step {
-					all, err := sinktest.DecodeBlock(batch)
+					all, err := b.memory.Decode(batch)
 					if err != nil {
 						t.Error(err)
 					}

@@ -7,8 +7,6 @@ import (
 
 	chproto "github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
-
-	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // Row is a row by its columns' names, as the driver gives the values.
@@ -20,9 +18,6 @@ func (r Row) Number() uint64 {
 	return n
 }
 
-// DecodeBlock returns the rows of a block.
-func DecodeBlock(b *batch.Block) ([]Row, error) { return decode(b.Native()) }
-
 // Decode reads a Native block, as dead letters have it.
 func Decode(block []byte) ([]Row, error) { return decode(bytes.NewReader(block)) }
 
@@ -31,10 +26,11 @@ func decode(block io.Reader) ([]Row, error) {
 	if err := decoded.Decode(chproto.NewReader(block), 0); err != nil {
 		return nil, fmt.Errorf("decode block: %w", err)
 	}
+	names := decoded.ColumnsNames()
 	rows := make([]Row, decoded.Rows())
 	for i := range rows {
-		rows[i] = Row{}
-		for c, name := range decoded.ColumnsNames() {
+		rows[i] = make(Row, len(names))
+		for c, name := range names {
 			rows[i][name] = decoded.Columns[c].Row(i, false)
 		}
 	}

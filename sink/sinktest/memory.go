@@ -45,6 +45,7 @@ type Memory struct {
 	rows     map[string][]Row
 	tokens   map[string]bool
 	running  map[string]*late
+	decoded  map[*batch.Block][]Row
 	attempts []sink.Attempt
 	asks     int
 }
@@ -60,7 +61,7 @@ var _ sink.Sink = (*Memory)(nil)
 
 // NewMemory returns an empty sink.
 func NewMemory() *Memory {
-	return &Memory{rows: map[string][]Row{}, tokens: map[string]bool{}, running: map[string]*late{}}
+	return &Memory{rows: map[string][]Row{}, tokens: map[string]bool{}, running: map[string]*late{}, decoded: map[*batch.Block][]Row{}}
 }
 
 // Script says what to do with the next inserts, one step each.
@@ -118,10 +119,24 @@ func (m *Memory) Asks() int {
 	return m.asks
 }
 
+// Decode returns the rows of a block, which is decoded only once.
+func (m *Memory) Decode(b *batch.Block) ([]Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if rows, ok := m.decoded[b]; ok {
+		return rows, nil
+	}
+	rows, err := decode(b.Native())
+	if err == nil {
+		m.decoded[b] = rows
+	}
+	return rows, err
+}
+
 // Insert does what the next step says.
 func (m *Memory) Insert(ctx context.Context, b *batch.Block, a sink.Attempt) error {
 	table := b.Layout().Table().FullName()
-	rows, err := DecodeBlock(b)
+	rows, err := m.Decode(b)
 	if err != nil {
 		return &sink.Error{Class: sink.Hold, Op: "insert into", Table: table, Err: err}
 	}
