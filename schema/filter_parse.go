@@ -128,7 +128,7 @@ func (p *filterParser) condition(c *condition, value any, path string) bool {
 	list, isList := value.([]any)
 	switch {
 	case !known:
-		p.report(path, "%s", unknownName("operator", c.operator, slices.Sorted(maps.Keys(operators))))
+		p.report(path, "%s", UnknownName("operator", c.operator, slices.Sorted(maps.Keys(operators))))
 	case c.operator == opExists || c.operator == opDoesNotExist:
 		c.literalType = untyped
 		if value != true {

@@ -83,7 +83,7 @@ func ParseSource(text string) (Source, error) {
 		}
 		return Source{Field: keyed.field, Key: key}, nil
 	}
-	return Source{}, fmt.Errorf("%s", unknownName("field", text, sourceNames()))
+	return Source{}, fmt.Errorf("%s", UnknownName("field", text, sourceNames()))
 }
 
 // UnmarshalText reads a source as ParseSource does. An empty text is no field.

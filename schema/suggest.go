@@ -42,8 +42,8 @@ func distance(a, b string) int {
 	return above[len(b)]
 }
 
-// unknownName says that name is no what, and which of known it may have been meant to be.
-func unknownName(what, name string, known []string) string {
+// UnknownName returns the message that a name is not one of the known ones, with the one that it may have been meant to be.
+func UnknownName(what, name string, known []string) string {
 	message := "unknown " + what + " " + Quoted(name)
 	if near := DidYouMean(name, known); near != "" {
 		return message + "; did you mean " + near + "?"

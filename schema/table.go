@@ -35,7 +35,7 @@ func (o *OnError) UnmarshalText(text []byte) error {
 	names := []string{Refuse.String(), UseDefault.String(), DeadLetter.String()}
 	i := slices.Index(names, string(text))
 	if i < 0 {
-		return errors.New(unknownName("choice", string(text), names))
+		return errors.New(UnknownName("choice", string(text), names))
 	}
 	*o = OnError(i)
 	return nil

@@ -85,7 +85,7 @@ func (r *Retainer) plan(ctx context.Context, route *schema.Route) (*Plan, error)
 		p.note("the table does not exist")
 		return p, nil
 	}
-	column, err := timeColumn(route, columns, by)
+	column, err := TimeColumn(route, columns, by)
 	if err != nil {
 		return nil, err
 	}
@@ -164,9 +164,9 @@ func (r *Retainer) planDeletion(ctx context.Context, t *schema.Table, e expiry, 
 	}, nil
 }
 
-// timeColumn returns the table's column by which the route's rows expire: the configured one, or, of those that hold the
+// TimeColumn returns the table's column by which the route's rows expire: the configured one, or, of those that hold the
 // entry's time, the one that the partition key reads, whose bounds ClickHouse keeps with each part.
-func timeColumn(route *schema.Route, columns []schema.Column, by schema.PartitionBy) (*schema.Column, error) {
+func TimeColumn(route *schema.Route, columns []schema.Column, by schema.PartitionBy) (*schema.Column, error) {
 	name := route.Retention.Column
 	if name == "" {
 		for i := range route.Table.Columns {
@@ -181,14 +181,14 @@ func timeColumn(route *schema.Route, columns []schema.Column, by schema.Partitio
 		}
 	}
 	if name == "" {
-		return nil, errors.New("no column holds the entry's time: name one in retention.column")
+		return nil, errors.New("no column holds the entry's time; name one in retention.column, or write retention.max_age: 0")
 	}
 	i := slices.IndexFunc(columns, func(c schema.Column) bool { return c.Name == name })
 	switch {
 	case i < 0:
 		return nil, fmt.Errorf("column %s is not in the table, or its type is unknown", name)
 	case !schema.IsTime(columns[i].Type.Kind):
-		return nil, fmt.Errorf("column %s is %s: it has to be Date, DateTime or DateTime64", name, columns[i].Type.String())
+		return nil, fmt.Errorf("column %s is %s: it must be Date, DateTime or DateTime64", name, columns[i].Type.String())
 	}
 	return &columns[i], nil
 }

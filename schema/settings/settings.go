@@ -1,7 +1,7 @@
 // Package settings reads and checks the settings of a Config struct by its tags.
 //
 // A setting is an exported field with a yaml tag. The tag names its key; ",inline" lifts the settings of a struct into the one
-// around it. The tags min, max and oneof ("none|lz4|zstd") bound its value. Fields without a yaml tag are not settings: they
+// around it. The tags min, min and max, or oneof ("none|lz4|zstd") bound its value. Fields without a yaml tag are not settings: they
 // hold the parts that a program wires in. Each package declares its settings, defaults and checks in its own Config, and the
 // program composes those into one configuration.
 package settings
@@ -127,23 +127,17 @@ func (f Field) sign() error {
 
 // bounds returns an error for a value outside of the field's tags.
 func (f Field) bounds() error {
-	if choices := f.Choices(); choices != nil {
-		return checkChoice(fmt.Sprint(f.Value), choices)
+	if choices := f.Choices(); choices != nil && !slices.Contains(choices, fmt.Sprint(f.Value)) {
+		return errors.New(schema.UnknownName("choice", fmt.Sprint(f.Value), choices))
 	}
-	least, most := f.tag.Get("min"), f.tag.Get("max")
-	text := ""
+	least, most := f.tag.Get("min"), f.Max()
 	switch {
+	case most != "" && (f.compare(least) < 0 || f.compare(most) > 0):
+		return fmt.Errorf("must be from %s to %s", least, most)
 	case least != "" && f.compare(least) < 0:
-		text = "too small"
-	case most != "" && f.compare(most) > 0:
-		text = "too large"
-	default:
-		return nil
+		return fmt.Errorf("must be at least %s", least)
 	}
-	if most == "" {
-		return fmt.Errorf("%s; it must be at least %s", text, least)
-	}
-	return fmt.Errorf("%s; it must be from %s to %s", text, least, most)
+	return nil
 }
 
 // compare compares the value with a bound from the field's tag.
@@ -166,24 +160,8 @@ func (f Field) Choices() []string {
 	return nil
 }
 
-// Max returns the greatest value that the field may have; "" if it has no tag max.
+// Max returns the greatest value that the field may have, or "".
 func (f Field) Max() string { return f.tag.Get("max") }
-
-// checkChoice returns an error if text is not one of the choices.
-func checkChoice(text string, choices []string) error {
-	for _, choice := range choices {
-		if choice == text {
-			return nil
-		}
-	}
-	if text == "" {
-		return fmt.Errorf("there is no value; it must be one of %s", strings.Join(choices, ", "))
-	}
-	if near := schema.DidYouMean(text, choices); near != "" {
-		return fmt.Errorf("unknown choice %q; did you mean %s?", Short(text), near)
-	}
-	return fmt.Errorf("unknown choice %q; it must be one of %s", Short(text), strings.Join(choices, ", "))
-}
 
 // Error joins problems into one error, nil if there are none.
 func Error(problems []schema.Problem) error {
@@ -219,18 +197,18 @@ func Set(value reflect.Value, text string) error {
 	case reflect.Int:
 		n, err := strconv.Atoi(text)
 		if err != nil || leadingZero.MatchString(text) {
-			return fmt.Errorf("a whole number is expected; this is %q", Short(text))
+			return fmt.Errorf("a whole number is expected; this is %s", schema.Quoted(text))
 		}
 		value.SetInt(int64(n))
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(x) || !decimal.MatchString(text) {
-			return fmt.Errorf("a number is expected; this is %q", Short(text))
+			return fmt.Errorf("a number is expected; this is %s", schema.Quoted(text))
 		}
 		value.SetFloat(x)
 	case reflect.Bool:
 		if text != "true" && text != "false" {
-			return fmt.Errorf("true or false is expected; this is %q", Short(text))
+			return fmt.Errorf("true or false is expected; this is %s", schema.Quoted(text))
 		}
 		value.SetBool(text == "true")
 	case reflect.Slice:
@@ -250,12 +228,4 @@ func splitList(text string) []string {
 		}
 	}
 	return words
-}
-
-// Short cuts a text to a length that fits a message.
-func Short(text string) string {
-	if len(text) > 80 {
-		return text[:80] + "…"
-	}
-	return text
 }

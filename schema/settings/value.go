@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // Size is a number of bytes. Its text has a unit, as in 16MiB or 4 KB, or is a plain number.
@@ -41,9 +43,9 @@ func (s *Size) UnmarshalText(text []byte) error {
 	tooLarge := err == nil && bytes > math.MaxInt64/2 || err != nil && strings.HasPrefix(err.Error(), "too large")
 	switch {
 	case strings.ContainsAny(string(text), "-,") || leadingZero.Match(text) || err != nil && !tooLarge:
-		return fmt.Errorf("a size is a number with a unit, as in 16MiB; this is %q", Short(string(text)))
+		return fmt.Errorf("a size is a number with a unit, as in 16MiB; this is %s", schema.Quoted(string(text)))
 	case tooLarge:
-		return fmt.Errorf("a size is below 4194304TiB; this is %q", Short(string(text)))
+		return fmt.Errorf("a size is below 4194304TiB; this is %s", schema.Quoted(string(text)))
 	}
 	*s = Size(bytes)
 	return nil
@@ -72,9 +74,9 @@ func ParseDuration(text string) (time.Duration, error) {
 	}
 	switch {
 	case text != "0" && (text == "" || !durationForm.MatchString(text)):
-		return 0, fmt.Errorf("a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is %q", Short(text))
+		return 0, fmt.Errorf("a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is %s", schema.Quoted(text))
 	case err != nil || errDays != nil || n > maxDays || more > math.MaxInt64-time.Duration(n)*day:
-		return 0, fmt.Errorf("a duration is at most %dd; this is %q", maxDays, Short(text))
+		return 0, fmt.Errorf("a duration is at most %dd; this is %s", maxDays, schema.Quoted(text))
 	}
 	return time.Duration(n)*day + more, nil
 }

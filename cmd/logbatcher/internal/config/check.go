@@ -52,7 +52,7 @@ func (b *builder) within(section string, problems []schema.Problem) {
 func (b *builder) matches(path, text string, pattern *regexp.Regexp, rule string) bool {
 	ok := pattern.MatchString(text)
 	if !ok {
-		b.report(path, "%s; this is %q", rule, settings.Short(text))
+		b.report(path, "%s; this is %s", rule, schema.Quoted(text))
 	}
 	return ok
 }
@@ -87,15 +87,15 @@ func (b *builder) address(path, address string, listening bool) (host, port stri
 	isIP := net.ParseIP(bare) != nil
 	switch {
 	case strings.Contains(address, "://"):
-		b.report(path, "an address is host:port without a scheme, as in %s; this is %q", example, settings.Short(address))
+		b.report(path, "an address is host:port without a scheme, as in %s; this is %s", example, schema.Quoted(address))
 	case err != nil || portErr != nil || port[0] == '+' || !listening && (host == "" || number == 0):
-		b.report(path, "an address is host:port, as in %s; this is %q", example, settings.Short(address))
+		b.report(path, "an address is host:port, as in %s; this is %s", example, schema.Quoted(address))
 	case host == "" || isIP:
 		return host, port, true
 	case digitsAndDots.MatchString(host):
-		b.report(path, "%s is not an IP address, which has four numbers from 0 to 255; this is %q", host, settings.Short(address))
+		b.report(path, "%s is not an IP address, which has four numbers from 0 to 255; this is %s", host, schema.Quoted(address))
 	case !hostName.MatchString(host):
-		b.report(path, "an address is host:port and nothing else, as in %s; this is %q", example, settings.Short(address))
+		b.report(path, "an address is host:port and nothing else, as in %s; this is %s", example, schema.Quoted(address))
 	default:
 		return host, port, true
 	}
@@ -205,7 +205,7 @@ func replicates(engine string) bool {
 func (b *builder) engine(path, engine string) {
 	if !schema.UsableEngine(engine) {
 		b.report(path, "the engine is MergeTree or ReplicatedMergeTree, which keep every row and can tell whether a batch is there, "+
-			"or a form of ReplacingMergeTree, which keeps one row of those with the same sorting key; this is %q", settings.Short(engine))
+			"or a form of ReplacingMergeTree, which keeps one row of those with the same sorting key; this is %s", schema.Quoted(engine))
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/logbatcher/logbatcher/schema"
-	"github.com/logbatcher/logbatcher/schema/settings"
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
@@ -68,7 +67,7 @@ func (b *builder) column(c *Column, path string) schema.Column {
 		column.HasDefault, column.Default = true, *c.Default
 	}
 	if err := checkNames(c.Codec, codecs); err != nil {
-		b.report(path+".codec", "%v; this is %q", err, settings.Short(c.Codec))
+		b.report(path+".codec", "%v; this is %s", err, schema.Quoted(c.Codec))
 	}
 	if c.Type.Kind == 0 {
 		b.report(path+".type", "there is no type; write one, as in LowCardinality(String)")
@@ -139,16 +138,13 @@ func (b *builder) choose(list []schema.Column, names []string, path string) []sc
 	seen := map[string]bool{}
 	add := func(name, at string) {
 		column, found := byName[name]
-		near := schema.DidYouMean(name, known)
 		switch {
 		case seen[name]:
 			b.report(at, "the column %s is there twice; leave one out", name)
 		case found:
 			chosen = append(chosen, column)
-		case near != "":
-			b.report(at, "there is no column %q in the list of columns; did you mean %s?", settings.Short(name), near)
 		default:
-			b.report(at, "there is no column %q in the list of columns; it has %s", settings.Short(name), strings.Join(known, ", "))
+			b.report(at, "%s", schema.UnknownName("column", name, known))
 		}
 		seen[name] = true
 	}

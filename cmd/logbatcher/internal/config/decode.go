@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -217,24 +216,16 @@ func (d *decoder) decodeSection(target reflect.Value, node ast.Node, path string
 		key := keyOf(member)
 		i := slices.IndexFunc(fields, func(f settings.Field) bool { return f.Key == key })
 		if i < 0 {
-			d.report(member.Key, settings.Join(path, key), "unknown setting; %s", suggestion(key, fields))
+			var known []string
+			for _, f := range fields {
+				known = append(known, f.Key)
+			}
+			d.report(member.Key, settings.Join(path, key), "%s", schema.UnknownName("setting", key, known))
 			continue
 		}
 		d.note(fields[i].Path, member)
 		d.decode(fields[i].Value, member.Value, fields[i].Path)
 	}
-}
-
-// suggestion says which of the fields an unknown key may have been meant to be.
-func suggestion(key string, fields []settings.Field) string {
-	keys := make([]string, len(fields))
-	for i, f := range fields {
-		keys[i] = f.Key
-	}
-	if near := schema.DidYouMean(key, keys); near != "" {
-		return "did you mean " + near + "?"
-	}
-	return "the settings here are " + strings.Join(keys, ", ")
 }
 
 // decodeList sets a list of sections or of words.
@@ -356,17 +347,11 @@ func (d *decoder) plain(node ast.Node, path string, depth int) any {
 
 // describe names a value for a message.
 func describe(node ast.Node) string {
-	switch n := node.(type) {
+	switch node.(type) {
 	case *ast.SequenceNode:
 		return "a list"
 	case ast.MapNode:
 		return "a map"
-	case ast.ScalarNode:
-		value, text, _ := scalar(n)
-		if _, isText := value.(string); isText {
-			return strconv.Quote(settings.Short(text))
-		}
-		return settings.Short(text)
 	}
-	return node.Type().String()
+	return schema.Quoted(node.GetToken().Value)
 }

@@ -27,27 +27,12 @@ func isForeign(name string) bool {
 	})
 }
 
-// serviceLinks match the variables that Kubernetes sets in every pod for each service whose name begins with "logbatcher", by
-// the ends of their names and the forms of their values.
-var serviceLinks = []struct{ name, value *regexp.Regexp }{
-	{regexp.MustCompile(`_SERVICE_HOST$`), regexp.MustCompile(`^[0-9a-fA-F.:]+$`)},
-	{regexp.MustCompile(`_SERVICE_PORT(_[A-Z0-9_]+)?$`), regexp.MustCompile(`^[0-9]{1,5}$`)},
-	{regexp.MustCompile(`_PORT(_[0-9]{1,5}_(TCP|UDP|SCTP))?$`), regexp.MustCompile(`^(tcp|udp|sctp)://[0-9a-fA-F.:\[\]]+:[0-9]{1,5}$`)},
-	{regexp.MustCompile(`_PORT_[0-9]{1,5}_(TCP|UDP|SCTP)_PROTO$`), regexp.MustCompile(`^(tcp|udp|sctp)$`)},
-	{regexp.MustCompile(`_PORT_[0-9]{1,5}_(TCP|UDP|SCTP)_PORT$`), regexp.MustCompile(`^[0-9]{1,5}$`)},
-	{regexp.MustCompile(`_PORT_[0-9]{1,5}_(TCP|UDP|SCTP)_ADDR$`), regexp.MustCompile(`^[0-9a-fA-F.:]+$`)},
-}
-
-// isServiceLink reports whether Kubernetes made the variable.
-func isServiceLink(name, value string) bool {
-	name = "_" + strings.TrimPrefix(name, variablePrefix)
-	for _, link := range serviceLinks {
-		if link.name.MatchString(name) && link.value.MatchString(value) {
-			return true
-		}
-	}
-	return false
-}
+// serviceLink matches the variables, as NAME=VALUE, that Kubernetes sets in every pod for each service whose name begins with
+// "logbatcher". Both the name and the form of the value must match: LOGBATCHER_PORT=4320 is a mistake.
+var serviceLink = regexp.MustCompile(`^LOGBATCHER_([A-Z0-9_]+_)?(` +
+	`SERVICE_HOST=[0-9a-fA-F.:]+|SERVICE_PORT(_[A-Z0-9_]+)?=[0-9]{1,5}|` +
+	`PORT(_[0-9]{1,5}_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://[0-9a-fA-F.:\[\]]+:[0-9]{1,5}|` +
+	`PORT_[0-9]{1,5}_(TCP|UDP|SCTP)_(PROTO=(tcp|udp|sctp)|PORT=[0-9]{1,5}|ADDR=[0-9a-fA-F.:]+))$`)
 
 // applyEnvironment sets what variables name. One that names nothing is an error.
 func (c *Config) applyEnvironment(environ []string) []Problem {
@@ -61,7 +46,7 @@ func (c *Config) applyEnvironment(environ []string) []Problem {
 		name, text, _ := strings.Cut(assignment, "=")
 		switch {
 		case !strings.HasPrefix(name, variablePrefix) || isForeign(name):
-		case !known[name] && isServiceLink(name, text):
+		case !known[name] && serviceLink.MatchString(assignment):
 			links = append(links, name)
 		default:
 			at := origin{kind: fromEnvironment, name: "environment variable " + name}

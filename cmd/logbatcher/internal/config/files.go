@@ -18,94 +18,81 @@ const (
 	maxCertificateBytes = 4 << 20
 )
 
-// transports are the TLS configurations that the certificates' files make. Nil is no TLS.
+// transports are the TLS configurations of the certificates' files. Nil is no TLS.
 type transports struct{ server, clickhouse, redis *tls.Config }
 
-// ServerTLS returns the TLS of the gRPC services. Nil: none.
+// ServerTLS returns the TLS of the gRPC services; nil if there is none.
 func (c *Config) ServerTLS() *tls.Config { return c.transports.server }
 
-// ClickHouseTLS returns the TLS to ClickHouse. Nil: none.
+// ClickHouseTLS returns the TLS to ClickHouse; nil if there is none.
 func (c *Config) ClickHouseTLS() *tls.Config { return c.transports.clickhouse }
 
-// RedisTLS returns the TLS to Redis. Nil: none.
+// RedisTLS returns the TLS to Redis; nil if there is none.
 func (c *Config) RedisTLS() *tls.Config { return c.transports.redis }
 
-// readFiles reads the files that the settings name, each once. A password that comes from nearer (a variable,
-// where the file is named in the configuration) wins over its file.
+// readFiles reads the files that the settings name, each once. What is missing beside them is reported by Validate.
 func (c *Config) readFiles(ctx context.Context) []Problem {
-	f := &fileReader{ctx: ctx, config: c}
+	f := &fileReader{ctx: ctx, origins: c.origins}
 	f.password("clickhouse", c.ClickHouse.PasswordFile, &c.ClickHouse.Password)
 	f.password("redis", c.Redis.PasswordFile, &c.Redis.Password)
-	f.config.transports = transports{
-		server:     f.serverTLS("server.tls", &c.Server.TLS),
-		clickhouse: f.clientTLS("clickhouse.tls", &c.ClickHouse.TLS),
-		redis:      f.clientTLS("redis.tls", &c.Redis.TLS),
+	if certificates := f.certificates("server.tls", c.Server.TLS.CertFile, c.Server.TLS.KeyFile); certificates != nil {
+		c.transports.server = &tls.Config{Certificates: certificates, MinVersion: tls.VersionTLS12}
 	}
+	c.transports.clickhouse = f.clientTLS("clickhouse.tls", &c.ClickHouse.TLS)
+	c.transports.redis = f.clientTLS("redis.tls", &c.Redis.TLS)
 	return f.problems
 }
 
 // fileReader reads the files of a configuration and collects what is wrong with them.
 type fileReader struct {
 	ctx      context.Context
-	config   *Config
+	origins  origins
 	problems []Problem
 }
 
 func (f *fileReader) report(path, message string) {
-	f.problems = append(f.problems, Problem{origin: f.config.origins.of(path), Path: path, Message: message})
+	f.problems = append(f.problems, Problem{origin: f.origins.of(path), Path: path, Message: message})
 }
 
-// read returns a file's bytes; ok is false where it could not be read, which is reported.
-func (f *fileReader) read(path, file string, limit int64) (data []byte, ok bool) {
+// read returns a file's bytes, not nil; nil if it can't be read, which is reported.
+func (f *fileReader) read(path, file string, limit int64) []byte {
 	data, err := smallfile.Read(f.ctx, file, limit)
 	if err != nil {
 		f.report(path, err.Error())
-	}
-	return data, err == nil
-}
-
-func (f *fileReader) password(section, file string, secret *settings.Secret) {
-	if file == "" {
-		return
-	}
-	path := section + ".password_file"
-	if *secret != "" {
-		if f.config.origins.of(section+".password").kind <= f.config.origins.of(path).kind {
-			f.report(path, "password is set too; leave one of the two out")
-		}
-		return
-	}
-	data, ok := f.read(path, file, maxPasswordBytes)
-	if !ok {
-		return
-	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-	switch {
-	case text == "":
-		f.report(path, file+" is empty; write the password into it, or leave password_file out where there is none")
-	case strings.ContainsAny(text, "\r\n\x00"):
-		f.report(path, file+" has more than one line, or a NUL byte; a password is one line")
-	default:
-		*secret = settings.Secret(text)
-	}
-}
-
-func (f *fileReader) serverTLS(path string, t *ServerTLS) *tls.Config {
-	if t.CertFile == "" || t.KeyFile == "" {
-		return nil // one without the other is reported by Validate
-	}
-	pair, ok := f.keyPair(path, t.CertFile, t.KeyFile)
-	if !ok {
 		return nil
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	return data
 }
 
+// password sets a password from its file. One that overrides the file (a variable over the configuration file) stays.
+func (f *fileReader) password(section, file string, secret *settings.Secret) {
+	path := section + ".password_file"
+	switch {
+	case file == "":
+	case *secret == "":
+		data := f.read(path, file, maxPasswordBytes)
+		text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+		switch {
+		case data == nil:
+		case text == "":
+			f.report(path, file+" is empty; write the password into it, or leave password_file out if there is none")
+		case strings.ContainsAny(text, "\r\n\x00"):
+			f.report(path, file+" has more than one line, or a NUL byte; a password is one line")
+		}
+		*secret = settings.Secret(text)
+	case f.origins.of(section+".password").kind <= f.origins.of(path).kind:
+		f.report(path, "password is set too; leave one of the two out")
+	}
+}
+
+// clientTLS returns how a connection is secured.
 func (f *fileReader) clientTLS(path string, t *ClientTLS) *tls.Config {
 	if !t.Enabled {
 		return nil
 	}
-	result := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}
+	result := &tls.Config{
+		ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify, Certificates: f.certificates(path, t.CertFile, t.KeyFile),
+	}
 	if t.CAFile != "" {
 		pool, err := CertificatePool(f.ctx, t.CAFile)
 		if err != nil {
@@ -113,26 +100,25 @@ func (f *fileReader) clientTLS(path string, t *ClientTLS) *tls.Config {
 		}
 		result.RootCAs = pool
 	}
-	if t.CertFile != "" && t.KeyFile != "" {
-		if pair, ok := f.keyPair(path, t.CertFile, t.KeyFile); ok {
-			result.Certificates = []tls.Certificate{pair}
-		}
-	}
 	return result
 }
 
-// keyPair reads a certificate and its key.
-func (f *fileReader) keyPair(path, certFile, keyFile string) (pair tls.Certificate, ok bool) {
-	certificate, certificateRead := f.read(path+".cert_file", certFile, maxCertificateBytes)
-	key, keyRead := f.read(path+".key_file", keyFile, maxCertificateBytes)
-	if !certificateRead || !keyRead {
-		return pair, false
+// certificates reads a certificate and its key.
+func (f *fileReader) certificates(path, certFile, keyFile string) []tls.Certificate {
+	if certFile == "" || keyFile == "" {
+		return nil
+	}
+	certificate := f.read(path+".cert_file", certFile, maxCertificateBytes)
+	key := f.read(path+".key_file", keyFile, maxCertificateBytes)
+	if certificate == nil || key == nil {
+		return nil
 	}
 	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
-		f.report(path+".cert_file", fmt.Sprintf("%s and %s are no certificate and its key in PEM form: %v", certFile, keyFile, err))
+		f.report(path+".cert_file", fmt.Sprintf("%s and %s are not a certificate and its key in PEM form: %v", certFile, keyFile, err))
+		return nil
 	}
-	return pair, err == nil
+	return []tls.Certificate{pair}
 }
 
 // CertificatePool reads the certificates of a PEM file.

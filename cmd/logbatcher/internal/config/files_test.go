@@ -29,7 +29,7 @@ func TestFiles(t *testing.T) {
 		{"clickhouse: {tls: {enabled: true, ca_file: " + none + "}}", "f:1:44: clickhouse.tls.ca_file: open " + none + ": no such file or directory"},
 		{"clickhouse: {tls: {enabled: true, ca_file: " + text + "}}", "f:1:44: clickhouse.tls.ca_file: " + text + " has no certificate in PEM form"},
 		{"redis: {tls: {enabled: true, cert_file: " + authority + ", key_file: " + folder + "}}", "redis.tls.key_file: read " + folder + ": it is a directory"},
-		{"redis: {tls: {enabled: true, cert_file: " + authority + ", key_file: " + text + "}}", "redis.tls.cert_file: " + authority + " and " + text + " are no certificate and its key"},
+		{"redis: {tls: {enabled: true, cert_file: " + authority + ", key_file: " + text + "}}", "redis.tls.cert_file: " + authority + " and " + text + " are not a certificate and its key"},
 		{"server: {tls: {cert_file: " + none + ", key_file: " + text + "}}", "f:1:27: server.tls.cert_file: open " + none},
 		{"redis: {password_file: " + empty + "}", "f:1:24: redis.password_file: " + empty + " is empty"},
 		{"redis: {password_file: " + write("lines", "a\nb\n") + "}", "has more than one line"},

@@ -15,16 +15,16 @@ const (
 var problemCases = []struct{ text, want string }{
 	// The file.
 	{"colo: [", "f:1:7: not YAML: sequence end token ']' not found"},
-	{"5", "f:1:1: a map of settings is expected; this is 5"},
+	{"5", "f:1:1: a map of settings is expected; this is \"5\""},
 	{"colo: a\n---\ncolo: b", "f:3:1: a second document; a configuration is one document, so remove the line ---"},
 	{"colo: a\nlog: {}\ncolo: b", "f:3:1: not YAML: mapping key \"colo\" already defined at [1:1]"},
 	{"colo: !!str 5", "f:1:7: colo: tags (!!str) have no meaning here; leave it out"},
 	{"colo: *x", "f:1:7: colo: unknown anchor \"x\"; define it above, as &x"},
 	{"log: &x {level: *x}", "f:1:9: log.level: one value is expected; this is a map"},
 	// Keys and types.
-	{"shard: {count: 1}", "f:1:1: shard: unknown setting; did you mean shards?"},
-	{"log:\n  level: info\n  colour: true", "f:3:3: log.colour: unknown setting; the settings here are level, format"},
-	{"shards: 5", "f:1:9: shards: a map of settings is expected; this is 5"},
+	{"shard: {count: 1}", "f:1:1: shard: unknown setting \"shard\"; did you mean shards?"},
+	{"log:\n  level: info\n  colour: true", "f:3:3: log.colour: unknown setting \"colour\"; it is one of level, format"},
+	{"shards: 5", "f:1:9: shards: a map of settings is expected; this is \"5\""},
 	{"shards:", "f:1:1: shards: there is no value; write one, or leave out the key"},
 	{"colo:", "f:1:1: colo: there is no value; write one, or leave out the key"},
 	{"colo: [a]", "f:1:7: colo: one value is expected; this is a list"},
@@ -32,21 +32,21 @@ var problemCases = []struct{ text, want string }{
 	{"shards: {count: two}", `f:1:17: shards.count: a whole number is expected; this is "two"`},
 	{"shards: {count: 1.5}", `f:1:17: shards.count: a whole number is expected; this is "1.5"`},
 	{"shards: {count: \"2\"}", `f:1:17: shards.count: a whole number is expected; this is "\"2\""`},
-	{"shards: {count: -1}", "f:1:17: shards.count: too small; it must be from 0 to 256"},
-	{"shards: {count: 257}", "f:1:17: shards.count: too large; it must be from 0 to 256"},
+	{"shards: {count: -1}", "f:1:17: shards.count: must be from 0 to 256"},
+	{"shards: {count: 257}", "f:1:17: shards.count: must be from 0 to 256"},
 	{"shards: {linger: 5}", "f:1:18: shards.linger: a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is \"5\""},
 	{"shards: {linger: 5x}", `f:1:18: shards.linger: a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is "5x"`},
-	{"shards: {linger: 0}", "f:1:18: shards.linger: too small; it must be from 1ms to 10m"},
-	{"shards: {linger: 1d}", "f:1:18: shards.linger: too large; it must be from 1ms to 10m"},
-	{"server: {drain_timeout: 1ms}", "f:1:25: server.drain_timeout: too small; it must be at least 1s"},
+	{"shards: {linger: 0}", "f:1:18: shards.linger: must be from 1ms to 10m"},
+	{"shards: {linger: 1d}", "f:1:18: shards.linger: must be from 1ms to 10m"},
+	{"server: {drain_timeout: 1ms}", "f:1:25: server.drain_timeout: must be at least 1s"},
 	{"memory: {budget: 3 apples}", `f:1:18: memory.budget: a size is a number with a unit, as in 16MiB; this is "3 apples"`},
 	{"memory: {table_share: most}", `f:1:23: memory.table_share: a number is expected; this is "most"`},
 	{"clickhouse: {fsync: yes}", `f:1:21: clickhouse.fsync: true or false is expected; this is "yes"`},
 	{"clickhouse: {compression: lz5}", `f:1:27: clickhouse.compression: unknown choice "lz5"; did you mean lz4?`},
-	{"clickhouse: {compression: gzip}", `f:1:27: clickhouse.compression: unknown choice "gzip"; it must be one of none, lz4, zstd`},
+	{"clickhouse: {compression: gzip}", `f:1:27: clickhouse.compression: unknown choice "gzip"; it is one of none, lz4, zstd`},
 	{"clickhouse: {addresses: a:1}", `f:1:25: clickhouse.addresses: a list is expected; this is "a:1"`},
 	{"clickhouse: {addresses: [[a]]}", "f:1:26: clickhouse.addresses[0]: one value is expected; this is a list"},
-	{"unmatched: keep", `f:1:12: unmatched: unknown choice "keep"; it must be one of dead_letter, refuse`},
+	{"unmatched: keep", `f:1:12: unmatched: unknown choice "keep"; it is one of dead_letter, refuse`},
 	{"routes: [{name: a, table: a, columns: [otel_logs], filter: {body: {equals: 010}}}]",
 		"f:1:76: routes[0].filter.body.equals: 010 is octal in some versions of YAML and decimal in others; write it without the leading 0, or put a text in quotes"},
 	// What must fit together.
@@ -77,8 +77,8 @@ var problemCases = []struct{ text, want string }{
 	{"clickhouse: {failover: replicas}", "f:1:24: clickhouse.failover: replicas needs two addresses or more in clickhouse.addresses"},
 	{"clickhouse: {failover: replicas, addresses: [\"a:1\", \"b:1\"]}", "f:1:24: clickhouse.failover: replicas needs tables that replicate, or a retry on another replica would store a batch twice; write clickhouse.engine, as in ReplicatedMergeTree"},
 	{"clickhouse: {error_classes: [{code: 1, class: row, reason: r}, {code: 1, class: hold, reason: r}]}", "f:1:71: clickhouse.error_classes[1].code: error_classes[0] has the code 1 already; each code has one class"},
-	{"clickhouse:\n  error_classes:\n  - {}", "f:3:5: clickhouse.error_classes[0].code: too small; it must be from 1 to 100000\n" +
-		"f:3:5: clickhouse.error_classes[0].class: there is no value; it must be one of transient, ambiguous, hold, schema, shape, row\n" +
+	{"clickhouse:\n  error_classes:\n  - {}", "f:3:5: clickhouse.error_classes[0].code: must be from 1 to 100000\n" +
+		"f:3:5: clickhouse.error_classes[0].class: unknown choice \"\"; it is one of transient, ambiguous, hold, schema, shape, row\n" +
 		"f:3:5: clickhouse.error_classes[0].reason: there is no reason; write why the built-in class is wrong here"},
 	{"clickhouse: {error_classes: [{code: 1, class: rows, reason: r}]}", `f:1:47: clickhouse.error_classes[0].class: unknown choice "rows"; did you mean row?`},
 	{"redis: {addresses: []}", "f:1:9: redis.addresses: there is no address; dead letters and leases need Redis, so write one, as in 127.0.0.1:6379"},
@@ -110,8 +110,8 @@ var problemCases = []struct{ text, want string }{
 	{column + "routes:\n- {name: a, table: a.b.c, order_by: ts}", `f:3:20: routes[0].table: a name is 1 to 128 letters, digits and _, and does not begin with a digit; this is "b.c"`},
 	{route + "}\n- {name: a, table: b, order_by: ts}", "f:4:10: routes[1].name: routes[0] has the name a already; a name is there once"},
 	{route + "}\n- {name: b, table: default.a, order_by: ts}", "f:4:20: routes[1].table: routes[0] has the table default.a already; a table belongs to one route: put both filters under any in one of them"},
-	{route + ", columns: [t]}", `f:3:47: routes[0].columns[0]: there is no column "t" in the list of columns; did you mean ts?`},
-	{route + ", columns: [message]}", `f:3:47: routes[0].columns[0]: there is no column "message" in the list of columns; it has ts`},
+	{route + ", columns: [t]}", `f:3:47: routes[0].columns[0]: unknown column "t"; did you mean ts?`},
+	{route + ", columns: [message]}", `f:3:47: routes[0].columns[0]: unknown column "message"; it is one of ts`},
 	{route + ", columns: [ts, ts]}", "f:3:51: routes[0].columns[1]: the column ts is there twice; leave one out"},
 	{column + "routes:\n- {name: a, table: a}", "f:3:4: routes[0].order_by: there is no sorting key; write the columns that queries filter by, those with few values first, as in (service, time)"},
 	{route + ", primary_key: x}", "f:3:50: routes[0].primary_key: the primary key must be a prefix of the sorting key, which is ts"},
@@ -126,14 +126,14 @@ var problemCases = []struct{ text, want string }{
 	{route + ", settings: {a: [1]}}", "f:3:51: routes[0].settings.a: one value is expected; this is a list"},
 	{route + ", max_age: 30d}", "f:3:46: routes[0].max_age: 30d is not below retention.max_age, 30d: dropping a partition forgets the tokens of its batches, " +
 		"so that a late entry could be stored twice; lower max_age or raise retention.max_age"},
-	{route + ", max_ahead: 31d}", "f:3:48: routes[0].max_ahead: too large; it must be from 0 to 30d"},
-	{route + ", on_time_out_of_range: default}", `f:3:59: routes[0].on_time_out_of_range: unknown choice "default"; it must be one of refuse, dead_letter`},
-	{route + ", retention: {interval: 5s}}", "f:3:59: routes[0].retention.interval: too small; it must be 0 or at least 1m"},
-	{route + ", retention: {column: x}}", `f:3:57: routes[0].retention.column: the table has no column "x"`},
-	{"columns:\n- {name: b, source: body, type: String}\nroutes:\n- {name: a, table: a, order_by: b}", "f:4:4: routes[0].retention.column: the table has no date or time column with the source time, " +
-		"by which age could be measured; name one here, or write retention.max_age: 0"},
+	{route + ", max_ahead: 31d}", "f:3:48: routes[0].max_ahead: must be from 0 to 30d"},
+	{route + ", on_time_out_of_range: default}", `f:3:59: routes[0].on_time_out_of_range: unknown choice "default"; it is one of refuse, dead_letter`},
+	{route + ", retention: {interval: 5s}}", "f:3:59: routes[0].retention.interval: must be 0 or at least 1m"},
+	{route + ", retention: {column: x}}", "f:3:57: routes[0].retention.column: column x is not in the table, or its type is unknown"},
+	{"columns:\n- {name: b, source: body, type: String}\nroutes:\n- {name: a, table: a, order_by: b}", "f:4:4: routes[0].retention.column: no column holds the entry's time; " +
+		"name one in retention.column, or write retention.max_age: 0"},
 	{"columns:\n- {name: b, source: body, type: String}\nroutes:\n- {name: a, table: a, order_by: b, retention: {column: b}}",
-		"f:4:56: routes[0].retention.column: the column b has no dates or times; name one of type Date, DateTime or DateTime64"},
+		"f:4:56: routes[0].retention.column: column b is String: it must be Date, DateTime or DateTime64"},
 	{route + ", filter: {body: {greaterThn: 3}}}", `f:3:65: routes[0].filter.body.greaterThn: unknown operator "greaterThn"; did you mean greaterThan?`},
 	{route + ", filter: {'attributes[\"a.b\"]': {contains: 3}}}", `f:3:78: routes[0].filter.attributes["a.b"].contains: contains applies to string; this is the int 3`},
 	// Memory.
@@ -195,7 +195,7 @@ environment variable LOGBATCHER_CLICKHOUSE_FSYNC: clickhouse.fsync: true or fals
 environment variable LOGBATCHER_SHARDS_LINGER: shards.linger: a duration is a number with a unit (ms, s, m, h, d), as in 30s or 7d; this is "5"
 environment variable LOGBATCHER_LISTEN_GRPC: listen.grpc: an address is host:port, as in :4320; this is "x"
 --set memory.budget: memory.budget: a size is a number with a unit, as in 16MiB; this is "1x"
---set log.level: log.level: unknown choice "warning"; it must be one of debug, info, warn, error
+--set log.level: log.level: unknown choice "warning"; it is one of debug, info, warn, error
 --set clickhouse.database: clickhouse.database: a name is 1 to 128 letters, digits and _, and does not begin with a digit; this is "b-c"`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/retention"
 	"github.com/logbatcher/logbatcher/schema/settings"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
@@ -60,12 +61,12 @@ func (c *Config) checkEngines(b *builder, routes []*schema.Route) {
 		if own := i < len(c.RouteList) && c.RouteList[i].Engine != ""; own {
 			if c.ClickHouse.Failover == clickhouse.FailoverReplicas && !replicates(route.Table.Engine) {
 				b.report(fmt.Sprintf("routes[%d].engine", i), "clickhouse.failover is replicas, which needs tables that replicate, or a retry on another "+
-					"replica would store a batch twice; this is %q", settings.Short(route.Table.Engine))
+					"replica would store a batch twice; this is %s", schema.Quoted(route.Table.Engine))
 			}
 			continue
 		}
 		if err := schema.CheckEngineArguments(route.Table); err != nil && schema.UsableEngine(route.Table.Engine) {
-			b.report("clickhouse.engine", "%v, as the route %s needs it; this is %q", err, route.Name, settings.Short(c.ClickHouse.Engine))
+			b.report("clickhouse.engine", "%v, as the route %s needs it; this is %s", err, route.Name, schema.Quoted(c.ClickHouse.Engine))
 			return
 		}
 	}
@@ -131,15 +132,10 @@ func hasFirehose(columns []schema.Column) bool {
 	return !slices.ContainsFunc(schema.DefaultColumns(), func(c schema.Column) bool { return !have[c.Name] })
 }
 
-// isTime reports whether a column has dates or times.
-func isTime(c *schema.Column) bool {
-	return c.Type.Kind == schema.KindDate || c.Type.Kind == schema.KindDateTime || c.Type.Kind == schema.KindDateTime64
-}
-
 // timeColumn returns the first column of dates or times whose source is the entry's time; nil if there is none.
 func timeColumn(columns []schema.Column) *schema.Column {
 	for i := range columns {
-		if columns[i].Source.Field == schema.FieldTime && isTime(&columns[i]) {
+		if columns[i].Source.Field == schema.FieldTime && schema.IsTime(columns[i].Type.Kind) {
 			return &columns[i]
 		}
 	}
@@ -183,7 +179,7 @@ func (b *builder) keys(r *Route, table *schema.Table, path string, columnsKnown 
 func (b *builder) expressions(r *Route, table *schema.Table, path string) {
 	check := func(setting, text string, err error) {
 		if text != "" && err != nil {
-			b.report(path+setting, "%v; this is %q", err, settings.Short(text))
+			b.report(path+setting, "%v; this is %s", err, schema.Quoted(text))
 		}
 	}
 	check(".order_by", r.OrderBy, schema.CheckSortingKey(table))
@@ -247,7 +243,7 @@ func (b *builder) settings(table *schema.Table, path string) {
 		b.matches(path+name, name, identifier, identifierRule)
 		if schema.ForgetsTokens(name, table.Settings[name]) {
 			b.report(path+name, "a table that remembers no tokens stores a repeated insert twice; write a number above 0, or leave "+
-				"the setting out; this is %q", settings.Short(table.Settings[name]))
+				"the setting out; this is %s", schema.Quoted(table.Settings[name]))
 		}
 	}
 }
@@ -261,21 +257,15 @@ func (b *builder) ages(route *schema.Route, path string, columnsKnown bool) {
 			settings.FormatDuration(route.MaxAge), settings.FormatDuration(kept))
 	}
 	if at := route.Retention.Interval; at > 0 && at < time.Minute {
-		b.report(path+".retention.interval", "too small; it must be 0 or at least 1m")
+		b.report(path+".retention.interval", "must be 0 or at least 1m")
 	}
-	if kept == 0 || !columnsKnown {
+	if kept == 0 || !columnsKnown || b.columnsWrong {
 		return
 	}
-	name, columns := route.Retention.Column, route.Table.Columns
-	at := slices.IndexFunc(columns, func(c schema.Column) bool { return c.Name == name })
-	switch {
-	case name == "" && timeColumn(columns) == nil:
-		b.report(path+".retention.column", "the table has no date or time column with the source time, by which age could be measured; "+
-			"name one here, or write retention.max_age: 0")
-	case name == "":
-	case at < 0:
-		b.report(path+".retention.column", "the table has no column %q", settings.Short(name))
-	case !isTime(&columns[at]):
-		b.report(path+".retention.column", "the column %s has no dates or times; name one of type Date, DateTime or DateTime64", name)
+	by, err := schema.ParsePartitionBy(route.Table.PartitionBy, route.Table.Columns)
+	if err == nil {
+		if _, err := retention.TimeColumn(route, route.Table.Columns, by); err != nil {
+			b.report(path+".retention.column", "%v", err)
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
-	"github.com/logbatcher/logbatcher/schema/settings"
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // scalar returns a scalar's value (a bool, int64, uint64, float64 or string) and its text.
@@ -54,10 +54,10 @@ func number(text string) (any, error) {
 		return text, nil
 	case leadingZero.MatchString(text):
 		return nil, fmt.Errorf("%s is octal in some versions of YAML and decimal in others; write it without the leading 0, or put a text in quotes",
-			settings.Short(text))
+			schema.Short(text, 64))
 	case !coreNumber.MatchString(text):
 		return nil, fmt.Errorf("%s is not a number in YAML 1.2, which has neither _ nor 0b, and 0x and 0o only in small letters without a sign, "+
-			"as in 1000, 0x3e8 or 1e3; put a text in quotes", settings.Short(text))
+			"as in 1000, 0x3e8 or 1e3; put a text in quotes", schema.Short(text, 64))
 	}
 	if n, err := strconv.ParseInt(text, 0, 64); err == nil {
 		return n, nil
@@ -69,7 +69,7 @@ func number(text string) (any, error) {
 	mantissa, _, _ := strings.Cut(strings.ToLower(text), "e")
 	underflow := x == 0 && strings.ContainsAny(mantissa, "123456789")
 	if err != nil || underflow || !strings.ContainsAny(text, ".eE") {
-		return nil, fmt.Errorf("the number %s does not fit 64 bits; put a text in quotes", settings.Short(text))
+		return nil, fmt.Errorf("the number %s does not fit 64 bits; put a text in quotes", schema.Short(text, 64))
 	}
 	return x, nil
 }
