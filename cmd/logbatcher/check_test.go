@@ -54,7 +54,7 @@ var badConfigurations = []struct{ name, text, want string }{
 	{"error class", "clickhouse: {error_classes: [{code: 1, class: rows, reason: x}]}", "did you mean row?"},
 	{"instance", "instance: {id: 'a b'}", "1:16: instance.id"},
 	{"colo", "colo: a/b", "1:7: colo"},
-	{"IP address", "listen: {grpc: '300.1.1.1:80'}", "1:16: listen.grpc: 300.1.1.1 is not an IP address"},
+	{"IP address", "listen: {grpc: '300.1.1.1:80'}", "1:16: listen.grpc: an address is host:port"},
 	{"host", "clickhouse: {addresses: ['click house:8123']}", "clickhouse.addresses[0]"},
 	{"scheme", "redis: {addresses: ['redis://localhost:6379']}", "without a scheme"},
 	{"port", "redis: {addresses: ['localhost:66379']}", "redis.addresses[0]"},

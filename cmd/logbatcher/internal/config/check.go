@@ -79,26 +79,18 @@ func isAnyHost(host string) bool {
 func (b *builder) address(path, address string, listening bool) (host, port string, ok bool) {
 	host, port, err := net.SplitHostPort(address)
 	number, portErr := strconv.ParseUint(port, 10, 16)
-	example := "clickhouse.example:8123"
+	bare, _, _ := strings.Cut(host, "%") // the zone of an IPv6 address
+	isHost := net.ParseIP(bare) != nil || hostName.MatchString(host) && !digitsAndDots.MatchString(host)
+	switch {
+	case err != nil || portErr != nil || port[0] == '+':
+	case isHost && number > 0, listening && (isHost || host == ""):
+		return host, port, true
+	}
+	example := "127.0.0.1:8123 or clickhouse.example:8123"
 	if listening {
 		example = ":4320"
 	}
-	bare, _, _ := strings.Cut(host, "%") // the zone of an IPv6 address
-	isIP := net.ParseIP(bare) != nil
-	switch {
-	case strings.Contains(address, "://"):
-		b.report(path, "an address is host:port without a scheme, as in %s; this is %s", example, schema.Quoted(address))
-	case err != nil || portErr != nil || port[0] == '+' || !listening && (host == "" || number == 0):
-		b.report(path, "an address is host:port, as in %s; this is %s", example, schema.Quoted(address))
-	case host == "" || isIP:
-		return host, port, true
-	case digitsAndDots.MatchString(host):
-		b.report(path, "%s is not an IP address, which has four numbers from 0 to 255; this is %s", host, schema.Quoted(address))
-	case !hostName.MatchString(host):
-		b.report(path, "an address is host:port and nothing else, as in %s; this is %s", example, schema.Quoted(address))
-	default:
-		return host, port, true
-	}
+	b.report(path, "an address is host:port without a scheme, as in %s; this is %s", example, schema.Quoted(address))
 	return host, port, false
 }
 

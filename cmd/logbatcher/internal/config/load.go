@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/smallfile"
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/settings"
@@ -14,7 +12,7 @@ import (
 
 // Load reads the file (none if path is ""), applies the variables of environ ("NAME=text", as os.Environ returns them) and then
 // the assignments ("shards.linger=2s") over it, reads the files of passwords and certificates, and checks the result. Its error
-// is *Errors, with everything that is wrong, or that ctx ended.
+// joins everything that is wrong, each a Problem, or is that ctx ended.
 func Load(ctx context.Context, path string, environ, assignments []string) (*Config, error) {
 	var data []byte
 	if path != "" {
@@ -24,7 +22,7 @@ func Load(ctx context.Context, path string, environ, assignments []string) (*Con
 		case ctx.Err() != nil:
 			return nil, err
 		case err != nil:
-			return nil, &Errors{Problems: []Problem{{Message: "configuration: " + err.Error()}}}
+			return nil, fmt.Errorf("configuration: %w", err)
 		}
 	}
 	c, err := parse(ctx, path, data, environ, assignments)
@@ -38,9 +36,8 @@ func Load(ctx context.Context, path string, environ, assignments []string) (*Con
 func parse(ctx context.Context, name string, data []byte, environ, assignments []string) (*Config, error) {
 	c := Default()
 	c.origins = origins{}
-	d := &decoder{file: name, origins: c.origins, anchors: map[string]ast.Node{}}
-	d.read(data, c)
-	problems := append(d.problems, c.applyEnvironment(environ)...)
+	problems := decodeFile(name, data, c, c.origins)
+	problems = append(problems, c.applyEnvironment(environ)...)
 	problems = append(problems, c.applyAssignments(assignments)...)
 	problems = append(problems, c.readFiles(ctx)...)
 	for _, found := range [][]schema.Problem{settings.Check(c), c.Validate()} {
@@ -54,9 +51,8 @@ func parse(ctx context.Context, name string, data []byte, environ, assignments [
 			}
 		}
 	}
-	if len(problems) > 0 {
-		sortProblems(problems)
-		return nil, &Errors{Problems: problems}
+	if err := joined(problems); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

@@ -236,7 +236,7 @@ func FuzzLoad(f *testing.F) {
 			if err := c.Show(&strings.Builder{}); err != nil {
 				t.Fatal(err)
 			}
-		} else if len(err.(*Errors).Problems) == 0 {
+		} else if len(problemsOf(err)) == 0 {
 			t.Fatal("an error without a problem")
 		}
 	})

@@ -9,12 +9,11 @@ import (
 
 // plainValue returns what a filter would get of the value of x.
 func plainValue(text string) (any, []Problem) {
-	d := &decoder{file: "f", origins: origins{}}
 	var target struct {
 		X any `yaml:"x"`
 	}
-	d.read([]byte(text), &target)
-	return target.X, d.problems
+	problems := decodeFile("f", []byte(text), &target, origins{})
+	return target.X, problems
 }
 
 // TestPlainScalars has what stands in the file without quotes: a value of YAML 1.2's core schema, a text, or an error that says

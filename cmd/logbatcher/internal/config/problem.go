@@ -2,23 +2,11 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
-
-// Errors is everything that is wrong in a configuration: first what is written in the file, in its order, then variables and
-// assignments, then what is written nowhere.
-type Errors struct{ Problems []Problem }
-
-// Error returns all problems, one a line.
-func (e *Errors) Error() string {
-	lines := make([]string, len(e.Problems))
-	for i, problem := range e.Problems {
-		lines[i] = problem.Error()
-	}
-	return strings.Join(lines, "\n")
-}
 
 // Problem is one thing that is wrong.
 type Problem struct {
@@ -67,32 +55,34 @@ func (o origin) String() string {
 	return o.name
 }
 
-// origins are the origins of settings by path. What is not there is a default.
+// origins are the origins of settings by path, and under "" the beginning of the file. What is not there is a default.
 type origins map[string]origin
 
 // of returns the origin of a setting, or that of the nearest setting around it.
 func (o origins) of(path string) origin {
-	for path != "" {
+	if path == "" {
+		return o[path]
+	}
+	for ; path != ""; path = parentPath(path) {
 		if at, found := o[path]; found {
 			return at
 		}
-		path = parentPath(path)
 	}
 	return origin{}
 }
 
-// parentPath cuts the last member or element off a path. A key in brackets and quotes is one member.
-func parentPath(path string) string {
-	if open := strings.LastIndex(path, `["`); open > 0 && strings.HasSuffix(path, `"]`) {
-		path = path[:open]
-		return path[:max(strings.LastIndexByte(path, '.'), 0)]
-	}
-	return path[:max(strings.LastIndexAny(path, ".["), 0)]
-}
+// parentPath cuts the last member or element off a path. What it returns for keys with dots or brackets is in no map of origins.
+func parentPath(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }
 
-// sortProblems sorts by place: those written nowhere last.
-func sortProblems(problems []Problem) {
+// joined returns problems as one error, nil if there are none: those of the file in its order, then those of variables, of
+// assignments, and of what is not written anywhere.
+func joined(problems []Problem) error {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare((a.origin.kind+3)%4, (b.origin.kind+3)%4), cmp.Compare(a.origin.line, b.origin.line), cmp.Compare(a.origin.column, b.origin.column))
 	})
+	errs := make([]error, len(problems))
+	for i, p := range problems {
+		errs[i] = p
+	}
+	return errors.Join(errs...)
 }

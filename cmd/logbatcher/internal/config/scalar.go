@@ -12,30 +12,26 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// scalar returns a scalar's value (a bool, int64, uint64, float64 or string) and its text.
-func scalar(node ast.ScalarNode) (value any, text string, err error) {
-	switch n := node.(type) {
-	case *ast.NullNode:
-		return nil, "null", nil
-	case *ast.LiteralNode:
-		return n.Value.Value, n.Value.Value, nil
-	case *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return n.GetValue(), n.GetToken().Value, nil
-	case *ast.StringNode:
-		if text = n.Value; quoted(n) {
-			return text, text, nil
-		}
-	default:
-		text = n.GetToken().Value
-	}
-	value, err = number(text)
-	return value, text, err
-}
-
-// quoted reports whether a scalar is in quotes.
-func quoted(node ast.ScalarNode) bool {
+// scalar returns the literal of a scalar node.
+func scalar(node ast.ScalarNode) (l literal, err error) {
 	kind := node.GetToken().Type
-	return kind == token.SingleQuoteType || kind == token.DoubleQuoteType
+	l.text, l.quoted = node.GetToken().Value, kind == token.SingleQuoteType || kind == token.DoubleQuoteType
+	switch n := node.(type) {
+	case *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		l.value = n.GetValue()
+		return l, nil
+	case *ast.LiteralNode:
+		l.text, l.value = n.Value.Value, n.Value.Value
+		return l, nil
+	case *ast.StringNode:
+		l.text = n.Value
+		if l.quoted {
+			l.value = l.text
+			return l, nil
+		}
+	}
+	l.value, err = number(l.text)
+	return l, err
 }
 
 var (
@@ -72,12 +68,4 @@ func number(text string) (any, error) {
 		return nil, fmt.Errorf("the number %s does not fit 64 bits; put a text in quotes", schema.Short(text, 64))
 	}
 	return x, nil
-}
-
-// canonical writes a number or bool as settings.Set reads it.
-func canonical(value any) string {
-	if x, isFloat := value.(float64); isFloat {
-		return strconv.FormatFloat(x, 'g', -1, 64)
-	}
-	return fmt.Sprint(value)
 }
