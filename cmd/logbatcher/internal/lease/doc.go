@@ -1,11 +1,10 @@
-// Package lease hands out leases, so that of several instances one migrates a table, runs a retention
-// or owns a producer. It implements schema.Locker with keys in the Redis that all instances share.
+// Package lease provides leases in the Redis that all instances share, so that only one of them migrates a table or runs a
+// retention at a time. It implements schema.Locker.
 //
-// In come a name and a time to live; out comes a lease whose context ends when it is lost or released.
+// A name and a time to live go in; a lease whose context ends when it is lost or released comes out.
 //
-// What always holds: a key has one holder, told by a random token, and only that one renews or
-// deletes it. A holder's lease ends in its own eyes no later than its key expires in Redis, because the holder
-// counts from before it asked. Who held a key and is away from Redis for longer than its time to live has
-// lost it. A lease cannot stop what its holder has already sent to others, so the work under it must bear that
-// its end overlaps with the next holder's beginning. Every goroutine belongs to a lease, and its Release waits for it.
+// Invariants: a key has one holder, identified by a random token, and only that holder renews or deletes it. A lease ends
+// for its holder no later than its key expires in Redis, because the holder counts from before each request. A lease can't
+// stop what its holder has already sent elsewhere, so the work under it must tolerate overlapping with the start of the
+// next holder's. Every goroutine belongs to a lease, whose Release waits for it.
 package lease

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,19 +16,19 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// Why a lease's context has ended, as context.Cause tells it.
+// The causes of the end of a lease's context, for context.Cause.
 var (
-	// ErrLost says that the lease ran out, or that another holds it now.
+	// ErrLost means that the lease expired or that another instance holds it.
 	ErrLost = errors.New("lease lost")
-	// ErrReleased says that its holder gave it up.
+	// ErrReleased means that the holder released it.
 	ErrReleased = errors.New("lease released")
 )
 
 // minTTL is the shortest time to live: below it a pause of the runtime could cost the lease.
 const minTTL = 100 * time.Millisecond
 
-// The value of a key is "instance token". Answers with the value that the key had before; empty where it
-// was free. A holder may ask again with the same token, so an answer that was lost does no harm.
+// The value of a key is "instance token". take returns another holder's value, or an empty string if the lease is ours. It is safe
+// to repeat with the same token, so a lost reply does no harm.
 var take = redis.NewScript(`
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then
@@ -50,7 +49,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
 end
 return 0`)
 
-// Locker hands out leases that Redis keeps. It implements schema.Locker.
+// Locker acquires leases in Redis. It implements schema.Locker.
 type Locker struct {
 	client           redis.UniversalClient
 	prefix, instance string
@@ -59,132 +58,118 @@ type Locker struct {
 
 var _ schema.Locker = (*Locker)(nil)
 
-// New returns a Locker whose keys begin with prefix, and whose holders are told by the instance's name.
-// The client stays the caller's. It should have ContextTimeoutEnabled set; without that,
-// Acquire and Release outlast their context by the client's time-outs when Redis does not answer.
+// New returns a Locker whose keys begin with prefix and name the instance as their holder. The caller owns the client, which must
+// have ContextTimeoutEnabled set: renewals are bounded by their context.
 func New(client redis.UniversalClient, prefix, instance string, log *slog.Logger) *Locker {
 	return &Locker{client: client, prefix: prefix, instance: instance, log: log}
 }
 
-// Acquire returns once this instance holds the lease of that name, or when ctx ends. It waits for
-// another holder as well as for a Redis that is away or refuses.
+// Acquire blocks until this instance holds the named lease or ctx ends. It waits for another holder, and for a Redis that is
+// down or returns errors.
 func (l *Locker) Acquire(ctx context.Context, name string, ttl time.Duration) (schema.Lease, error) {
-	held := l.newLease(name, ttl)
+	h := l.newLease(name, ttl)
 	pause := ttl / 10
-	told := ""
+	logged := ""
 	var before error
 	for {
-		err := held.take(ctx)
-		if err == nil {
-			return held, nil
-		}
-		if ctx.Err() != nil {
-			// A question that ctx cut off says less than the answer before it.
+		err := h.take(ctx)
+		switch {
+		case err == nil:
+			return h, nil
+		case ctx.Err() != nil: // the failure before says more than one that ctx caused
 			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), cmp.Or(before, err))
+		case !errors.Is(err, schema.ErrLeaseHeld) && err.Error() != logged:
+			logged = err.Error()
+			l.log.Warn("lease: not acquired, retrying", "lease", name, "error", err)
 		}
 		before = err
-		if text := err.Error(); text != told && !errors.Is(err, schema.ErrLeaseHeld) {
-			told = text
-			l.log.Warn("lease: not acquired, trying on", "lease", name, "error", err)
-		}
-		// Instances that wait for the same lease should not ask all at once.
-		if !sleep(ctx, pause/2+mathrand.N(pause)) {
-			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause/2 + mathrand.N(pause)): // so that instances do not all ask at once
 		}
 	}
 }
 
-// TryAcquire returns an error that wraps schema.ErrLeaseHeld, and names the holder, where another holds the lease.
+// TryAcquire returns an error that wraps schema.ErrLeaseHeld and names the holder if another instance holds the lease.
 func (l *Locker) TryAcquire(ctx context.Context, name string, ttl time.Duration) (schema.Lease, error) {
-	held := l.newLease(name, ttl)
-	if err := held.take(ctx); err != nil {
+	h := l.newLease(name, ttl)
+	if err := h.take(ctx); err != nil {
 		return nil, err
 	}
-	return held, nil
+	return h, nil
 }
 
 func (l *Locker) newLease(name string, ttl time.Duration) *lease {
 	return &lease{
-		locker: l, name: name, key: l.prefix + name, ttl: max(ttl, minTTL),
-		value: l.instance + " " + rand.Text(),
-		quit:  make(chan struct{}), done: make(chan struct{}),
+		locker: l, name: name, ttl: max(ttl, minTTL), keys: []string{l.prefix + name},
+		value: l.instance + " " + rand.Text(), done: make(chan struct{}),
 	}
 }
 
-// lease is one lease that Redis keeps. Its goroutine, keep, is started by take and ends by quit or
-// by the loss of the lease.
+// lease is a held lease. Its goroutine, keep, ends with ctx.
 type lease struct {
-	locker           *Locker
-	name, key, value string
-	ttl              time.Duration
-
+	locker *Locker
+	name   string
+	keys   []string // the one key
+	value  string
+	ttl    time.Duration
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	expiry *time.Timer
-
-	stop       sync.Once
-	quit, done chan struct{}
+	done   chan struct{}
 }
 
-// take asks for the lease once, and starts to keep it.
+// take requests the lease once and, if it gets it, starts to keep it.
 func (h *lease) take(ctx context.Context) error {
 	asked := time.Now()
-	before, err := take.Run(ctx, h.locker.client, []string{h.key}, h.value, h.ttl.Milliseconds()).Text()
+	holder, err := take.Run(ctx, h.locker.client, h.keys, h.value, h.ttl.Milliseconds()).Text()
 	if err != nil {
 		return fmt.Errorf("lease %s: %w", h.name, err)
 	}
-	if before != "" {
-		instance := before[:max(0, strings.LastIndexByte(before, ' '))]
+	if holder != "" {
+		instance := holder[:max(0, strings.LastIndexByte(holder, ' '))]
 		return fmt.Errorf("lease %s: instance %q: %w", h.name, instance, schema.ErrLeaseHeld)
 	}
-	left := h.ttl - time.Since(asked)
-	if left <= 0 {
-		return fmt.Errorf("lease %s: %w: Redis took longer to answer than its time to live, %v", h.name, ErrLost, h.ttl)
+	expires := asked.Add(h.ttl)
+	if !time.Now().Before(expires) {
+		return fmt.Errorf("lease %s: %w: Redis took longer to reply than its time to live, %v", h.name, ErrLost, h.ttl)
 	}
-	// The lease outlives the call that asked for it, but not its values.
+	// The lease outlives the call that acquired it.
 	h.ctx, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	// A timer of its own, because a renewal may hang for longer than the lease has left.
-	h.expiry = time.AfterFunc(left, func() { h.lose("time to live has passed without an answer from Redis") })
-	go h.keep()
+	go h.keep(expires)
 	return nil
 }
 
-func (h *lease) keep() {
+// keep renews the lease until it is released or lost.
+func (h *lease) keep(expires time.Time) {
 	defer close(h.done)
-	defer h.expiry.Stop()
 	pause := h.ttl / 3
 	for {
-		timer := time.NewTimer(pause)
 		select {
-		case <-h.quit:
-			timer.Stop()
-			return
 		case <-h.ctx.Done():
-			timer.Stop()
 			return
-		case <-timer.C:
+		case <-time.After(min(pause, time.Until(expires))):
 		}
 		asked := time.Now()
-		ours, err := renew.Run(h.ctx, h.locker.client, []string{h.key}, h.value, h.ttl.Milliseconds()).Int()
+		if !asked.Before(expires) {
+			h.lose("its time to live passed without a reply from Redis")
+			return
+		}
+		ctx, cancel := context.WithDeadline(h.ctx, expires)
+		ours, err := renew.Run(ctx, h.locker.client, h.keys, h.value, h.ttl.Milliseconds()).Int()
+		cancel()
 		switch {
 		case err != nil:
-			pause = h.ttl / 12 // several more tries before it runs out
-			continue
+			pause = h.ttl / 12 // several more attempts before it expires
 		case ours == 0:
-			h.lose("Redis has another holder, or none")
+			h.lose("Redis has another holder or none")
 			return
-		case !h.expiry.Stop():
-			return // it ran out while Redis answered; what was told to the holder stays true
+		default:
+			expires, pause = asked.Add(h.ttl), h.ttl/3
 		}
-		h.expiry.Reset(h.ttl - time.Since(asked))
-		pause = h.ttl / 3
 	}
 }
 
 func (h *lease) lose(why string) {
-	if h.ctx.Err() != nil {
-		return
-	}
 	h.locker.log.Warn("lease: lost", "lease", h.name, "why", why)
 	h.cancel(fmt.Errorf("lease %s: %w: %s", h.name, ErrLost, why))
 }
@@ -192,28 +177,13 @@ func (h *lease) lose(why string) {
 // Context ends, with ErrLost or ErrReleased as its cause, when the lease is lost or released.
 func (h *lease) Context() context.Context { return h.ctx }
 
-// Release ends the lease's context, waits for its goroutine and deletes its key. When that fails, another
-// can have the lease only after its time to live; Release may be called again.
+// Release ends the lease's context, waits for its goroutine and deletes its key. If deleting fails, others can acquire the
+// lease only after its time to live; Release may be called again.
 func (h *lease) Release(ctx context.Context) error {
-	h.stop.Do(func() {
-		h.cancel(ErrReleased)
-		close(h.quit)
-	})
+	h.cancel(ErrReleased)
 	<-h.done
-	if err := drop.Run(ctx, h.locker.client, []string{h.key}, h.value).Err(); err != nil {
+	if err := drop.Run(ctx, h.locker.client, h.keys, h.value).Err(); err != nil {
 		return fmt.Errorf("release lease %s: %w", h.name, err)
 	}
 	return nil
-}
-
-// sleep tells whether the time has passed before ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
