@@ -20,14 +20,13 @@ import (
 )
 
 const (
-	// migrationRetry is the time between two tries of a failed migration.
+	// migrationRetry is the time between two attempts of a failed migration.
 	migrationRetry = 15 * time.Second
-	// migrationsAtOnce bounds the tables that are migrated at a time.
+	// migrationsAtOnce bounds the concurrent migrations.
 	migrationsAtOnce = 8
+	// unroutedFor is how long after a reload batches of a route that it removed may still arrive.
+	unroutedFor = 5 * time.Minute
 )
-
-// unroutedFor is how long the batches of a route that a reload has removed may still come.
-const unroutedFor = 5 * time.Minute
 
 // gate keeps batches from tables. It is implemented by sink.Delivery.
 type gate interface {
@@ -37,48 +36,55 @@ type gate interface {
 	TableState(table string) sink.TableState
 }
 
-// migrations makes the routes' tables fit, tries again what failed, and binds the delivery to what it finds: nothing is inserted
-// into a table that the plan refuses, nor into one that was never seen to fit. A table that fitted stays open where a later
-// migration fails for a reason that passes.
+// migrations makes the routes' tables fit, retries failures, and tells the delivery which tables to insert into: none that the
+// plan refuses, and none that was never seen to fit. A table that fitted stays open when a later migration fails temporarily.
 type migrations struct {
 	migrator sink.Migrator
 	gate     gate
 	log      *slog.Logger
 
-	mu      sync.Mutex                 // guards what follows
-	routes  []*schema.Route            // the present ones
-	current map[string]*schema.Table   // their tables, by their full names
-	fitted  map[string]string          // hash of the table that was seen to fit
-	failed  map[string]failedMigration // of the tables that do not fit, or are not known to
-	recheck []*schema.Table            // were seen to fit before the last reload, which did not wait for them
+	mu     sync.Mutex            // guards what follows
+	routes []*schema.Route       // the current ones
+	tables map[string]*migration // by the full names of their tables; of earlier routes too
 }
 
-type failedMigration struct {
-	table    *schema.Table
-	err      error
-	unrouted time.Time // since when no route has the table
+// migration is the state of one table.
+type migration struct {
+	table    *schema.Table // of the latest route
+	routed   bool          // a current route has the table
+	unrouted time.Time     // since when none has it
+	fitted   string        // hash of the table that was seen to fit
+	err      error         // of the last migration
+	recheck  bool          // fitted before the last reload, which did not wait for it
 }
 
 func newMigrations(migrator sink.Migrator, log *slog.Logger) *migrations {
-	return &migrations{
-		migrator: migrator, log: log,
-		current: map[string]*schema.Table{}, fitted: map[string]string{}, failed: map[string]failedMigration{},
-	}
+	return &migrations{migrator: migrator, log: log, tables: map[string]*migration{}}
 }
 
-// newMigrator returns what migrates, for the service and for the commands.
+// newMigrator returns the migrator of the service and of the commands.
 func newMigrator(c *config.Config, s *clickhouse.Sink, locker schema.Locker, instance string, log *slog.Logger) *table.Migrator {
 	return table.NewMigrator(table.MigratorConfig{
 		Conn: s.Conn(), Locker: locker, Instance: instance, Log: log, HistoryCluster: c.ClickHouse.Cluster, HistoryEngine: c.ClickHouse.Engine,
 	})
 }
 
-// Migrate implements sink.Migrator: it is called when ClickHouse refuses a batch because the table does not fit. A batch may be
-// older than a reload, so that it is the route's present table that is made to fit.
+// of returns the state of a table. The caller holds mu.
+func (m *migrations) of(table *schema.Table) *migration {
+	s := m.tables[table.FullName()]
+	if s == nil {
+		s = &migration{table: table}
+		m.tables[table.FullName()] = s
+	}
+	return s
+}
+
+// Migrate implements sink.Migrator. ClickHouse has rejected a batch because the table does not fit. The batch may precede a
+// reload, so the table is made to fit its current route.
 func (m *migrations) Migrate(ctx context.Context, table *schema.Table) error {
 	m.mu.Lock()
-	if current := m.current[table.FullName()]; current != nil {
-		table = current
+	if s := m.of(table); s.routed {
+		table = s.table
 	}
 	m.mu.Unlock()
 	return m.migrate(ctx, table)
@@ -87,52 +93,51 @@ func (m *migrations) Migrate(ctx context.Context, table *schema.Table) error {
 func (m *migrations) migrate(ctx context.Context, t *schema.Table) error {
 	err := m.migrator.Migrate(ctx, t)
 	if err != nil && ctx.Err() != nil {
-		return err // the end of the service says nothing about the table
+		return err // the service ends; the table may well fit
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	name := t.FullName()
+	name, s := t.FullName(), m.of(t)
+	before := s.err
+	s.err = err
 	if err == nil {
-		if _, failed := m.failed[name]; failed {
+		if before != nil {
 			m.log.Info("table fits", "table", name)
 		}
-		delete(m.failed, name)
-		m.fitted[name] = t.Hash()
+		s.fitted = t.Hash()
 		m.gate.AdmitTable(name)
 		return nil
 	}
-	before := m.failed[name]
-	told := before.err != nil && before.err.Error() == err.Error()
-	m.failed[name] = failedMigration{table: t, err: err, unrouted: before.unrouted}
-	var refused *table.RefusedError
+	level, message := slog.LevelWarn, "migration failed, retrying"
 	switch {
-	case errors.As(err, &refused):
+	case refused(err):
 		m.gate.RefuseTable(name, err)
-		if !told {
-			m.log.Error("table does not fit, its batches are held", "table", name, "error", err)
-		}
-	case m.fitted[name] == t.Hash():
-		if !told {
-			m.log.Warn("migration failed, it is tried again", "table", name, "error", err)
-		}
-	default:
+		level, message = slog.LevelError, "table does not fit, its batches are held"
+	case s.fitted != t.Hash():
 		m.gate.SuspendTable(name, err)
-		if !told {
-			m.log.Warn("migration failed, it is tried again; batches wait until the t is seen to fit", "table", name, "error", err)
-		}
+		message = "migration failed, retrying; batches wait until the table is seen to fit"
+	}
+	if before == nil || before.Error() != err.Error() {
+		m.log.Log(ctx, level, message, "table", name, "error", err)
 	}
 	return err
 }
 
-// migrateAll makes the routes the present ones and migrates their tables. It leaves to run those that were seen to fit and are wanted as before, and what
-// fails; the error is the context's.
+// refused reports whether a migration failed because the plan refuses a change.
+func refused(err error) bool {
+	var refusal *table.RefusedError
+	return errors.As(err, &refusal)
+}
+
+// migrateAll switches to the routes and migrates their tables. It leaves failures to run, and tables that fitted and have not
+// changed. The error is the context's.
 func (m *migrations) migrateAll(ctx context.Context, routes []*schema.Route) error {
 	var group errgroup.Group
 	group.SetLimit(migrationsAtOnce)
 	for _, table := range m.use(routes) {
 		group.Go(func() error {
 			if ctx.Err() == nil {
-				_ = m.migrate(ctx, table) // told, and kept in failed
+				_ = m.migrate(ctx, table) // logged, and kept for run
 			}
 			return nil
 		})
@@ -144,43 +149,37 @@ func (m *migrations) migrateAll(ctx context.Context, routes []*schema.Route) err
 	return nil
 }
 
-// use makes the routes the present ones and returns the tables that are not known to fit them. Others are for run.
+// use switches to the routes and returns the tables that are not known to fit them.
 func (m *migrations) use(routes []*schema.Route) (changed []*schema.Table) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.routes = routes
-	before := m.current
-	m.recheck = nil
-	m.current = make(map[string]*schema.Table, len(routes))
+	kept := map[*migration]bool{}
 	for _, r := range routes {
-		name := r.Table.FullName()
-		m.current[name] = r.Table
-		if _, failed := m.failed[name]; failed || m.fitted[name] != r.Table.Hash() || !reflect.DeepEqual(before[name], r.Table) {
+		s := m.of(r.Table)
+		kept[s] = true
+		s.recheck = s.routed && s.err == nil && s.fitted == r.Table.Hash() && reflect.DeepEqual(s.table, r.Table)
+		s.table, s.routed = r.Table, true
+		if !s.recheck {
 			changed = append(changed, r.Table)
-		} else {
-			m.recheck = append(m.recheck, r.Table)
 		}
 	}
-	for name, f := range m.failed {
-		switch {
-		case m.current[name] != nil:
-			f.unrouted = time.Time{}
-		case f.unrouted.IsZero():
-			f.unrouted = time.Now()
+	for _, s := range m.tables {
+		if s.routed && !kept[s] {
+			s.routed, s.recheck, s.unrouted = false, false, time.Now()
 		}
-		m.failed[name] = f
 	}
 	return changed
 }
 
-// inForce returns the present routes.
+// inForce returns the current routes.
 func (m *migrations) inForce() []*schema.Route {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.routes
 }
 
-// run tries failed migrations again, and after a reload the tables that it did not wait for, until ctx ends.
+// run retries failed migrations, and migrates tables that a reload did not wait for, until ctx ends.
 func (m *migrations) run(ctx context.Context) error {
 	tick := time.NewTicker(migrationRetry)
 	defer tick.Stop()
@@ -191,41 +190,36 @@ func (m *migrations) run(ctx context.Context) error {
 			return nil
 		}
 		for _, table := range m.again() {
-			_ = m.migrate(ctx, table)
+			_ = m.migrate(ctx, table) // logged, and kept for the next round
 		}
 	}
 }
 
 // again returns the tables to migrate again: those of routes, and those that batches of an earlier route wait for.
-func (m *migrations) again() []*schema.Table {
+func (m *migrations) again() (again []*schema.Table) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	again := m.recheck
-	m.recheck = nil
-	for name, f := range m.failed {
-		table := m.current[name]
+	for name, s := range m.tables {
 		switch {
-		case table != nil:
-			again = append(again, table)
-		case m.gate.TableState(name).KeptBack > 0:
-			again = append(again, f.table)
-		case time.Since(f.unrouted) > unroutedFor:
-			delete(m.failed, name)
+		case s.recheck, s.err != nil && (s.routed || m.gate.TableState(name).KeptBack > 0):
+			s.recheck = false
+			again = append(again, s.table)
+		case s.err != nil && time.Since(s.unrouted) > unroutedFor:
+			s.err = nil
 			m.gate.AdmitTable(name)
 		}
 	}
 	return again
 }
 
-// degraded returns which migrations failed for tables that take batches all the same. The delivery tells of the others.
+// degraded returns the failed migrations of tables that accept batches all the same. The delivery reports the others.
 func (m *migrations) degraded() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var reasons []string
-	for name, f := range m.failed {
-		var refused *table.RefusedError
-		if !errors.As(f.err, &refused) && m.fitted[name] == f.table.Hash() {
-			reasons = append(reasons, fmt.Sprintf("table %s: the last migration failed, it is tried again: %v", name, f.err))
+	for name, s := range m.tables {
+		if s.err != nil && !refused(s.err) && s.fitted == s.table.Hash() {
+			reasons = append(reasons, fmt.Sprintf("table %s: the last migration failed, retrying: %v", name, s.err))
 		}
 	}
 	slices.Sort(reasons)
