@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,56 +26,39 @@ func newRetainer(c *config.Config, s *clickhouse.Sink, locker schema.Locker, ins
 
 func newRetentionCommand() *cobra.Command {
 	command := &cobra.Command{Use: "retention", Short: "Remove what has expired"}
-	var table string
-	var dryRun bool
-	run := &cobra.Command{
-		Use:   "run",
-		Short: "Remove what has expired now, or print what would be removed",
-		Args:  cobra.NoArgs,
-	}
-	load := addConfigFlags(run)
-	run.Flags().StringVar(&table, "table", "", "only this table (database.table, or just the table's name)")
-	run.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be removed, and change nothing")
-	run.RunE = func(command *cobra.Command, _ []string) error {
-		t, err := openTools(command.Context(), load, command.ErrOrStderr())
-		if err != nil {
-			return err
-		}
-		defer t.close()
+	run := &cobra.Command{Use: "run", Short: "Remove what has expired now, or print what would be removed"}
+	table := run.Flags().String("table", "", "only this table (database.table, or just the table's name)")
+	dryRun := run.Flags().Bool("dry-run", false, "print what would be removed, and change nothing")
+	command.AddCommand(withTools(run, func(ctx context.Context, t *tools) error {
 		retainer := newRetainer(t.config, t.clickhouse, t.locker, t.instance, slog.New(slog.DiscardHandler), nil)
 		var problems []error
 		found := false
 		for _, route := range t.routes {
-			if table != "" && table != route.Table.Name && table != route.Table.FullName() {
-				continue
-			}
-			found = true
-			if err := retain(command, retainer, route, dryRun); err != nil {
-				problems = append(problems, err)
+			if *table == "" || *table == route.Table.Name || *table == route.Table.FullName() {
+				found = true
+				problems = append(problems, retain(ctx, retainer, route, *dryRun, t.out))
 			}
 		}
 		if !found {
-			return fmt.Errorf("--table %s: no route has this table", table)
+			return fmt.Errorf("--table %s: no route has this table", *table)
 		}
 		return errors.Join(problems...)
-	}
-	command.AddCommand(run)
+	}))
 	return command
 }
 
 // retain makes one route's run, or a dry run, and prints it.
-func retain(command *cobra.Command, retainer *retention.Retainer, route *schema.Route, dryRun bool) error {
+func retain(ctx context.Context, retainer *retention.Retainer, route *schema.Route, dryRun bool, out io.Writer) error {
 	if dryRun {
-		plan, err := retainer.Plan(command.Context(), route)
-		if err != nil {
-			return err
+		plan, err := retainer.Plan(ctx, route)
+		if err == nil {
+			fmt.Fprint(out, plan)
 		}
-		fmt.Fprint(command.OutOrStdout(), plan)
-		return nil
+		return err
 	}
-	result, err := retainer.Run(command.Context(), route)
+	result, err := retainer.Run(ctx, route)
 	if result != nil {
-		fmt.Fprint(command.OutOrStdout(), result)
+		fmt.Fprint(out, result)
 	}
 	return err
 }

@@ -17,8 +17,9 @@ import (
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
-// tools is what the commands that work on the tables need.
+// tools are the parts for commands that work on the tables.
 type tools struct {
+	out        io.Writer
 	config     *config.Config
 	routes     []*schema.Route
 	instance   string
@@ -27,29 +28,44 @@ type tools struct {
 	locker     *lease.Locker
 }
 
-// openTools loads the configuration and reaches ClickHouse.
-func openTools(ctx context.Context, load loader, out io.Writer) (*tools, error) {
-	cfg, err := load(ctx)
-	if err != nil {
+// withTools gives command the configuration's flags and has it open the tools and run.
+func withTools(command *cobra.Command, run func(context.Context, *tools) error) *cobra.Command {
+	load := addConfigFlags(command)
+	command.Args = cobra.NoArgs
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		t, err := openTools(command.Context(), load, command.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		defer t.close()
+		t.out = command.OutOrStdout()
+		return run(command.Context(), t)
+	}
+	return command
+}
+
+// openTools loads the configuration and connects to ClickHouse. Warnings go to out.
+func openTools(ctx context.Context, load loader, out io.Writer) (t *tools, err error) {
+	t = &tools{}
+	if t.config, err = load(ctx); err != nil {
 		return nil, err
 	}
-	warn(out, cfg)
-	t := &tools{config: cfg}
-	if t.routes, err = routesOf(cfg); err != nil {
+	warn(out, t.config)
+	if t.routes, err = routesOf(t.config); err != nil {
 		return nil, err
 	}
-	if t.instance, err = instanceID(cfg); err != nil {
+	if t.instance, err = instanceID(t.config); err != nil {
 		return nil, err
 	}
-	classes, err := cfg.ClickHouse.Classes()
+	classes, err := t.config.ClickHouse.Classes()
 	if err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if t.clickhouse, err = openClickHouse(cfg, classes, log); err != nil {
+	if t.clickhouse, err = openClickHouse(t.config, classes, log); err != nil {
 		return nil, err
 	}
-	t.redis = redisClient(cfg)
+	t.redis = redisClient(t.config)
 	t.locker = lease.New(t.redis, leasePrefix, t.instance, log)
 	if _, err := t.clickhouse.Check(ctx); err != nil {
 		t.close()
@@ -83,70 +99,48 @@ func (t *tools) plans(ctx context.Context, migrator *table.Migrator) ([]*table.P
 
 func newSchemaCommand() *cobra.Command {
 	command := &cobra.Command{Use: "schema", Short: "Plan and apply the DDL that makes the tables fit their routes"}
-	plan := &cobra.Command{
-		Use:   "plan",
-		Short: "Print the DDL that apply would run, and change nothing",
-		Args:  cobra.NoArgs,
-	}
-	loadPlan := addConfigFlags(plan)
-	plan.RunE = func(command *cobra.Command, _ []string) error {
-		return printPlans(command, loadPlan)
-	}
+	plan := &cobra.Command{Use: "plan", Short: "Print the DDL that apply would run, and change nothing"}
 	apply := &cobra.Command{
 		Use:   "apply",
 		Short: "Make the tables fit their routes",
-		Long: `Apply creates and alters tables, one at a time, under a lease. What would lose data is refused, with the
-statement that a person would have to run, unless it is asked for by name with --allow, for instance
---allow 'logs.otel_logs:column Body'. The name is the table's and the change's, as plan prints it.`,
-		Args: cobra.NoArgs,
+		Long: `Apply creates and alters tables, one at a time, under a lease. It refuses changes that would lose data, and prints the
+statement to run by hand, unless --allow names the change, for instance --allow 'logs.otel_logs:column Body'. The name
+consists of the table and the change, as plan prints it.`,
 	}
-	loadApply := addConfigFlags(apply)
-	allow := apply.Flags().StringArray("allow", nil, "name of a refused change that is to be made all the same, as plan prints it (may be repeated)")
-	apply.RunE = func(command *cobra.Command, _ []string) error {
-		return applyPlans(command, loadApply, *allow)
-	}
-	command.AddCommand(plan, apply)
+	allow := apply.Flags().StringArray("allow", nil, "refused change to make anyway, by its name in the plan (repeatable)")
+	command.AddCommand(
+		withTools(plan, printPlans),
+		withTools(apply, func(ctx context.Context, t *tools) error { return applyPlans(ctx, t, *allow) }),
+	)
 	return command
 }
 
-func printPlans(command *cobra.Command, load loader) error {
-	t, err := openTools(command.Context(), load, command.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	defer t.close()
-	plans, err := t.plans(command.Context(), t.migrator())
+func printPlans(ctx context.Context, t *tools) error {
+	plans, err := t.plans(ctx, t.migrator())
 	for _, p := range plans {
-		fmt.Fprint(command.OutOrStdout(), p)
+		fmt.Fprint(t.out, p)
 	}
 	return err
 }
 
-func applyPlans(command *cobra.Command, load loader, allow []string) error {
-	t, err := openTools(command.Context(), load, command.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	defer t.close()
+func applyPlans(ctx context.Context, t *tools, allow []string) error {
 	migrator := t.migrator()
 	if len(allow) > 0 {
-		plans, err := t.plans(command.Context(), migrator)
+		plans, err := t.plans(ctx, migrator)
 		if err != nil {
 			return err
 		}
 		if unknown := table.UnknownNames(plans, allow); len(unknown) > 0 {
-			return fmt.Errorf("--allow: no table refuses a change by the name %q; plan prints the names, as in 'logs.otel_logs:column Body'. Nothing was changed", unknown)
+			return fmt.Errorf("--allow: no table refuses a change named %q; plan prints the names, such as 'logs.otel_logs:column Body'. Nothing was changed", unknown)
 		}
 	}
 	var problems []error
 	for _, r := range t.routes {
-		plan, err := migrator.Apply(command.Context(), r.Table, allow...)
+		plan, err := migrator.Apply(ctx, r.Table, allow...)
 		if plan != nil {
-			fmt.Fprint(command.OutOrStdout(), plan)
+			fmt.Fprint(t.out, plan)
 		}
-		if err != nil {
-			problems = append(problems, err)
-		}
+		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
 }
