@@ -12,8 +12,8 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// strict makes every mistyped command, topic and flag below root an error with a suggestion. Cobra itself prints the help and
-// succeeds where a command that only has others below it is given a word that is none of them.
+// strict makes every mistyped command, help topic and flag an error with a suggestion. Cobra itself prints the help and
+// succeeds when a command that only has subcommands is given an unknown word.
 func strict(root *cobra.Command) {
 	root.SetHelpCommand(newHelpCommand())
 	root.InitDefaultHelpCmd()
@@ -22,7 +22,7 @@ func strict(root *cobra.Command) {
 	requireSubcommands(root)
 }
 
-// requireSubcommands has every command that only has others below it refuse to run without one.
+// requireSubcommands makes commands that only have subcommands fail without one.
 func requireSubcommands(command *cobra.Command) {
 	for _, below := range command.Commands() {
 		requireSubcommands(below)
@@ -38,21 +38,21 @@ func requireSubcommands(command *cobra.Command) {
 	}
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		fmt.Fprintln(command.ErrOrStderr(), command.UsageString())
-		return fmt.Errorf("a command is missing after %q; it is one of %s", command.CommandPath(), strings.Join(commandNames(command), ", "))
+		return fmt.Errorf("missing command after %q; want one of %s", command.CommandPath(), strings.Join(commandNames(command), ", "))
 	}
 }
 
-// unknownCommand reports a word that is no command below parent.
+// unknownCommand returns the error for a word that is no subcommand of parent.
 func unknownCommand(parent *cobra.Command, word string) error {
 	names := commandNames(parent)
-	advice := "it is one of " + strings.Join(names, ", ")
+	advice := "want one of " + strings.Join(names, ", ")
 	if near := schema.DidYouMean(word, names); near != "" {
 		advice = "did you mean " + near + "?"
 	}
 	return fmt.Errorf("unknown command %q for %q; %s", word, parent.CommandPath(), advice)
 }
 
-// commandNames returns the names of the commands below one.
+// commandNames returns the names of a command's subcommands.
 func commandNames(command *cobra.Command) []string {
 	var names []string
 	for _, below := range command.Commands() {
@@ -63,7 +63,7 @@ func commandNames(command *cobra.Command) []string {
 	return names
 }
 
-// newHelpCommand returns the command help, which fails on a topic that is no command.
+// newHelpCommand returns a help command that fails on unknown topics.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",

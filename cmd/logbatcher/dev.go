@@ -11,19 +11,19 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 )
 
-// devDirectory is where dev and demo keep their data.
+// devDirectory is where dev keeps its data.
 const devDirectory = ".logbatcher"
 
-// devClickHouse is where dev's ClickHouse listens: where tools look for a ClickHouse by default.
+// devClickHouse is the address of dev's ClickHouse, the one that tools use by default.
 const devClickHouse = "127.0.0.1:8123"
 
 func newDevCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "dev",
-		Short: "Serve with a ClickHouse and a Redis of its own; nothing needs to be installed or configured",
-		Long: `Dev starts ClickHouse in a child process (the engine is installed once a machine, by npm) and Redis (redis-server
-where it is installed, otherwise one in this process that keeps nothing), with their data under ./.logbatcher, and
-serves. A configuration file may say everything but where these two are.
+		Short: "Serve with an embedded ClickHouse and Redis; nothing needs to be installed or configured",
+		Long: `Dev starts ClickHouse in a child process (npm installs the engine once per machine) and Redis (redis-server if
+installed, otherwise one in this process that keeps nothing), with their data under ./.logbatcher, and
+serves. A configuration file may set everything except the addresses of these two.
 
 ` + exitStatusHelp,
 		Args: cobra.NoArgs,
@@ -34,7 +34,7 @@ serves. A configuration file may say everything but where these two are.
 		own, err := startStack(ctx, devDirectory, devClickHouse, log)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return nil // ended before anything was accepted
+			return nil // stopped before anything was accepted
 		case err != nil:
 			return err
 		}
@@ -59,7 +59,7 @@ serves. A configuration file may say everything but where these two are.
 	return command
 }
 
-// greet prints where everything is and what to try.
+// greet prints the addresses and what to try.
 func greet(out io.Writer, g *gateway, s *stack) {
 	grpc, http := g.grpcListener.Addr().String(), address(g.httpListener)
 	fmt.Fprintf(out, `
@@ -76,6 +76,6 @@ Try, in another terminal:
   bin/logbatcher query "SELECT ServiceName, count() FROM otel_logs GROUP BY ServiceName"
   grpcurl -plaintext -d '{"entries":[{"body":"hello","service":"me"}]}' %s logbatcher.v1.IngestService/Ingest
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 `, grpc, http, http, s.clickhouse.Address(), s.redis.Address(), grpc)
 }

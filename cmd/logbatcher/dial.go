@@ -19,7 +19,7 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 )
 
-// dial connects to a LogBatcher. It returns at once; the first call waits for the connection.
+// dial returns a connection to a LogBatcher without waiting for it; the first call does.
 func dial(ctx context.Context, address string, useTLS bool, caFile string) (*grpc.ClientConn, error) {
 	if err := checkAddress(address); err != nil {
 		return nil, fmt.Errorf("--address %q: %w", address, err)
@@ -35,7 +35,7 @@ func dial(ctx context.Context, address string, useTLS bool, caFile string) (*grp
 	case useTLS:
 		transport = credentials.NewTLS(nil)
 	}
-	// gRPC would try a server that was away only every two minutes, and never notice one that vanished without a word.
+	// By default gRPC retries only every two minutes, and never notices a server that vanishes.
 	attempts := backoff.DefaultConfig
 	attempts.MaxDelay = 5 * time.Second
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(transport),
@@ -47,23 +47,22 @@ func dial(ctx context.Context, address string, useTLS bool, caFile string) (*grp
 	return conn, nil
 }
 
-// checkAddress returns what is wrong with an address that no network and no server could make right. gRPC would
-// take it and try for ever.
+// checkAddress returns an error for an address that can never work. gRPC would accept it and retry forever.
 func checkAddress(address string) error {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if strings.Trim(path, "/") == "" {
-			return fmt.Errorf("it has no path; it should be unix:PATH")
+			return fmt.Errorf("it has no path; want unix:PATH")
 		}
 		return nil
 	}
 	if scheme, rest, ok := strings.Cut(address, "://"); ok {
-		advice := "it should be HOST:PORT, as in " + defaultGRPCAddress
+		advice := "want HOST:PORT, such as " + defaultGRPCAddress
 		if u, err := url.Parse("http://" + rest); err == nil && u.Hostname() != "" {
 			port := u.Port()
 			if port == "" {
 				_, port, _ = net.SplitHostPort(defaultGRPCAddress)
 			}
-			advice = "it should be " + net.JoinHostPort(u.Hostname(), port)
+			advice = "want " + net.JoinHostPort(u.Hostname(), port)
 			if scheme == "https" {
 				advice += ", with --tls"
 			}
@@ -72,16 +71,16 @@ func checkAddress(address string) error {
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("it should be HOST:PORT, as in %s, and an IPv6 address in brackets, as in [::1]:4320", defaultGRPCAddress)
+		return fmt.Errorf("want HOST:PORT, such as %s, with IPv6 addresses in brackets, such as [::1]:4320", defaultGRPCAddress)
 	}
 	notInHost := func(r rune) bool {
 		return r == utf8.RuneError || unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune(`/\@?#"'<>,;`, r)
 	}
 	if strings.ContainsFunc(host, notInHost) {
-		return fmt.Errorf("%q is no host; it should be HOST:PORT, as in %s", host, defaultGRPCAddress)
+		return fmt.Errorf("%q is not a host; want HOST:PORT, such as %s", host, defaultGRPCAddress)
 	}
 	if number, err := net.LookupPort("tcp", port); err != nil || number == 0 {
-		return fmt.Errorf("%q is no port; it should be a number from 1 to 65535, as in %s", port, defaultGRPCAddress)
+		return fmt.Errorf("%q is not a port; want a number from 1 to 65535, as in %s", port, defaultGRPCAddress)
 	}
 	return nil
 }

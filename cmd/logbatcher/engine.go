@@ -9,7 +9,7 @@ import (
 	"github.com/logbatcher/logbatcher/embedded"
 )
 
-// newEngineCommand looks after the embedded ClickHouse of `logbatcher dev` and of the tests.
+// newEngineCommand manages the embedded ClickHouse of `logbatcher dev` and of the tests.
 func newEngineCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "engine",
@@ -18,7 +18,7 @@ func newEngineCommand() *cobra.Command {
 	command.AddCommand(
 		&cobra.Command{
 			Use:   "install",
-			Short: "Install the engine into the user's cache folder, once a machine (needs npm)",
+			Short: "Install the engine into the user's cache directory (needs npm)",
 			Args:  cobra.NoArgs,
 			RunE: func(command *cobra.Command, _ []string) error {
 				log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), nil))
@@ -32,7 +32,7 @@ func newEngineCommand() *cobra.Command {
 		},
 		&cobra.Command{
 			Use:   "path",
-			Short: "Print where the engine's library is; it is installed first if need be",
+			Short: "Print the path of the engine's library, installing it if necessary",
 			Args:  cobra.NoArgs,
 			RunE: func(command *cobra.Command, _ []string) error {
 				path, err := embedded.Library(command.Context(), slog.New(slog.DiscardHandler))

@@ -1,9 +1,9 @@
 // Command logbatcher is the service and its tools in one static binary.
 //
-// `logbatcher serve` takes log entries over gRPC and lands them in ClickHouse; `logbatcher dev` does the same with a
-// ClickHouse and a Redis of its own. The other commands send files, query, and look after
-// schema, retention and configuration. This package only wires: it reads flags,
-// environment and signals, builds the parts, starts them from the far end and stops them in flow order.
+// `logbatcher serve` receives log entries over gRPC and writes them to ClickHouse; `logbatcher dev` does the same with its
+// own ClickHouse and Redis. The other commands send files, run queries, and manage schema, retention and configuration.
+// This package only wires: it reads flags, environment and signals, builds the parts, starts them from the far end and
+// stops them in flow order.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
-	_ "time/tzdata" // partitions depend on zones, also where the system has no files of them
+	_ "time/tzdata" // partitions depend on time zones, even on systems without zone files
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -24,7 +24,7 @@ import (
 	"github.com/logbatcher/logbatcher/shard"
 )
 
-// The exit statuses. They are part of the help; see exitStatusHelp.
+// The exit statuses, which exitStatusHelp documents.
 const (
 	exitOK           = 0
 	exitError        = 1
@@ -33,33 +33,32 @@ const (
 	exitInterrupted  = 130
 )
 
-// exitStatusHelp ends the help of the program and of the commands that serve.
+// exitStatusHelp is part of the help of the program and of the commands that serve.
 const exitStatusHelp = `Exit status:
-    0  done; of serve and dev: ended by SIGTERM or SIGINT, with everything that was accepted settled
-    1  failed: a wrong command line or configuration, a taken port, a server that refuses, a part that died;
-       send: something was not read, not sent or not answered, also for a signal
-    3  send: all was read, some entries were refused or dead-lettered, the others are safe
-    4  serve, dev, demo: ended with accepted rows that are not settled; the last line has their number.
-       Their producers were not told that they are committed, and send them again
-  130  another command was interrupted by SIGTERM or SIGINT, or a second signal ended this one at once`
+    0  success; serve, dev: stopped by SIGTERM or SIGINT with everything accepted settled
+    1  failure: an invalid command line or configuration, a port in use, a server that refuses, a part that died;
+       send: something was not read, not sent or not answered, including because of a signal
+    3  send: everything was read; some entries were refused or dead-lettered, the others are safe
+    4  serve, dev, demo: stopped with accepted rows that are not settled; the last line has their number.
+       Their producers have no acknowledgement and send them again
+  130  another command was interrupted by SIGTERM or SIGINT, or a second signal stopped this one at once`
 
 func main() {
 	redis.SetLogger(quiet{})
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// quiet discards what the Redis client logs: it has one logger for the process, which prints to standard error. What goes wrong
-// comes back as an error too, and whoever called reports it.
+// quiet discards the log of the Redis client, which has one logger for the process. Failures are also returned as errors, and
+// reported by the caller.
 type quiet struct{}
 
 // Printf implements the client's logger.
 func (quiet) Printf(context.Context, string, ...any) {}
 
-// signalEcho is how long after the first signal another one is taken for its echo: timeout(1) sends its signal to the process and then
-// to the group that the process is in.
+// signalEcho is how long after the first signal another one counts as its echo: timeout(1) signals the process and then its group.
 const signalEcho = 200 * time.Millisecond
 
-// run runs one command. The first SIGINT or SIGTERM ends it in order, a second one at once.
+// run runs one command. The first SIGINT or SIGTERM stops it gracefully, a second one at once.
 func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -90,7 +89,7 @@ func run(arguments []string, in io.Reader, out, errs io.Writer) int {
 	return exitStatus(ctx, root.ExecuteContext(ctx), errs)
 }
 
-// signalError is why a command was ended by a signal.
+// signalError is the cause of a command's end by a signal.
 type signalError struct{ signal os.Signal }
 
 // Error names the signal.

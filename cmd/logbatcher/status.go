@@ -2,31 +2,31 @@ package main
 
 import "sync"
 
-// status is what the service says of itself at /readyz and through the health service: ready once it can
-// accept, degraded while something behind it is away.
+// status is the service's state for /readyz and the health service: ready once it can accept entries, degraded while
+// something behind it is down.
 type status struct {
 	mu           sync.Mutex
-	reason       string // why it is not ready; empty: it is
+	reason       string // why it is not ready; empty if it is
 	degradations []func() []string
 }
 
 func newStatus() *status { return &status{reason: "starting"} }
 
-// watch adds parts that know what doesn't work in them.
+// watch adds functions that report what does not work.
 func (s *status) watch(degradations ...func() []string) {
 	s.mu.Lock()
 	s.degradations = append(s.degradations, degradations...)
 	s.mu.Unlock()
 }
 
-// starting says what the start waits for, or that the end has begun.
+// starting sets what startup waits for, or that shutdown has begun.
 func (s *status) starting(reason string) {
 	s.mu.Lock()
 	s.reason = reason
 	s.mu.Unlock()
 }
 
-// started says that entries are taken.
+// started records that entries are accepted.
 func (s *status) started() { s.starting("") }
 
 // Ready implements server.Readiness.

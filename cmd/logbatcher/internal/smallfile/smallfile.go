@@ -1,7 +1,7 @@
 // Package smallfile reads files that are small by nature: configurations, passwords, certificates.
 //
-// A path that an operator names can be anything: a device without end, a pipe to which nobody writes, a directory. Read holds no
-// more than it was allowed to, and returns when its context ends.
+// A path in an operator's configuration can name anything: an endless device, a pipe without a writer, a directory. Read
+// never holds more than its limit, and returns when its context ends.
 package smallfile
 
 import (
@@ -16,13 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Read returns what the file holds: a regular file, a pipe until its writers have closed it, or a device. More than limit bytes are
-// an error, as is a directory.
+// Read returns the contents of a regular file, of a pipe until its writers have closed it, or of a device. A directory and more
+// than limit bytes are errors.
 func Read(ctx context.Context, path string, limit int64) ([]byte, error) {
-	// Without O_NONBLOCK, opening a pipe blocks until somebody writes to it, and no deadline holds for reading.
+	// Without O_NONBLOCK, opening a pipe blocks until it has a writer, and reads have no deadline.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err // it names the path
+		return nil, err // names the path
 	}
 	defer file.Close()
 	data, err := read(ctx, file, limit)
@@ -43,7 +43,7 @@ func read(ctx context.Context, file *os.File, limit int64) ([]byte, error) {
 	tooLarge := func(size string) error { return fmt.Errorf("it has %s bytes, at most %d are allowed", size, limit) }
 	switch mode := info.Mode(); {
 	case mode.IsDir():
-		return nil, errors.New("it is a directory, a file is expected")
+		return nil, errors.New("it is a directory, want a file")
 	case mode.IsRegular() && info.Size() > limit:
 		return nil, tooLarge(fmt.Sprint(info.Size()))
 	case mode&os.ModeNamedPipe != 0:
@@ -59,7 +59,7 @@ func read(ctx context.Context, file *os.File, limit int64) ([]byte, error) {
 	return data, err
 }
 
-// contextReader stops reading a device that never blocks and never ends.
+// contextReader stops reading when ctx ends, even from a device that never blocks and never ends.
 type contextReader struct {
 	ctx  context.Context
 	file *os.File
@@ -73,8 +73,8 @@ func (r contextReader) Read(p []byte) (int, error) {
 	return r.file.Read(p)
 }
 
-// awaitWriter blocks until the pipe can be read or its last writer has closed it. A pipe that was opened without blocking reads
-// as empty until somebody has opened it for writing, and an empty configuration would be taken for one that says nothing.
+// awaitWriter blocks until the pipe is readable or its last writer has closed it. Until a writer opens it, a pipe opened with
+// O_NONBLOCK reads as empty, which would look like an empty configuration.
 func awaitWriter(pipe *os.File) error {
 	raw, err := pipe.SyscallConn()
 	if err != nil {
@@ -86,7 +86,7 @@ func awaitWriter(pipe *os.File) error {
 		for {
 			ready, err := unix.Poll(polled, 0)
 			if !errors.Is(err, unix.EINTR) {
-				return ready > 0 || err != nil // reading reports what is wrong
+				return ready > 0 || err != nil // which reading then returns
 			}
 		}
 	})
