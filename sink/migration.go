@@ -5,49 +5,44 @@ import (
 	"time"
 )
 
-// migrate lets the migrator run for the piece, once. It says whether the piece is to be tried again at once.
+// migrate runs the migrator for the piece, once. It reports whether the piece is to be tried again at once.
 func (v *delivery) migrate(ctx context.Context, p *piece) (again bool, err error) {
 	s := &p.settling
-	if v.config.Migrator == nil || s.migration > 0 {
+	if v.config.Migrator == nil || s.migrated {
 		return false, nil
 	}
-	count, migrationErr := v.table.migration.run(ctx, s.last, func() error {
+	migrationErr := v.table.migration.run(ctx, s.last, func() error {
 		return v.config.Migrator.Migrate(ctx, p.block.Layout().Table())
 	})
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	if migrationErr != nil {
-		return false, nil // the migrator tells of it; it runs again after the next attempt, since what stopped it may pass
-	}
-	s.migration = count
-	return true, nil
+	s.migrated = migrationErr == nil // the migrator logs its error; it runs again after the next attempt, as the cause may pass
+	return s.migrated, nil
 }
 
 // migrationGate lets one migration of a table run at a time.
 type migrationGate struct {
 	turn  chan struct{} // holds one token while a migration runs
-	count int           // of migrations that have succeeded; guarded by turn
-	begun time.Time     // when the last of them began; guarded by turn
+	begun time.Time     // when the last successful one began; guarded by turn
 }
 
-// run calls migrate, unless one has begun after failed, the time of the failure that asks for it: that one is as
-// good. It returns how many have succeeded, at least 1 without an error.
-func (g *migrationGate) run(ctx context.Context, failed time.Time, migrate func() error) (int, error) {
+// run calls migrate, unless a successful migration has begun since failed, the time of the failure that asks for it: that one is
+// just as good.
+func (g *migrationGate) run(ctx context.Context, failed time.Time, migrate func() error) error {
 	select {
 	case g.turn <- struct{}{}:
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return ctx.Err()
 	}
 	defer func() { <-g.turn }()
-	if g.count > 0 && g.begun.After(failed) {
-		return g.count, nil
+	if g.begun.After(failed) {
+		return nil
 	}
 	begun := time.Now()
 	if err := migrate(); err != nil {
-		return 0, err
+		return err
 	}
-	g.count++
 	g.begun = begun
-	return g.count, nil
+	return nil
 }

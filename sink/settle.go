@@ -33,8 +33,8 @@ type settling struct {
 	held     bool
 	// unclassified counts the attempts that failed with an unknown code.
 	unclassified int
-	// migration is the number of the table's migrations that this piece has seen; 0 if it has asked for none.
-	migration int
+	// migrated means that the table was migrated for this piece.
+	migrated bool
 	// repeats is the error that keeps coming back.
 	repeats repeats
 	// refusal is the error that the piece is to be divided for.
