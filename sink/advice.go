@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// ClickHouse names what is missing in its message, which need not be the batch's table: a view pushes to another one, and a
-// question reads system tables.
+// ClickHouse's message names what is missing, which need not be the batch's table: a view pushes to another one, and a lookup reads
+// system tables.
 var (
 	grantInMessage    = regexp.MustCompile("have the grant (.+? ON [^ ]+?)[.,]?(?: |$)")
 	databaseInMessage = regexp.MustCompile("Database [`'\"]?([^ `'\"]+)[`'\"]? (?:does not|doesn't) exist")
 	tableInMessage    = regexp.MustCompile("(?i)table (?:expression identifier )?['\"]?((?:`[^`]+`|[^ `'\".]+)(?:\\.(?:`[^`]+`|[^ `'\".]+))?)['\"]? (?:\\([^)]*\\) )?(?:does not|doesn't|of view|in scope|is dropped|was dropped)")
 )
 
-// nameIn returns what the pattern finds in a message, without quotes. Empty: nothing.
+// nameIn returns what the pattern finds in a message, without quotes, or "".
 func nameIn(pattern *regexp.Regexp, message string) string {
 	if found := pattern.FindStringSubmatch(message); found != nil {
 		return strings.ReplaceAll(found[1], "`", "")
@@ -21,7 +21,7 @@ func nameIn(pattern *regexp.Regexp, message string) string {
 	return ""
 }
 
-// advice tells an operator what to do about an error that holds batches.
+// advice returns what an operator can do about an error that holds batches.
 func (d *Delivery) advice(failure *Error) string {
 	message := failure.Err.Error()
 	switch failure.Code {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// questionsBeforeGivingUp is how many questions fail before a piece whose limits are reached is given up unanswered.
+// questionsBeforeGivingUp is how many questions must fail before a piece whose limits are reached is given up without an answer.
 const questionsBeforeGivingUp = 3
 
-// ask finds out whether the piece is in its table. It asks again while an attempt is running and while the sink can't
-// answer. The error is the context's.
+// ask looks the piece up in its table. It asks again while an attempt is running and while the sink can't answer. The error is that
+// of ctx.
 func (v *delivery) ask(ctx context.Context, p *piece) (answer, error) {
 	s := &p.settling
 	for questions := 1; ; questions++ {
@@ -42,8 +42,8 @@ func (v *delivery) ask(ctx context.Context, p *piece) (answer, error) {
 	}
 }
 
-// askFinally is ask before what can't be undone: a new token, pieces, a dead letter. Rows count as absent only once no
-// attempt can be under way any more. The error is the context's.
+// askFinally is ask before a step that can't be undone: a new token, parts, a dead letter. Rows count as absent only once no attempt
+// can be under way any more. The error is that of ctx.
 func (v *delivery) askFinally(ctx context.Context, p *piece) (answer, error) {
 	for {
 		found, err := v.ask(ctx, p)
@@ -64,16 +64,15 @@ func (v *delivery) askFinally(ctx context.Context, p *piece) (answer, error) {
 	}
 }
 
-// askOnce asks the sink. The error is the context's; the failure is the sink's.
-func (v *delivery) askOnce(ctx context.Context, p *piece) (Presence, *Error, error) {
+// askOnce asks the sink. err is that of ctx, failure that of the sink.
+func (v *delivery) askOnce(ctx context.Context, p *piece) (found Presence, failure *Error, err error) {
 	askCtx, cancel := context.WithTimeout(ctx, v.config.AttemptTimeout)
-	found, err := v.config.Sink.Present(askCtx, p.block)
+	found, err = v.config.Sink.Present(askCtx, p.block)
 	cancel()
+	failure = asError(err, "ask for rows in", v.table.name)
 	result := askedAbsent
-	var failure *Error
 	switch {
-	case err != nil:
-		failure = asError(err, "ask for rows in", v.table.name)
+	case failure != nil:
 		result = askedError
 	case found.Rows >= p.size():
 		result = askedPresent
@@ -98,8 +97,8 @@ func (v *delivery) askOnce(ctx context.Context, p *piece) (Presence, *Error, err
 	return found, failure, nil
 }
 
-// noteRows tells of a piece that is not there exactly once. A piece is stored as one part, so that any row proves that all of
-// it was: what is missing was deleted since.
+// noteRows reports a piece that is not there exactly once. A piece is stored as one part, so any row proves that all of it was stored:
+// missing rows were deleted since.
 func (v *delivery) noteRows(p *piece, found int) {
 	if found == p.size() {
 		return

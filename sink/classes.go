@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Rule says what one of ClickHouse's error codes means.
+// Rule gives one of ClickHouse's error codes its class.
 type Rule struct {
 	// Code is ClickHouse's error code, greater than 0.
 	Code int
@@ -14,23 +14,21 @@ type Rule struct {
 	Name string
 	// Class is what the error means for the batch.
 	Class Class
-	// Overload says that the server asks for fewer inserts at a time.
+	// Overload means that the server asks for fewer inserts at a time.
 	Overload bool
-	// Match is text that the message must contain. Empty: the rule holds for every message that no
-	// other rule of the code matches.
+	// Match is text that the message must contain. Empty matches every message that no other rule of the code matches.
 	Match string
 	// Reason is why the code has this class.
 	Reason string
 }
 
-// Classes is the table of error codes. It does not change once it is made, and may be
-// used by several goroutines at once.
+// Classes is the table of error codes. It is immutable and safe for concurrent use.
 type Classes struct {
 	rules map[int][]Rule
 }
 
-// NewClasses returns the built-in table with the overrides in the place of, or added to,
-// the rules with the same code and text. The error lists every override that is wrong.
+// NewClasses returns the built-in table with the overrides added, which replace rules with the same code and text. The error lists
+// every wrong override.
 func NewClasses(overrides []Rule) (*Classes, error) {
 	c := &Classes{rules: map[int][]Rule{}}
 	for _, rule := range builtinRules {
@@ -53,7 +51,7 @@ func NewClasses(overrides []Rule) (*Classes, error) {
 	return c, nil
 }
 
-// add puts a rule before those that match more messages.
+// add inserts a rule before less specific ones.
 func (c *Classes) add(rule Rule) {
 	rules := c.rules[rule.Code]
 	if i := slices.IndexFunc(rules, func(r Rule) bool { return r.Match == rule.Match }); i >= 0 {
@@ -71,8 +69,7 @@ func (c *Classes) add(rule Rule) {
 	c.rules[rule.Code] = rules
 }
 
-// Classify returns the rule for an error code and its message. For a code that is not in the
-// table the rule's class is Unclassified.
+// Classify returns the rule for an error code and its message. The class of an unknown code is Unclassified.
 func (c *Classes) Classify(code int, message string) Rule {
 	for _, rule := range c.rules[code] {
 		if strings.Contains(message, rule.Match) {
@@ -82,8 +79,7 @@ func (c *Classes) Classify(code int, message string) Rule {
 	return Rule{Code: code, Class: Unclassified, Reason: "the code is not in the table"}
 }
 
-// ParseClass returns the class that String writes so. Unclassified is not among them: it is what the
-// table does not know. The error lists the classes that there are.
+// ParseClass is the inverse of Class.String, except that Unclassified is no class to choose. The error lists the classes.
 func ParseClass(name string) (Class, error) {
 	for class := Transient; class <= Row; class++ {
 		if classNames[class] == name {

@@ -14,12 +14,12 @@ import (
 
 // Migrator makes a table fit its route.
 type Migrator interface {
-	// Migrate creates or alters the table where needed. It may be called by several goroutines at once.
+	// Migrate creates or alters the table as needed. It is safe for concurrent use.
 	Migrate(ctx context.Context, table *schema.Table) error
 }
 
-// Delivery sees batches settled. It starts no goroutine: the work is done by those who
-// call Deliver, as many of them at once as they like.
+// Delivery settles batches. It starts no goroutine: all work is done in calls of Deliver, of which there may be any number at a
+// time.
 type Delivery struct {
 	config  DeliveryConfig
 	log     *slog.Logger
@@ -47,18 +47,18 @@ func NewDelivery(config DeliveryConfig) (*Delivery, error) {
 
 // Outcome is what became of a batch's rows.
 type Outcome struct {
-	// Committed is how many rows are in the table.
+	// Committed is the number of rows in the table.
 	Committed int
-	// DeadLettered are the letters that hold the other rows, without their payloads.
+	// DeadLettered are the letters with the other rows, without their payloads.
 	DeadLettered []DeadLetter
 }
 
-// Limits says when a batch that can't be settled is given up. The zero value never gives up.
+// Limits decide when a batch that can't be settled is given up. The zero value never gives up.
 type Limits struct {
-	// HoldFor is how long a batch waits where an operator has to act, from its first failure on.
+	// HoldFor limits how long a batch waits for an operator, from its first failure on.
 	HoldFor time.Duration
-	// MaxAttempts is how often a batch is inserted, GiveUpAfter how long it is tried from its first failure on, whatever
-	// the failures are. After that it becomes a dead letter, unless it is there.
+	// MaxAttempts limits the inserts of a batch, GiveUpAfter the time from its first failure on, whatever the failures are. After
+	// that the batch becomes a dead letter, unless it is in the table.
 	MaxAttempts int
 	GiveUpAfter time.Duration
 }

@@ -7,25 +7,25 @@ type Class uint8
 
 // The six classes, and what to do.
 const (
-	// Unclassified: the code is in no table. Retried a bounded number of times as Transient, then isolated.
+	// Unclassified: the code is unknown. Retried a limited number of times as Transient, then isolated.
 	Unclassified Class = iota
-	// Transient: nothing was stored, it will pass. Retried with back-off for as long as it takes.
+	// Transient: nothing was stored, and it will pass. Retried with back-off for as long as it takes.
 	Transient
-	// Ambiguous: the rows may be stored or not. Retried with the same token, then asked for.
+	// Ambiguous: the rows may or may not be stored. Looked up, then retried with the same token.
 	Ambiguous
-	// Hold: the data is fine, rights or configuration are not. Kept and retried slowly.
+	// Hold: the data is fine, but permissions or configuration are not. Kept and retried slowly.
 	Hold
-	// Schema: the table does not fit the batch. The migrator runs once, then as Hold.
+	// Schema: the table does not fit the batch. The migrator runs once, then it is treated as Hold.
 	Schema
-	// Shape: the batch spans partitions though it must not. Split by the server's own answer.
+	// Shape: the batch spans partitions although it must not. Split.
 	Shape
-	// Row: some rows are refused for good. Isolated and dead-lettered.
+	// Row: some rows are rejected permanently. Isolated and dead-lettered.
 	Row
 )
 
 var classNames = [...]string{"unclassified", "transient", "ambiguous", "hold", "schema", "shape", "row"}
 
-// String returns the class as metrics, logs and the configuration write it.
+// String returns the name of the class in metrics, logs and the configuration.
 func (c Class) String() string {
 	if int(c) < len(classNames) {
 		return classNames[c]
@@ -39,14 +39,13 @@ type Error struct {
 	Class Class
 	// Op is what was tried, for instance "insert into".
 	Op string
-	// Table is the table that it was tried on, as database.table.
+	// Table is the table it was tried on, as database.table.
 	Table string
-	// Code is ClickHouse's error code. 0: the error is not ClickHouse's.
+	// Code is ClickHouse's error code, or 0 for any other error.
 	Code int
-	// Overload says that the server asks for fewer inserts at a time.
+	// Overload means that the server asks for fewer inserts at a time.
 	Overload bool
-	// Deduplicated says that the sink acknowledges the batch because it knows the token. Whether the rows are there has
-	// to be asked.
+	// Deduplicated means that the sink acknowledges the batch because it knows its token. The rows have to be looked up.
 	Deduplicated bool
 	// Err is the cause.
 	Err error

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// tableGate keeps batches from a table that is not known to fit them.
+// tableGate keeps batches away from a table that is not known to fit them.
 type tableGate struct {
 	why     error // nil: open
-	refused bool  // a person has to act; otherwise it is only not known yet
+	refused bool  // an operator has to act; otherwise it is just not known yet
 	since   time.Time
 	changed chan struct{} // closed when the gate is set
 }
 
-// RefuseTable holds the table's batches: it does not fit its route, for the reason given, and a person has to act. Nothing is
-// inserted until AdmitTable. The table is named as "database.table".
+// RefuseTable holds the table's batches because it does not fit its route and an operator has to act. Nothing is inserted until
+// AdmitTable. The table is named "database.table".
 func (d *Delivery) RefuseTable(table string, why error) { d.watch(table).setGate(why, true) }
 
-// SuspendTable has the table's batches wait until it is seen to fit its route, which could not be found out so far for the
-// reason given. Unlike a refused table's, they are not dead-lettered after Limits.HoldFor.
+// SuspendTable makes the table's batches wait until it is known to fit its route, which could not be determined so far. Unlike
+// those of a refused table, they are not dead-lettered after Limits.HoldFor.
 func (d *Delivery) SuspendTable(table string, why error) { d.watch(table).setGate(why, false) }
 
-// AdmitTable lets batches into the table, which fits. Those that are held are tried again at once.
+// AdmitTable opens the table, which fits its route. Batches that are held are retried at once.
 func (d *Delivery) AdmitTable(table string) { d.watch(table).setGate(nil, false) }
 
 func (t *tableWatch) setGate(why error, refused bool) {

@@ -12,7 +12,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// The names under which the gateway dead-letters rows that no single error of ClickHouse explains.
+// The reasons of dead letters that no single error of ClickHouse explains.
 const (
 	reasonHeld        = "held_too_long"
 	reasonNotIsolated = "not_isolated"
@@ -21,9 +21,9 @@ const (
 	reasonRefused     = "refused"
 )
 
-// begin returns the pieces that the batch is tried in at first: all of it, or else the rows of producers that had
-// refused rows a moment ago apart from the others, which are then stored with their first insert. Where the sink could
-// tell which rows these were, it is asked again before it is sent any that it would refuse.
+// begin returns the pieces to start with: the whole batch, or the rows of producers whose rows were rejected lately apart from the
+// others, which are then stored by their first insert. If the Judge could name the bad rows then, it is asked before the suspects'
+// first insert.
 func (v *delivery) begin() []*piece {
 	all := batch.RowSet{{To: v.block.Rows()}}
 	suspected, doubtful := v.table.suspected(time.Now(), v.block.Origins())
@@ -40,18 +40,17 @@ func (v *delivery) begin() []*piece {
 	return []*piece{{rows: others}, {rows: theirs, doubtful: doubtful}}
 }
 
-// divide breaks a refused piece into smaller ones, or refuses it where that is not possible any more: it is a
-// single row, or the batch has used up its inserts. Each piece is smaller than what it comes
-// from, so it comes to an end. The error is the context's.
+// divide breaks a rejected piece into smaller ones. It refuses a single row, and what is left when the batch has used up its
+// inserts. Every part is smaller than its piece, so this ends. The error is that of ctx.
 func (v *delivery) divide(ctx context.Context, p *piece) ([]*piece, error) {
 	why := p.settling.refusal
 	if p.size() == 1 {
 		v.refuse(p, p.rows, why, reasonRefused)
 		return nil, nil
 	}
-	named := -1 // the row that the error names
-	if row, ok := namedRow(why.Error(), p.size()); ok && why.Class == Row && !v.misled {
-		named = p.rows.Slice(row, row+1)[0].From
+	named := -1
+	if why.Class == Row && !v.misled {
+		named = namedRow(why.Error(), p.size())
 	}
 	rest, judged, err := v.withoutViolations(ctx, p, why)
 	if err != nil || len(rest) == 0 {
@@ -74,17 +73,17 @@ func (v *delivery) divide(ctx context.Context, p *piece) ([]*piece, error) {
 
 	pieces := make([]*piece, len(sets))
 	for i, rows := range sets {
-		pieces[i] = &piece{rows: rows, named: !judged && named >= 0 && rows.Has(named)}
+		pieces[i] = &piece{rows: rows, named: !judged && named >= 0 && rows.Has(p.rows.Slice(named, named+1)[0].From)}
 		if why.Class == Unclassified {
-			// The whole has been patient already; a part is given one more chance.
+			// The whole was retried already; a part gets one more chance.
 			pieces[i].settling.unclassified = max(0, v.config.UnclassifiedAttempts-2)
 		}
 	}
 	return pieces, nil
 }
 
-// withoutViolations asks the sink which of the piece's rows violate a constraint, and refuses those. It returns the rows that are left,
-// and whether the sink could tell. A nil failure means that no insert has failed yet. The error is the context's.
+// withoutViolations asks the Judge which of the piece's rows violate a constraint, and refuses those. It returns the rows that are
+// left, and whether the Judge could tell. failure is nil if no insert has failed yet. The error is that of ctx.
 func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Error) (rest batch.RowSet, judged bool, err error) {
 	judge, ok := v.config.Sink.(Judge)
 	failed := failure != nil
@@ -125,38 +124,27 @@ func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Err
 	return rest, true, nil
 }
 
-// split divides rows without the sink's help. Most bad rows come from one producer, so while several have rows the
-// suspect's are set apart: that of the row that the error names or, where it names none, half of the producers. Rows of one producer are
-// divided at the named row, or in halves.
+// split divides rows without the Judge's help. named is the index in rows of the one that the error names, or -1. Most bad rows
+// come from one producer, so as long as there are several, the suspects' rows are set apart: those of the named row's producer, or
+// else those of half of the producers. Rows of one producer are divided at the named row, or in halves.
 func (v *delivery) split(rows batch.RowSet, named int, class Class) []batch.RowSet {
-	var apart batch.RowSet
 	if producers := v.producersOf(rows); len(producers) > 1 && class != Shape {
 		suspects := producers[:len(producers)/2]
 		if named >= 0 {
-			suspects = []string{v.block.OriginsOf(batch.RowSet{{From: named, To: named + 1}})[0].Producer}
+			suspects = []string{v.block.OriginsOf(rows.Slice(named, named+1))[0].Producer}
 		}
-		apart = v.rowsOf(rows, func(producer string) bool { return slices.Contains(suspects, producer) })
+		apart := v.rowsOf(rows, func(producer string) bool { return slices.Contains(suspects, producer) })
 		return []batch.RowSet{rows.Minus(apart), apart}
 	}
 	if named < 0 {
 		first, second := rows.Halves()
 		return []batch.RowSet{first, second}
 	}
-	var sets []batch.RowSet
-	at := batch.RowSet{{From: named, To: named + 1}}
-	before := 0 // rows of the set
-	for _, r := range rows {
-		before += max(0, min(r.To, named)-r.From)
-	}
-	for _, part := range []batch.RowSet{rows.Slice(0, before), at, rows.Slice(before+1, rows.Size())} {
-		if len(part) > 0 {
-			sets = append(sets, part)
-		}
-	}
-	return sets
+	sets := []batch.RowSet{rows.Slice(0, named), rows.Slice(named, named+1), rows.Slice(named+1, rows.Size())}
+	return slices.DeleteFunc(sets, func(part batch.RowSet) bool { return len(part) == 0 })
 }
 
-// producersOf returns the producers of the rows, each once, in an order that depends on the rows alone.
+// producersOf returns the distinct producers of the rows, in order.
 func (v *delivery) producersOf(rows batch.RowSet) []string {
 	var producers []string
 	for _, o := range v.block.OriginsOf(rows) {
@@ -166,12 +154,12 @@ func (v *delivery) producersOf(rows batch.RowSet) []string {
 	return slices.Compact(producers)
 }
 
-// rowsOf returns those of the rows that come from producers for which from is true.
-func (v *delivery) rowsOf(rows batch.RowSet, from func(producer string) bool) batch.RowSet {
+// rowsOf returns the rows whose producer matches.
+func (v *delivery) rowsOf(rows batch.RowSet, matches func(producer string) bool) batch.RowSet {
 	var within batch.RowSet
 	start := 0
 	for _, o := range v.block.OriginsOf(rows) {
-		if from(o.Producer) {
+		if matches(o.Producer) {
 			within = within.Add(batch.RowRange{From: start, To: start + o.Rows})
 		}
 		start += o.Rows
@@ -179,21 +167,21 @@ func (v *delivery) rowsOf(rows batch.RowSet, from func(producer string) bool) ba
 	return rows.Of(within)
 }
 
-// rowInMessage matches how ClickHouse names the row of an insert: "is violated at row 501. Expression: …".
+// rowInMessage matches the way ClickHouse names a row of an insert: "is violated at row 501. Expression: …".
 var rowInMessage = regexp.MustCompile(`\bat row (\d+)\b`)
 
-// namedRow returns the row that an error names, counted from 0. It is a hint: the row is tried by
-// itself, and after one that was wrong no other is followed.
-func namedRow(message string, rows int) (int, bool) {
+// namedRow returns the index of the row that an error names, or -1. It is only a hint: the row is tried by itself, and after a wrong
+// hint no other is followed.
+func namedRow(message string, rows int) int {
 	found := rowInMessage.FindStringSubmatch(message)
 	if found == nil {
-		return 0, false
+		return -1
 	}
 	row, err := strconv.Atoi(found[1])
 	if err != nil || row < 1 || row > rows {
-		return 0, false
+		return -1
 	}
-	return row - 1, true
+	return row - 1
 }
 
 // byFirstRow orders refusals by their first rows.

@@ -8,18 +8,18 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// Judge is a Sink that can tell which rows of a refused batch are the bad ones, all at once.
+// Judge is a Sink that can find all bad rows of a rejected batch at once.
 type Judge interface {
-	// Violations returns the constraints of the table that rows of the batch violate. No row is in two of them. None, or an
+	// Violations returns the constraints of the table that rows of the block violate. No row appears in two of them. None, or an
 	// error, means that the sink can't tell, and the rows are tried in parts. Errors are *Error.
 	Violations(ctx context.Context, b *batch.Block) ([]Violation, error)
 }
 
 // Violation is a constraint and the rows that violate it.
 type Violation struct {
-	// Rows are the rows of the batch, in order.
-	Rows []batch.RowRange
-	// Column is a column that the constraint reads, or empty.
+	// Rows are rows of the block.
+	Rows batch.RowSet
+	// Column is a column that the constraint reads, if known.
 	Column string
 	// Message names the constraint and what it checks.
 	Message string
@@ -31,7 +31,7 @@ func (v Violation) Error() string { return v.Message }
 // codeViolatedConstraint is ClickHouse's code for a row that violates a constraint.
 const codeViolatedConstraint = 469
 
-// The answers of a Judge, as metrics write them.
+// The answers of a Judge, as label values.
 const (
 	judgedFound = "found"
 	judgedNone  = "none"
@@ -39,15 +39,15 @@ const (
 )
 
 const (
-	// suspectFor is how long after its last refused row a producer's rows are tried apart.
+	// suspectFor is how long after its last bad row a producer's rows are tried separately.
 	suspectFor = time.Minute
-	// maxSuspects bounds the producers that are remembered for a table.
+	// maxSuspects bounds the suspects of a table.
 	maxSuspects = 1000
-	// unjudgedFor is how long a Judge is not asked again after it could not answer.
+	// unjudgedFor is how long a Judge that could not answer is left alone.
 	unjudgedFor = 10 * time.Minute
 )
 
-// suspect notes the producers of refused rows.
+// suspect records the producers of bad rows.
 func (t *tableWatch) suspect(now time.Time, origins []batch.Origin) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,14 +59,14 @@ func (t *tableWatch) suspect(now time.Time, origins []batch.Origin) {
 	}
 }
 
-// judgedBad notes that the Judge has found rows that violate a constraint.
+// judgedBad records that the Judge has found bad rows.
 func (t *tableWatch) judgedBad(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.doubtfulUntil = now.Add(suspectFor)
 }
 
-// suspected returns which producers of the origins had refused rows a moment ago, and whether the Judge could tell them.
+// suspected returns which producers of the origins had bad rows lately, and whether the Judge found them.
 func (t *tableWatch) suspected(now time.Time, origins []batch.Origin) (found map[string]bool, doubtful bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,7 +89,7 @@ func (t *tableWatch) judges(now time.Time) bool {
 	return now.After(t.unjudgedUntil)
 }
 
-// dontJudge has the table's Judge left in peace for a while.
+// dontJudge keeps the table's Judge from being asked for a while.
 func (t *tableWatch) dontJudge(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

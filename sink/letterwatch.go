@@ -8,14 +8,14 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// lettersWatch is what is remembered of the dead-letter queue.
+// lettersWatch is the state of the dead-letter queue.
 type lettersWatch struct {
 	waiting int
-	since   time.Time // of the last letter written, or the first that waits
+	since   time.Time // when the last letter was written, or the first began to wait
 	err     error
 }
 
-// seenCode is an error whose code is in no table.
+// seenCode is the last error with an unknown code.
 type seenCode struct {
 	at      time.Time
 	message string
@@ -39,7 +39,7 @@ func (d *Delivery) letterFailed(letter *DeadLetter, err error) {
 	d.letters.err = err
 }
 
-// letterLost gives up a letter that the queue refuses for good though nothing is left to take out of it.
+// letterLost gives up a letter that the queue refuses permanently although nothing is left to take out of it.
 func (d *Delivery) letterLost(letter *DeadLetter, err error) {
 	d.log.Error("dead letter lost", "dead_letter", letter.ID, "table", letter.Table, "rows", letter.Rows,
 		"reason", letter.Reason, "origins", letter.Origins, "error", err)
@@ -56,7 +56,7 @@ func (d *Delivery) letterWritten(letter *DeadLetter) {
 	d.letters.since, d.letters.err = time.Now(), nil
 }
 
-// reasons returns what does not work in the dead-letter queue.
+// reasons returns what is wrong with the dead-letter queue.
 func (l *lettersWatch) reasons(now time.Time) []string {
 	if l.waiting == 0 || now.Sub(l.since) < troubleAfter {
 		return nil

@@ -6,24 +6,23 @@ import (
 	"sync"
 )
 
-// limiter bounds the inserts that a table has in flight. Those who wait are let through in the
-// order in which they came. When the server is overloaded the bound is halved; after as many successes in a
-// row as the bound has places it grows by one, until it is back at its greatest.
+// limiter bounds the inserts in flight, in the order of asking. When the server is overloaded the limit is halved; after limit
+// consecutive successes it grows by one, up to its greatest value.
 type limiter struct {
 	greatest int
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the rest
 	limit     int
 	inFlight  int
 	successes int
-	waiting   []chan struct{} // each is closed by the limiter once its owner may go
+	waiting   []chan struct{} // each is closed once its owner has a place
 }
 
 func newLimiter(greatest int) *limiter {
 	return &limiter{greatest: greatest, limit: greatest}
 }
 
-// acquire takes a place. It blocks while all are taken, and returns the context's error when that ends first.
+// acquire blocks until a place is free and takes it, or returns the error of ctx.
 func (l *limiter) acquire(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -46,15 +45,14 @@ func (l *limiter) acquire(ctx context.Context) error {
 	defer l.mu.Unlock()
 	if i := slices.Index(l.waiting, turn); i >= 0 {
 		l.waiting = slices.Delete(l.waiting, i, i+1)
-	} else { // the place came together with the end: pass it on
+	} else { // the place came at the same time: pass it on
 		l.inFlight--
 		l.admitLocked()
 	}
 	return ctx.Err()
 }
 
-// release gives a place back. Overloaded says that the server asked for fewer inserts at a time,
-// succeeded that it took this one.
+// release gives a place back. succeeded means that the server accepted the insert, overloaded that it asked for fewer at a time.
 func (l *limiter) release(succeeded, overloaded bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

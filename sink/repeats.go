@@ -2,24 +2,24 @@ package sink
 
 import "strings"
 
-// An error with a code that comes back this many times in a row for one batch, with the same text, is no accident of the
-// network: fewer where other batches of the table were acknowledged meanwhile.
+// An error that comes back this often in a row for one batch, with the same code and text, is no accident of the network. Fewer
+// times suffice if other batches of the table were acknowledged meanwhile.
 const (
 	hopelessAfter       = 8
 	hopelessAmongOthers = 3
 )
 
-// repeats is an error that comes back for one piece.
+// repeats is an error that keeps coming back for one piece.
 type repeats struct {
 	code         int
 	text         string
 	count        int
-	acknowledged int // the table's inserts when it came first
+	acknowledged int // the table's inserts when it first came
 }
 
-// hopeless notes a failure, and reports whether more of the same attempts will not help. ClickHouse gives some codes of
-// broken connections for what can't work too (32 for a conversion), and those of a disk for a part that it can't write.
-// acknowledged counts the table's inserts.
+// hopeless records a failure and reports whether more attempts will not help. ClickHouse also uses some codes of broken connections
+// for what can't work (32 for a conversion), and those of disks for a part that it can't write. acknowledged counts the table's
+// inserts.
 func (r *repeats) hopeless(failure *Error, acknowledged int) bool {
 	if failure.Code == 0 || failure.Overload || failure.Class != Ambiguous && failure.Class != Transient {
 		*r = repeats{}
@@ -36,7 +36,7 @@ func (r *repeats) hopeless(failure *Error, acknowledged int) bool {
 	return r.count >= hopelessAfter || others && r.count >= hopelessAmongOthers
 }
 
-// withoutNumbers returns a text with its runs of digits made one: what is left is the same for the same cause.
+// withoutNumbers replaces every run of digits by a 0: the rest is the same for the same cause.
 func withoutNumbers(text string) string {
 	var b strings.Builder
 	inNumber := false

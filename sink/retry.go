@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// Backoff is how long to wait between attempts: between nothing and a bound that doubles with each
-// attempt, from Min up to Max.
+// Backoff is the wait between attempts: a random time up to a bound that doubles with every failure, from Min to Max.
 type Backoff struct {
-	// Min is the bound of the first wait, Max the greatest bound.
+	// Min is the first bound, Max the greatest.
 	Min time.Duration `yaml:"min" min:"1ms"`
 	Max time.Duration `yaml:"max" min:"1ms" max:"1h"`
 }
@@ -17,8 +16,8 @@ type Backoff struct {
 // shortestWait keeps a run of low random numbers from becoming a hot loop.
 const shortestWait = time.Millisecond
 
-// Delay returns the wait after so many failed attempts, at least 1, for a random number from 0 to 1.
-// It is full jitter: what failed together must not come back together.
+// Delay returns the wait after the given number of failures, at least 1, for a random number in [0, 1). The jitter is full: what
+// failed together must not come back together.
 func (b Backoff) Delay(failures int, random float64) time.Duration {
 	bound := b.Min
 	for i := 1; i < failures && bound < b.Max; i++ {
@@ -28,19 +27,19 @@ func (b Backoff) Delay(failures int, random float64) time.Duration {
 	return max(shortestWait, time.Duration(random*float64(bound)))
 }
 
-// patience waits between the attempts of one delivery. The closing of drain ends a wait at once, so that each batch is
-// tried once more promptly; from then on the back-off grows afresh, within the context's deadline.
+// patience waits between the attempts of one delivery. Closing drain ends a wait at once, so that every batch is retried promptly;
+// from then on the back-off grows anew.
 type patience struct {
 	drain   <-chan struct{}
 	drained bool
-	// before is the number of failures before drain was closed.
+	// before counts the failures before drain was closed.
 	before int
 }
 
-// wait blocks for about the back-off's delay after so many failures in a row, and returns early when drain or wake is
-// closed. The error is the context's.
+// wait blocks for the back-off's delay after that many consecutive failures, or until drain or wake is closed. The error is that of
+// ctx.
 func (p *patience) wait(ctx context.Context, b Backoff, failures int, wake <-chan struct{}) error {
-	p.before = min(p.before, failures-1) // another run of failures
+	p.before = min(p.before, failures-1) // a new run of failures
 	timer := time.NewTimer(b.Delay(failures-p.before, rand.Float64()))
 	defer timer.Stop()
 	drain := p.drain

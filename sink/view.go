@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// viewInMessage matches how ClickHouse names the view that it was pushing a block to: "while pushing to view logs.`a view`. (".
+// viewInMessage matches the way ClickHouse names the view that it was pushing a block to: "while pushing to view logs.`a view`. (".
 var viewInMessage = regexp.MustCompile("while pushing to view ((?:`[^`]+`|[^`.\\s(]+)(?:\\.(?:`[^`]+`|[^`.\\s(]+))?)")
 
 // failedView is the last failure of a materialized view on a table.
@@ -24,7 +24,7 @@ func namedView(message string) string {
 	return ""
 }
 
-// viewReasons returns which views of the table failed lately. The table's lock is held.
+// viewReasons returns which views of the table failed lately. The caller holds the table's lock.
 func viewReasons(t *tableWatch, now time.Time) []string {
 	var reasons []string
 	for view, failed := range t.views {

@@ -5,13 +5,13 @@ import (
 	"hash/fnv"
 )
 
-// RowRange is the rows From to To of a batch, without To, counted from 0.
+// RowRange is the rows [From, To) of a batch, counted from 0.
 type RowRange struct{ From, To int }
 
-// RowSet is rows of a batch, as ranges that are in order and don't touch.
+// RowSet is a set of rows of a batch, as ranges in order that do not touch.
 type RowSet []RowRange
 
-// Add appends a range that begins where the set ends, or after it.
+// Add appends a range that begins at the end of the set or later.
 func (s RowSet) Add(r RowRange) RowSet {
 	if n := len(s); n > 0 && s[n-1].To == r.From {
 		s[n-1].To = r.To
@@ -20,6 +20,7 @@ func (s RowSet) Add(r RowRange) RowSet {
 	return append(s, r)
 }
 
+// Size returns the number of rows.
 func (s RowSet) Size() int {
 	size := 0
 	for _, r := range s {
@@ -28,6 +29,7 @@ func (s RowSet) Size() int {
 	return size
 }
 
+// Has reports whether the row is in the set.
 func (s RowSet) Has(row int) bool {
 	for _, r := range s {
 		if r.From <= row && row < r.To {
@@ -37,7 +39,7 @@ func (s RowSet) Has(row int) bool {
 	return false
 }
 
-// Slice returns the set's rows from to to, without to, counted within the set.
+// Slice returns the rows with the indexes [from, to) within the set.
 func (s RowSet) Slice(from, to int) RowSet {
 	var part RowSet
 	start := 0
@@ -51,13 +53,13 @@ func (s RowSet) Slice(from, to int) RowSet {
 	return part
 }
 
-// Halves returns two sets of about as many rows, the earlier rows first.
+// Halves splits the set into two of about the same size.
 func (s RowSet) Halves() (RowSet, RowSet) {
 	size := s.Size()
 	return s.Slice(0, size/2), s.Slice(size/2, size)
 }
 
-// Minus returns the rows that are not in other, which is a part of s.
+// Minus returns the rows that are not in other, which must be a subset.
 func (s RowSet) Minus(other RowSet) RowSet {
 	var rest RowSet
 	for _, r := range s {
@@ -75,7 +77,7 @@ func (s RowSet) Minus(other RowSet) RowSet {
 	return rest
 }
 
-// Of translates a set that counts within s into rows of the batch.
+// Of returns the rows at the indexes within.
 func (s RowSet) Of(within RowSet) RowSet {
 	var rows RowSet
 	start := 0
@@ -95,7 +97,8 @@ func (s RowSet) Of(within RowSet) RowSet {
 	return rows
 }
 
-// ID names the set for ever: by its first and last row and, where rows between them are missing, a hash of its ranges.
+// ID returns an id of the set that never changes: the batch's, its first and last row and, if rows between them are missing, a hash
+// of its ranges.
 func (s RowSet) ID(batch string) string {
 	id := fmt.Sprintf("%s.%d-%d", batch, s[0].From, s[len(s)-1].To-1)
 	if len(s) == 1 {

@@ -66,19 +66,14 @@ func (s *Sink) violations(ctx context.Context, to *address, b *batch.Block) ([]s
 	return found, nil
 }
 
-// rowsWith returns the ranges of rows with the value.
-func rowsWith(values []int, wanted int) []batch.RowRange {
-	var ranges []batch.RowRange
+// rowsWith returns the indexes of the value.
+func rowsWith(values []int, wanted int) (rows batch.RowSet) {
 	for i, value := range values {
-		switch n := len(ranges); {
-		case value != wanted:
-		case n > 0 && ranges[n-1].To == i:
-			ranges[n-1].To = i + 1
-		default:
-			ranges = append(ranges, batch.RowRange{From: i, To: i + 1})
+		if value == wanted {
+			rows = rows.Add(batch.RowRange{From: i, To: i + 1})
 		}
 	}
-	return ranges
+	return rows
 }
 
 // defaultsFor returns a WITH clause, or "", for the columns that constraints read and the batch lacks: at an insert the server
