@@ -49,7 +49,7 @@ var badConfigurations = []struct{ name, text, want string }{
 	{"codec", "columns:\n- {name: ts, type: DateTime, source: time, codec: ZTSD(1)}\nroutes:\n- {name: r, table: t, order_by: ts}", "there is no ZTSD; did you mean ZSTD?"},
 	{"codec that is not closed", "columns:\n- {name: ts, type: DateTime, source: time, codec: 'ZSTD(1'}\nroutes:\n- {name: r, table: t, order_by: ts}", "columns[0].codec: a ) is missing"},
 	{"token window", routeWith("order_by: ts, settings: {non_replicated_deduplication_window: 0}"), "routes[0].settings.non_replicated_deduplication_window"},
-	{"queue too small", "dead_letters: {max_bytes: 1MiB}", "1:27: dead_letters.max_bytes: too small"},
+	{"queue too small", "dead_letters: {max_bytes: 1MiB}", "1:27: dead_letters.max_bytes: must be at least"},
 	{"queue that is no slot", "dead_letters: {stream: 'a}b'}", "1:24: dead_letters.stream"},
 	{"error class", "clickhouse: {error_classes: [{code: 1, class: rows, reason: x}]}", "did you mean row?"},
 	{"instance", "instance: {id: 'a b'}", "1:16: instance.id"},
