@@ -153,9 +153,14 @@ func (a *Attribute) AppendText(dst []byte) []byte {
 	case Bool:
 		return strconv.AppendBool(dst, a.AsBool())
 	case Time:
-		return time.Unix(0, a.AsInt()).UTC().AppendFormat(dst, time.RFC3339Nano)
+		return appendTime(dst, a.AsInt())
 	}
 	return append(dst, a.Text...)
+}
+
+// appendTime is a function of its own to keep AppendText's stack frame small: numbers are on the hot path.
+func appendTime(dst []byte, nanoseconds int64) []byte {
+	return time.Unix(0, nanoseconds).UTC().AppendFormat(dst, time.RFC3339Nano)
 }
 
 // String returns type and value for a message; a long text is cut.

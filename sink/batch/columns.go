@@ -11,14 +11,14 @@ import (
 type cell struct {
 	projection *projection
 	column     column
-	// fill adds the entry's value to the column. It is nil for the attributes' map, which the attributeReader fills.
-	fill fill
 }
 
 // columns are the columns of one batch. They go from batch to batch through the layout's pool, with
 // their memory and their dictionaries.
 type columns struct {
-	cells  []cell
+	cells []cell
+	// fills are the functions that fill the cells. That of the attributes' map is nil: the attributeReader fills it.
+	fills  []fill
 	reader attributeReader
 	// reads is true where any column needs the entry's attributes.
 	reads bool
@@ -27,7 +27,7 @@ type columns struct {
 }
 
 func (l *Layout) newColumns() *columns {
-	c := &columns{cells: make([]cell, len(l.projections))}
+	c := &columns{cells: make([]cell, len(l.projections)), fills: make([]fill, len(l.projections))}
 	c.reader.names.init(false)
 	c.reader.slots = l.attributes
 	c.reader.found = make([]int32, len(l.attributes))
@@ -36,7 +36,7 @@ func (l *Layout) newColumns() *columns {
 	for i := range l.projections {
 		p := &l.projections[i]
 		column := l.newCellColumn(p, c)
-		c.cells[i] = cell{projection: p, column: column, fill: c.compile(p, column)}
+		c.cells[i], c.fills[i] = cell{p, column}, c.compile(p, column)
 	}
 	return c
 }
@@ -100,8 +100,7 @@ func (c *columns) append(e *schema.Entry) *RowError {
 	if c.reads {
 		c.reader.read(e.Attributes)
 	}
-	for i := range c.cells {
-		fill := c.cells[i].fill
+	for i, fill := range c.fills {
 		if fill == nil {
 			continue
 		}
@@ -116,8 +115,8 @@ func (c *columns) append(e *schema.Entry) *RowError {
 // undo removes the row whose cell at that place could not be filled.
 func (c *columns) undo(failed int) {
 	for i := range c.cells {
-		if cell := &c.cells[i]; i < failed || cell.fill == nil {
-			cell.column.undo()
+		if i < failed || c.fills[i] == nil {
+			c.cells[i].column.undo()
 		}
 	}
 }

@@ -51,11 +51,11 @@ func (c *columns) compile(p *projection, to column) fill {
 }
 
 func fillText(p *projection, to textColumn, general fill) fill {
-	field, fallback := p.source.Field, p.fallback.text
+	field, required, fallback := p.source.Field, p.required, p.fallback.text
 	return func(e *schema.Entry) *RowError {
 		text := e.Text(field)
 		if text == "" {
-			if p.required {
+			if required {
 				return general(e)
 			}
 			text = fallback
