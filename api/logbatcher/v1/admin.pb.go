@@ -61,9 +61,9 @@ func (*ListShardsRequest) Descriptor() ([]byte, []int) {
 // ListShardsResponse is the state of the shards.
 type ListShardsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each shard, in the order of their numbers.
+	// One per shard, ordered by number.
 	Shards []*ShardState `protobuf:"bytes,1,rep,name=shards,proto3" json:"shards,omitempty"`
-	// The id of the instance that answers.
+	// The id of the answering instance.
 	Instance      string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -118,7 +118,7 @@ type ShardState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The shard's number, from 0.
 	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	// Requests that wait in its queue.
+	// Requests waiting in its queue.
 	QueuedRequests uint32 `protobuf:"varint,2,opt,name=queued_requests,json=queuedRequests,proto3" json:"queued_requests,omitempty"`
 	// Its open batches, the oldest first.
 	OpenBatches []*OpenBatch `protobuf:"bytes,3,rep,name=open_batches,json=openBatches,proto3" json:"open_batches,omitempty"`
@@ -195,7 +195,7 @@ func (x *ShardState) GetRowsInFlight() uint64 {
 	return 0
 }
 
-// OpenBatch is a batch that still takes rows.
+// OpenBatch is a batch that still grows.
 type OpenBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The batch's id.
@@ -326,7 +326,7 @@ func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
 // ListRoutesResponse is the state of the routes.
 type ListRoutesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each route, in the order of the configuration.
+	// One per route, in the order of the configuration.
 	Routes []*RouteState `protobuf:"bytes,1,rep,name=routes,proto3" json:"routes,omitempty"`
 	// Entries that matched no route since the start.
 	UnmatchedEntries uint64 `protobuf:"varint,2,opt,name=unmatched_entries,json=unmatchedEntries,proto3" json:"unmatched_entries,omitempty"`
@@ -405,11 +405,11 @@ type RouteState struct {
 	RowsInFlight uint64 `protobuf:"varint,11,opt,name=rows_in_flight,json=rowsInFlight,proto3" json:"rows_in_flight,omitempty"`
 	// Bytes of those batches.
 	BytesInFlight uint64 `protobuf:"varint,12,opt,name=bytes_in_flight,json=bytesInFlight,proto3" json:"bytes_in_flight,omitempty"`
-	// Inserts that run now.
+	// Inserts running now.
 	InsertsInFlight uint32 `protobuf:"varint,13,opt,name=inserts_in_flight,json=insertsInFlight,proto3" json:"inserts_in_flight,omitempty"`
 	// How many inserts may run at once now; fewer when ClickHouse is overloaded.
 	InsertLimit uint32 `protobuf:"varint,14,opt,name=insert_limit,json=insertLimit,proto3" json:"insert_limit,omitempty"`
-	// The last batch that failed. Absent: none did.
+	// The last failed batch. Absent: none.
 	LastFailedBatch *FailedBatch `protobuf:"bytes,15,opt,name=last_failed_batch,json=lastFailedBatch,proto3" json:"last_failed_batch,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -550,7 +550,7 @@ func (x *RouteState) GetLastFailedBatch() *FailedBatch {
 	return nil
 }
 
-// FailedBatch is an attempt to insert that failed.
+// FailedBatch is a failed attempt to insert a batch.
 type FailedBatch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The batch's id.
@@ -650,7 +650,7 @@ func (x *FailedBatch) GetMessage() string {
 	return ""
 }
 
-// FlushRequest says what to flush.
+// FlushRequest selects what to flush.
 type FlushRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only batches of this table, as database.table or a table alone. Empty: all.
@@ -756,9 +756,8 @@ type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The entry. Absent: one with nothing set.
 	Entry *Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	// The opening of the stream that it would come by: it is checked as it would be
-	// there, and what it says about entries holds for this one. Nothing is opened.
-	// Absent: an empty one.
+	// The opening of the entry's stream: it is checked as it would be there, and its
+	// defaults apply to the entry. Nothing is opened. Absent: an empty one.
 	Open          *Open `protobuf:"bytes,2,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -808,14 +807,14 @@ func (x *ExplainRequest) GetOpen() *Open {
 	return nil
 }
 
-// ExplainResponse says what would become of the entry.
+// ExplainResponse is what would happen to the entry.
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each route, in the order of the configuration.
+	// One per route, in the order of the configuration.
 	Routes []*RouteExplanation `protobuf:"bytes,1,rep,name=routes,proto3" json:"routes,omitempty"`
-	// What would be refused, whatever the route. Empty: nothing.
+	// Refusals that do not depend on the route. Empty: none.
 	Refusals []*Refusal `protobuf:"bytes,2,rep,name=refusals,proto3" json:"refusals,omitempty"`
-	// The shard id that the entry would have if it came now.
+	// The shard id that the entry would get now.
 	ShardId       string `protobuf:"bytes,3,opt,name=shard_id,json=shardId,proto3" json:"shard_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -872,7 +871,7 @@ func (x *ExplainResponse) GetShardId() string {
 	return ""
 }
 
-// RouteExplanation says whether a route takes the entry, and why.
+// RouteExplanation reports whether a route accepts the entry, and why.
 type RouteExplanation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The route's name.
@@ -881,7 +880,7 @@ type RouteExplanation struct {
 	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
 	// Whether its filter matches.
 	Matches bool `protobuf:"varint,3,opt,name=matches,proto3" json:"matches,omitempty"`
-	// The conditions of its filter, a line each, with whether they hold.
+	// The conditions of its filter, one per line, with whether they hold.
 	Conditions []string `protobuf:"bytes,4,rep,name=conditions,proto3" json:"conditions,omitempty"`
 	// The partition that the row would go to. Empty: the filter does not match, or the row would be refused.
 	Partition string `protobuf:"bytes,5,opt,name=partition,proto3" json:"partition,omitempty"`

@@ -35,9 +35,9 @@ type AdminServiceClient interface {
 	ListShards(ctx context.Context, in *ListShardsRequest, opts ...grpc.CallOption) (*ListShardsResponse, error)
 	// ListRoutes returns all routes with the state of their tables.
 	ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error)
-	// Flush seals the open batches and answers when they are settled.
+	// Flush seals the open batches and waits until they are settled.
 	Flush(ctx context.Context, in *FlushRequest, opts ...grpc.CallOption) (*FlushResponse, error)
-	// Explain says which routes an entry would go to, and why. It stores nothing.
+	// Explain reports which routes an entry would go to, and why. It stores nothing.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 }
 
@@ -99,9 +99,9 @@ type AdminServiceServer interface {
 	ListShards(context.Context, *ListShardsRequest) (*ListShardsResponse, error)
 	// ListRoutes returns all routes with the state of their tables.
 	ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error)
-	// Flush seals the open batches and answers when they are settled.
+	// Flush seals the open batches and waits until they are settled.
 	Flush(context.Context, *FlushRequest) (*FlushResponse, error)
-	// Explain says which routes an entry would go to, and why. It stores nothing.
+	// Explain reports which routes an entry would go to, and why. It stores nothing.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }

@@ -21,11 +21,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// AttributeType says which field of an attribute holds its value.
+// AttributeType determines which field of an attribute holds its value.
 type AttributeType int32
 
 const (
-	// The type of the value field that is set, STRING where none is.
+	// The type of the value field that is set, or STRING if none is.
 	AttributeType_ATTRIBUTE_TYPE_UNSPECIFIED AttributeType = 0
 	// A string, in string_value.
 	AttributeType_ATTRIBUTE_TYPE_STRING AttributeType = 1
@@ -33,7 +33,7 @@ const (
 	AttributeType_ATTRIBUTE_TYPE_INT AttributeType = 2
 	// A double, in double_value.
 	AttributeType_ATTRIBUTE_TYPE_DOUBLE AttributeType = 3
-	// A truth value, in bool_value.
+	// A boolean, in bool_value.
 	AttributeType_ATTRIBUTE_TYPE_BOOL AttributeType = 4
 	// Bytes, in bytes_value.
 	AttributeType_ATTRIBUTE_TYPE_BYTES AttributeType = 5
@@ -91,36 +91,34 @@ func (AttributeType) EnumDescriptor() ([]byte, []int) {
 }
 
 // Entry is one log record as a producer sends it. It is flat: no oneof and no
-// optional field, because each of them costs an allocation an entry. A field of
+// optional field, because each of them costs an allocation per entry. A field of
 // the entry is absent when it has its zero value. The entry as a whole may
 // occupy at most Limits.max_entry_bytes on the wire.
 type Entry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When the event happened, in nanoseconds since 1970-01-01T00:00:00Z.
-	// Zero: the server takes the time at which it received the request.
+	// Zero: the time at which the server received the request.
 	TimeUnixNano uint64 `protobuf:"fixed64,1,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
 	// Severity as OpenTelemetry numbers it: 1-4 TRACE, 5-8 DEBUG, 9-12 INFO,
-	// 13-16 WARN, 17-20 ERROR, 21-24 FATAL. Zero: not known. Above 24 is refused.
+	// 13-16 WARN, 17-20 ERROR, 21-24 FATAL. Zero: unknown. Above 24 is refused.
 	SeverityNumber uint32 `protobuf:"varint,2,opt,name=severity_number,json=severityNumber,proto3" json:"severity_number,omitempty"`
-	// Severity as the source wrote it ("WARNING"). Empty: not known.
+	// Severity as the source wrote it ("WARNING"). Empty: unknown.
 	SeverityText string `protobuf:"bytes,3,opt,name=severity_text,json=severityText,proto3" json:"severity_text,omitempty"`
 	// The message. Bytes that are not UTF-8 are kept as they are. Empty: no message.
 	Body string `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
 	// Name of the service that wrote the entry. Empty: the stream's resource
-	// attribute "service.name", if there is one.
+	// attribute "service.name", if any.
 	Service string `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
-	// W3C trace id, 32 hexadecimal digits. Empty: none. Another length or another
-	// character is refused.
+	// W3C trace id, 32 hexadecimal digits. Empty: none. Anything else is refused.
 	TraceId string `protobuf:"bytes,6,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	// W3C span id, 16 hexadecimal digits. Empty: none. Another length or another
-	// character is refused.
+	// W3C span id, 16 hexadecimal digits. Empty: none. Anything else is refused.
 	SpanId string `protobuf:"bytes,7,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
-	// Attributes of this entry. A key that is there twice: the last one counts.
+	// Attributes of this entry. Of a repeated key the last one counts.
 	Attributes []*Attribute `protobuf:"bytes,8,rep,name=attributes,proto3" json:"attributes,omitempty"`
 	// W3C trace flags, 0 to 255. Zero: none set. Above 255 is refused.
 	TraceFlags uint32 `protobuf:"varint,9,opt,name=trace_flags,json=traceFlags,proto3" json:"trace_flags,omitempty"`
 	// When the event was seen by a collector, in nanoseconds since
-	// 1970-01-01T00:00:00Z. Zero: the server takes the time of receipt.
+	// 1970-01-01T00:00:00Z. Zero: the time of receipt.
 	ObservedTimeUnixNano uint64 `protobuf:"fixed64,10,opt,name=observed_time_unix_nano,json=observedTimeUnixNano,proto3" json:"observed_time_unix_nano,omitempty"`
 	// Name that identifies the kind of event (OpenTelemetry's event name). Empty: none.
 	EventName string `protobuf:"bytes,11,opt,name=event_name,json=eventName,proto3" json:"event_name,omitempty"`
@@ -282,16 +280,16 @@ func (x *Entry) GetResourceSchemaUrl() string {
 	return ""
 }
 
-// Attribute is a key and one value. The value field that is set says the type; a type
-// that is named must agree with it. Two values, or one of another type than the named
-// one, are refused. An attribute is absent when its key is not there: 0, false and ""
-// are values. Because a zero value can't be told from a field that is not set, an
-// attribute with nothing but a key is the empty string: name the type to send 0 or false.
+// Attribute is a key and one value. The value field that is set determines the type;
+// if type is set, too, it must agree. Two values, or one of another type, are refused.
+// An attribute is absent when its key is missing: 0, false and "" are values. Because a
+// zero value looks like a field that is not set, an attribute with only a key is the
+// empty string: set the type to send 0 or false.
 type Attribute struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The key, for instance "http.response.status_code". An empty key is refused.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// The value's type. Zero: that of the value field that is set.
+	// The value's type. Zero: the type of the value field that is set.
 	Type AttributeType `protobuf:"varint,2,opt,name=type,proto3,enum=logbatcher.v1.AttributeType" json:"type,omitempty"`
 	// The value of types STRING and JSON (its JSON text).
 	StringValue string `protobuf:"bytes,3,opt,name=string_value,json=stringValue,proto3" json:"string_value,omitempty"`

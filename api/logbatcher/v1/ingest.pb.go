@@ -25,12 +25,12 @@ const (
 type Acknowledgement int32
 
 const (
-	// Read as COMMITTED.
+	// The same as COMMITTED.
 	Acknowledgement_ACKNOWLEDGEMENT_UNSPECIFIED Acknowledgement = 0
-	// In the memory of this instance. A crash of it loses them.
+	// In the memory of this instance. A crash loses them.
 	Acknowledgement_ACKNOWLEDGEMENT_RECEIVED Acknowledgement = 1
 	// In the instance's write-ahead log, fsynced. Refused with FAILED_PRECONDITION
-	// where the instance keeps no log.
+	// if the instance keeps no log.
 	Acknowledgement_ACKNOWLEDGEMENT_LOGGED Acknowledgement = 2
 	// Acknowledged by ClickHouse, or in the dead-letter queue.
 	Acknowledgement_ACKNOWLEDGEMENT_COMMITTED Acknowledgement = 3
@@ -87,7 +87,7 @@ const (
 	RefusalReason_REFUSAL_REASON_UNSPECIFIED RefusalReason = 0
 	// The entry is larger than Limits.max_entry_bytes.
 	RefusalReason_REFUSAL_REASON_TOO_LARGE RefusalReason = 1
-	// A field of the entry has a value that it can't have.
+	// A field of the entry has an invalid value.
 	RefusalReason_REFUSAL_REASON_INVALID_FIELD RefusalReason = 2
 	// The entry's time is further back than the route accepts.
 	RefusalReason_REFUSAL_REASON_TIME_TOO_OLD RefusalReason = 3
@@ -95,7 +95,7 @@ const (
 	RefusalReason_REFUSAL_REASON_TIME_TOO_FAR_AHEAD RefusalReason = 4
 	// A value can't be turned into its column's type.
 	RefusalReason_REFUSAL_REASON_TYPE_MISMATCH RefusalReason = 5
-	// A value is of the right type and does not fit its column's range or length.
+	// A value has the right type but does not fit its column's range or length.
 	RefusalReason_REFUSAL_REASON_OUT_OF_RANGE RefusalReason = 6
 	// No route matches the entry, and the server is configured to refuse such entries.
 	RefusalReason_REFUSAL_REASON_UNMATCHED RefusalReason = 7
@@ -219,9 +219,9 @@ type DrainReason int32
 const (
 	// Not used.
 	DrainReason_DRAIN_REASON_UNSPECIFIED DrainReason = 0
-	// The stream is old enough to be balanced anew.
+	// The stream is old enough to be rebalanced.
 	DrainReason_DRAIN_REASON_AGE DrainReason = 1
-	// The instance shuts down.
+	// The instance is shutting down.
 	DrainReason_DRAIN_REASON_SHUTDOWN DrainReason = 2
 )
 
@@ -266,20 +266,20 @@ func (DrainReason) EnumDescriptor() ([]byte, []int) {
 	return file_logbatcher_v1_ingest_proto_rawDescGZIP(), []int{3}
 }
 
-// Open says who sends, and what holds for all entries that follow.
+// Open identifies the producer, and sets defaults for all entries that follow.
 type Open struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The producer's stable id, at most 128 bytes of printable ASCII without spaces.
 	// One stream is one producer: a client with n streams is "id/0" to "id/n-1". Empty:
-	// anonymous; the server names the producer and numbers its requests, and what
-	// is sent again is stored again.
+	// anonymous; the server names the producer and numbers its requests, and what is
+	// sent again is stored again.
 	Producer string `protobuf:"bytes,1,opt,name=producer,proto3" json:"producer,omitempty"`
-	// The epoch that an earlier Welcome gave. Zero begins a new epoch, whose sequences
+	// The epoch of an earlier Welcome. Zero begins a new epoch, whose sequences
 	// start at 1. An epoch below the newest one ends the stream with ABORTED.
 	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// The level at which entries count as safe, for half-close and Drain. Zero: COMMITTED.
 	Acknowledgement Acknowledgement `protobuf:"varint,3,opt,name=acknowledgement,proto3,enum=logbatcher.v1.Acknowledgement" json:"acknowledgement,omitempty"`
-	// Where entries without a colo of their own come from. Empty: the server's colo.
+	// The colo of entries without their own. Empty: the server's colo.
 	Colo string `protobuf:"bytes,4,opt,name=colo,proto3" json:"colo,omitempty"`
 	// Attributes of what wrote the entries (OpenTelemetry's resource).
 	ResourceAttributes []*Attribute `protobuf:"bytes,5,rep,name=resource_attributes,json=resourceAttributes,proto3" json:"resource_attributes,omitempty"`
@@ -293,11 +293,11 @@ type Open struct {
 	ScopeSchemaUrl string `protobuf:"bytes,9,opt,name=scope_schema_url,json=scopeSchemaUrl,proto3" json:"scope_schema_url,omitempty"`
 	// Attributes of the instrumentation scope.
 	ScopeAttributes []*Attribute `protobuf:"bytes,10,rep,name=scope_attributes,json=scopeAttributes,proto3" json:"scope_attributes,omitempty"`
-	// The highest committed sequence of this epoch that the producer was told. An
+	// The highest committed sequence of this epoch that the producer has seen. An
 	// instance that does not know the producer (it was restarted without a log, or the
-	// stream moved) goes on from here; one that knows better ignores it. Zero: none.
+	// stream moved) continues from here; one that knows better ignores it. Zero: none.
 	CommittedSequence uint64 `protobuf:"varint,11,opt,name=committed_sequence,json=committedSequence,proto3" json:"committed_sequence,omitempty"`
-	// Name and version of the client, for the server's log. Empty: not told.
+	// Name and version of the client, for the server's log. Empty: unknown.
 	Client        string `protobuf:"bytes,12,opt,name=client,proto3" json:"client,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -421,13 +421,13 @@ func (x *Open) GetClient() string {
 type IngestStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of this request: 1 for the first of an epoch, then one more each. It
-	// is zero in the opening request and in all requests of an anonymous producer,
-	// nowhere else. A gap ends the stream with OUT_OF_RANGE. A repeat is acknowledged and not
+	// is zero in the opening request and in all requests of an anonymous producer only.
+	// A gap ends the stream with OUT_OF_RANGE. A repeat is acknowledged and not
 	// stored; a repeat with other bytes ends the stream with FAILED_PRECONDITION
 	// (compared for the last 1024 sequences).
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// The entries, at most Limits.max_request_entries. None is allowed: such a request
-	// is acknowledged like any other.
+	// The entries, at most Limits.max_request_entries. A request without entries is
+	// acknowledged like any other.
 	Entries []*Entry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Only in the first request of a stream, which has no sequence and no entries.
 	Open          *Open `protobuf:"bytes,3,opt,name=open,proto3" json:"open,omitempty"`
@@ -486,25 +486,25 @@ func (x *IngestStreamRequest) GetOpen() *Open {
 	return nil
 }
 
-// IngestStreamResponse tells what has happened since the last one. What is not set
-// has not changed. Refusals and dead letters stand in the same response as the
-// watermark that covers them, or in an earlier one.
+// IngestStreamResponse reports what has happened since the last one. What is not set
+// has not changed. Refusals and dead letters are in the same response as the watermark
+// that covers them, or in an earlier one.
 type IngestStreamResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only in the first response.
 	Welcome *Welcome `protobuf:"bytes,1,opt,name=welcome,proto3" json:"welcome,omitempty"`
-	// Everything at and below this sequence is in the write-ahead log, or refused. Zero:
+	// Everything up to this sequence is in the write-ahead log, or refused. Zero:
 	// nothing, or the instance keeps no log.
 	LoggedSequence uint64 `protobuf:"varint,2,opt,name=logged_sequence,json=loggedSequence,proto3" json:"logged_sequence,omitempty"`
-	// Everything at and below this sequence is committed or refused. Zero: nothing yet.
+	// Everything up to this sequence is committed or refused. Zero: nothing yet.
 	CommittedSequence uint64 `protobuf:"varint,3,opt,name=committed_sequence,json=committedSequence,proto3" json:"committed_sequence,omitempty"`
 	// The highest sequence received so far. Zero: none.
 	ReceivedSequence uint64 `protobuf:"varint,4,opt,name=received_sequence,json=receivedSequence,proto3" json:"received_sequence,omitempty"`
-	// Entries that the server did not take, or not into every route.
+	// Entries that are not stored, or not by every route.
 	Refusals []*Refusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	// Rows that went to the dead-letter queue instead of their table.
 	DeadLettered []*DeadLettered `protobuf:"bytes,6,rep,name=dead_lettered,json=deadLettered,proto3" json:"dead_lettered,omitempty"`
-	// The server reads no further for now, or goes on reading.
+	// The server has stopped reading, or reads again.
 	Throttle *Throttle `protobuf:"bytes,7,opt,name=throttle,proto3" json:"throttle,omitempty"`
 	// The producer should half-close and open a new stream.
 	Drain         *Drain `protobuf:"bytes,8,opt,name=drain,proto3" json:"drain,omitempty"`
@@ -601,22 +601,23 @@ func (x *IngestStreamResponse) GetDrain() *Drain {
 // Welcome is the answer to the opening.
 type Welcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The producer's id: the one it gave, or the one that the server chose for it.
+	// The producer's id: its own, or the one that the server assigned.
 	Producer string `protobuf:"bytes,1,opt,name=producer,proto3" json:"producer,omitempty"`
-	// The epoch in force. To be given in the next opening.
+	// The epoch in force, for the next opening.
 	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// Everything at and below this sequence is in the write-ahead log. Zero: nothing.
+	// Everything up to this sequence is in the write-ahead log. Zero: nothing.
 	LoggedSequence uint64 `protobuf:"varint,3,opt,name=logged_sequence,json=loggedSequence,proto3" json:"logged_sequence,omitempty"`
-	// Everything at and below this sequence is committed: go on with the next one.
+	// Everything up to this sequence is committed: continue with the next one.
 	CommittedSequence uint64 `protobuf:"varint,4,opt,name=committed_sequence,json=committedSequence,proto3" json:"committed_sequence,omitempty"`
-	// Whether this instance knew the producer and this epoch. False with an epoch given:
-	// what was sent above committed_sequence to another process may be stored twice.
+	// Whether this instance knew the producer and this epoch. If the opening had an epoch
+	// and this is false, what was sent above committed_sequence to another process may be
+	// stored twice.
 	Resumed bool `protobuf:"varint,5,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	// The level in force.
 	Acknowledgement Acknowledgement `protobuf:"varint,6,opt,name=acknowledgement,proto3,enum=logbatcher.v1.Acknowledgement" json:"acknowledgement,omitempty"`
 	// The limits in force.
 	Limits *Limits `protobuf:"bytes,7,opt,name=limits,proto3" json:"limits,omitempty"`
-	// The id of the instance that answers, new with each start of the process.
+	// The id of the answering instance, new with each start of the process.
 	Instance      string `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -781,19 +782,19 @@ func (x *Limits) GetMaxEntryAttributes() uint32 {
 	return 0
 }
 
-// Refusal is an entry, or one route's copy of it, that the server did not take and
-// never will as it stands: it should be mended, not sent again.
+// Refusal is an entry, or one route's copy of it, that is not stored and never will be
+// as it is: fix it instead of sending it again.
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sequence of the request.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The entry's place in the request, from 0.
 	Index uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	// The field that was wrong, for instance `attributes["status"]`. Empty: the entry as a whole.
+	// The invalid field, for instance `attributes["status"]`. Empty: the entry as a whole.
 	Field string `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`
 	// Why.
 	Reason RefusalReason `protobuf:"varint,4,opt,name=reason,proto3,enum=logbatcher.v1.RefusalReason" json:"reason,omitempty"`
-	// What was wrong and what would be right, for a person to read.
+	// What is wrong and what would be right, in words.
 	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
 	// The route that refused its copy; the others keep theirs. Empty: the whole entry is refused.
 	Route         string `protobuf:"bytes,6,opt,name=route,proto3" json:"route,omitempty"`
@@ -873,14 +874,14 @@ func (x *Refusal) GetRoute() string {
 	return ""
 }
 
-// DeadLettered is a range of sequences of which one table refused rows for good.
+// DeadLettered is a range of sequences with rows that one table refused for good.
 type DeadLettered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The first sequence with such rows.
 	FirstSequence uint64 `protobuf:"varint,1,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
 	// The last sequence with such rows.
 	LastSequence uint64 `protobuf:"varint,2,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
-	// How many rows.
+	// The number of rows.
 	Rows uint64 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
 	// The route.
 	Route string `protobuf:"bytes,4,opt,name=route,proto3" json:"route,omitempty"`
@@ -888,9 +889,9 @@ type DeadLettered struct {
 	Table string `protobuf:"bytes,5,opt,name=table,proto3" json:"table,omitempty"`
 	// The dead letter's id, under which the queue keeps the rows.
 	DeadLetter string `protobuf:"bytes,6,opt,name=dead_letter,json=deadLetter,proto3" json:"dead_letter,omitempty"`
-	// ClickHouse's error code. Zero: the gateway itself decided, for the reason in the message.
+	// ClickHouse's error code. Zero: the gateway itself decided, as the message explains.
 	Code int32 `protobuf:"varint,7,opt,name=code,proto3" json:"code,omitempty"`
-	// Why, for a person to read.
+	// Why, in words.
 	Message       string `protobuf:"bytes,8,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -982,14 +983,14 @@ func (x *DeadLettered) GetMessage() string {
 	return ""
 }
 
-// Throttle says why the server reads no further, or that it reads again.
+// Throttle reports why the server has stopped reading, or that it reads again.
 type Throttle struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The cause. Zero: over, the server reads again.
 	Cause ThrottleCause `protobuf:"varint,1,opt,name=cause,proto3,enum=logbatcher.v1.ThrottleCause" json:"cause,omitempty"`
-	// The table that the stream waits for, as database.table. Empty: not one table alone.
+	// The table that the stream waits for, as database.table. Empty: not a single table.
 	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
-	// For a person to read.
+	// The cause in words.
 	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1049,7 +1050,7 @@ func (x *Throttle) GetMessage() string {
 // Drain asks the producer to move: half-close, wait for the end, open a new stream.
 type Drain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Until when, in nanoseconds since 1970-01-01T00:00:00Z. Then the server reads no further,
+	// The deadline, in nanoseconds since 1970-01-01T00:00:00Z. Then the server stops reading,
 	// commits what it has and ends the stream with UNAVAILABLE.
 	DeadlineUnixNano uint64 `protobuf:"fixed64,1,opt,name=deadline_unix_nano,json=deadlineUnixNano,proto3" json:"deadline_unix_nano,omitempty"`
 	// Why.
@@ -1105,13 +1106,13 @@ func (x *Drain) GetReason() DrainReason {
 // IngestRequest is one request outside of a stream.
 type IngestRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As in IngestStreamRequest; zero where there is no producer.
+	// As in IngestStreamRequest; zero without a producer.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The entries, at most Limits.max_request_entries.
 	Entries []*Entry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
-	// Who sends, and what holds for the entries of this call, and for no later one. Absent:
-	// anonymous, level COMMITTED. A call with a producer, epoch 0, sequence 0 and no
-	// entries begins an epoch.
+	// The producer, and defaults for the entries of this call only. Absent: anonymous,
+	// level COMMITTED. A call with a producer, epoch 0, sequence 0 and no entries begins
+	// an epoch.
 	Open          *Open `protobuf:"bytes,3,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1168,18 +1169,18 @@ func (x *IngestRequest) GetOpen() *Open {
 	return nil
 }
 
-// IngestResponse says what became of the request.
+// IngestResponse is the outcome of the request.
 type IngestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The producer's id: the one it gave, or the one that the server chose for it.
+	// The producer's id: its own, or the one that the server assigned.
 	Producer string `protobuf:"bytes,1,opt,name=producer,proto3" json:"producer,omitempty"`
-	// The epoch in force. To be given in the next request.
+	// The epoch in force, for the next request.
 	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// Everything of this producer at and below this sequence is committed or refused.
+	// Everything of this producer up to this sequence is committed or refused.
 	CommittedSequence uint64 `protobuf:"varint,3,opt,name=committed_sequence,json=committedSequence,proto3" json:"committed_sequence,omitempty"`
 	// The level that the request has reached.
 	Acknowledgement Acknowledgement `protobuf:"varint,4,opt,name=acknowledgement,proto3,enum=logbatcher.v1.Acknowledgement" json:"acknowledgement,omitempty"`
-	// Entries that the server did not take, or not into every route.
+	// Entries that are not stored, or not by every route.
 	Refusals []*Refusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	// Rows that went to the dead-letter queue instead of their table.
 	DeadLettered  []*DeadLettered `protobuf:"bytes,6,rep,name=dead_lettered,json=deadLettered,proto3" json:"dead_lettered,omitempty"`

@@ -27,20 +27,21 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IngestService takes log entries and says when they are safe.
+// IngestService receives log entries and reports when they are safe.
 type IngestServiceClient interface {
-	// IngestStream takes requests of one producer and tells it, as they move, the
-	// sequences at and below which everything is safe. The first request opens the
-	// stream, the first response welcomes it. Half-close: the server commits what it
-	// has accepted (to the level asked for), sends the last watermarks and ends with OK.
+	// IngestStream receives the requests of one producer and reports its watermarks, the
+	// sequences up to which everything is safe, as they advance. The first request opens
+	// the stream, the first response welcomes it. After a half-close the server brings
+	// what it has accepted to the requested level, sends the last watermarks and ends
+	// with OK.
 	//
-	// The stream ends with another status only for: a violated protocol
+	// The stream ends with another status only for: a violation of the protocol
 	// (INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE), a newer opening by the
 	// same producer (ABORTED), a request that is too large (RESOURCE_EXHAUSTED), age or
-	// shutdown (UNAVAILABLE, always after a Drain). Errors of entries never end it.
+	// shutdown (UNAVAILABLE, always after a Drain). Invalid entries never end it.
 	IngestStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[IngestStreamRequest, IngestStreamResponse], error)
-	// Ingest takes one request and answers when its entries have reached the level
-	// asked for. With a producer and a sequence a repeat is not stored again; without
+	// Ingest accepts one request and answers when its entries have reached the requested
+	// level. With a producer and a sequence a repeat is not stored again; without
 	// them it is at least once.
 	Ingest(ctx context.Context, in *IngestRequest, opts ...grpc.CallOption) (*IngestResponse, error)
 }
@@ -80,20 +81,21 @@ func (c *ingestServiceClient) Ingest(ctx context.Context, in *IngestRequest, opt
 // All implementations must embed UnimplementedIngestServiceServer
 // for forward compatibility.
 //
-// IngestService takes log entries and says when they are safe.
+// IngestService receives log entries and reports when they are safe.
 type IngestServiceServer interface {
-	// IngestStream takes requests of one producer and tells it, as they move, the
-	// sequences at and below which everything is safe. The first request opens the
-	// stream, the first response welcomes it. Half-close: the server commits what it
-	// has accepted (to the level asked for), sends the last watermarks and ends with OK.
+	// IngestStream receives the requests of one producer and reports its watermarks, the
+	// sequences up to which everything is safe, as they advance. The first request opens
+	// the stream, the first response welcomes it. After a half-close the server brings
+	// what it has accepted to the requested level, sends the last watermarks and ends
+	// with OK.
 	//
-	// The stream ends with another status only for: a violated protocol
+	// The stream ends with another status only for: a violation of the protocol
 	// (INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE), a newer opening by the
 	// same producer (ABORTED), a request that is too large (RESOURCE_EXHAUSTED), age or
-	// shutdown (UNAVAILABLE, always after a Drain). Errors of entries never end it.
+	// shutdown (UNAVAILABLE, always after a Drain). Invalid entries never end it.
 	IngestStream(grpc.BidiStreamingServer[IngestStreamRequest, IngestStreamResponse]) error
-	// Ingest takes one request and answers when its entries have reached the level
-	// asked for. With a producer and a sequence a repeat is not stored again; without
+	// Ingest accepts one request and answers when its entries have reached the requested
+	// level. With a producer and a sequence a repeat is not stored again; without
 	// them it is at least once.
 	Ingest(context.Context, *IngestRequest) (*IngestResponse, error)
 	mustEmbedUnimplementedIngestServiceServer()
