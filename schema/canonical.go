@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// The functions here compare SQL regardless of white space, comments, needless quotes and brackets. ClickHouse's own formatter, which package
-// table asks, does the rest: it spells intervals as functions and keywords in capitals.
+// ClickHouse does not return expressions and codecs as it was given them: it drops parentheses and quotes, and adds the
+// arguments of codecs. The functions here normalize both spellings, so that a table that fits is not altered again.
 
-// CanonicalExpression returns an expression, or a list of them, in one spelling, without the parentheses or tuple() around the whole.
+// CanonicalExpression returns an expression, or a list of them, without what does not change its meaning: white space,
+// comments, needless quotes, and parentheses or tuple() around the whole.
 func CanonicalExpression(expression string) string {
 	list := Tokens(expression)
 	for {
@@ -19,20 +20,18 @@ func CanonicalExpression(expression string) string {
 		case len(list) > 1 && list[0].Is("tuple") && Wrapped(list[1:]):
 			list = list[2 : len(list)-1]
 		default:
-			return CanonicalTokens(list)
+			return canonicalTokens(list)
 		}
 	}
 }
 
-// CanonicalTokens returns tokens in one spelling: a space between two words, none elsewhere.
-func CanonicalTokens(list []Token) string {
+// canonicalTokens separates two words by a space and writes no other space.
+func canonicalTokens(list []Token) string {
 	var b strings.Builder
-	afterWord := false
-	for _, t := range list {
-		if afterWord && t.IsName() {
+	for i, t := range list {
+		if i > 0 && t.IsName() && list[i-1].IsName() {
 			b.WriteByte(' ')
 		}
-		afterWord = t.IsName()
 		switch {
 		case t.Kind == StringToken:
 			b.WriteString(QuoteString(t.Text))
@@ -45,8 +44,8 @@ func CanonicalTokens(list []Token) string {
 	return b.String()
 }
 
-// CanonicalCodec returns a codec list as ClickHouse writes it for a column of the type, with the arguments
-// that it adds. CODEC(…) around it is optional.
+// CanonicalCodec returns a codec list as ClickHouse returns it for a column of the type, with the arguments that it adds. The
+// list may be in CODEC(…).
 func CanonicalCodec(codec string, t Type) string {
 	list := Tokens(codec)
 	if len(list) > 1 && list[0].Is("codec") && Wrapped(list[1:]) {
@@ -54,14 +53,9 @@ func CanonicalCodec(codec string, t Type) string {
 	}
 	var out []string
 	for _, part := range TopLevelParts(list) {
-		if len(part) == 0 {
-			continue
+		if len(part) > 0 {
+			out = append(out, canonicalCodecName(part[0].Text)+codecArguments(part, t))
 		}
-		name, arguments := part[0].Text, ""
-		if len(part) > 1 {
-			arguments = CanonicalTokens(part[1:])
-		}
-		out = append(out, canonicalCodecName(name)+codecArguments(name, arguments, t))
 	}
 	if len(out) == 1 && strings.EqualFold(out[0], "Default") {
 		return "" // what a column without a codec has
@@ -79,12 +73,12 @@ func canonicalCodecName(name string) string {
 	return codecNames[i]
 }
 
-// codecArguments adds the arguments that ClickHouse fills in itself.
-func codecArguments(name, arguments string, t Type) string {
-	if arguments != "" && arguments != "()" {
+// codecArguments returns a codec's arguments, or those that ClickHouse adds.
+func codecArguments(codec []Token, t Type) string {
+	if arguments := canonicalTokens(codec[1:]); arguments != "" && arguments != "()" {
 		return strings.ReplaceAll(arguments, ",", ", ")
 	}
-	switch canonicalCodecName(name) {
+	switch canonicalCodecName(codec[0].Text) {
 	case "ZSTD":
 		return "(1)"
 	case "Delta", "Gorilla":
@@ -95,26 +89,13 @@ func codecArguments(name, arguments string, t Type) string {
 	return ""
 }
 
-// SameCodec compares two canonical codec lists. Which arguments ClickHouse adds to the rarer codecs
-// depends on its version, so one without arguments equals one with any.
+// SameCodec compares two canonical codec lists. Which arguments ClickHouse adds to the rarer codecs depends on its version, so a
+// codec without arguments is the same as one with any.
 func SameCodec(a, b string) bool {
-	left, right := TopLevelParts(Tokens(a)), TopLevelParts(Tokens(b))
-	if len(left) != len(right) {
-		return false
-	}
-	for i := range left {
-		if len(left[i]) == 0 || len(right[i]) == 0 {
-			return a == b // not a codec list
-		}
-		if !left[i][0].Is(right[i][0].Text) {
+	return slices.EqualFunc(TopLevelParts(Tokens(a)), TopLevelParts(Tokens(b)), func(a, b []Token) bool {
+		if len(a) == 0 || len(b) == 0 || !a[0].Is(b[0].Text) {
 			return false
 		}
-		if len(left[i]) > 1 && len(right[i]) > 1 && CanonicalTokens(left[i]) != CanonicalTokens(right[i]) {
-			return false
-		}
-	}
-	return true
+		return len(a) == 1 || len(b) == 1 || canonicalTokens(a[1:]) == canonicalTokens(b[1:])
+	})
 }
-
-// CanonicalIndexType returns the type of an index, with its arguments, in one spelling.
-func CanonicalIndexType(t string) string { return CanonicalTokens(Tokens(t)) }

@@ -89,21 +89,14 @@ func TestErrorCode(t *testing.T) {
 			t.Errorf("%q has code %d", text, got)
 		}
 	}
-	if ErrorCode(nil) != 0 || ErrorCode(codedError{errorText("Code: 1."), 60}) != 60 {
-		t.Error("the typed code does not count")
+	if ErrorCode(nil) != 0 {
+		t.Error("no error has a code")
 	}
 }
 
 type errorText string
 
 func (e errorText) Error() string { return string(e) }
-
-type codedError struct {
-	error
-	code int
-}
-
-func (e codedError) ServerCode() int { return e.code }
 
 func FuzzQuote(f *testing.F) {
 	for _, s := range []string{"", "a", "it's", "`", "\\", "a\\'", "\x00\xff\n\t", "--", "/*"} {

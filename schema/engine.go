@@ -5,8 +5,22 @@ import (
 	"strings"
 )
 
-// engineKind returns an engine's name without its arguments and without what says where replicas meet:
-// "MergeTree" for ReplicatedMergeTree('/path', '{replica}') and for SharedMergeTree.
+// FullEngine returns the table's engine with its arguments; without one it is MergeTree.
+func (t *Table) FullEngine() string { return cmp.Or(t.Engine, "MergeTree") }
+
+// EngineName returns an engine without its arguments.
+func EngineName(engine string) string {
+	name, _, _ := strings.Cut(engine, "(")
+	return strings.TrimSpace(name)
+}
+
+// IsReplicated reports whether the replicas of a table with this engine share rows and deduplication tokens.
+func IsReplicated(engine string) bool {
+	return strings.HasPrefix(engine, "Replicated") || strings.HasPrefix(engine, "Shared")
+}
+
+// EngineKind returns an engine's name without its arguments and without what makes it replicated: "MergeTree" for
+// ReplicatedMergeTree('/path', '{replica}') and for SharedMergeTree.
 func EngineKind(engine string) string {
 	name := EngineName(engine)
 	for _, prefix := range []string{"Replicated", "Shared"} {
@@ -17,15 +31,15 @@ func EngineKind(engine string) string {
 	return name
 }
 
-// UsableEngine reports whether a route's table may have the engine. MergeTree, ReplicatedMergeTree and SharedMergeTree
-// keep every row as it was inserted and can tell whether a batch is there. ReplacingMergeTree and its replicated
-// forms take rows out when parts are merged, so they are only used where the configuration names them.
+// UsableEngine reports whether a route's table may have the engine. MergeTree, ReplicatedMergeTree and SharedMergeTree keep
+// every row as it was inserted and can be asked for a batch. ReplacingMergeTree and its replicated forms remove rows in
+// merges, so they are used only if the configuration names them.
 func UsableEngine(engine string) bool {
 	kind := EngineKind(engine)
 	return engine == "" || kind == "MergeTree" || kind == "ReplacingMergeTree"
 }
 
-// HistoryEngine returns the engine of a history table where the other tables have this one: every row of it stays.
+// HistoryEngine returns the engine for a history table, which keeps every row, where other tables have this engine.
 func HistoryEngine(engine string) string {
 	if name := EngineName(engine); EngineKind(name) == "ReplacingMergeTree" {
 		return strings.Replace(name, "Replacing", "", 1)

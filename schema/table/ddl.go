@@ -27,7 +27,7 @@ func CreateTable(t *schema.Table) string {
 	for i := range t.Indexes {
 		lines = append(lines, "    INDEX "+indexDefinition(&t.Indexes[i]))
 	}
-	b.WriteString(strings.Join(lines, ",\n") + "\n)\nENGINE = " + schema.EngineOf(t) + "\n")
+	b.WriteString(strings.Join(lines, ",\n") + "\n)\nENGINE = " + t.FullEngine() + "\n")
 	if t.PartitionBy != "" {
 		b.WriteString("PARTITION BY " + keyExpression(t.PartitionBy) + "\n")
 	}
@@ -38,7 +38,7 @@ func CreateTable(t *schema.Table) string {
 	if t.TTL != "" {
 		b.WriteString("TTL " + t.TTL + "\n")
 	}
-	b.WriteString("SETTINGS " + schema.SettingList(schema.TableSettings(t, schema.EngineName(schema.EngineOf(t)))))
+	b.WriteString("SETTINGS " + schema.SettingList(t.SettingsFor(schema.EngineName(t.FullEngine()))))
 	return b.String()
 }
 

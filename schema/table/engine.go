@@ -12,7 +12,7 @@ func engineFits(want, have string) bool {
 		return false
 	}
 	// Rows in a replicated table are as safe as in one that is not, or safer. The reverse is not true.
-	return !schema.KeepsTokensInKeeper(want) || schema.KeepsTokensInKeeper(have)
+	return !schema.IsReplicated(want) || schema.IsReplicated(have)
 }
 
 // engineEffects say what becomes of rows in the engines that are refused, by kind.

@@ -57,23 +57,18 @@ func TestGoldenDDL(t *testing.T) {
 
 // collectorTable is an otel_logs as the collector made it, before EventName.
 func collectorTable() *table.Existing {
-	existing := &table.Existing{
-		Database: true, Table: true, Engine: "MergeTree", PartitionBy: "toDate(TimestampTime)",
-		OrderBy: "ServiceName, TimestampTime, Timestamp", PrimaryKey: "ServiceName, TimestampTime",
-		TTL: "TimestampTime + toIntervalDay(3)", Settings: map[string]string{"index_granularity": "8192", "ttl_only_drop_parts": "1"},
-	}
-	target := schema.DefaultRoute("logs").Table
-	for _, c := range target.Columns {
+	existing := &table.Existing{Database: true, Table: true, Engine: "MergeTree"}
+	logs := schema.DefaultRoute("logs").Table
+	for _, c := range logs.Columns {
 		if c.Name == "EventName" || c.Name == schema.BatchIDColumn {
 			continue
 		}
-		e := table.ExistingColumn{Name: c.Name, Type: c.Type.String(), InKey: strings.Contains(target.OrderBy, c.Name)}
+		e := table.ExistingColumn{Name: c.Name, Type: c.Type.String(), InKey: strings.Contains(logs.OrderBy, c.Name)}
 		if c.Codec != "" {
 			e.Codec = "CODEC(" + c.Codec + ")"
 		}
 		existing.Columns = append(existing.Columns, e)
 	}
-	existing.Indexes = target.Indexes
 	define(existing)
 	return existing
 }
@@ -88,11 +83,12 @@ func define(e *table.Existing) {
 		}
 		lines = append(lines, strings.TrimSpace(line+" "+c.Codec))
 	}
-	for _, x := range e.Indexes {
+	for _, x := range schema.DefaultRoute("logs").Table.Indexes {
 		lines = append(lines, "INDEX "+x.Name+" "+x.Expression+" TYPE "+x.Type+" GRANULARITY "+strconv.Itoa(x.Granularity))
 	}
-	e.Definition = "CREATE TABLE logs.otel_logs (" + strings.Join(lines, ", ") + ") ENGINE = " + e.Engine + " PARTITION BY " + e.PartitionBy +
-		" PRIMARY KEY (" + e.PrimaryKey + ") ORDER BY (" + e.OrderBy + ") TTL " + e.TTL + " SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1 COMMENT 'the logs'"
+	e.Definition, _ = schema.ParseDefinition("CREATE TABLE logs.otel_logs (" + strings.Join(lines, ", ") + ") ENGINE = " + e.Engine +
+		" PARTITION BY toDate(TimestampTime) PRIMARY KEY (ServiceName, TimestampTime) ORDER BY (ServiceName, TimestampTime, Timestamp)" +
+		" TTL TimestampTime + toIntervalDay(3) SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1 COMMENT 'the logs'")
 }
 
 func TestGoldenPlans(t *testing.T) {

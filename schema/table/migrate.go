@@ -145,7 +145,7 @@ func UnknownNames(plans []*Plan, names []string) []string {
 }
 
 func (m *Migrator) plan(ctx context.Context, t *schema.Table) (*Plan, error) {
-	existing, err := readExisting(ctx, m.config.Conn, t.Database, t.Name)
+	existing, err := readExisting(ctx, m.config.Conn, t)
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", t.FullName(), err)
 	}

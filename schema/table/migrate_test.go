@@ -73,6 +73,11 @@ func engineTables(t *testing.T, database string) map[string]*schema.Table {
 				{Name: "set", Expression: "lower(s)", Type: "set( 100 )"},
 			},
 		},
+		"spelled": {
+			Database: database, Name: "spelled", Columns: schematest.Columns(t, "a UInt8", "s String", "dt DateTime"),
+			OrderBy: "(if(a = 1 and not (a in (2, 3)), 1, 0), `s` like 'x%', case when a between 1 and 2 then 1 else 2 end)", PartitionBy: "tuple(toDate(dt))",
+			TTL: "dt + interval 30 days delete where a = 3 or s is null, dt + INTERVAL '1 week' recompress codec(ZSTD(5)), dt + toIntervalDay(400)",
+		},
 		"no keys":      {Database: database, Name: "no_keys", Columns: schematest.Columns(t, "a String")},
 		"odd name":     {Database: database, Name: "od'd` \\na\nme", Columns: schematest.Columns(t, "a String"), OrderBy: "tuple()"},
 		"quoted names": {Database: database, Name: "order", Columns: schematest.Columns(t, "select String", "from DateTime"), OrderBy: "(`select`, \"from\")", PartitionBy: "toYYYYMM(`from`)"},
@@ -324,7 +329,8 @@ func TestClusterStatementsParse(t *testing.T) {
 	for _, engine := range []string{"ReplicatedMergeTree", "ReplicatedMergeTree('/clickhouse/tables/{shard}/logs', '{replica}')"} {
 		target := schema.DefaultRoute("logs").Table
 		target.Cluster, target.Engine, target.TTL = "{cluster}", engine, "TimestampTime + INTERVAL 90 DAY"
-		narrow := table.Existing{Database: true, Table: true, Engine: "ReplicatedMergeTree", PartitionBy: "toDate(TimestampTime)", OrderBy: target.OrderBy, PrimaryKey: target.PrimaryKey}
+		narrow := table.Existing{Database: true, Table: true, Engine: "ReplicatedMergeTree"}
+		narrow.Definition, _ = schema.ParseDefinition("CREATE TABLE t (`a` UInt8) ENGINE = ReplicatedMergeTree PARTITION BY toDate(TimestampTime) PRIMARY KEY " + target.PrimaryKey + " ORDER BY " + target.OrderBy)
 		for _, existing := range []*table.Existing{{}, &narrow, {Database: true, Table: true, Engine: "Distributed"}, {Database: true, Table: true, Engine: "Log"}} {
 			plan := table.NewPlan(target, existing)
 			var statements []string

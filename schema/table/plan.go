@@ -1,6 +1,7 @@
 package table
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -169,7 +170,7 @@ func (p *Plan) refuseRoute() {
 // checkEngine refuses what is not a table that keeps every row as it is given. It reports whether there is more
 // to compare.
 func (p *Plan) checkEngine() bool {
-	want, have := schema.EngineOf(p.Table), p.existing.Engine
+	want, have := p.Table.FullEngine(), p.existing.Engine
 	if engineFits(want, have) {
 		return true
 	}
@@ -193,12 +194,13 @@ func (p *Plan) checkKeys() {
 		}
 	}
 	t := p.Table
-	compare("PARTITION BY", t.PartitionBy, p.existing.PartitionBy)
+	clauses := p.existing.Definition.Clauses
+	compare("PARTITION BY", t.PartitionBy, clauses["PARTITION BY"])
 	if t.OrderBy != "" {
-		compare("ORDER BY", t.OrderBy, p.existing.OrderBy)
+		compare("ORDER BY", t.OrderBy, clauses["ORDER BY"])
 	}
 	if t.PrimaryKey != "" {
-		compare("PRIMARY KEY", t.PrimaryKey, p.existing.PrimaryKey)
+		compare("PRIMARY KEY", t.PrimaryKey, cmp.Or(clauses["PRIMARY KEY"], clauses["ORDER BY"]))
 	}
 }
 
@@ -317,21 +319,22 @@ func (p *Plan) refuseType(c *schema.Column, have *ExistingColumn, known bool) {
 }
 
 func (p *Plan) alterIndexes(a *alteration) {
+	existing := p.existing.Definition.Indexes()
 	wanted := make(map[string]bool, len(p.Table.Indexes))
 	for i := range p.Table.Indexes {
 		want := &p.Table.Indexes[i]
 		wanted[want.Name] = true
-		at := slices.IndexFunc(p.existing.Indexes, func(x schema.Index) bool { return x.Name == want.Name })
+		at := slices.IndexFunc(existing, func(x schema.Index) bool { return x.Name == want.Name })
 		if at < 0 {
 			a.add("add index "+want.Name+" (new parts have it, older ones when they are merged)",
 				"ADD INDEX IF NOT EXISTS "+indexDefinition(want))
-		} else if have := &p.existing.Indexes[at]; !sameIndex(want, have) {
+		} else if have := &existing[at]; !sameIndex(want, have) {
 			p.note("index %s is %s and not %s: left alone; to change it, drop it (ALTER TABLE %s DROP INDEX %s) and migrate again",
 				want.Name, indexDefinition(have), indexDefinition(want), schema.QuotedName(p.Table.Database, p.Table.Name), schema.QuoteIdentifier(want.Name))
 		}
 	}
-	for i := range p.existing.Indexes {
-		if name := p.existing.Indexes[i].Name; !wanted[name] {
+	for i := range existing {
+		if name := existing[i].Name; !wanted[name] {
 			p.note("index %s is in the table and not in the route: left alone", name)
 		}
 	}
@@ -339,22 +342,22 @@ func (p *Plan) alterIndexes(a *alteration) {
 
 func sameIndex(a, b *schema.Index) bool {
 	return schema.CanonicalExpression(a.Expression) == schema.CanonicalExpression(b.Expression) &&
-		schema.CanonicalIndexType(a.Type) == schema.CanonicalIndexType(b.Type) &&
+		schema.CanonicalExpression(a.Type) == schema.CanonicalExpression(b.Type) &&
 		(indexHasNoGranularity(a.Type) || max(a.Granularity, 1) == max(b.Granularity, 1))
 }
 
 func (p *Plan) alterSettings(a *alteration) {
 	engine := p.existing.Engine
-	if !engineFits(schema.EngineOf(p.Table), engine) {
-		engine = schema.EngineName(schema.EngineOf(p.Table)) // of the table that takes this one's place
+	if !engineFits(p.Table.FullEngine(), engine) {
+		engine = schema.EngineName(p.Table.FullEngine()) // of the table that takes this one's place
 	}
-	want := schema.TableSettings(p.Table, engine)
-	if !p.Table.Fsync && p.existing.Settings["fsync_after_insert"] == "1" {
+	want := p.Table.SettingsFor(engine)
+	if !p.Table.Fsync && p.existing.settings()["fsync_after_insert"] == "1" {
 		want["fsync_after_insert"] = "0"
 	}
 	change := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		have, ok := p.existing.Settings[name]
+		have, ok := p.existing.settings()[name]
 		switch {
 		case ok && have == want[name]:
 		case name == "index_granularity":
@@ -370,11 +373,11 @@ func (p *Plan) alterSettings(a *alteration) {
 }
 
 func (p *Plan) alterTTL(a *alteration) {
-	want, have := schema.CanonicalExpression(p.Table.TTL), schema.CanonicalExpression(p.existing.TTL)
+	want, have := schema.CanonicalExpression(p.Table.TTL), schema.CanonicalExpression(p.existing.Definition.Clauses["TTL"])
 	switch {
 	case want == have:
 	case want == "":
-		p.warn("TTL %s is in the table and not in the route: left alone; it changes or removes rows by itself", p.existing.TTL)
+		p.warn("TTL %s is in the table and not in the route: left alone; it changes or removes rows by itself", p.existing.Definition.Clauses["TTL"])
 	default:
 		a.changes = append(a.changes, "TTL "+p.Table.TTL)
 		a.ttl = p.Table.TTL
@@ -383,23 +386,26 @@ func (p *Plan) alterTTL(a *alteration) {
 
 // noteOthers names what others have put into the table and the route does not know of.
 func (p *Plan) noteOthers() {
-	d, _ := parseDefinition(p.existing.Definition)
-	for i := range d.elements {
-		e := &d.elements[i]
-		switch ttl := e.ttl(); {
-		case e.kind == "PROJECTION":
-			p.note("projection %s is in the table and not in the route: left alone", e.name)
-		case e.kind == "CONSTRAINT":
-			p.note("constraint %s is in the table and not in the route: left alone; rows that violate a CHECK become dead letters", e.text[len(e.kind)+1:])
-		case ttl == "" || p.Table.Column(e.name) == nil:
-		case e.name == schema.BatchIDColumn:
+	for i := range p.existing.Definition.Elements {
+		e := &p.existing.Definition.Elements[i]
+		ttl := ""
+		if e.Kind == "" {
+			ttl = columnTTL(e)
+		}
+		switch {
+		case e.Kind == "PROJECTION":
+			p.note("projection %s is in the table and not in the route: left alone", e.Name)
+		case e.Kind == "CONSTRAINT":
+			p.note("constraint %s is in the table and not in the route: left alone; rows that violate a CHECK become dead letters", e.Text[len(e.Kind)+1:])
+		case ttl == "" || p.Table.Column(e.Name) == nil:
+		case e.Name == schema.BatchIDColumn:
 			p.Refused = append(p.Refused, RefusedStep{
-				Name:      "column " + e.name,
-				Change:    fmt.Sprintf("column %s has the TTL %s: without its value nobody can tell whether a batch is there", e.name, ttl),
-				Statement: p.Table.Alter() + " MODIFY COLUMN " + schema.QuoteIdentifier(e.name) + " REMOVE TTL" + alterSync,
+				Name:      "column " + e.Name,
+				Change:    fmt.Sprintf("column %s has the TTL %s: without its value nobody can tell whether a batch is there", e.Name, ttl),
+				Statement: p.Table.Alter() + " MODIFY COLUMN " + schema.QuoteIdentifier(e.Name) + " REMOVE TTL" + alterSync,
 			})
 		default:
-			p.warn("column %s has the TTL %s, which is not in the route: left alone; it empties the column by itself, at once in rows that are older", e.name, ttl)
+			p.warn("column %s has the TTL %s, which is not in the route: left alone; it empties the column by itself, at once in rows that are older", e.Name, ttl)
 		}
 	}
 	for _, name := range schema.DeduplicationSettings {

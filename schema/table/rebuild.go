@@ -1,6 +1,7 @@
 package table
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,8 +16,8 @@ const rebuiltSuffix = "_rebuilt"
 // is in the table goes along; the additions of the plan follow as an ALTER of the new table. The old one is not dropped:
 // the copy is not atomic, and rows that came meanwhile are in the old table alone. Empty: the definition can't be read.
 func (p *Plan) rebuild(a *alteration) string {
-	d, ok := parseDefinition(p.existing.Definition)
-	if !ok {
+	d := &p.existing.Definition
+	if len(d.Elements) == 0 {
 		return ""
 	}
 	t := *p.Table
@@ -33,24 +34,24 @@ func (p *Plan) rebuild(a *alteration) string {
 
 // rebuiltElements returns the columns, indexes, projections and constraints of the table, with the columns of the route
 // in the type that it wants, where that is not refused apart, and those that its keys read and the table lacks.
-func (p *Plan) rebuiltElements(d definition) []string {
+func (p *Plan) rebuiltElements(d *schema.Definition) []string {
 	var lines, others []string
-	for i := range d.elements {
-		e := &d.elements[i]
-		if e.kind != "" {
-			others = append(others, e.text)
+	for i := range d.Elements {
+		e := &d.Elements[i]
+		if e.Kind != "" {
+			others = append(others, e.Text)
 			continue
 		}
-		c, have := p.Table.Column(e.name), p.existing.column(e.name)
+		c, have := p.Table.Column(e.Name), p.existing.column(e.Name)
 		switch {
 		case c == nil || have == nil:
-			lines = append(lines, e.text)
+			lines = append(lines, e.Text)
 		case have.DefaultKind == "EPHEMERAL":
-			lines = append(lines, e.without("EPHEMERAL"))
+			lines = append(lines, without(e, "EPHEMERAL"))
 		case p.changesType(c, have):
-			lines = append(lines, e.withType(c.Type.String()))
+			lines = append(lines, withType(e, c.Type.String()))
 		default:
-			lines = append(lines, e.text)
+			lines = append(lines, e.Text)
 		}
 	}
 	keys := schema.Tokens(p.Table.PartitionBy + "," + p.Table.OrderBy + "," + p.Table.PrimaryKey)
@@ -74,34 +75,30 @@ func (p *Plan) changesType(c *schema.Column, have *ExistingColumn) bool {
 	return t.String() != c.Type.String() && schema.Widens(t, c.Type)
 }
 
-func (p *Plan) rebuiltClauses(d definition) string {
-	t, engine := p.Table, d.engine
-	if !engineFits(schema.EngineOf(t), p.existing.Engine) {
-		engine = schema.EngineOf(t)
+// rebuiltClauses returns the clauses of the table's definition, with those that the route names in their place.
+func (p *Plan) rebuiltClauses(d *schema.Definition) string {
+	t, clauses := p.Table, maps.Clone(d.Clauses)
+	if !engineFits(t.FullEngine(), p.existing.Engine) {
+		clauses["ENGINE"] = t.FullEngine()
 	}
-	order, primary := t.OrderBy, t.PrimaryKey
-	if order == "" {
-		order, primary = d.orderBy, d.primaryKey
-	} else if primary == "" && schema.CanonicalExpression(order) == schema.CanonicalExpression(p.existing.OrderBy) {
-		primary = d.primaryKey
+	clauses["ENGINE"] = "= " + rebuiltEngine(clauses["ENGINE"])
+	clauses["PARTITION BY"] = t.PartitionBy
+	if t.OrderBy != "" {
+		if t.PrimaryKey != "" || schema.CanonicalExpression(t.OrderBy) != schema.CanonicalExpression(d.Clauses["ORDER BY"]) {
+			clauses["PRIMARY KEY"] = t.PrimaryKey
+		}
+		clauses["ORDER BY"] = t.OrderBy
 	}
-	lines := []string{"ENGINE = " + rebuiltEngine(engine)}
-	clause := func(keyword, body string) {
+	var lines []string
+	for _, keyword := range schema.DefinitionClauses {
+		body := clauses[keyword]
+		if keyword == "ORDER BY" || body != "" && (keyword == "PARTITION BY" || keyword == "PRIMARY KEY") {
+			body = keyExpression(body)
+		}
 		if body != "" {
 			lines = append(lines, keyword+" "+body)
 		}
 	}
-	if t.PartitionBy != "" {
-		clause("PARTITION BY", keyExpression(t.PartitionBy))
-	}
-	if primary != "" {
-		clause("PRIMARY KEY", keyExpression(primary))
-	}
-	clause("ORDER BY", keyExpression(order))
-	clause("SAMPLE BY", d.sampleBy)
-	clause("TTL", d.ttl)
-	clause("SETTINGS", d.settings)
-	clause("COMMENT", d.comment)
 	return strings.Join(lines, "\n")
 }
 

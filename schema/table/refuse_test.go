@@ -60,7 +60,8 @@ func TestEnginesOfRoutes(t *testing.T) {
 		return &schema.Table{Database: "d", Name: "t", OrderBy: "a", Engine: engine, Columns: schematest.Columns(t, "a UInt64")}
 	}
 	refused := func(want, have string) bool {
-		existing := &table.Existing{Database: true, Table: have != "", Engine: have, OrderBy: "a"}
+		existing := &table.Existing{Database: true, Table: have != "", Engine: have}
+		existing.Definition, _ = schema.ParseDefinition("CREATE TABLE t (`a` UInt64) ENGINE = MergeTree ORDER BY a")
 		for _, c := range target(want).Columns {
 			existing.Columns = append(existing.Columns, table.ExistingColumn{Name: c.Name, Type: c.Type.String()})
 		}

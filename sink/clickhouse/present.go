@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
@@ -72,7 +71,7 @@ func (s *Sink) look(ctx context.Context, a *address, b *batch.Block) (found sink
 	if err != nil {
 		return found, false, err
 	}
-	replicated = strings.HasPrefix(engine, "Replicated") || strings.HasPrefix(engine, "Shared")
+	replicated = schema.IsReplicated(engine)
 	cluster := ""
 	if replicated {
 		if cluster, err = s.cluster(ctx, a); err != nil {

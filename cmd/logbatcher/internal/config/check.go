@@ -171,7 +171,7 @@ func (b *builder) checkClickHouse(h *ClickHouse) {
 	case h.Failover != clickhouse.FailoverReplicas:
 	case len(h.Addresses) < 2:
 		b.report("clickhouse.failover", "replicas needs two addresses or more in clickhouse.addresses")
-	case !replicates(h.Engine):
+	case !schema.IsReplicated(h.Engine):
 		b.report("clickhouse.failover", "replicas needs tables that replicate, or a retry on another replica would store a batch twice; "+
 			"write clickhouse.engine, as in ReplicatedMergeTree")
 	}
@@ -186,11 +186,6 @@ func (b *builder) checkClickHouse(h *ClickHouse) {
 			b.report(path+".reason", "there is no reason; write why the built-in class is wrong here")
 		}
 	}
-}
-
-// replicates reports whether tables of the engine are the same on all replicas.
-func replicates(engine string) bool {
-	return strings.HasPrefix(engine, "Replicated") || strings.HasPrefix(engine, "Shared")
 }
 
 // engine checks an engine of tables.

@@ -59,7 +59,7 @@ func (c *Config) Routes() ([]*schema.Route, []schema.Problem) {
 func (c *Config) checkEngines(b *builder, routes []*schema.Route) {
 	for i, route := range routes {
 		if own := i < len(c.RouteList) && c.RouteList[i].Engine != ""; own {
-			if c.ClickHouse.Failover == clickhouse.FailoverReplicas && !replicates(route.Table.Engine) {
+			if c.ClickHouse.Failover == clickhouse.FailoverReplicas && !schema.IsReplicated(route.Table.Engine) {
 				b.report(fmt.Sprintf("routes[%d].engine", i), "clickhouse.failover is replicas, which needs tables that replicate, or a retry on another "+
 					"replica would store a batch twice; this is %s", schema.Quoted(route.Table.Engine))
 			}
