@@ -55,5 +55,5 @@ func (p *producer) takeAnswersLocked() {
 	for _, answer := range p.answers {
 		p.outbox.join(*answer)
 	}
-	p.answers = nil
+	clear(p.answers)
 }

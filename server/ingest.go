@@ -149,7 +149,7 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 	}
 	r.Producer, r.Epoch, r.Sequence = p.id, a.epoch, a.sequence
 	refusals, received := r.refusals, r.Received
-	if s.answer != nil {
+	if s.unary() {
 		p.note(s.answer, a.sequence, refusals)
 		refusals = nil
 	}

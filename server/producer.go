@@ -99,7 +99,7 @@ func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := s.opening
-	if s.answer != nil && p.session == nil && o.epoch != 0 && o.epoch == p.epoch && o.committed <= p.cursor.committed {
+	if s.unary() && p.session == nil && o.epoch != 0 && o.epoch == p.epoch && o.committed <= p.cursor.committed {
 		s.epoch = p.epoch
 		return welcome{epoch: p.epoch, committed: p.cursor.committed, resumed: true}, nil
 	}
@@ -107,7 +107,7 @@ func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) 
 	if err := p.checkEpochLocked(o); err != nil {
 		return welcome{}, err
 	}
-	if p.session != nil && p.session.stop != nil {
+	if p.session != nil {
 		p.session.stop(errSuperseded)
 	}
 	p.session = s
@@ -117,14 +117,11 @@ func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) 
 		return welcome{}, errSuperseded
 	}
 	if err == nil {
-		err = p.checkEpochLocked(o)
-	}
-	if err == nil {
 		w = p.enterLocked(o)
 		s.epoch = w.epoch
 		s.told = watermarks{committed: w.committed, received: w.committed}
 	}
-	if err != nil || s.answer != nil { // a unary call leaves room for others of its epoch
+	if err != nil || s.unary() { // a unary call leaves room for others of its epoch
 		p.session = nil
 		p.changeLocked()
 	}
@@ -163,7 +160,7 @@ func (p *producer) beginEpochLocked(epoch, start uint64) {
 	p.epoch = epoch
 	p.cursor = newCursor(start)
 	p.dropOutcomesLocked() // they belong to an epoch that nobody asks for any more
-	p.answers = nil
+	clear(p.answers)
 }
 
 // accepted is the verdict on a sequence.
@@ -182,11 +179,11 @@ func (p *producer) accept(ctx context.Context, s *session, sequence uint64, sum 
 		return accepted{}, err
 	}
 	switch {
-	case s.answer == nil && (s.closed || p.session != s):
+	case !s.unary() && (s.closed || p.session != s):
 		return accepted{}, errClosed
-	case s.answer != nil && p.epoch != s.epoch:
+	case s.unary() && p.epoch != s.epoch:
 		return accepted{}, statusOldEpoch(s.epoch, p.epoch)
-	case s.answer != nil && p.session != nil:
+	case s.unary() && p.session != nil:
 		return accepted{}, errSuperseded
 	}
 	if sequence == 0 {
@@ -205,10 +202,7 @@ func (p *producer) accept(ctx context.Context, s *session, sequence uint64, sum 
 	p.cursor.accept(sum)
 	p.routing = s
 	p.metrics.lag.Inc()
-	if s.answer != nil {
-		if p.answers == nil {
-			p.answers = make(map[uint64]*outcomes)
-		}
+	if s.unary() {
 		p.answers[sequence] = s.answer
 	}
 	return a, nil

@@ -28,7 +28,7 @@ func testRegistry(t *testing.T, adjust func(*Config)) *registry {
 // openAs opens the producer and returns its session.
 func openAs(ctx context.Context, p *producer, o *opening) (*session, welcome, error) {
 	_, cancel := context.WithCancelCause(ctx)
-	s := newSession(p, o, cancel, time.Second)
+	s := newStreamSession(p, o, cancel, time.Second)
 	o.level = pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED
 	w, err := p.open(ctx, s)
 	return s, w, err

@@ -72,7 +72,7 @@ func (r *registry) leave(p *producer) {
 }
 
 func (r *registry) newProducer(id string) *producer {
-	return &producer{id: id, now: r.now, metrics: r.metrics, total: &r.kept}
+	return &producer{id: id, now: r.now, metrics: r.metrics, total: &r.kept, answers: make(map[uint64]*outcomes)}
 }
 
 func (r *registry) sweepLocked(now time.Time) {

@@ -18,7 +18,7 @@ type session struct {
 	opening  *opening
 	// answer collects the outcomes of a unary call's request. Nil for streams, whose outcomes go to the producer's outbox.
 	answer *outcomes
-	// stop ends the stream with a cause. Nil for unary calls.
+	// stop ends the stream with a cause. Unary calls notice by themselves that they are superseded.
 	stop context.CancelCauseFunc
 	// wake has room for one; it tells the stream's sender that there may be something to send.
 	wake chan struct{}
@@ -40,13 +40,20 @@ type session struct {
 	drain   *pb.Drain
 }
 
-// newSession returns a session for a stream. stop ends the stream with a cause.
-func newSession(p *producer, o *opening, stop context.CancelCauseFunc, throttleAfter time.Duration) *session {
+// newStreamSession returns a session for a stream. stop ends the stream with a cause.
+func newStreamSession(p *producer, o *opening, stop context.CancelCauseFunc, throttleAfter time.Duration) *session {
 	s := &session{producer: p, opening: o, stop: stop, wake: make(chan struct{}, 1), throttleAfter: throttleAfter}
 	s.timer = time.AfterFunc(time.Hour, s.wakeSender)
 	s.timer.Stop()
 	return s
 }
+
+// newCallSession returns a session for a unary call.
+func newCallSession(p *producer, o *opening) *session {
+	return &session{producer: p, opening: o, stop: func(error) {}, answer: &outcomes{}}
+}
+
+func (s *session) unary() bool { return s.answer != nil }
 
 func (s *session) wakeSender() {
 	select {

@@ -64,7 +64,7 @@ func (st *stream) run() error {
 		return err
 	}
 	defer in.registry.leave(p)
-	st.session = newSession(p, o, st.stop, in.config.ThrottleAfter)
+	st.session = newStreamSession(p, o, st.stop, in.config.ThrottleAfter)
 	if err := st.open(); err != nil {
 		return err
 	}
@@ -88,11 +88,7 @@ func (st *stream) receiveOpening() (*opening, error) {
 		return nil, err
 	}
 	defer f.free()
-	// An opening is small enough not to be counted in the budget.
-	if f.Len() > int(c.MaxRequestBytes) {
-		return nil, statusTooLarge("max_request_bytes", int(c.MaxRequestBytes), f.Len())
-	}
-	data := f.Materialize()
+	data := f.Materialize() // an opening is small enough not to be counted in the budget
 	l, err := readOutline(data)
 	switch {
 	case err != nil:

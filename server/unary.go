@@ -109,7 +109,7 @@ func (in *ingest) openCall(ctx context.Context, r *request, known metadata) (*se
 		return nil, welcome{}, err
 	}
 	known["producer"] = p.id
-	s := &session{producer: p, opening: o, answer: &outcomes{}}
+	s := newCallSession(p, o)
 	w, err := p.open(ctx, s)
 	if err == nil {
 		in.logOpening(ctx, "unary call", s, w)

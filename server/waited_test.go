@@ -70,7 +70,7 @@ func TestDecodingIsNoWaiting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSession(p, nil, nil, time.Hour)
+	s := newStreamSession(p, nil, nil, time.Hour)
 	waits := func() bool { return s.waiting.cause != 0 }
 	var waited bool
 	budget.asked = func() { waited = waits() }
