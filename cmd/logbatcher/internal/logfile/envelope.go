@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -35,24 +36,21 @@ func (r *Reader) unwrap(l *line) {
 	}
 }
 
+// get returns the value of the first member with a key.
+func get(members []member, key string) gjson.Result {
+	for i := range members {
+		if members[i].key == key {
+			return members[i].value
+		}
+	}
+	return gjson.Result{}
+}
+
 // docker recognizes the lines of Docker's json-file driver. Text that lacks its line feed is partial, unless a tag that
 // Fluent Bit adds says otherwise.
 func (l *line) docker(members []member) bool {
-	var text, stream, at gjson.Result
-	tag := ""
-	for _, m := range members {
-		switch m.key {
-		case "log":
-			text = m.value
-		case "stream":
-			stream = m.value
-		case "time":
-			at = m.value
-		case "logtag", "_p":
-			tag = m.value.Str
-		}
-	}
-	if text.Type != gjson.String || !l.container(stream.Str, at.Str) {
+	text, tag := get(members, "log"), cmp.Or(get(members, "logtag").Str, get(members, "_p").Str)
+	if text.Type != gjson.String || !l.container(get(members, "stream").Str, get(members, "time").Str) {
 		return false
 	}
 	l.text = strings.TrimSuffix(text.Str, "\n")
@@ -93,17 +91,9 @@ func (l *line) container(stream, at string) bool {
 
 // journald recognizes the lines of journalctl -o json.
 func (l *line) journald(members []member) bool {
-	text := ""
-	var at time.Time
-	for _, m := range members {
-		switch m.key {
-		case "__REALTIME_TIMESTAMP":
-			at, _ = epoch(m.value.String())
-		case "MESSAGE":
-			text = journalText(m.value)
-		}
-	}
-	if at.IsZero() || isBlank(plain(text)) {
+	text := journalText(get(members, "MESSAGE"))
+	at, ok := epoch(get(members, "__REALTIME_TIMESTAMP").String())
+	if !ok || isBlank(plain(text)) {
 		return false
 	}
 	l.text, l.at = text, at

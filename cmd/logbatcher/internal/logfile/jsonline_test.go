@@ -73,6 +73,7 @@ func TestJSONLines(t *testing.T) {
 		{"empty message", `{"msg":"","n":1}`, "", 0, "", "", "", `n=1`},
 		{"message of another kind", `{"msg":{"a":1},"message":"x"}`, "", 0, "", "x", "", `msg=json:{"a":1}`},
 		{"time of no format", `{"time":"yesterday","msg":"x"}`, "", 0, "", "x", "", `time="yesterday"`},
+		{"a time that is none by its size", `{"time":4102444800,"ts":1772360100.5,"msg":"x"}`, at, 0, "", "x", "", `time=4102444800`},
 		{"two times", `{"ts":1772360100,"time":"2026-03-01T10:15:00.5Z","msg":"x"}`, at, 0, "", "x", "", `ts=1772360100`},
 		{"unknown level", `{"level":"loud","msg":"x"}`, "", 0, "loud", "x", "", ``},
 		{"a level that is none", `{"severity":"ERROR","level":9,"priority":"high","msg":"x"}`, "", 17, "ERROR", "x", "", `level=9 priority="high"`},

@@ -1,10 +1,7 @@
 package logfile
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
-	"io"
 	"unicode/utf8"
 )
 
@@ -13,11 +10,12 @@ const byteOrderMark = "\xef\xbb\xbf"
 // lineReader splits the input into lines and keeps at most max bytes of each. It skips NUL bytes at the start of a line:
 // a file that was truncated while its writer kept its offset has a hole there.
 type lineReader struct {
-	src   *bufio.Reader
+	src   *source
 	max   int
 	stats *Stats
-	begun bool  // a line was returned
-	err   error // ends the input, after its last line
+	begun bool   // a line was returned
+	chunk []byte // of the input, to be read
+	err   error  // ends the input, after chunk
 
 	// The line being read.
 	held    []byte
@@ -28,30 +26,29 @@ type lineReader struct {
 // slack is how much of a line is held beyond max, so that a byte order mark or a rune at the cut does not change what is kept.
 const slack = 8
 
-func newLineReader(src io.Reader, maxBytes int, stats *Stats) *lineReader {
-	return &lineReader{src: bufio.NewReaderSize(src, 64<<10), max: maxBytes, stats: stats}
-}
-
 // next returns the next line, without its end. The last line, which may lack a line feed or be cut off by a read error,
 // precedes the error. Reading may continue after ErrQuiet.
 func (r *lineReader) next() (line, error) {
-	for r.err == nil {
-		piece, err := r.src.ReadSlice('\n')
-		r.hold(bytes.TrimSuffix(piece, []byte("\n")))
-		switch {
-		case err == nil:
+	for {
+		if end := bytes.IndexByte(r.chunk, '\n'); end >= 0 {
+			r.hold(r.chunk[:end])
+			r.chunk = r.chunk[end+1:]
 			return r.finish(), nil
-		case errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, ErrQuiet):
-			return line{}, ErrQuiet
-		default:
-			r.err = err
-			if len(r.held) > 0 {
-				return r.finish(), nil
-			}
 		}
+		r.hold(r.chunk)
+		r.chunk = nil
+		switch {
+		case r.err != nil && len(r.held) > 0:
+			return r.finish(), nil
+		case r.err != nil:
+			return line{}, r.err
+		}
+		chunk, err := r.src.next()
+		if err == ErrQuiet {
+			return line{}, err
+		}
+		r.chunk, r.err = chunk, err
 	}
-	return line{}, r.err
 }
 
 // hold appends a piece of the line, as far as there is room.

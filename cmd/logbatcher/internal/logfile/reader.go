@@ -72,7 +72,7 @@ func NewReader(ctx context.Context, in io.Reader, options Options) *Reader {
 	if r.stamps.now == nil {
 		r.stamps.now = time.Now
 	}
-	r.lines = newLineReader(newSource(ctx, &decoder{src: in}, options.Wait), r.maxBytes, r.stats)
+	r.lines = &lineReader{src: newSource(ctx, &decoder{src: in}, options.Wait), max: r.maxBytes, stats: r.stats}
 	return r
 }
 

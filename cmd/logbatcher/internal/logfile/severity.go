@@ -102,8 +102,8 @@ var (
 	levelAtStart     = regexp.MustCompile(`^(?:([A-Z]{3,13})(?:[ \t:|]|$)|\[ *([A-Za-z]{3,13}) *\])`)
 )
 
-// leadingLevel returns the length of a level at the start of s and of what separates it from a time stamp, or 0.
-func leadingLevel(s string) int {
+// levelWidth returns the length of a level at the start of s and of what separates it from a time stamp, or 0.
+func levelWidth(s string) int {
 	if m := levelBeforeStamp.FindStringSubmatch(s); m != nil && severityOf(m[1]) != 0 {
 		return len(m[0])
 	}

@@ -14,17 +14,15 @@ var (
 	ErrStopped = errors.New("reading was stopped")
 )
 
-// source reads an input in a goroutine, one Read at a time, so that its own Read need not wait for it. The goroutine ends
-// when the input's Read returns.
+// source reads an input in a goroutine, one Read at a time, so that next need not wait for it. The goroutine ends when the
+// input's Read returns.
 type source struct {
 	ctx    context.Context
 	in     io.Reader
-	wait   time.Duration // 0: for as long as it takes
-	reads  chan read     // holds the result of the Read in progress
-	buffer []byte        // belongs to the goroutine during a Read
+	wait   time.Duration // 0: as long as it takes
+	reads  chan read     // receives the result of the Read in progress
 	busy   bool          // a Read is in progress
-	rest   []byte        // of buffer, not yet returned
-	err    error         // follows rest
+	buffer []byte        // belongs to the goroutine while busy
 }
 
 // read is the result of a Read.
@@ -37,27 +35,13 @@ func newSource(ctx context.Context, in io.Reader, wait time.Duration) *source {
 	return &source{ctx: ctx, in: in, wait: wait, reads: make(chan read, 1), buffer: make([]byte, 64<<10)}
 }
 
-// Read returns ErrQuiet if nothing arrives in time. After the context has ended, it returns what arrives in that time, then
-// ErrStopped.
-func (s *source) Read(p []byte) (int, error) {
-	if len(s.rest) == 0 && s.err == nil {
-		if err := s.fill(); err != nil {
-			return 0, err
-		}
-	}
-	n := copy(p, s.rest)
-	s.rest = s.rest[n:]
-	if n > 0 {
-		return n, nil
-	}
-	return 0, s.err
-}
-
-func (s *source) fill() error {
-	if !s.busy && s.ctx.Err() != nil {
-		return ErrStopped
-	}
+// next returns the next bytes, which are valid until the next call; an error follows them. It returns ErrQuiet if nothing
+// arrives in time. After ctx has ended, it returns what arrives in that time, then ErrStopped.
+func (s *source) next() ([]byte, error) {
 	if !s.busy {
+		if s.ctx.Err() != nil {
+			return nil, ErrStopped
+		}
 		s.busy = true
 		go func() {
 			n, err := s.in.Read(s.buffer)
@@ -70,12 +54,12 @@ func (s *source) fill() error {
 	}
 	select {
 	case got := <-s.reads:
-		s.busy, s.rest, s.err = false, s.buffer[:got.n], got.err
-		return nil
+		s.busy = false
+		return s.buffer[:got.n], got.err
 	case <-quiet:
 		if s.ctx.Err() != nil {
-			return ErrStopped
+			return nil, ErrStopped
 		}
-		return ErrQuiet
+		return nil, ErrQuiet
 	}
 }

@@ -96,11 +96,14 @@ type stamps struct {
 const maxSearch = 512
 
 var (
-	// leadingGroup may stand between a level and a stamp: Cassandra's thread, or Ruby's letter.
-	leadingGroup = regexp.MustCompile(`^(?:\[[^\]\s]{1,64}\] +|[A-Z], )`)
+	// groupBeforeStamp may stand between a level and a stamp: Cassandra's thread, or Ruby's letter.
+	groupBeforeStamp = regexp.MustCompile(`^(?:\[[^\]\s]{1,64}\] +|[A-Z], )`)
 	// stampPrefix precedes a stamp inside a line: the key of a pair, or the bracket of an access log.
 	stampPrefix = regexp.MustCompile(`(?:^|[ \t,])(?:\[?(?:time|ts|timestamp|t)="?|\[)`)
 )
+
+// groupWidth returns the length of a group at the start of s, or 0.
+func groupWidth(s string) int { return len(groupBeforeStamp.FindString(s)) }
 
 // find returns the stamp at the start of line or after what may precede one: a syslog priority, a level, a thread in brackets, the
 // key of a pair, or the client and user of an access log.
@@ -112,14 +115,13 @@ func (p *stamps) find(line string) stamp {
 	if found := p.findAt(line, at); found.found() {
 		return found
 	}
-	if n := leadingLevel(line[at:]); n > 0 {
+	for _, width := range [...]func(string) int{levelWidth, groupWidth} {
+		n := width(line[at:])
 		at += n
-		if found := p.findAt(line, at); found.found() {
-			return found
+		if n == 0 {
+			continue
 		}
-	}
-	if n := len(leadingGroup.FindString(line[at:])); n > 0 {
-		if found := p.findAt(line, at+n); found.found() {
+		if found := p.findAt(line, at); found.found() {
 			return found
 		}
 	}
@@ -267,7 +269,9 @@ func epoch(number string) (at time.Time, ok bool) {
 	case 10, 13, 16, 19:
 		nanos, err := strconv.ParseInt((whole + fraction + "000000000")[:19], 10, 64)
 		at = time.Unix(0, nanos).UTC()
-		return at, err == nil && at.Unix() >= 1_000_000_000 && at.Year() < 2100
+		if err == nil && at.Unix() >= 1_000_000_000 && at.Year() < 2100 {
+			return at, true
+		}
 	}
 	return time.Time{}, false
 }
