@@ -117,10 +117,12 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	s.settling = settling
 	s.reading, s.stopReading = context.WithCancelCause(ctx)
 	defer s.stopReading(nil)
-	defer context.AfterFunc(ctx, func() {
+	bounded := make(chan struct{})
+	ignoreSignal := context.AfterFunc(ctx, func() {
+		defer close(bounded)
 		fmt.Fprintf(errs, "logbatcher: %v: reading has ended, what was read has %v to be committed\n", context.Cause(ctx), o.stopTimeout)
 		s.boundSettling(endSettling)
-	})()
+	})
 	ran := make(chan error, 1)
 	go func() {
 		err := s.producer.Run(settling)
@@ -130,6 +132,10 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	readErr := s.readAll(files, in)
 	s.producer.Close()
 	runErr := <-ran
+	endSettling(nil)
+	if !ignoreSignal() {
+		<-bounded
+	}
 	s.print(out, s.producer.Statistics())
 
 	verdict := s.verdict()
@@ -147,25 +153,24 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	return errors.Join(problems...)
 }
 
-// boundSettling ends settling when the time after a signal is over.
+// boundSettling ends settling when the time after a signal is over, or earlier if the server is not reachable.
 func (s *sending) boundSettling(end context.CancelCauseFunc) {
-	late := time.NewTimer(s.options.stopTimeout)
-	defer late.Stop()
-	unreachable := time.NewTimer(min(s.options.stopTimeout, sendStopUnreachable))
-	defer unreachable.Stop()
-	for {
+	passed := func(d time.Duration) bool {
 		select {
 		case <-s.settling.Done():
-			return
-		case <-unreachable.C:
-			if !s.producer.Statistics().Open {
-				end(fmt.Errorf("%s is not reachable", s.options.address))
-				return
-			}
-		case <-late.C:
-			end(fmt.Errorf("not everything was committed within %v (--stop-timeout)", s.options.stopTimeout))
-			return
+			return false
+		case <-time.After(d):
+			return true
 		}
+	}
+	limit := s.options.stopTimeout
+	first := min(limit, sendStopUnreachable)
+	switch {
+	case !passed(first):
+	case !s.producer.Statistics().Open:
+		end(fmt.Errorf("%s is not reachable", s.options.address))
+	case passed(limit - first):
+		end(fmt.Errorf("not everything was committed within %v (--stop-timeout)", limit))
 	}
 }
 
