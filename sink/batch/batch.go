@@ -6,8 +6,8 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// Batch is rows of one table and one partition, in ClickHouse's columns. One goroutine fills it; once it is
-// sealed, which is to say that nothing is added any more, any number may read it, until Release.
+// Batch is an open batch: rows of one table and one partition that still grows, in ClickHouse's columns. It belongs to one
+// goroutine at a time. Seal or Release ends it.
 type Batch struct {
 	id        string
 	layout    *Layout
@@ -15,12 +15,12 @@ type Batch struct {
 	columns   *columns
 	rows      int
 	origins   []Origin
-	// current is the origin of the rows that come next. begun says that the last of origins is that one.
+	// current is the origin of the next rows. begun is true if it is the last of origins.
 	current Origin
 	begun   bool
 }
 
-// NewBatch returns an empty batch. The id has to be unique for ever.
+// NewBatch returns an empty batch. The id must be globally unique.
 func (l *Layout) NewBatch(id string, p *Partition) *Batch {
 	c, pooled := l.pool.Get().(*columns)
 	if !pooled {
@@ -37,9 +37,8 @@ func (l *Layout) NewBatch(id string, p *Partition) *Batch {
 	return b
 }
 
-// Begin says which request the rows that follow come from, and when the server received it. The origin's strings
-// are kept as they are, so they must not alias a receive buffer; its Rows do not count. Consecutive rows of
-// one request and shard id become one origin of the batch.
+// Begin sets the origin of the rows that follow, and when their request was received. The origin's strings are kept, so they must
+// not alias a receive buffer; its Rows are ignored. Consecutive rows of one request and shard id share an origin.
 func (b *Batch) Begin(o Origin, received time.Time) {
 	o.Rows = 0
 	if o != b.current {
@@ -48,7 +47,7 @@ func (b *Batch) Begin(o Origin, received time.Time) {
 	b.columns.row.received = received.UnixNano()
 }
 
-// Append adds the entry as a row and keeps nothing of it. With an error the batch is as it was before.
+// Append adds a copy of the entry as a row. An error leaves the batch unchanged.
 func (b *Batch) Append(e *schema.Entry) *RowError {
 	if err := b.columns.append(e); err != nil {
 		return err
@@ -61,7 +60,7 @@ func (b *Batch) Append(e *schema.Entry) *RowError {
 	return nil
 }
 
-// beginOrigin makes the last of origins the current one.
+// beginOrigin makes current the last of origins.
 func (b *Batch) beginOrigin() {
 	b.begun = true
 	if len(b.origins) > 0 {
@@ -74,39 +73,38 @@ func (b *Batch) beginOrigin() {
 	b.origins = append(b.origins, b.current)
 }
 
-// ID returns the batch's id, which is also in the column of that source in every row.
+// ID returns the batch's id, which is also in every row, in the column with that source.
 func (b *Batch) ID() string { return b.id }
 
-// Layout returns the layout that the rows were made for.
+// Layout returns the layout of the rows.
 func (b *Batch) Layout() *Layout { return b.layout }
 
-// Partition returns the partition that all rows belong to.
+// Partition returns the partition of all rows.
 func (b *Batch) Partition() *Partition { return b.partition }
 
 // Rows returns the number of rows.
 func (b *Batch) Rows() int { return b.rows }
 
-// originBytes is about what an origin occupies.
+// originBytes is the approximate size of an origin.
 const originBytes = 64
 
-// columnBytes is about what a column occupies before it has rows. Of a batch with few rows that is nearly all, and many tables have many such
-// batches.
+// columnBytes is the approximate size of a column without rows. It dominates batches with few rows, of which there may be many.
 const columnBytes = 512
 
-// blockBytes is about what a block occupies beside its frames.
+// blockBytes is the approximate size of a block without frames.
 const blockBytes = 512
 
-// Bytes returns the memory that the batch occupies, or will as an uncompressed block: what all rows of a stream share is kept once
-// here, and written for each row there. It asks each column, so it is for every request rather than for every row.
+// Bytes returns the memory that the batch occupies now or as an uncompressed block, where attributes that a stream's entries share
+// are repeated in every row. It visits every column, so call it per request rather than per row.
 func (b *Batch) Bytes() int {
 	return b.columns.memory() + b.columns.repeated() + columnBytes*len(b.columns.cells) + originBytes*len(b.origins)
 }
 
-// mostRepeated bounds how many times its columns' memory an uncompressed block may take up by repeating what its streams share. Beyond
-// it is compressed, whatever the configuration says: 10 000 entries of a stream with 64 KiB of attributes would take 640 MB.
+// mostRepeated limits the repetition in an uncompressed block, in multiples of its columns' memory. Beyond that the block is compressed
+// anyway: 10 000 entries of a stream with 64 KiB of attributes would take 640 MB.
 const mostRepeated = 8
 
-// Seal encodes the rows, compresses them and releases the batch.
+// Seal returns the rows as a block, encoded and compressed, and releases the batch.
 func (b *Batch) Seal(c Compression) *Block {
 	if c == Uncompressed && b.columns.repeated() > mostRepeated*b.columns.memory() {
 		c = LZ4
@@ -118,7 +116,7 @@ func (b *Batch) Seal(c Compression) *Block {
 	return block
 }
 
-// Release gives the memory to later batches. The batch may not be used afterwards. A second call does nothing.
+// Release returns the columns to the pool. Only ID, Layout, Partition and Rows may be called afterwards. Further calls do nothing.
 func (b *Batch) Release() {
 	c := b.columns
 	if c == nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/ClickHouse/ch-go/compress"
 )
 
-// Block is a sealed batch: its rows encoded as one Native block and compressed, once, with everything that it takes to send it, to
-// look it up, to cut it and to send it again. It is immutable and shares no memory with its batch, so that any number of goroutines
-// may read it at any time.
+// Block is a sealed batch: its rows encoded as one Native block and compressed once, with everything needed to send it, look it up,
+// cut it, and send it again. It is immutable and shares no memory with its batch, so any number of goroutines may read it at any
+// time.
 type Block struct {
 	id          string
 	layout      *Layout
@@ -23,7 +23,7 @@ type Block struct {
 	bytes       int
 }
 
-// newBlock returns a block with the frames that were written.
+// newBlock returns a block with the frames of the writer.
 func newBlock(id string, l *Layout, p *Partition, rows int, origins []Origin, c Compression, w *blockWriter) *Block {
 	b := &Block{id: id, layout: l, partition: p, rows: rows, origins: origins, compression: c}
 	b.frames, b.plainBytes = w.finish(c)
@@ -34,13 +34,13 @@ func newBlock(id string, l *Layout, p *Partition, rows int, origins []Origin, c 
 	return b
 }
 
-// ID returns the id of the batch, which is also in the column of that source in every row.
+// ID returns the batch's id, which is also in every row, in the column with that source.
 func (b *Block) ID() string { return b.id }
 
-// Layout returns the layout that the rows were made for.
+// Layout returns the layout of the rows.
 func (b *Block) Layout() *Layout { return b.layout }
 
-// Partition returns the partition that all rows belong to.
+// Partition returns the partition of all rows.
 func (b *Block) Partition() *Partition { return b.partition }
 
 // Rows returns the number of rows.
@@ -52,10 +52,10 @@ func (b *Block) Compression() Compression { return b.compression }
 // Bytes returns the memory that the block occupies.
 func (b *Block) Bytes() int { return b.bytes }
 
-// Origins returns where the rows come from, in their order. The block keeps the slice.
+// Origins returns the origins of the rows, in order. It must not be modified.
 func (b *Block) Origins() []Origin { return b.origins }
 
-// Frames returns a reader of what goes on the wire.
+// Frames returns a new reader of the bytes that go on the wire.
 func (b *Block) Frames() io.Reader {
 	readers := make([]io.Reader, len(b.frames))
 	for i, frame := range b.frames {
@@ -64,8 +64,8 @@ func (b *Block) Frames() io.Reader {
 	return io.MultiReader(readers...)
 }
 
-// Native returns a reader of the rows as one Native block, in the form that INSERT … FORMAT Native reads over HTTP (protocol
-// revision 0).
+// Native returns a new reader of the rows as one uncompressed Native block, in the form that INSERT … FORMAT Native expects over HTTP
+// (protocol revision 0).
 func (b *Block) Native() io.Reader {
 	if b.compression == Uncompressed {
 		return b.Frames()
@@ -73,11 +73,11 @@ func (b *Block) Native() io.Reader {
 	return io.LimitReader(compress.NewReader(b.Frames()), int64(b.plainBytes))
 }
 
-// OriginsOf returns where the rows come from, in their order.
+// OriginsOf returns the origins of some of the rows, in order.
 func (b *Block) OriginsOf(rows RowSet) []Origin { return originsOf(b.origins, rows) }
 
-// Cut returns the rows, of which there is at least one, as a separate block with its own id. The same rows are the same bytes
-// each time. An error means that the frames were damaged.
+// Cut returns rows, at least one, as a separate block with its own id. The same rows always give the same bytes. It fails only if the
+// frames are damaged.
 func (b *Block) Cut(id string, rows RowSet) (*Block, error) {
 	w := newBlockWriter(b.compression)
 	if err := cut(w, b, id, rows); err != nil {

@@ -12,18 +12,18 @@ type Compression string
 
 // The compressions, as the configuration writes them.
 const (
-	// Uncompressed costs no CPU: for a server close by.
+	// Uncompressed costs no CPU, for a server close by.
 	Uncompressed Compression = "none"
-	// LZ4 is cheap, and halves the bytes or better.
+	// LZ4 is cheap, and logs take a fifth of the space.
 	LZ4 Compression = "lz4"
-	// ZSTD costs several times as much, for a network that is dear.
+	// ZSTD costs several times as much, for an expensive network.
 	ZSTD Compression = "zstd"
 )
 
-// Compressions returns all of them.
+// Compressions returns all compressions.
 func Compressions() []Compression { return []Compression{Uncompressed, LZ4, ZSTD} }
 
-// Validate returns an error for a compression that does not exist.
+// Validate reports a compression that does not exist.
 func (c Compression) Validate() error {
 	if !slices.Contains(Compressions(), c) {
 		return fmt.Errorf("compression %q is none of %q", c, Compressions())

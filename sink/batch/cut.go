@@ -9,21 +9,21 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// cutter copies some rows of a Native block that a Batch has written into another one, column by column, as the bytes that
-// they are: values that pass through Go's types would not all come back as they were. It reads the block as a stream, since
-// a block may be much larger than its frames.
+// cutter copies rows of a Native block written by a Batch into another block, column by column and byte for byte: not all values
+// would survive a conversion to Go types. It reads the block as a stream, because a block may be much larger than its frames.
 type cutter struct {
 	in *bufio.Reader
 	w  *blockWriter
-	// total is the number of rows of the block, rows are those that are copied.
+	// total is the number of rows in the block, rows are the ones to copy.
 	total int
 	rows  RowSet
-	err   error // the first one; after it nothing is read any more
+	most  int   // no length is larger
+	err   error // the first one; nothing is read after it
 }
 
-// cut writes the rows of the block, with another id.
+// cut writes rows of the block under another id.
 func cut(w *blockWriter, b *Block, id string, rows RowSet) error {
-	c := &cutter{in: bufio.NewReader(b.Native()), w: w, total: b.rows, rows: rows}
+	c := &cutter{in: bufio.NewReader(b.Native()), w: w, total: b.rows, rows: rows, most: b.plainBytes}
 	if columns, total := c.length(), c.length(); c.err == nil && (columns != len(b.layout.projections) || total != b.rows) {
 		c.err = fmt.Errorf("it has %d columns and %d rows", columns, total)
 	}
@@ -43,7 +43,7 @@ func cut(w *blockWriter, b *Block, id string, rows RowSet) error {
 			column.text, column.rows = id, rows.Size()
 			column.write(w)
 		case p.columnType.Kind == schema.KindMap:
-			c.mapped(!p.columnType.Key.LowCardinality)
+			c.maps(!p.columnType.Key.LowCardinality)
 		default:
 			c.column(&p.columnType)
 		}
@@ -52,7 +52,7 @@ func cut(w *blockWriter, b *Block, id string, rows RowSet) error {
 	return c.err
 }
 
-// column copies a column of any type but Map.
+// column copies a column of any type except Map.
 func (c *cutter) column(t *schema.Type) {
 	if t.LowCardinality {
 		c.w.buffer.PutInt64(int64(c.uint64())) // the dictionary's version
@@ -75,8 +75,8 @@ func (c *cutter) column(t *schema.Type) {
 	}
 }
 
-// mapped copies a Map column.
-func (c *cutter) mapped(plain bool) {
+// maps copies a Map column.
+func (c *cutter) maps(plain bool) {
 	if plain {
 		pairs, theirs := c.ends()
 		c.strings(pairs, theirs)
@@ -89,7 +89,7 @@ func (c *cutter) mapped(plain bool) {
 	c.strings(pairs, theirs)
 }
 
-// fixed copies those of n values of a fixed size.
+// fixed copies rows out of n values of a fixed size.
 func (c *cutter) fixed(n int, rows RowSet, size int) {
 	at := 0
 	for _, r := range rows {
@@ -100,7 +100,7 @@ func (c *cutter) fixed(n int, rows RowSet, size int) {
 	c.skip((n - at) * size)
 }
 
-// strings copies those of n strings.
+// strings copies rows out of n strings.
 func (c *cutter) strings(n int, rows RowSet) {
 	at := 0
 	for _, r := range append(rows[:len(rows):len(rows)], RowRange{n, n}) {
@@ -115,7 +115,8 @@ func (c *cutter) strings(n int, rows RowSet) {
 	}
 }
 
-// ends copies where the rows' elements end. It returns how many elements all rows have, and which are those of the copied rows.
+// ends copies the offsets of an Array or Map column. It returns the number of elements in the block and the elements of the copied
+// rows.
 func (c *cutter) ends() (elements int, theirs RowSet) {
 	last, end := 0, 0
 	rows := c.rows
@@ -136,13 +137,16 @@ func (c *cutter) ends() (elements int, theirs RowSet) {
 	return last, theirs
 }
 
-// dictionary copies those of n values of LowCardinality. The new dictionary has only the texts that they use, in the order of
-// their use, as if the rows had been appended to a batch.
+// dictionary copies rows out of n LowCardinality values. The new dictionary has only the texts in use, in order of their first use, as
+// if the rows had been appended to a batch.
 func (c *cutter) dictionary(n int, rows RowSet, nullable bool) {
 	if n == 0 {
 		return
 	}
 	width := 1 << (c.uint64() & 0xff)
+	if c.err == nil && (width < 1 || width > 4) {
+		c.err = fmt.Errorf("keys of %d bytes", width)
+	}
 	texts := make([]string, 0, 256)
 	for size := c.uint64(); size > 0 && c.err == nil; size-- {
 		texts = append(texts, c.text())
@@ -171,10 +175,9 @@ func (c *cutter) dictionary(n int, rows RowSet, nullable bool) {
 	}
 	c.skip((n - at) * width)
 	writeDictionary(c.w, &used, &keys)
-	c.w.flush() // which holds on to them
 }
 
-// number reads an unsigned number of so many bytes.
+// number reads an unsigned little-endian number of that width.
 func (c *cutter) number(width int) uint64 {
 	var bytes [8]byte
 	if c.err == nil {
@@ -190,7 +193,13 @@ func (c *cutter) length() int {
 		return 0
 	}
 	n, err := binary.ReadUvarint(c.in)
-	c.err = err
+	if err == nil && n > uint64(c.most) {
+		err = fmt.Errorf("a length of %d in a block of %d bytes", n, c.most)
+	}
+	if err != nil {
+		c.err = err
+		return 0
+	}
 	return int(n)
 }
 

@@ -8,26 +8,26 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// frameBytes is how much of a block one frame holds before compression. Writes of directBytes that are not compressed are frames of
-// their own, so that they are copied once.
+// frameBytes is the size of a frame before compression. Uncompressed writes of at least directBytes become frames of their own, so
+// that they are copied only once.
 const (
 	frameBytes  = 1 << 20
 	directBytes = 64 << 10
 )
 
-// blockWriter encodes a block into frames: pieces of its Native form, each compressed by itself into ClickHouse's own
-// frame, or left as it is. It writes to memory and never fails. Columns write themselves to the embedded ch-go writer,
-// which keeps references until flush, or to buffer.
+// blockWriter encodes a block into frames: pieces of its Native form, each compressed into a frame of ClickHouse's own format, or
+// left uncompressed. It writes to memory and never fails. Columns write to the embedded ch-go writer, which keeps references
+// until flush, or to buffer.
 type blockWriter struct {
 	*proto.Writer
 	buffer     *proto.Buffer
 	compressor *compress.Writer // nil: not compressed
-	data       []byte           // what the next frame is made of
+	data       []byte           // the next frame, before compression
 	frames     [][]byte
 	plainBytes int // written so far
 }
 
-// writers keeps blockWriters by their compression for the next block.
+// writers pools blockWriters by compression.
 var writers = map[Compression]*sync.Pool{Uncompressed: {}, LZ4: {}, ZSTD: {}}
 
 func newBlockWriter(c Compression) *blockWriter {
@@ -39,7 +39,7 @@ func newBlockWriter(c Compression) *blockWriter {
 	return w
 }
 
-// finish returns the block's frames and its size before compression, and gives the writer back.
+// finish returns the block's frames and its size before compression, and returns the writer to the pool.
 func (w *blockWriter) finish(c Compression) (frames [][]byte, plainBytes int) {
 	w.flush()
 	w.endFrame()
@@ -51,7 +51,7 @@ func (w *blockWriter) finish(c Compression) (frames [][]byte, plainBytes int) {
 	return frames, plainBytes
 }
 
-// Write takes p into frames. It is what the embedded writer flushes to.
+// Write adds p to the frames. The embedded writer flushes to it.
 func (w *blockWriter) Write(p []byte) (int, error) {
 	w.plainBytes += len(p)
 	if w.compressor == nil && len(p) >= directBytes {
@@ -70,7 +70,7 @@ func (w *blockWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// endFrame makes a frame of what was gathered.
+// endFrame makes a frame of data.
 func (w *blockWriter) endFrame() {
 	if len(w.data) == 0 {
 		return
@@ -78,7 +78,7 @@ func (w *blockWriter) endFrame() {
 	frame := w.data
 	if w.compressor != nil {
 		if err := w.compressor.Compress(w.data); err != nil {
-			panic("batch: compress a frame: " + err.Error()) // only for input of 4 GiB or a short destination, which it makes itself
+			panic("batch: compress a frame: " + err.Error()) // can't happen: only inputs of 4 GiB fail
 		}
 		frame = w.compressor.Data
 	}
@@ -86,17 +86,17 @@ func (w *blockWriter) endFrame() {
 	w.data = w.data[:0]
 }
 
-// flush moves what the embedded writer has gathered into frames. Then columns may change again.
+// flush writes what the embedded writer holds. Columns may change afterwards.
 func (w *blockWriter) flush() { _, _ = w.Flush() } // Write never fails
 
-// flushFull flushes once the buffer has grown to a good piece.
+// flushFull flushes a buffer that has grown large.
 func (w *blockWriter) flushFull() {
 	if len(w.buffer.Buf) >= frameBytes/8 {
 		w.flush()
 	}
 }
 
-// repeat writes the text as many times.
+// repeat writes the text several times.
 func (w *blockWriter) repeat(text []byte, times int) {
 	perPiece := min(times, max(1, frameBytes/16/len(text)))
 	piece := bytes.Repeat(text, perPiece)

@@ -10,9 +10,8 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// Layout is the projection of entries on a table's columns, compiled. It is immutable after NewLayout
-// and safe for concurrent use. What a compiler can find out is found out here: a layout has no column that its
-// source could never fill.
+// Layout is the compiled projection of entries onto a table's columns. It is immutable and safe for concurrent use. It has no column
+// that its source could never fill.
 type Layout struct {
 	table       *schema.Table
 	route       string
@@ -20,16 +19,16 @@ type Layout struct {
 	projections []projection
 	partition   schema.PartitionBy
 	hash        string
-	// attributes, resource and scope have the keys that have columns of their own, with their slots.
+	// attributes, resource and scope map the keys that have columns of their own to their slots.
 	attributes, resource, scope map[string]int32
 	// pool has the *columns of released batches.
 	pool sync.Pool
-	// lastBytes has for each projection how long the texts of the last released batch were.
+	// lastBytes has for each projection the size of the texts in the last released batch.
 	lastBytes []atomic.Int64
 }
 
-// NewLayout compiles the layout of a route's table. server is the zone of the ClickHouse server, by which
-// times without one of their own are read; nil is UTC. All problems are reported, joined.
+// NewLayout compiles the layout of a route's table. server is the zone of the ClickHouse server, which applies to times without a zone;
+// nil is UTC. The error joins all problems.
 func NewLayout(table *schema.Table, route string, server *time.Location) (*Layout, error) {
 	if server == nil {
 		server = time.UTC
@@ -79,7 +78,7 @@ func NewLayout(table *schema.Table, route string, server *time.Location) (*Layou
 	return l, errors.Join(problems...)
 }
 
-// claim gives the attribute that the projection reads a slot, so that maps leave it out.
+// claim gives the projection's attribute a slot, so that maps leave it out.
 func (l *Layout) claim(p *projection) {
 	keys := l.attributes
 	switch p.source.Field {
@@ -99,7 +98,7 @@ func (l *Layout) claim(p *projection) {
 	p.slot = slot
 }
 
-// checkPartition refuses partition keys that the entry alone does not decide.
+// checkPartition rejects partition keys that do not depend on the entry alone.
 func (l *Layout) checkPartition(by schema.PartitionBy) error {
 	for _, key := range by.Keys {
 		switch source := l.table.Columns[key.Column].Source; source.Field {

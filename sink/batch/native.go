@@ -1,12 +1,12 @@
 package batch
 
-// writeHeader starts a Native block.
+// writeHeader writes the header of a Native block.
 func (l *Layout) writeHeader(w *blockWriter, rows int) {
 	w.buffer.PutInt(len(l.projections))
 	w.buffer.PutInt(rows)
 }
 
-// writeColumnHeader writes what stands before a column.
+// writeColumnHeader writes the header of a column.
 func (p *projection) writeColumnHeader(w *blockWriter) {
 	w.buffer.PutString(p.name)
 	w.buffer.PutString(p.typeText)
