@@ -233,8 +233,12 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := parse(t.Context(), "f", []byte(text), nil, nil)
 		if err == nil {
-			if err := c.Show(&strings.Builder{}); err != nil {
+			var shown strings.Builder
+			if err := c.Show(&shown); err != nil {
 				t.Fatal(err)
+			}
+			if _, err := parse(t.Context(), "shown", []byte(shown.String()), nil, nil); err != nil {
+				t.Fatalf("%v\n%s", err, shown.String())
 			}
 		} else if len(problemsOf(err)) == 0 {
 			t.Fatal("an error without a problem")

@@ -58,7 +58,7 @@ var problemCases = []struct{ text, want string }{
 	{"server: {tls: {cert_file: a}}", "f:1:27: server.tls.cert_file: a certificate needs its key; write server.tls.key_file"},
 	{"server: {tls: {key_file: a}}", "f:1:26: server.tls.key_file: a key needs its certificate; write server.tls.cert_file"},
 	{"memory: {budget: 2MiB}", "f:1:18: memory.budget: 2MiB is less than server.limits.max_request_bytes, 4MiB; a request must find room in it"},
-	{"memory: {table_share: 0.02}", "f:1:23: memory.table_share: 0.02 of the budget is 1.9MiB, less than server.limits.max_request_bytes, 4MiB; one table must be able to hold a request"},
+	{"memory: {table_share: 0.02}", "f:1:23: memory.table_share: 0.02 of the budget is 1.9 MiB, less than server.limits.max_request_bytes, 4MiB; one table must be able to hold a request"},
 	{"colo: a b", `f:1:7: colo: a colo is 1 to 32 letters, digits, _ and .; this is "a b"`},
 	{"clickhouse: {addresses: []}", "f:1:14: clickhouse.addresses: there is no address; write at least one, as in 127.0.0.1:8123"},
 	{"clickhouse: {addresses: [\"http://a:1\"]}", `f:1:26: clickhouse.addresses[0]: an address is host:port without a scheme, as in 127.0.0.1:8123 or clickhouse.example:8123; this is "http://a:1"`},
@@ -137,13 +137,13 @@ var problemCases = []struct{ text, want string }{
 	{route + ", filter: {'attributes[\"a.b\"]': {contains: 3}}}", `f:3:78: routes[0].filter.attributes["a.b"].contains: contains applies to string; this is the int 3`},
 	// Memory.
 	{"memory: {limit: 1GiB}\nserver: {limits: {max_streams: 1000}}",
-		"f:2:32: server.limits.max_streams: 1000 streams of 4.5MiB, a budget of 96MiB and 56MiB beside it need 4652MiB, " +
-			"more than the limit of 1024MiB (memory.limit): lower server.limits.max_streams to at most 193, or server.limits.max_request_bytes"},
+		"f:2:32: server.limits.max_streams: 1000 streams of 4.5 MiB, a budget of 96MiB and 56 MiB beside it need 4.5 GiB, " +
+			"more than the limit of 1.0 GiB (memory.limit): lower server.limits.max_streams to at most 193, or server.limits.max_request_bytes"},
 	{"memory: {limit: 128MiB}",
-		"f:1:1: memory.budget: 1 streams of 4.5MiB, a budget of 96MiB and 56MiB beside it need 156MiB, " +
-			"more than the limit of 128MiB (memory.limit): lower memory.budget or server.limits.max_request_bytes, or raise the limit"},
+		"f:1:1: memory.budget: 1 streams of 4.5 MiB, a budget of 96MiB and 56 MiB beside it need 157 MiB, " +
+			"more than the limit of 128 MiB (memory.limit): lower memory.budget or server.limits.max_request_bytes, or raise the limit"},
 	{"memory: {budget: 12MiB, table_share: 0.5}\n" + twoRoutes,
-		"f:1:18: memory.budget: a table that stands still must leave room for the others: of 12MiB tables may hold 9.0MiB, and the rows of one request up to 4.6MiB, " +
+		"f:1:18: memory.budget: a table that stands still must leave room for the others: of 12MiB tables may hold 9.0 MiB, and the rows of one request up to 4.6 MiB, " +
 			"of which two must fit; raise memory.budget or lower server.limits.max_request_bytes"},
 	{"clickhouse: {inserts_per_table: 8, max_inserts: 4}", "f:1:33: clickhouse.inserts_per_table: 8 is more than max_inserts, 4"},
 	{"shards: {max_open_batches: 1}\n" + twoRoutes,
