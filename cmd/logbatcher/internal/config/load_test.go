@@ -51,7 +51,7 @@ func TestLoadPrecedence(t *testing.T) {
 	}
 	for _, want := range []string{
 		"colo: EWR # --set colo\n", "  linger: 3s # environment variable LOGBATCHER_SHARDS_LINGER\n", "  count: 3 # " + file + ":2:29\n",
-		"  addresses: # environment variable LOGBATCHER_CLICKHOUSE_ADDRESSES\n    - a:1\n    - b:2\n", "  max_batch_rows: 100000\n",
+		"  addresses: # environment variable LOGBATCHER_CLICKHOUSE_ADDRESSES\n    - \"a:1\"\n    - \"b:2\"\n", "  max_batch_rows: 100000\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
@@ -197,6 +197,22 @@ clickhouse:
 	first.RouteList[0].Filter, second.RouteList[0].Filter = nil, nil
 	if !reflect.DeepEqual(first, second) {
 		t.Errorf("got\n%+v\nwant\n%+v", second, first)
+	}
+}
+
+// TestShowQuotes shows texts that YAML could read as something else.
+func TestShowQuotes(t *testing.T) {
+	for _, text := range []string{
+		"", " ", "\t", "a\nb", "010", "08", "1_000", "0X1F", "1e3", "yes", "~", "null", "True", "1:30", "- a", "? a", "a: b", "#x", "*a", "'x'", "[a]", "<<", "---", `a\b`, "é",
+	} {
+		c := Default()
+		c.Redis.User = text
+		var out strings.Builder
+		if err := c.Show(&out); err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if again, err := parse(t.Context(), "f", []byte(out.String()), nil, nil); err != nil || again.Redis.User != text {
+			t.Errorf("%q: read as %+v, %v", text, again, err)
+		}
 	}
 }
 

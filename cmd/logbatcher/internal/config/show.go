@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -19,7 +23,24 @@ func (c *Config) Show(w io.Writer) error {
 		"# which together with the budget need at most %s.\n", approximate(p.Limit), p.LimitFrom, p.Shards, p.MaxStreams, approximate(p.Need))
 	comments := yaml.CommentMap{}
 	document := c.section(reflect.ValueOf(c).Elem(), "", comments)
-	return yaml.NewEncoder(w, yaml.IndentSequence(true), yaml.WithComment(comments)).Encode(document)
+	return yaml.NewEncoder(w, yaml.IndentSequence(true), yaml.WithComment(comments), yaml.CustomMarshaler(encodeText)).Encode(document)
+}
+
+// plainText matches what is a text in any version of YAML, except for the words in notText.
+var (
+	plainText = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9_./-]*$`)
+	notText   = []string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
+)
+
+// form is a text that the library quotes if needed, unlike any text.
+type form string
+
+// encodeText writes a text in quotes if needed. The library leaves some numbers and indicators unquoted.
+func encodeText(text string) ([]byte, error) {
+	if plainText.MatchString(text) && !slices.Contains(notText, strings.ToLower(text)) {
+		return []byte(text), nil
+	}
+	return []byte(strconv.Quote(text)), nil
 }
 
 // section returns a struct of settings as the encoder writes it.
@@ -42,9 +63,9 @@ func (c *Config) section(structure reflect.Value, path string, comments yaml.Com
 func (c *Config) encodable(f settings.Field, comments yaml.CommentMap) any {
 	switch value := f.Value.Interface().(type) {
 	case time.Duration:
-		return settings.FormatDuration(value)
+		return form(settings.FormatDuration(value))
 	case fmt.Stringer: // sizes, secrets, types and sources
-		return value.String()
+		return form(value.String())
 	case Indexes:
 		if value.Set != "" {
 			return value.Set
