@@ -12,15 +12,19 @@ import (
 // CanonicalExpression returns an expression, or a list of them, without what does not change its meaning: white space,
 // comments, needless quotes, and parentheses or tuple() around the whole.
 func CanonicalExpression(expression string) string {
-	list := Tokens(expression)
+	return canonicalTokens(unwrap(Tokens(expression)))
+}
+
+// unwrap returns the list without the parentheses or tuple() around the whole.
+func unwrap(list []Token) []Token {
 	for {
 		switch {
 		case Wrapped(list):
 			list = list[1 : len(list)-1]
-		case len(list) > 1 && list[0].Is("tuple") && Wrapped(list[1:]):
-			list = list[2 : len(list)-1]
+		case len(list) > 0 && list[0].Is("tuple") && Wrapped(list[1:]):
+			list = list[1:]
 		default:
-			return canonicalTokens(list)
+			return list
 		}
 	}
 }

@@ -7,110 +7,78 @@ import (
 	"strings"
 )
 
-// CheckExpression returns an error where a key, TTL or index expression can't be one over the columns: it names a column that is
-// not there, leaves a bracket or a quote open, or has two values side by side. Whether a function exists, and takes the
-// types it is given, only ClickHouse knows.
+// CheckExpression returns an error where a key, TTL or index expression over the columns can't be right: it names a column that
+// does not exist, leaves a bracket or a quote open, or has two values side by side. Whether a function exists and takes the
+// types of its arguments, only ClickHouse knows.
 func CheckExpression(expression string, columns []Column) error {
-	c := expressionCheck{list: Tokens(expression), columns: columns}
-	if err := c.brackets(); err != nil {
+	if err := CheckBrackets(expression); err != nil {
 		return err
 	}
-	c.findParameters()
-	for c.at = 0; c.at < len(c.list); c.at++ {
-		if err := c.token(); err != nil {
-			return err
-		}
+	list := Tokens(expression)
+	names := lambdaParameters(list)
+	for i := range columns {
+		names = append(names, columns[i].Name)
 	}
-	return nil
-}
-
-// CheckBrackets returns an error where brackets or quotes don't match, or an element of a list is empty.
-func CheckBrackets(text string) error {
-	c := expressionCheck{list: Tokens(text)}
-	return c.brackets()
-}
-
-// CheckEngineArguments is CheckExpression for the arguments of a table's engine, such as the version of a ReplacingMergeTree.
-func CheckEngineArguments(t *Table) error {
-	_, arguments, given := strings.Cut(t.Engine, "(")
-	if !given {
-		return nil
-	}
-	return CheckExpression("("+arguments, t.Columns)
-}
-
-// CheckSortingKey is CheckExpression for a table's ORDER BY, which can't have a column that is Nullable, or one twice.
-func CheckSortingKey(t *Table) error {
-	if err := CheckExpression(t.OrderBy, t.Columns); err != nil {
-		return err
-	}
-	names := bareColumns(t.OrderBy)
-	for i, name := range names {
-		if slices.Contains(names[:i], name) {
-			return fmt.Errorf("column %s is there twice", name)
-		}
-		at := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
-		if at < 0 {
-			continue
-		}
-		if allowed := t.Settings["allow_nullable_key"]; t.Columns[at].Type.Nullable && allowed != "1" && allowed != "true" {
-			return fmt.Errorf("column %s is Nullable, which a sorting key can't be; make it plain, or set allow_nullable_key: 1 in the route's settings", name)
-		}
-	}
-	return nil
-}
-
-// CheckTTL is CheckExpression for a table's TTL. One that is a column alone must be a time.
-func CheckTTL(t *Table) error {
-	if err := CheckExpression(t.TTL, t.Columns); err != nil {
-		return err
-	}
-	for _, name := range bareColumns(t.TTL) {
-		for i := range t.Columns {
-			if c := &t.Columns[i]; c.Name == name && c.Type.Kind != KindDate && c.Type.Kind != KindDateTime && c.Type.Kind != KindDateTime64 {
-				return fmt.Errorf("column %s has type %s; a TTL is a Date or a time, as in toDateTime(time) + INTERVAL 30 DAY", name, c.Type)
+	for i := 0; i < len(list); i++ {
+		switch t := list[i]; {
+		case t.Is("AS"), t.Is(":") && i > 0 && list[i-1].Is(":"): // an alias or a type follows
+			i = endOfCall(list, i+1)
+		case t.Is("CODEC") && endOfCall(list, i) > i:
+			i = endOfCall(list, i)
+		case t.Kind != SymbolToken:
+			if err := checkValue(list, i, names); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// KeyExpressions returns the elements of a key or of another list, such as codecs, without spaces.
-func KeyExpressions(list string) (elements []string) {
-	all := Tokens(list)
-	for Wrapped(all) {
-		all = all[1 : len(all)-1]
+// endOfCall returns the place of the last token of a name and of the brackets that follow it.
+func endOfCall(list []Token, name int) int {
+	if name+1 < len(list) && list[name+1].Is("(") {
+		return name + 1 + Closing(list[name+1:])
 	}
-	for _, part := range TopLevelParts(all) {
-		var text strings.Builder
-		for _, t := range part {
-			text.WriteString(t.Text)
-		}
-		elements = append(elements, text.String())
-	}
-	return elements
+	return name
 }
 
-// bareColumns returns the elements of an expression list that are a name alone.
-func bareColumns(expression string) (names []string) {
-	list := Tokens(expression)
-	for Wrapped(list) {
-		list = list[1 : len(list)-1]
-	}
-	for _, part := range TopLevelParts(list) {
-		if len(part) == 1 && (part[0].Kind == NameToken || part[0].Kind == WordToken) {
-			names = append(names, part[0].Text)
+// lambdaParameters returns the names before the arrows of lambdas.
+func lambdaParameters(list []Token) (names []string) {
+	for i := 1; i+1 < len(list); i++ {
+		if !list[i].Is("-") || !list[i+1].Is(">") || list[i].End != list[i+1].Start {
+			continue
+		}
+		first := i - 1
+		for list[i-1].Is(")") && first > 0 && !list[first].Is("(") {
+			first--
+		}
+		for _, t := range list[first:i] {
+			names = append(names, t.Text)
 		}
 	}
 	return names
 }
 
-// expressionCheck is one pass over an expression.
-type expressionCheck struct {
-	list       []Token
-	at         int
-	columns    []Column
-	parameters []string // of lambdas
+// checkValue checks a literal, a name or a word of the language.
+func checkValue(list []Token, i int, names []string) error {
+	t := list[i]
+	var before Token
+	if i > 0 {
+		before = list[i-1]
+	}
+	value := before.Kind != 0 && before.Kind != SymbolToken && !isExpressionWord(before)
+	switch {
+	case (value || before.Closes()) && !isExpressionWord(t):
+		return fmt.Errorf("there is nothing between %q and %q", before.Text, t.Text)
+	case t.Kind == StringToken, t.Kind == WordToken && isDigit(t.Text[0]), isExpressionWord(t):
+		return nil
+	case endOfCall(list, i) > i, before.Is("."), slices.Contains(names, t.Text):
+		return nil
+	}
+	if near := DidYouMean(t.Text, names); near != "" {
+		return fmt.Errorf("the table has no column %q; did you mean %s?", t.Text, near)
+	}
+	return fmt.Errorf("the table has no column %q; it has %s", t.Text, strings.Join(names, ", "))
 }
 
 // expressionWords are words of ClickHouse's language that may stand where a column could.
@@ -124,18 +92,19 @@ func isExpressionWord(t Token) bool {
 	return t.Kind == WordToken && slices.Contains(expressionWords, strings.ToUpper(t.Text))
 }
 
-// brackets reports brackets and quotes that don't match, and elements that are empty.
-func (c *expressionCheck) brackets() error {
+// CheckBrackets returns an error where brackets or quotes don't match, or an element of a list is empty.
+func CheckBrackets(text string) error {
+	list := Tokens(text)
 	var open []string
 	closing := map[string]string{"(": ")", "[": "]"}
-	for i, t := range c.list {
+	for i, t := range list {
 		if t.Kind != SymbolToken {
 			continue
 		}
 		switch {
 		case len(t.Text) > 1:
 			return fmt.Errorf("the quote of %s is not closed", t.Text)
-		case t.Text == "(" || t.Text == "[":
+		case closing[t.Text] != "":
 			open = append(open, closing[t.Text])
 		case t.Text == ")" || t.Text == "]":
 			if len(open) == 0 || open[len(open)-1] != t.Text {
@@ -144,7 +113,7 @@ func (c *expressionCheck) brackets() error {
 			open = open[:len(open)-1]
 		case t.Text == ";":
 			return errors.New("an expression has no semicolon")
-		case t.Text == "," && (i == 0 || i == len(c.list)-1 || c.list[i-1].Is(",") || c.list[i-1].Is("(")):
+		case t.Text == "," && (i == 0 || i == len(list)-1 || list[i-1].Is(",") || list[i-1].Is("(")):
 			return errors.New("there is nothing on one side of a comma")
 		}
 	}
@@ -154,102 +123,57 @@ func (c *expressionCheck) brackets() error {
 	return nil
 }
 
-// findParameters collects the names before the arrows of lambdas.
-func (c *expressionCheck) findParameters() {
-	for i := 1; i+1 < len(c.list); i++ {
-		if !c.list[i].Is("-") || !c.list[i+1].Is(">") || c.list[i].End != c.list[i+1].Start {
-			continue
-		}
-		if !c.list[i-1].Is(")") {
-			c.parameters = append(c.parameters, c.list[i-1].Text)
-			continue
-		}
-		for k := i - 2; k >= 0 && !c.list[k].Is("("); k-- {
-			c.parameters = append(c.parameters, c.list[k].Text)
-		}
+// CheckEngineArguments is CheckExpression for the arguments of a table's engine, such as the version of a ReplacingMergeTree.
+func CheckEngineArguments(t *Table) error {
+	_, arguments, given := strings.Cut(t.Engine, "(")
+	if !given {
+		return nil
 	}
+	return CheckExpression("("+arguments, t.Columns)
 }
 
-// token checks the token at hand, and leaves c.at at the last one that it has looked at.
-func (c *expressionCheck) token() error {
-	t := c.list[c.at]
-	switch {
-	case t.Is(":") && c.follows(1, ":"):
-		c.at++
-		c.skipType()
-		return nil
-	case t.Kind == WordToken && t.Is("AS"):
-		c.skipType()
-		return nil
-	case t.Kind == WordToken && t.Is("CODEC") && c.follows(1, "("):
-		c.at++
-		c.skipBrackets()
-		return nil
-	case t.Kind == SymbolToken:
-		return nil
-	}
-	if err := c.sideBySide(t); err != nil {
+// CheckSortingKey is CheckExpression for a table's ORDER BY, which can't have a column twice or one that is Nullable.
+func CheckSortingKey(t *Table) error {
+	if err := CheckExpression(t.OrderBy, t.Columns); err != nil {
 		return err
 	}
-	isNumber := t.Kind == WordToken && isDigit(t.Text[0])
-	switch {
-	case t.Kind == StringToken, isNumber, isExpressionWord(t), c.follows(1, "("): // a function
-		return nil
-	case c.at > 0 && c.list[c.at-1].Is("."): // a part of what stands before the dot
-		return nil
-	case slices.Contains(c.parameters, t.Text):
-		return nil
-	}
-	var names []string
-	for i := range c.columns {
-		if c.columns[i].Name == t.Text {
-			return nil
+	elements := KeyExpressions(t.OrderBy)
+	for i, element := range elements {
+		c := t.Column(element)
+		if c == nil {
+			continue
 		}
-		names = append(names, c.columns[i].Name)
-	}
-	if near := DidYouMean(t.Text, names); near != "" {
-		return fmt.Errorf("the table has no column %q; did you mean %s?", t.Text, near)
-	}
-	return fmt.Errorf("the table has no column %q; it has %s", t.Text, strings.Join(names, ", "))
-}
-
-// sideBySide reports a value right behind another one.
-func (c *expressionCheck) sideBySide(t Token) error {
-	if c.at == 0 || isExpressionWord(t) {
-		return nil
-	}
-	switch before := c.list[c.at-1]; {
-	case before.Kind != SymbolToken && !isExpressionWord(before), before.Is(")"), before.Is("]"):
-		return fmt.Errorf("there is nothing between %q and %q", before.Text, t.Text)
+		if slices.Contains(elements[:i], element) {
+			return fmt.Errorf("column %s is there twice", c.Name)
+		}
+		if allowed := t.Settings["allow_nullable_key"]; c.Type.Nullable && allowed != "1" && allowed != "true" {
+			return fmt.Errorf("column %s is Nullable, which a sorting key can't be; make it plain, or set allow_nullable_key: 1 in the route's settings", c.Name)
+		}
 	}
 	return nil
 }
 
-// follows reports whether the token that many places on is the word or symbol.
-func (c *expressionCheck) follows(places int, text string) bool {
-	return c.at+places < len(c.list) && c.list[c.at+places].Is(text)
-}
-
-// skipType skips the name of a type or an alias, and the brackets behind it.
-func (c *expressionCheck) skipType() {
-	c.at++
-	if c.follows(1, "(") {
-		c.at++
-		c.skipBrackets()
+// CheckTTL is CheckExpression for a table's TTL. A column alone must be a date or a time.
+func CheckTTL(t *Table) error {
+	if err := CheckExpression(t.TTL, t.Columns); err != nil {
+		return err
 	}
-}
-
-// skipBrackets goes from an opening bracket to the one that closes it.
-func (c *expressionCheck) skipBrackets() {
-	for depth := 0; c.at < len(c.list); c.at++ {
-		switch {
-		case c.list[c.at].Is("("):
-			depth++
-		case c.list[c.at].Is(")"):
-			depth--
-		}
-		if depth == 0 {
-			return
+	for _, element := range KeyExpressions(t.TTL) {
+		if c := t.Column(element); c != nil && !c.Type.Kind.IsTime() {
+			return fmt.Errorf("column %s has type %s; a TTL is a Date or a time, as in toDateTime(time) + INTERVAL 30 DAY", c.Name, c.Type)
 		}
 	}
+	return nil
+}
+
+// KeyExpressions returns the elements of a key or of another list, such as codecs, without spaces.
+func KeyExpressions(list string) (elements []string) {
+	for _, part := range TopLevelParts(unwrap(Tokens(list))) {
+		var text strings.Builder
+		for _, t := range part {
+			text.WriteString(t.Text)
+		}
+		elements = append(elements, text.String())
+	}
+	return elements
 }

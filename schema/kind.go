@@ -98,7 +98,7 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Size returns the bytes of a value of the kind, and 0 where values differ in size.
+// Size returns the size of a value in bytes, 0 where it varies.
 func (k Kind) Size() int { return kinds[k].size }
 
 // Range returns the least and the greatest value of an integer kind or of an Enum.
@@ -106,6 +106,9 @@ func (k Kind) Range() (low int64, high uint64) { return kinds[k].low, kinds[k].h
 
 // IsEnum reports whether the kind is Enum8 or Enum16.
 func (k Kind) IsEnum() bool { return k == KindEnum8 || k == KindEnum16 }
+
+// IsTime reports whether the kind is Date, DateTime or DateTime64.
+func (k Kind) IsTime() bool { return k == KindDate || k == KindDateTime || k == KindDateTime64 }
 
 // widens reports whether the kind to holds all values of k and more.
 func (k Kind) widens(to Kind) bool { return slices.Contains(kinds[k].wider, to) }

@@ -97,20 +97,15 @@ func (s *Source) UnmarshalText(text []byte) (err error) {
 
 // parseKey reads the key in .key, ["key"] or ['key'].
 func parseKey(prefix, rest string) (string, error) {
-	key := rest[1:]
-	if rest[0] == '[' {
-		inner, closed := strings.CutSuffix(key, "]")
-		if !closed || len(inner) < 2 {
+	key, dotted := strings.CutPrefix(rest, ".")
+	if !dotted {
+		quoted, closed := strings.CutSuffix(rest[1:], "]")
+		inner, single := strings.CutPrefix(quoted, "'")
+		var err error
+		if single && closed && strings.HasSuffix(inner, "'") {
+			key = inner[:len(inner)-1]
+		} else if key, err = strconv.Unquote(quoted); err != nil || !closed || quoted[0] != '"' {
 			return "", fmt.Errorf(`write the attribute's key in brackets and quotes, as in %s["http.route"]`, prefix)
-		}
-		if inner[0] == '\'' && inner[len(inner)-1] == '\'' {
-			key = inner[1 : len(inner)-1]
-		} else {
-			unquoted, err := strconv.Unquote(inner)
-			if err != nil || inner[0] != '"' {
-				return "", fmt.Errorf(`write the attribute's key in brackets and quotes, as in %s["http.route"]`, prefix)
-			}
-			key = unquoted
 		}
 	}
 	if key == "" {

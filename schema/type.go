@@ -166,5 +166,3 @@ func (t Type) validateEnum() error {
 	}
 	return nil
 }
-
-func IsTime(k Kind) bool { return k == KindDate || k == KindDateTime || k == KindDateTime64 }

@@ -171,7 +171,7 @@ func TimeColumn(route *schema.Route, columns []schema.Column, by schema.Partitio
 	if name == "" {
 		for i := range route.Table.Columns {
 			c := &route.Table.Columns[i]
-			if c.Source.Field != schema.FieldTime || !schema.IsTime(c.Type.Kind) {
+			if c.Source.Field != schema.FieldTime || !c.Type.Kind.IsTime() {
 				continue
 			}
 			inKey := slices.ContainsFunc(by.Keys, func(k schema.PartitionKey) bool { return k.Name == c.Name })
@@ -187,7 +187,7 @@ func TimeColumn(route *schema.Route, columns []schema.Column, by schema.Partitio
 	switch {
 	case i < 0:
 		return nil, fmt.Errorf("column %s is not in the table, or its type is unknown", name)
-	case !schema.IsTime(columns[i].Type.Kind):
+	case !columns[i].Type.Kind.IsTime():
 		return nil, fmt.Errorf("column %s is %s: it must be Date, DateTime or DateTime64", name, columns[i].Type.String())
 	}
 	return &columns[i], nil

@@ -224,7 +224,7 @@ func (p *Plan) refuseRebuilds(a *alteration) {
 // it, and retention would then remove them.
 func (p *Plan) missingTime() string {
 	for _, k := range schema.Tokens(p.Table.PartitionBy + "," + p.Table.OrderBy) {
-		if c := p.Table.Column(k.Text); k.Kind != schema.StringToken && c != nil && schema.IsTime(c.Type.Kind) && p.existing.column(c.Name) == nil {
+		if c := p.Table.Column(k.Text); k.Kind != schema.StringToken && c != nil && c.Type.Kind.IsTime() && p.existing.column(c.Name) == nil {
 			return c.Name
 		}
 	}

@@ -135,7 +135,7 @@ func hasFirehose(columns []schema.Column) bool {
 // timeColumn returns the first column of dates or times whose source is the entry's time; nil if there is none.
 func timeColumn(columns []schema.Column) *schema.Column {
 	for i := range columns {
-		if columns[i].Source.Field == schema.FieldTime && schema.IsTime(columns[i].Type.Kind) {
+		if columns[i].Source.Field == schema.FieldTime && columns[i].Type.Kind.IsTime() {
 			return &columns[i]
 		}
 	}
