@@ -7,34 +7,34 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// accumulator holds the open batches of one shard. It owns no goroutine and reads no
-// clock: rows come in with their time, and it says which batches are full and which are due.
+// accumulator holds the open batches of one shard. It owns no goroutine and reads no clock: rows come in with their time, and it
+// reports which batches are full and which are due.
 type accumulator struct {
 	maxRows, maxBytes     int // of a batch
 	maxOpen, maxOpenBytes int // of all of them
 	linger                time.Duration
 
-	byPartition map[*batch.Partition]*openBatch
-	// oldest has the same batches, in the order of their first rows.
-	oldest []*openBatch
-	// bytes are what they are charged for.
-	bytes int
-	// touched are the batches that the piece of a request at hand has added to.
-	touched []*openBatch
+	byPartition map[*batch.Partition]*transit
+	oldest      []*transit // the same batches in the order of their first rows
+	bytes       int        // that they are charged for
+	touched     []*transit // those that the current piece of a request has added to
 }
 
-// openBatch is a batch that still takes rows, and the requests that it has rows of.
-type openBatch struct {
+// transit is a batch and the requests that it has rows of, from its first row until it is settled.
+type transit struct {
 	*batch.Batch
 	route    *route
 	first    time.Time // when its first row came in
 	requests []*pending
-	charged  int // bytes that the budget knows of
-	counted  int // rows that the table's account knows of
+	bytes    int // that the budget is charged for
+	rows     int // that the table's account knows of
 	touched  bool
+
+	landed  chan struct{} // closed once it is settled, or given up at shutdown
+	settled bool          // written before landed is closed
 }
 
-// How many batches may be open where nobody has said: some partitions for each table.
+// The default limit of open batches: some partitions for each table.
 const (
 	minOpenBatches = 64
 	openPerTable   = 4
@@ -43,15 +43,15 @@ const (
 func newAccumulator(maxRows, maxBytes, maxOpenBytes int, linger time.Duration) *accumulator {
 	return &accumulator{
 		maxRows: maxRows, maxBytes: maxBytes, maxOpenBytes: maxOpenBytes, linger: linger,
-		byPartition: map[*batch.Partition]*openBatch{},
+		byPartition: map[*batch.Partition]*transit{},
 	}
 }
 
 // batch returns the open batch of the partition for a row of p, opening one if there is none.
-func (a *accumulator) batch(r *route, partition *batch.Partition, p *pending, now time.Time, id func() string) *openBatch {
+func (a *accumulator) batch(r *route, partition *batch.Partition, p *pending, now time.Time, id func() string) *transit {
 	b := a.byPartition[partition]
 	if b == nil {
-		b = &openBatch{Batch: r.layout.NewBatch(id(), partition), route: r, first: now}
+		b = &transit{Batch: r.layout.NewBatch(id(), partition), route: r, first: now, landed: make(chan struct{})}
 		a.byPartition[partition] = b
 		a.oldest = append(a.oldest, b)
 	}
@@ -66,66 +66,66 @@ func (a *accumulator) batch(r *route, partition *batch.Partition, p *pending, no
 	return b
 }
 
-// full ends a request: it forgets what the request touched and returns the batches to be sealed now, because they are full,
-// or because too many are open or together too large. It waits for the end of the request, so that the request's rows for one partition stay together.
-func (a *accumulator) full() []*openBatch {
-	var sealed []*openBatch
+// full ends a request: it returns the batches to seal because they are full, or because too many are open or together too large. It
+// is called after the request, so that the request's rows for one partition stay together.
+func (a *accumulator) full() []*transit {
+	isFull := func(b *transit) bool { return b.rows >= a.maxRows || b.bytes >= a.maxBytes }
+	var full []*transit
+	if slices.ContainsFunc(a.touched, isFull) {
+		full = a.take(isFull)
+	}
 	for _, b := range a.touched {
 		b.touched = false
-		if b.Rows() >= a.maxRows || b.charged >= a.maxBytes {
-			a.remove(b)
-			sealed = append(sealed, b)
-		}
 	}
 	clear(a.touched)
 	a.touched = a.touched[:0]
-	for len(a.oldest) > a.maxOpen || len(a.oldest) > 1 && a.bytes > a.maxOpenBytes {
-		b := a.oldest[0]
-		a.remove(b)
-		sealed = append(sealed, b)
+
+	excess, bytes := 0, a.bytes
+	for open := len(a.oldest); open > a.maxOpen || open > 1 && bytes > a.maxOpenBytes; open-- {
+		bytes -= a.oldest[excess].bytes
+		excess++
 	}
-	return sealed
+	return append(full, a.takeOldest(excess)...)
 }
 
 // due returns the batches whose first row has waited for the linger.
-func (a *accumulator) due(now time.Time) []*openBatch {
+func (a *accumulator) due(now time.Time) []*transit {
 	n := 0
 	for n < len(a.oldest) && now.Sub(a.oldest[n].first) >= a.linger {
 		n++
 	}
-	due := slices.Clone(a.oldest[:n])
-	for _, b := range due {
-		delete(a.byPartition, b.Partition())
-		a.bytes -= b.charged
-	}
-	a.oldest = slices.Delete(a.oldest, 0, n)
-	return due
+	return a.takeOldest(n)
 }
 
-// take removes and returns the batches that match.
-func (a *accumulator) take(match func(*openBatch) bool) []*openBatch {
-	var sealed []*openBatch
-	for _, b := range slices.Clone(a.oldest) {
-		if match(b) {
-			a.remove(b)
-			sealed = append(sealed, b)
+func (a *accumulator) takeOldest(n int) []*transit {
+	if n == 0 {
+		return nil
+	}
+	return a.take(func(*transit) bool {
+		n--
+		return n >= 0
+	})
+}
+
+// take removes and returns the batches that match, the oldest first.
+func (a *accumulator) take(match func(*transit) bool) []*transit {
+	var taken []*transit
+	a.oldest = slices.DeleteFunc(a.oldest, func(b *transit) bool {
+		if !match(b) {
+			return false
 		}
-	}
-	return sealed
+		delete(a.byPartition, b.Partition())
+		a.bytes -= b.bytes
+		taken = append(taken, b)
+		return true
+	})
+	return taken
 }
 
-// next returns when the next batch is due, and false when none is open.
+// next returns when the next batch is due, and false if none is open.
 func (a *accumulator) next() (time.Time, bool) {
 	if len(a.oldest) == 0 {
 		return time.Time{}, false
 	}
 	return a.oldest[0].first.Add(a.linger), true
-}
-
-func (a *accumulator) remove(b *openBatch) {
-	delete(a.byPartition, b.Partition())
-	a.bytes -= b.charged
-	if i := slices.Index(a.oldest, b); i >= 0 {
-		a.oldest = slices.Delete(a.oldest, i, i+1)
-	}
 }

@@ -8,34 +8,32 @@ import (
 
 // BudgetConfig bounds the bytes in flight.
 type BudgetConfig struct {
-	// Limit is the bound of all bytes in flight.
+	// Limit bounds all bytes in flight.
 	Limit int
-	// Tables is what all tables together may hold of Limit. The rest is there for requests, whatever the tables hold.
+	// Tables is the part of Limit that all tables together may hold. The rest is reserved for requests.
 	Tables int
-	// TableShare is what one of several tables may hold of what the others leave of Tables. A table that is the only one may hold
-	// all of it.
+	// TableShare is the fraction that one of several tables may hold of what the others leave of Tables. An only table may hold all.
 	TableShare float64
-	// LargestRequest is what the rows of the largest request may occupy. One of several tables leaves at least that much of Tables
-	// to those that hold nothing.
+	// LargestRequest is the size of the rows of the largest request. Each of several tables leaves at least that much of Tables to those
+	// that hold nothing.
 	LargestRequest int
 }
 
-// Budget bounds the bytes in flight of the process: those of requests on their way into batches, and those that
-// tables hold, which are the rows of batches and dead letters that are not settled.
+// Budget bounds the bytes in flight of the process: those of requests on their way into batches, and those held by tables, which are
+// the rows of unsettled batches and dead letters.
 //
-// A request on its way holds memory only while somebody works on it: before it waits for a table it gives everything
-// back. So the requests' part comes free by itself, and is handed out in the order of asking. What a table
-// holds may stay for as long as the table takes no inserts. So tables get no more than Tables, and none of several
-// so much that another one finds no room.
+// A request holds memory only while it is being worked on: before it waits for a table it releases everything. So the requests' part
+// frees itself, and is granted in the order of asking. What a table holds may stay for as long as the table takes no inserts. So tables
+// get no more than Tables, and none of several gets so much that another one finds no room.
 type Budget struct {
 	config BudgetConfig
 
 	mu       sync.Mutex
 	requests int       // bytes of requests on their way
-	held     int       // bytes that tables hold, or that are reserved for them
+	held     int       // bytes held by tables, or reserved for them
 	several  bool      // there is more than one table
-	waiters  list.List // of *waiter: requests that wait for memory, the longest waiting first
-	queue    queue     // requests that wait for tables
+	waiters  list.List // of *waiter: requests waiting for memory, the longest waiting first
+	queue    queue     // requests waiting for tables
 	accounts map[string]*tableAccount
 }
 
@@ -49,9 +47,8 @@ func NewBudget(config BudgetConfig) *Budget {
 	return &Budget{config: config, accounts: map[string]*tableAccount{}}
 }
 
-// Acquire takes bytes for a request once they are free, in the order of asking. A request that is larger than what tables leave is let in
-// when no other is on its way: it would wait in vain for a table that stands still. When ctx ends first it takes nothing and
-// returns ctx's error.
+// Acquire blocks until the bytes for a request are free, in the order of asking. A request larger than what tables leave is admitted
+// when no other is in flight: it might wait forever for a stuck table. If ctx ends first it takes nothing and returns its error.
 func (b *Budget) Acquire(ctx context.Context, bytes int) error {
 	b.mu.Lock()
 	if b.waiters.Len() == 0 && b.fitsLocked(bytes) {
@@ -80,7 +77,7 @@ func (b *Budget) Acquire(ctx context.Context, bytes int) error {
 	return context.Cause(ctx)
 }
 
-// Release gives a request's bytes back.
+// Release returns a request's bytes.
 func (b *Budget) Release(bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -95,7 +92,7 @@ func (b *Budget) Used() int {
 	return b.requests + b.held
 }
 
-// Limit returns the bound.
+// Limit returns the limit.
 func (b *Budget) Limit() int { return b.config.Limit }
 
 func (b *Budget) fitsLocked(bytes int) bool {

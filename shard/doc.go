@@ -1,15 +1,12 @@
 // Package shard routes entries into batches.
 //
-// In come requests whose entries alias a receive buffer; out go sealed batches to
-// delivery, and for each request one outcome. The Router matches every entry once against
-// the routes and hands the request to the shards that its entries belong to. A shard is a
-// worker: one goroutine with a queue and its open batches, one for each table and
-// partition. It copies each entry into the columns of its batches, seals a batch by rows,
-// bytes, linger, Flush or shutdown, and gives it to a goroutine that sees it settled.
+// Requests come in, whose entries alias a receive buffer; blocks go out to the delivery, and one outcome for each request. The Router
+// matches every entry once against the routes and hands the request to the shards that its entries belong to. A shard is a worker:
+// one goroutine with a queue and its open batches, one for each table and partition. It copies each entry into the columns of its
+// batches, seals a batch by rows, bytes, linger, Flush or shutdown, and starts a goroutine that delivers it.
 //
-// What always holds: a request's buffer is released once all shards have copied it, and
-// only then; a request is settled once, after all of its rows are; the rows of a request for one
-// table, partition and shard id are in one batch; bytes in flight are charged to one budget
-// from receipt to settlement; and a worker never waits for memory, for a table or for
-// ClickHouse, so that whatever waits on it gets its turn.
+// What always holds: a request's buffer is released once all shards have copied it, and only then; a request is settled once, after
+// all of its rows are; the rows of a request for one table, partition and shard id are in one batch; bytes in flight are charged to
+// one budget from receipt to settlement; and a worker never waits for memory, a table or ClickHouse, so that whoever waits for the
+// worker gets a turn.
 package shard

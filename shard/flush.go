@@ -8,11 +8,11 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// errLeft says that a batch which Flush waited for was given up at shutdown.
+// errLeft is returned by Flush if a batch that it waited for was given up at shutdown.
 var errLeft = errors.New("a batch was left when the router stopped")
 
-// Flush seals the open batches of the table ("database.table", or a table's name alone; empty: all) and returns when these, and
-// those already in flight, are settled. It returns how many batches and rows that were.
+// Flush seals the open batches of the table ("database.table", or the table's name alone; empty: all) and blocks until these and those
+// already in flight are settled. It returns their batches and rows.
 func (r *Router) Flush(ctx context.Context, table string) (batches, rows int, err error) {
 	if table != "" && !r.Has(table) {
 		return 0, 0, schema.ErrUnknownTable
@@ -38,12 +38,12 @@ func (r *Router) Flush(ctx context.Context, table string) (batches, rows int, er
 
 // sealAll has each worker seal its open batches of the table, after the requests that are already in its queue, and returns all
 // that are not settled.
-func (r *Router) sealAll(ctx context.Context, table string) ([]*flight, error) {
-	matches := func(b *openBatch) bool {
+func (r *Router) sealAll(ctx context.Context, table string) ([]*transit, error) {
+	matches := func(b *transit) bool {
 		t := b.route.Table
 		return table == "" || table == t.FullName() || table == t.Name
 	}
-	flights, err := ask(ctx, r, func(running context.Context, w *worker) []*flight {
+	flights, err := ask(ctx, r, func(running context.Context, w *worker) []*transit {
 		w.seal(running, w.open.take(matches))
 		return w.inFlight(matches)
 	})
@@ -77,12 +77,12 @@ func ask[T any](ctx context.Context, r *Router, question func(context.Context, *
 }
 
 // inFlight returns the sealed batches that match and are not settled.
-func (w *worker) inFlight(matches func(*openBatch) bool) []*flight {
+func (w *worker) inFlight(matches func(*transit) bool) []*transit {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var flights []*flight
+	var flights []*transit
 	for f := range w.flights {
-		if matches(f.openBatch) {
+		if matches(f) {
 			flights = append(flights, f)
 		}
 	}

@@ -10,15 +10,13 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// shardSeed makes the choice of a shard differ between processes, so that instances do not all put the same colo
-// into the same place.
+// shardSeed makes the choice of a shard differ between processes, so that instances do not all assign the same colo to the same shard.
 var shardSeed = maphash.MakeSeed()
 
-// RowBytes is about what a row occupies beside the values of its entry: lengths, times and keys of dictionaries.
+// RowBytes estimates the bytes of a row beside the values of its entry: lengths, times and dictionary keys.
 const RowBytes = 64
 
-// survey matches all entries of the request, whatever the number of pieces they come in, and says what each table will have to hold
-// of them.
+// survey matches all entries of the request, in however many pieces they come, and computes what each table will have to hold.
 func (r *Router) survey(request *schema.Request) *pending {
 	p := &pending{Request: request, routing: r.routing.Load()}
 	counts := make([]int32, len(p.routing.routes))
@@ -59,7 +57,7 @@ func (r *Router) survey(request *schema.Request) *pending {
 	return p
 }
 
-// matched returns the numbers of the routes in a match set.
+// matched iterates over the routes in a match set.
 func matched(set []uint64) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i, word := range set {

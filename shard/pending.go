@@ -7,20 +7,19 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// pending is a request on its way: which routes and shards its entries go to, who
-// still copies it, and what has become of its rows so far.
+// pending is a request in the shards: the routes and shards that its entries go to, who still copies them, and the outcome so far.
 type pending struct {
 	*schema.Request
 	routing *routing
-	pieces  int // how many pieces the entries come in
-	// reserved are the bytes promised to tables until the entries are in their batches.
+	pieces  int // that the entries come in
+	// reserved are the bytes reserved in tables until the entries are in their batches.
 	reserved []reservation
 
-	// What follows is of the piece at hand.
+	// What follows is about the current piece.
 
 	// piece is its number.
 	piece int
-	// sets has routing.matcher.Words() words an entry: the routes that it matches.
+	// sets has routing.matcher.Words() words for each entry: the routes that it matches.
 	sets []uint64
 	// shards are the shard ids of the entries, each once.
 	shards []shardID
@@ -28,11 +27,11 @@ type pending struct {
 	shardOf []uint16
 	// copying counts the shards that still read Entries.
 	copying atomic.Int32
-	// taken has room for one: a piece that is not the last has been copied.
+	// taken, with room for one, reports that a piece other than the last has been copied.
 	taken chan struct{}
 
-	// unsettled counts what the outcome waits for: Route, each shard until it has copied its entries, each batch and
-	// each dead letter with rows of this request.
+	// unsettled counts what the outcome waits for: Route, each shard until it has copied its entries, and each batch and dead letter
+	// with rows of this request.
 	unsettled atomic.Int32
 
 	mu      sync.Mutex
@@ -54,7 +53,7 @@ func (p *pending) set(i int) []uint64 {
 // shardIDOf returns the shard id of entry i.
 func (p *pending) shardIDOf(i int) *shardID { return &p.shards[p.shardOf[i]] }
 
-// copied notes that one shard has copied its entries. It ends with a settle of its own.
+// copied records that one shard is done copying, and drops its hold on the outcome.
 func (p *pending) copied(b *Budget) {
 	if p.copying.Add(-1) == 0 {
 		if p.piece < p.pieces-1 {
@@ -67,7 +66,7 @@ func (p *pending) copied(b *Budget) {
 	p.settle()
 }
 
-// settle takes one from what the outcome waits for.
+// settle drops one hold on the outcome; the last one reports it.
 func (p *pending) settle() {
 	if p.unsettled.Add(-1) == 0 {
 		p.Settled(&p.outcome)

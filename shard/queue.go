@@ -9,26 +9,25 @@ import (
 )
 
 const (
-	// movingFor is how long after it has settled a batch a table is taken to be moving.
+	// movingFor is how long a table counts as moving after it has settled a batch.
 	movingFor = 2 * time.Second
-	// claimEvery is how often a request that waits for what all tables together free may keep the others waiting, for movingFor each time. Tables
-	// at their ordinary pace settle what they hold within that time, and slow ones must not set the pace of all.
+	// claimEvery is how often a request that waits for all tables together may keep the others waiting, for movingFor each time. Tables
+	// at their usual pace settle what they hold within that time, and slow ones must not set the pace for all.
 	claimEvery = 5 * movingFor
 )
 
-// queue has the requests that wait for tables. A request gets room in all of its tables or in none, so that it holds nothing
-// of one while it waits for another.
+// queue holds the requests that wait for tables. A request gets room in all of its tables or in none, so that it holds nothing of one
+// while it waits for another.
 //
-// They are looked at in the order in which they came. One that can't have its room yet has a claim on what it waits for, so that
-// smaller ones do not take that for ever; but only while all of it is moving. What waits for a table that stands still keeps nobody
-// waiting.
+// Requests are considered in the order in which they came. One that can't have its room yet claims what it waits for, so that smaller
+// ones do not take it forever, but only while all of it is moving: a request that waits for a stuck table keeps nobody waiting.
 type queue struct {
 	claims list.List // of *claim
 	pass   int       // counts the passes
-	armed  bool      // a pass is due without being called for
+	armed  bool      // a timer will make the next pass
 }
 
-// reservation is bytes that are promised to a table for the rows of a request.
+// reservation is bytes reserved in a table for the rows of a request.
 type reservation struct {
 	account *tableAccount
 	bytes   int
@@ -39,13 +38,13 @@ type claim struct {
 	reservations []reservation
 	bytes        int // of all of them
 	granted      bool
-	// obstacle is what it waits for: a table, or nil where the tables together hold too much.
+	// obstacle is what it waits for: a table, or nil if the tables together hold too much.
 	obstacle *tableAccount
-	// at is the place of the obstacle among the reservations.
+	// at is the index of the obstacle in reservations.
 	at int
-	// since is when it began to wait for what all tables together hold. Zero: it does not.
+	// since is when it began to wait for all tables together, or zero.
 	since time.Time
-	// news has room for one: granted or obstacle have changed.
+	// news, with room for one, reports that granted or obstacle has changed.
 	news chan struct{}
 }
 
@@ -56,8 +55,8 @@ func (c *claim) tell() {
 	}
 }
 
-// reserve promises all the bytes at once. When it has to wait it calls suspend first, and then waiting with what it waits for,
-// again whenever that changes. It returns whether it has waited. When ctx ends it has promised nothing and returns ctx's error.
+// reserve reserves all the bytes at once. If it has to wait it calls suspend first, and then waiting with what it waits for, again
+// whenever that changes. It reports whether it has waited. If ctx ends first it has reserved nothing and returns its error.
 func (b *Budget) reserve(ctx context.Context, reservations []reservation, suspend func(), waiting func(schema.WaitCause, string)) (waited bool, err error) {
 	if len(reservations) == 0 {
 		return false, nil
@@ -109,12 +108,12 @@ func causeOf(obstacle *tableAccount) (schema.WaitCause, string) {
 	return schema.WaitTable, obstacle.name
 }
 
-// admitLocked makes a pass: it grants what can be granted. It ends with the waiters for memory, since what was freed may serve them.
+// admitLocked makes a pass over the queue and grants what it can. Then it serves the waiters for memory, which may use what was freed.
 func (b *Budget) admitLocked() {
 	q := &b.queue
 	q.pass++
 	now := time.Now()
-	claimed := false // somebody may be kept waiting by a claim
+	claimed := false // a claim may keep somebody waiting
 	for place := q.claims.Front(); place != nil; {
 		c, at := place.Value.(*claim), place
 		place = place.Next()
@@ -138,7 +137,7 @@ func (b *Budget) admitLocked() {
 		}
 		claimed = true
 		if found.by == nil && b.keepsAllLocked(c, now) {
-			break // who comes later would take what comes free for this one
+			break // later ones would take what is being freed for this one
 		}
 		for _, r := range c.reservations {
 			if !b.roomLocked(r.account, r.bytes) {
@@ -150,7 +149,7 @@ func (b *Budget) admitLocked() {
 	b.grantLocked()
 }
 
-// armLocked has another pass made once tables that move now may have come to a stand, if anybody waits for that.
+// armLocked schedules another pass for when moving tables may have become stuck, if a claim depends on that.
 func (b *Budget) armLocked(claimed bool) {
 	q := &b.queue
 	if !claimed || q.armed {
@@ -167,14 +166,14 @@ func (b *Budget) armLocked(claimed bool) {
 
 // blocked is why a claim can't be granted.
 type blocked struct {
-	any    bool
+	any    bool          // false: it can be granted
 	by     *tableAccount // nil: the tables together hold too much
-	at     int           // the place of the table among the claim's reservations
+	at     int           // the index of the table in the claim's reservations
 	moving bool          // every table that it waits for is moving
 }
 
 func (b *Budget) blockedLocked(c *claim, now time.Time) blocked {
-	// First what it waited for in the last pass: there may be many who wait for one table that stands still, and for many others besides.
+	// Check the obstacle of the last pass first: many claims may wait for one stuck table, and have many other tables.
 	if t := c.obstacle; t != nil && !t.moving(now) && !b.roomLocked(t, c.reservations[c.at].bytes) {
 		return blocked{any: true, by: t, at: c.at}
 	}
@@ -185,13 +184,12 @@ func (b *Budget) blockedLocked(c *claim, now time.Time) blocked {
 		if !claimed && b.roomLocked(t, r.bytes) {
 			continue
 		}
-		// A table that stands still is the one to name.
+		// Name a stuck table rather than a moving one.
 		if moving := claimed || t.moving(now); !found.any || found.moving && !moving {
 			found.any, found.by, found.at, found.moving = true, t, i, moving
 		}
 	}
-	// A request whose entries go to many tables is let in like the largest one that goes to one. Otherwise it would have to wait until
-	// nothing is in flight at all.
+	// A request for many tables is admitted like the largest request for one. Otherwise it might have to wait until nothing is in flight.
 	bytes := min(c.bytes, b.config.LargestRequest)
 	if !found.any && b.held > 0 && b.held+bytes > b.config.Tables {
 		found.any = true
@@ -201,8 +199,8 @@ func (b *Budget) blockedLocked(c *claim, now time.Time) blocked {
 	return found
 }
 
-// keepsAllLocked reports whether a request that waits for what all tables together hold may keep the others waiting: from time to time, and if the
-// tables that are moving hold what is missing.
+// keepsAllLocked reports whether a request that waits for all tables together may keep the others waiting: from time to time, and if the
+// moving tables hold what it lacks.
 func (b *Budget) keepsAllLocked(c *claim, now time.Time) bool {
 	if c.since.IsZero() {
 		c.since = now

@@ -15,19 +15,20 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// queueLength is how many requests may wait for one worker. The budget bounds their bytes; this bounds
-// how long a request waits behind others that Route already let in.
+// queueLength is how many requests may wait for one worker. The budget bounds their bytes; this bounds how long a request waits
+// behind others.
 const queueLength = 64
 
 // ErrClosed is returned by Route and Flush after Shutdown has begun.
 var ErrClosed = errors.New("the router is shutting down")
 
-// Delivery sees batches settled. It is implemented by sink.Delivery.
+// Delivery settles batches. sink.Delivery implements it.
 type Delivery interface {
-	// Deliver returns when every row of b is settled, or with an error when ctx ends first. After drain is
-	// closed it waits no longer than it must.
+	// Deliver blocks until every row of b is settled; it fails only if ctx ends first. After drain is closed it waits no longer than
+	// it must.
 	Deliver(ctx context.Context, b *batch.Block, limits sink.Limits, drain <-chan struct{}) (sink.Outcome, error)
-	// DeadLetter returns the letters that hold the rows once they are in the queue, or with an error those written when ctx ends first.
+	// DeadLetter blocks until the letter is in the queue, divided if necessary, and returns what was written; it fails only if ctx
+	// ends first.
 	DeadLetter(ctx context.Context, letter *sink.DeadLetter) ([]sink.DeadLetter, error)
 }
 
@@ -40,14 +41,14 @@ type Router struct {
 
 	routing   atomic.Pointer[routing]
 	workers   []*worker
-	batches   atomic.Uint64 // batch ids given out
+	batches   atomic.Uint64 // numbers the batches
 	unmatched atomic.Uint64
 
-	// encoding holds a token for each batch that is being encoded. It bounds the memory for that beside the batches.
+	// encoding holds a token for each batch that is being encoded, to bound the memory that this needs beside the batches.
 	encoding chan struct{}
 	// draining is closed when Shutdown begins.
 	draining chan struct{}
-	// deliveries is the context of all deliveries; abandon ends those that are not settled by then.
+	// deliveries is the context of all deliveries; abandon cancels it.
 	deliveries context.Context
 	abandon    context.CancelCauseFunc
 
@@ -61,7 +62,7 @@ type Router struct {
 	leftover leftover
 }
 
-// NewRouter returns a router for the routes. zone is the ClickHouse server's. It takes no requests before Run is called.
+// NewRouter returns a router for the routes. zone is the ClickHouse server's time zone. Run must be called before Route.
 func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schema.Route, zone *time.Location) (*Router, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("router configuration: %w", err)
@@ -82,7 +83,7 @@ func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schem
 	return r, nil
 }
 
-// Reload routes all requests from now on by other routes. What was routed before ends as it began. On an error nothing changes.
+// Reload replaces the routes for all later requests. Earlier ones keep theirs. On an error nothing changes.
 func (r *Router) Reload(routes []*schema.Route, zone *time.Location) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
@@ -96,8 +97,8 @@ func (r *Router) Reload(routes []*schema.Route, zone *time.Location) error {
 	return nil
 }
 
-// Run works until Shutdown is called and everything is settled or given up. When ctx ends, deliveries are
-// given up at once. It returns a *LeftoverError where rows are left.
+// Run runs the shards until Shutdown is called and everything is settled or given up. When ctx ends, deliveries are given up at once.
+// Run returns a *LeftoverError if rows are left.
 func (r *Router) Run(ctx context.Context) error {
 	defer r.abandon(nil)
 	stop := context.AfterFunc(ctx, func() {
@@ -114,8 +115,8 @@ func (r *Router) Run(ctx context.Context) error {
 	return r.leftover.err()
 }
 
-// Shutdown takes no more requests, seals what is open, and lets Run end once everything is settled,
-// or once ctx ends: what is not settled by then is left. It does not wait for Run.
+// Shutdown refuses further requests, seals the open batches, and lets Run return once everything is settled, or once ctx ends: what is
+// not settled by then is left. It does not wait for Run.
 func (r *Router) Shutdown(ctx context.Context) {
 	r.close()
 	context.AfterFunc(ctx, func() { r.abandon(context.Cause(ctx)) })
@@ -134,9 +135,9 @@ func (r *Router) close() {
 	}
 }
 
-// Route takes the request. The budget has granted its Bytes; its Release gives them back. Route blocks while the tables that the
-// request has entries for hold too much, and says so to waiting, with the table that it waits for. On an error it has neither
-// released nor settled the request, and it never will.
+// Route hands the request to the shards. The budget has granted its Bytes, which its Release returns. Route blocks while the tables that
+// the request has entries for hold too much, and reports that to waiting with the table. On an error it has neither released nor
+// settled the request, and never will.
 func (r *Router) Route(ctx context.Context, request *schema.Request, waiting func(cause schema.WaitCause, table string)) error {
 	p := r.survey(request)
 	if err := r.admit(ctx, p, waiting); err != nil {
@@ -161,8 +162,8 @@ func (r *Router) Route(ctx context.Context, request *schema.Request, waiting fun
 	return nil
 }
 
-// admit reserves the request's part in all of its tables at once. While it waits, the request holds nothing of the budget:
-// requests for one table must not keep out those for others.
+// admit reserves room for the request in all of its tables at once. While it waits, the request holds nothing of the budget, so that
+// requests for one table do not keep out those for others.
 func (r *Router) admit(ctx context.Context, p *pending, waiting func(schema.WaitCause, string)) error {
 	suspend, resume := func() {}, func(context.Context) error { return nil }
 	if p.Decoder != nil {
@@ -183,8 +184,8 @@ func (r *Router) admit(ctx context.Context, p *pending, waiting func(schema.Wait
 	return nil
 }
 
-// handOver gives the piece at hand to its shards. Workers never wait for what a caller holds, so sending to their queues needs
-// no way out: a piece is with all of its shards or with none.
+// handOver sends the current piece to its shards. Workers never wait for callers, so sending to their queues needs no cancellation: a
+// piece is with all of its shards or with none.
 func (r *Router) handOver(p *pending) {
 	targets := r.targets(p)
 	p.copying.Store(int32(len(targets)))

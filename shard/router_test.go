@@ -72,7 +72,7 @@ func (s *scripted) rows() (batches, rows int) {
 
 func testConfig() Config {
 	return Config{
-		Compression: batch.LZ4,
+		Compression: batch.Uncompressed,
 		Instance:    "test", Shards: 2, Bucket: time.Minute, Linger: time.Second,
 		MaxBatchRows: 1000, MaxBatchBytes: 1 << 20, MaxOpenBatches: 8, MaxOpenBytes: 4 << 20,
 		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),

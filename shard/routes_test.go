@@ -105,7 +105,7 @@ func BenchmarkRoutes(b *testing.B) {
 			}
 			budget := NewBudget(BudgetConfig{Limit: 96 << 20, Tables: 79 << 20, TableShare: 0.25, LargestRequest: 5 << 20})
 			router, err := NewRouter(Config{
-				Compression: batch.LZ4,
+				Compression: batch.Uncompressed,
 				Instance:    "bench", Shards: 1, Bucket: time.Minute, Linger: time.Second, MaxBatchRows: 100_000, MaxBatchBytes: 32 << 20, MaxOpenBytes: 60 << 20,
 				Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 			}, budget, discard{}, routes, time.UTC)

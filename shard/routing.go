@@ -10,14 +10,13 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// routing is one configuration of routes, compiled. It is immutable; a reload makes another, and requests
-// and batches of the old one end as they began.
+// routing is a compiled configuration of routes. It is immutable; a reload makes another, and requests and batches keep theirs.
 type routing struct {
 	routes  []*route
 	matcher *schema.Matcher
 }
 
-// route is a schema.Route with what the shards need to follow it.
+// route is a schema.Route with what the shards need for it.
 type route struct {
 	*schema.Route
 	index   int
@@ -25,12 +24,12 @@ type route struct {
 	account *tableAccount
 }
 
-// limits says when the route's batches are given up.
+// limits returns when the route's batches are given up.
 func (r *route) limits() sink.Limits {
 	return sink.Limits{HoldFor: r.HoldFor, MaxAttempts: r.MaxAttempts, GiveUpAfter: r.GiveUpAfter}
 }
 
-// compile makes a routing of the routes. zone is the ClickHouse server's.
+// compile makes a routing of the routes. zone is the ClickHouse server's time zone.
 func (r *Router) compile(routes []*schema.Route, zone *time.Location) (*routing, error) {
 	compiled := &routing{matcher: schema.NewMatcher(routes)}
 	var problems []error
@@ -54,19 +53,19 @@ func (r *Router) compile(routes []*schema.Route, zone *time.Location) (*routing,
 	return compiled, nil
 }
 
-// outOfTime returns why an entry's time lies outside of what the route accepts, or nil.
+// outOfTime returns why the route does not accept the entry's time, or nil.
 func (r *route) outOfTime(e *schema.Entry, received time.Time) *batch.RowError {
 	age := time.Duration(received.UnixNano() - e.Time)
 	switch {
 	case r.MaxAge > 0 && age > r.MaxAge:
 		return &batch.RowError{
 			Field: "time", Reason: schema.TimeTooOld, Action: r.OnTimeOutOfRange,
-			Message: fmt.Sprintf("the time lies %v back, route %s accepts at most %v", age.Round(time.Second), r.Name, r.MaxAge),
+			Message: fmt.Sprintf("the time is %v in the past, route %s accepts at most %v", age.Round(time.Second), r.Name, r.MaxAge),
 		}
 	case -age > r.MaxAhead:
 		return &batch.RowError{
 			Field: "time", Reason: schema.TimeTooFarAhead, Action: r.OnTimeOutOfRange,
-			Message: fmt.Sprintf("the time lies %v ahead, route %s accepts at most %v", (-age).Round(time.Second), r.Name, r.MaxAhead),
+			Message: fmt.Sprintf("the time is %v in the future, route %s accepts at most %v", (-age).Round(time.Second), r.Name, r.MaxAhead),
 		}
 	}
 	return nil

@@ -31,8 +31,8 @@ func (w *worker) state(now time.Time) schema.ShardState {
 	return s
 }
 
-// Routes returns the state of all routes, in the order of the configuration, and how many entries matched none. What only the
-// delivery knows of their tables is for the caller to fill in.
+// Routes returns the state of all routes, in the order of the configuration, and how many entries matched none. The caller fills in what
+// only the delivery knows.
 func (r *Router) Routes() (states []schema.RouteState, unmatched uint64) {
 	for _, route := range r.routing.Load().routes {
 		bytes, rows := route.account.held()
@@ -46,7 +46,7 @@ func (r *Router) Routes() (states []schema.RouteState, unmatched uint64) {
 	return states, r.unmatched.Load()
 }
 
-// Explain says what would become of an entry that was received now. It stores nothing.
+// Explain returns what would become of an entry received now. It stores nothing.
 func (r *Router) Explain(e *schema.Entry) schema.Explanation {
 	now := time.Now()
 	id := r.shard(e.Colo, now.UnixMilli()/r.config.Bucket.Milliseconds())
@@ -68,7 +68,7 @@ func (r *Router) Explain(e *schema.Entry) schema.Explanation {
 	return explanation
 }
 
-// try makes a row of the entry and throws it away.
+// try makes a row of the entry and discards it.
 func (r *route) try(e *schema.Entry, received time.Time, shardID string) (partition string, problem *batch.RowError) {
 	if problem := r.outOfTime(e, received); problem != nil {
 		return "", problem
@@ -87,7 +87,7 @@ func (r *route) try(e *schema.Entry, received time.Time, shardID string) (partit
 	return at.ID, nil
 }
 
-// Has says whether a route has the table ("database.table", or a table's name alone).
+// Has reports whether a route has the table ("database.table", or the table's name alone).
 func (r *Router) Has(table string) bool {
 	return slices.ContainsFunc(r.routing.Load().routes, func(route *route) bool {
 		return table == route.Table.FullName() || table == route.Table.Name

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// tableAccount is what one table holds of the budget: its open batches, those in flight and its dead letters that are not kept
-// yet. It outlives reloads of the configuration, as the table does.
+// tableAccount is one table's account in the budget: its open batches, those in flight, and its dead letters that are not written yet.
+// It outlives reloads of the configuration, as the table does.
 type tableAccount struct {
 	name   string
 	budget *Budget
 
-	// The budget's lock guards what follows.
-	bytes int       // held, or reserved for requests on their way
-	rows  int       // in batches that are not settled
-	freed time.Time // when the table settled a batch last
-	pass  int       // the last pass over the queue in which a request had a claim on the table
+	// Guarded by the budget's lock.
+	bytes int       // held, or reserved for requests
+	rows  int       // in unsettled batches
+	freed time.Time // when the table last settled a batch
+	pass  int       // the last pass over the queue in which a request claimed the table
 
 	// The table's ledger: routed = committed + dead-lettered + in flight.
 	routed, committed, deadLettered, refused atomic.Uint64
@@ -33,7 +33,7 @@ func (b *Budget) account(name string) (t *tableAccount, isNew bool) {
 	return t, true
 }
 
-// charge notes that the table holds more. It never blocks: rows take the place of a request that was let in.
+// charge records that the table holds more. It never blocks: the rows replace an admitted request.
 func (t *tableAccount) charge(bytes, rows int) {
 	b := t.budget
 	b.mu.Lock()
@@ -43,7 +43,7 @@ func (t *tableAccount) charge(bytes, rows int) {
 	b.held += bytes
 }
 
-// settle notes that a batch of the table is settled.
+// settle records that a batch of the table is settled.
 func (t *tableAccount) settle(bytes, rows int) {
 	b := t.budget
 	b.mu.Lock()
@@ -54,12 +54,12 @@ func (t *tableAccount) settle(bytes, rows int) {
 	b.admitLocked()
 }
 
-// release notes that the table holds less, though it may take no inserts.
+// release records that the table holds less, though it may take no inserts.
 func (t *tableAccount) release(bytes int) {
 	t.budget.unreserve([]reservation{{t, bytes}})
 }
 
-// unreserve gives back what reserve has promised.
+// unreserve returns what reserve has reserved.
 func (b *Budget) unreserve(reserved []reservation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,7 +81,7 @@ func (t *tableAccount) held() (bytes, rows int) {
 	return t.bytes, t.rows
 }
 
-// setTables says whether there are several tables.
+// setTables sets whether there are several tables.
 func (b *Budget) setTables(several bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -89,7 +89,7 @@ func (b *Budget) setTables(several bool) {
 	b.admitLocked()
 }
 
-// roomLocked reports whether the table may hold that much more, as far as it alone is concerned.
+// roomLocked reports whether the table's own share has room for that much more.
 func (b *Budget) roomLocked(t *tableAccount, bytes int) bool {
 	if t.bytes <= 0 {
 		return true

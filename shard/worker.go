@@ -10,22 +10,22 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// worker is one shard. run is the one goroutine that touches its accumulator and its partitioners; the
-// goroutines that see batches settled share with it only what mu guards.
+// worker is one shard. Only the goroutine of run touches its accumulator and partitioners; the goroutines that deliver batches share
+// with it only what mu guards.
 type worker struct {
 	router *Router
 	number int
-	queue  chan job // sent to by Route and Flush; closed by Router.Shutdown once nobody sends any more
+	queue  chan job // Route and Flush send; Router.Shutdown closes it once they no longer do
 
 	open         *accumulator
-	routing      *routing // that partitioners are of
+	routing      *routing // of the partitioners
 	partitioners []*batch.Partitioner
 	letters      *letters
 
 	deliveries sync.WaitGroup
 
 	mu      sync.Mutex
-	flights map[*flight]struct{}
+	flights map[*transit]struct{} // sealed and not settled
 }
 
 // job is a request, or a function to run between two requests.
@@ -34,26 +34,17 @@ type job struct {
 	run     func(context.Context)
 }
 
-// flight is a sealed batch until it is settled.
-type flight struct {
-	*openBatch
-	rows    int
-	landed  chan struct{} // closed when it is settled, or given up at shutdown
-	settled bool          // written before landed is closed
-}
-
 func newWorker(r *Router, number int) *worker {
 	c := r.config
 	return &worker{
 		router: r, number: number, queue: make(chan job, queueLength),
 		open:    newAccumulator(c.MaxBatchRows, int(c.MaxBatchBytes), c.MaxOpenBytes, c.Linger),
 		letters: newLetters(),
-		flights: map[*flight]struct{}{},
+		flights: map[*transit]struct{}{},
 	}
 }
 
-// run takes jobs until the queue is closed and empty, then seals what is open and waits
-// until everything is settled, or ctx ends.
+// run takes jobs until the queue is closed and empty, then seals what is open and blocks until everything is settled or ctx ends.
 func (w *worker) run(ctx context.Context) {
 	linger := time.NewTimer(time.Hour)
 	defer linger.Stop()
@@ -62,7 +53,7 @@ func (w *worker) run(ctx context.Context) {
 		select {
 		case j, more := <-w.queue:
 			if !more {
-				w.seal(ctx, w.open.take(func(*openBatch) bool { return true }))
+				w.seal(ctx, w.open.take(func(*transit) bool { return true }))
 				w.deliveries.Wait()
 				return
 			}
@@ -90,7 +81,7 @@ func (w *worker) arm(linger *time.Timer) {
 // take copies the request's entries of this shard into batches.
 func (w *worker) take(ctx context.Context, p *pending) {
 	now := time.Now()
-	if p.routing != w.routing { // those of a routing that a reload has replaced are forgotten
+	if p.routing != w.routing { // after a reload
 		w.routing, w.partitioners = p.routing, make([]*batch.Partitioner, len(p.routing.routes))
 		if w.open.maxOpen = w.router.config.MaxOpenBatches; w.open.maxOpen == 0 {
 			w.open.maxOpen = max(minOpenBatches, openPerTable*len(p.routing.routes))
@@ -137,7 +128,7 @@ func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *b
 	return b.Append(e)
 }
 
-// partitioner returns the route's.
+// partitioner returns the route's partitioner.
 func (w *worker) partitioner(r *route) *batch.Partitioner {
 	if w.partitioners[r.index] == nil {
 		w.partitioners[r.index] = r.layout.NewPartitioner()
@@ -145,7 +136,7 @@ func (w *worker) partitioner(r *route) *batch.Partitioner {
 	return w.partitioners[r.index]
 }
 
-// refuse tells the producer, or keeps the entry as a dead letter, as the problem says.
+// refuse reports the entry to the producer, or keeps it as a dead letter, depending on the problem's action.
 func (w *worker) refuse(r *route, p *pending, i int, id *shardID, problem *batch.RowError) {
 	if problem.Action == schema.DeadLetter {
 		r.account.routed.Add(1)
@@ -159,7 +150,7 @@ func (w *worker) refuse(r *route, p *pending, i int, id *shardID, problem *batch
 	})
 }
 
-// unmatched counts an entry that no route takes, and keeps or refuses it as configured.
+// unmatched counts an entry that no route matches, and keeps or refuses it as configured.
 func (w *worker) unmatched(p *pending, i int, id *shardID) {
 	w.router.unmatched.Add(1)
 	p.mu.Lock()
@@ -173,77 +164,77 @@ func (w *worker) unmatched(p *pending, i int, id *shardID) {
 	p.refuse(schema.Refusal{Index: p.Place(i), Reason: problem.Reason, Message: problem.Message})
 }
 
-// charge tells the table's account what a batch has grown by, and returns it.
-func (w *worker) charge(b *openBatch) int {
-	bytes, rows := b.Bytes()-b.charged, b.Rows()-b.counted
-	b.charged += bytes
-	b.counted += rows
+// charge charges the table's account for what a batch has grown by, and returns its bytes.
+func (w *worker) charge(b *transit) int {
+	bytes, rows := b.Bytes()-b.bytes, b.Rows()-b.rows
+	b.bytes += bytes
+	b.rows += rows
 	b.route.account.charge(bytes, rows)
 	b.route.account.routed.Add(uint64(rows))
 	return bytes
 }
 
-// seal closes the batches and starts their delivery.
-func (w *worker) seal(ctx context.Context, batches []*openBatch) {
+// seal starts the delivery of the batches.
+func (w *worker) seal(ctx context.Context, batches []*transit) {
 	for _, b := range batches {
-		f := &flight{openBatch: b, rows: b.Rows(), landed: make(chan struct{})}
 		w.mu.Lock()
-		w.flights[f] = struct{}{}
+		w.flights[b] = struct{}{}
 		w.mu.Unlock()
-		w.router.metrics.sealed.WithLabelValues(b.route.Table.FullName()).Inc()
-		w.deliveries.Go(func() { w.deliver(ctx, f) })
+		w.router.metrics.sealed.WithLabelValues(b.route.account.name).Inc()
+		w.deliveries.Go(func() { w.deliver(ctx, b) })
 	}
 }
 
-// deliver sees the batch settled, and its requests.
-func (w *worker) deliver(ctx context.Context, f *flight) {
+// deliver drives the batch until it is settled, then settles its requests.
+func (w *worker) deliver(ctx context.Context, b *transit) {
 	defer func() {
 		w.mu.Lock()
-		delete(w.flights, f)
+		delete(w.flights, b)
 		w.mu.Unlock()
-		close(f.landed)
+		close(b.landed)
 	}()
 	var outcome sink.Outcome
-	if f.rows > 0 {
+	account := b.route.account
+	if b.rows > 0 {
 		var err error
-		outcome, err = w.router.delivery.Deliver(ctx, w.encode(f), f.route.limits(), w.router.draining)
-		left := f.rows - outcome.Committed
-		f.route.account.committed.Add(uint64(outcome.Committed))
+		outcome, err = w.router.delivery.Deliver(ctx, w.encode(b), b.route.limits(), w.router.draining)
+		left := b.rows - outcome.Committed
+		account.committed.Add(uint64(outcome.Committed))
 		for _, d := range outcome.DeadLettered {
-			f.route.account.deadLettered.Add(uint64(d.Rows))
+			account.deadLettered.Add(uint64(d.Rows))
 			left -= d.Rows
 		}
 		if err != nil {
-			w.router.leave(leftBatch, f.ID(), f.route.account.name, left, err)
+			w.router.leave(leftBatch, b.ID(), account.name, left, err)
 			return
 		}
 	}
-	f.settled = true
+	b.settled = true
 	for i := range outcome.DeadLettered {
-		f.tell(&outcome.DeadLettered[i])
+		b.report(&outcome.DeadLettered[i])
 	}
-	f.route.account.settle(f.charged, f.rows)
-	f.Release() // where no row was left to encode
-	for _, p := range f.requests {
+	account.settle(b.bytes, b.rows)
+	b.Release() // if no row was left to encode
+	for _, p := range b.requests {
 		p.settle()
 	}
 }
 
-// encode makes the block of a sealed batch. From here on the table is charged for what the block occupies.
-func (w *worker) encode(f *flight) *batch.Block {
+// encode makes the block of a sealed batch. From here on the table is charged for the bytes of the block.
+func (w *worker) encode(b *transit) *batch.Block {
 	w.router.encoding <- struct{}{}
-	block := f.Seal(w.router.config.Compression)
+	block := b.Seal(w.router.config.Compression)
 	<-w.router.encoding
-	f.route.account.release(f.charged - block.Bytes())
-	f.charged = block.Bytes()
+	b.route.account.release(b.bytes - block.Bytes())
+	b.bytes = block.Bytes()
 	return block
 }
 
-// tell adds dead-lettered rows to the outcomes of the requests that they came from.
-func (f *flight) tell(d *sink.DeadLetter) {
+// report adds dead-lettered rows to the outcomes of the requests that they came from.
+func (b *transit) report(d *sink.DeadLetter) {
 	for _, o := range d.Origins {
 		theirs := d.DeadLettered
 		theirs.Rows = o.Rows
-		f.requests[o.Request].deadLettered(theirs)
+		b.requests[o.Request].deadLettered(theirs)
 	}
 }
