@@ -15,34 +15,23 @@ func newEngineCommand() *cobra.Command {
 		Use:   "engine",
 		Short: "Install or find the embedded ClickHouse engine, for dev, demo and tests",
 	}
-	command.AddCommand(
-		&cobra.Command{
-			Use:   "install",
-			Short: "Install the engine into the user's cache directory (needs npm)",
+	for _, c := range []struct{ name, short, prefix string }{
+		{"install", "Install the engine into the user's cache directory (needs npm)", "ClickHouse engine: "},
+		{"path", "Print the path of the engine's library, installing it if necessary", ""},
+	} {
+		command.AddCommand(&cobra.Command{
+			Use:   c.name,
+			Short: c.short,
 			Args:  cobra.NoArgs,
 			RunE: func(command *cobra.Command, _ []string) error {
-				log := slog.New(slog.NewTextHandler(command.ErrOrStderr(), nil))
-				path, err := embedded.Library(command.Context(), log)
+				path, err := embedded.Library(command.Context(), slog.New(slog.NewTextHandler(command.ErrOrStderr(), nil)))
 				if err != nil {
 					return err
 				}
-				fmt.Fprintln(command.OutOrStdout(), "ClickHouse engine:", path)
+				fmt.Fprintf(command.OutOrStdout(), "%s%s\n", c.prefix, path)
 				return nil
 			},
-		},
-		&cobra.Command{
-			Use:   "path",
-			Short: "Print the path of the engine's library, installing it if necessary",
-			Args:  cobra.NoArgs,
-			RunE: func(command *cobra.Command, _ []string) error {
-				path, err := embedded.Library(command.Context(), slog.New(slog.DiscardHandler))
-				if err != nil {
-					return err
-				}
-				fmt.Fprintln(command.OutOrStdout(), path)
-				return nil
-			},
-		},
-	)
+		})
+	}
 	return command
 }

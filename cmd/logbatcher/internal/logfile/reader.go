@@ -20,7 +20,7 @@ type Options struct {
 	Now func() time.Time
 	// Location is the zone of time stamps that have none; nil is time.Local.
 	Location *time.Location
-	// MaxEntryBytes bounds a line and the Body of an entry; 0 is 256 KiB. A longer line is cut, see TruncatedBytesKey; a
+	// MaxEntryBytes bounds a line and the Body of an entry; 0 is 256 KiB. A longer line is cut, see truncatedBytesKey; a
 	// longer fold is split over entries.
 	MaxEntryBytes int
 	// MaxFoldLines bounds the lines that continue an entry; 0 is 500, negative is none.
@@ -35,12 +35,12 @@ type Options struct {
 
 // The defaults of Options.
 const (
-	DefaultMaxEntryBytes = 256 << 10
-	DefaultMaxFoldLines  = 500
+	defaultMaxEntryBytes = 256 << 10
+	defaultMaxFoldLines  = 500
 )
 
-// TruncatedBytesKey is the attribute of an entry that was cut: the number of bytes of its lines that its Body lacks.
-const TruncatedBytesKey = "logbatcher.truncated_bytes"
+// truncatedBytesKey is the attribute of an entry that was cut: the number of bytes of its lines that its Body lacks.
+const truncatedBytesKey = "logbatcher.truncated_bytes"
 
 const (
 	// maxStreams bounds the streams, and so the pending entries.
@@ -66,7 +66,7 @@ type Reader struct {
 // were read, and then ErrStopped.
 func NewReader(ctx context.Context, in io.Reader, options Options) *Reader {
 	r := &Reader{
-		maxBytes: cmp.Or(max(options.MaxEntryBytes, 0), DefaultMaxEntryBytes), maxFold: cmp.Or(options.MaxFoldLines, DefaultMaxFoldLines),
+		maxBytes: cmp.Or(max(options.MaxEntryBytes, 0), defaultMaxEntryBytes), maxFold: cmp.Or(options.MaxFoldLines, defaultMaxFoldLines),
 		stamps: stamps{now: options.Now, loc: cmp.Or(options.Location, time.Local)}, stats: cmp.Or(options.Stats, &Stats{}),
 	}
 	if r.stamps.now == nil {
@@ -270,7 +270,7 @@ func (r *Reader) release(s *stream) {
 	}
 	if e.cut > 0 {
 		e.Attributes = append(e.Attributes, &logbatcherv1.Attribute{
-			Key: TruncatedBytesKey, Type: logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT, IntValue: e.cut,
+			Key: truncatedBytesKey, Type: logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT, IntValue: e.cut,
 		})
 	}
 	if e.TimeUnixNano == 0 {

@@ -58,7 +58,7 @@ func timeOf(e *logbatcherv1.Entry) time.Time {
 // truncated returns how many bytes an entry lacks, by its attribute.
 func truncated(e *logbatcherv1.Entry) int64 {
 	for _, a := range e.Attributes {
-		if a.Key == TruncatedBytesKey {
+		if a.Key == truncatedBytesKey {
 			return a.IntValue
 		}
 	}
@@ -129,7 +129,7 @@ func TestLongLines(t *testing.T) {
 		{"byte order mark", "\xef\xbb\xbf12345678\n", 8, "12345678", 0},
 		{"beyond the buffer", strings.Repeat("x", 300_000) + "\n", 8, "xxxxxxxx", 299_992},
 		{"beyond the buffer, CRLF", strings.Repeat("x", 300_000) + "\r\n", 8, "xxxxxxxx", 299_992},
-		{"default bound", strings.Repeat("x", DefaultMaxEntryBytes+5) + "\n", 0, strings.Repeat("x", DefaultMaxEntryBytes), 5},
+		{"default bound", strings.Repeat("x", defaultMaxEntryBytes+5) + "\n", 0, strings.Repeat("x", defaultMaxEntryBytes), 5},
 		{"CR where the line is held up to", "1234567812345678\rxx", 9, "123456781", 10},
 		{"NULs before", strings.Repeat("\x00", 200_000) + "123456789\n", 8, "12345678", 1},
 	} {
