@@ -29,9 +29,9 @@ func (l *Layout) NewBatch(id string, p *Partition) *Batch {
 	}
 	b := &Batch{id: id, layout: l, partition: p, columns: c}
 	c.row.origin = &b.current
-	for i := range c.cells {
-		if constant, ok := c.cells[i].column.(*constantColumn); ok {
-			constant.text = id
+	for _, column := range c.list {
+		if ids, ok := column.(*idColumn); ok {
+			ids.id = id
 		}
 	}
 	return b
@@ -97,7 +97,7 @@ const blockBytes = 512
 // Bytes returns the memory that the batch occupies now or as an uncompressed block, where attributes that a stream's entries share
 // are repeated in every row. It visits every column, so call it per request rather than per row.
 func (b *Batch) Bytes() int {
-	return b.columns.memory() + b.columns.repeated() + columnBytes*len(b.columns.cells) + originBytes*len(b.origins)
+	return b.columns.memory() + b.columns.repeated() + columnBytes*len(b.columns.list) + originBytes*len(b.origins)
 }
 
 // mostRepeated limits the repetition in an uncompressed block, in multiples of its columns' memory. Beyond that the block is compressed

@@ -468,10 +468,10 @@ func TestReleasedMemoryIsBounded(t *testing.T) {
 		t.Errorf("Bytes is %d", batch.Bytes())
 	}
 	batch.Release()
-	if size := cap(c.cells[0].column.(*stringColumn).bytes); size > keptAtMost {
+	if size := cap(c.list[0].(*stringColumn).bytes); size > keptAtMost {
 		t.Errorf("%d bytes are kept", size)
 	}
-	if n := len(c.cells[1].column.(*lowCardinalityColumn).texts.texts) + len(c.reader.names.texts) + len(c.reader.marks); n != 0 {
+	if n := len(c.list[1].(*lowCardinalityColumn).texts.texts) + len(c.reader.names.texts) + len(c.reader.marks); n != 0 {
 		t.Errorf("%d texts are kept", n)
 	}
 	batch.Release() // does nothing

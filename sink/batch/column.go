@@ -1,6 +1,10 @@
 package batch
 
-import "github.com/logbatcher/logbatcher/schema"
+import (
+	"unsafe"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
 
 // column stores what the rows of a batch have in one column. It belongs to one goroutine at a time.
 type column interface {
@@ -48,8 +52,9 @@ const (
 )
 
 // emptied returns the slice without elements, and without its memory where that is too much to keep.
-func emptied[T any](s []T, elementSize int) []T {
-	size := cap(s) * elementSize
+func emptied[T any](s []T) []T {
+	var element T
+	size := cap(s) * int(unsafe.Sizeof(element))
 	if size > keptAtMost || size > keptAlways && cap(s) > 8*len(s) {
 		return nil
 	}

@@ -31,7 +31,7 @@ func (c *fixedColumn) write(w *blockWriter) { w.ChainWrite(c.bytes) }
 
 func (c *fixedColumn) memory() int { return len(c.bytes) }
 
-func (c *fixedColumn) reset() { c.bytes = emptied(c.bytes, 1) }
+func (c *fixedColumn) reset() { c.bytes = emptied(c.bytes) }
 
 // fixedStringColumn stores FixedString. What is shorter is padded with zero bytes, as ClickHouse does.
 type fixedStringColumn struct{ fixedColumn }
@@ -69,6 +69,6 @@ func (c *nullableColumn) write(w *blockWriter) {
 func (c *nullableColumn) memory() int { return len(c.mask) + c.column.memory() }
 
 func (c *nullableColumn) reset() {
-	c.mask = emptied(c.mask, 1)
+	c.mask = emptied(c.mask)
 	c.column.reset()
 }

@@ -49,27 +49,32 @@ func (c *mapColumn) undo() {
 }
 
 func (c *mapColumn) write(w *blockWriter) {
-	if !c.plain {
+	writeMapKeys(w, c.plain, c.ends, c.names, &c.keys)
+	w.ChainWrite(c.values)
+}
+
+// writeMapKeys writes what comes before the values of a Map.
+func writeMapKeys(w *blockWriter, plain bool, ends proto.ColUInt64, names *dictionary, keys *keyColumn) {
+	if !plain {
 		w.buffer.PutInt64(dictionaryVersion)
 	}
-	c.ends.WriteColumn(w.Writer)
-	if !c.plain {
-		writeDictionary(w, c.names, &c.keys)
-	} else {
-		for i := range c.keys.len() {
-			w.buffer.PutString(c.names.text(c.keys.at(i)))
-			w.flushFull()
-		}
+	ends.WriteColumn(w.Writer)
+	if !plain {
+		writeDictionary(w, names, keys)
+		return
 	}
-	w.ChainWrite(c.values)
+	for i := range keys.len() {
+		w.buffer.PutString(names.text(keys.at(i)))
+		w.flushFull()
+	}
 }
 
 func (c *mapColumn) memory() int { return 8*len(c.ends) + c.keys.memory() + len(c.values) }
 
 func (c *mapColumn) reset() {
-	c.ends = emptied(c.ends, 8)
+	c.ends = emptied(c.ends)
 	c.keys.reset()
-	c.values = emptied(c.values, 1)
+	c.values = emptied(c.values)
 }
 
 // appendAttribute adds the text of an attribute's value behind its length.

@@ -1,81 +1,77 @@
 package batch
 
 import (
-	"unsafe"
-
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// streamMapColumn stores the resource's or the scope's attributes as Map(LowCardinality(String), String) or
-// Map(String, String). All entries of a stream have the same, so a row is the number of its map, and maps
-// are repeated only when the block is written.
+// streamMapColumn stores the resource's or the scope's attributes as a Map. All entries of a stream have the same, so rows are
+// runs of a stream's map, and maps are repeated only when the block is written.
 type streamMapColumn struct {
-	plain bool
+	plain bool // Map(String, String), as in mapColumn
+	scope bool
 	// own are the keys that have columns of their own, and are left out.
 	own   map[string]int32
-	scope bool
 	names dictionary
-	// rows has the place in maps of each row's.
-	rows proto.ColUInt32
-	maps []streamMap
-	// keys and values are those of all maps, values with their lengths.
-	keys   []uint32
-	values []byte
-	// seen has the streams that maps were made for, last the one that was asked for last. They are
-	// compared by address, and kept, so that no other stream gets the address of one of them.
-	seen   map[*schema.Stream]uint32
-	last   *schema.Stream
-	lastID uint32
-	// pairs counts the pairs of all rows. repeated is about the bytes that they take in the block.
-	pairs, repeated int
+	runs  []mapRun
+	// maps has the map of each stream. Streams are compared by address, and kept, so that no other one gets the address of one of them.
+	maps map[*schema.Stream]*streamMap
+	// last is the stream of the last run, or nil.
+	last *schema.Stream
+	// kept is the bytes of all maps, repeated is about the bytes that the rows take in the block.
+	kept, repeated int
 }
 
-// streamMap is one map: pairs of keys from keyStart, values in the bytes from valueStart to valueEnd.
+// streamMap is a map: its keys as indexes of names, its values as the data of a String column.
 type streamMap struct {
-	keyStart, pairs      int
-	valueStart, valueEnd int
-	// bytes is about what a row with the map takes in the block.
-	bytes int
+	keys   []uint32
+	values []byte
+	bytes  int // about what a row takes in the block
+}
+
+// mapRun is consecutive rows with the same map.
+type mapRun struct {
+	*streamMap
+	rows int
 }
 
 func newStreamMapColumn(plain, scope bool, own map[string]int32) *streamMapColumn {
-	c := &streamMapColumn{plain: plain, scope: scope, own: own, seen: make(map[*schema.Stream]uint32)}
+	c := &streamMapColumn{plain: plain, scope: scope, own: own, maps: make(map[*schema.Stream]*streamMap)}
 	c.names.init(false)
 	return c
 }
 
 // fill is the column's fill function.
 func (c *streamMapColumn) fill(e *schema.Entry) *RowError {
-	stream := e.Stream
-	if stream != c.last {
-		id, known := c.seen[stream]
-		if !known {
-			attributes := stream.ResourceAttributes
-			if c.scope {
-				attributes = stream.ScopeAttributes
-			}
-			id = c.add(attributes)
-			c.seen[stream] = id
-		}
-		c.last, c.lastID = stream, id
+	if e.Stream != c.last {
+		c.runs = append(c.runs, mapRun{streamMap: c.mapOf(e.Stream)})
+		c.last = e.Stream
 	}
-	c.appendRow(c.lastID)
+	run := &c.runs[len(c.runs)-1]
+	run.rows++
+	c.repeated += run.bytes
 	return nil
 }
 
-func (c *streamMapColumn) appendRow(id uint32) {
-	c.rows = append(c.rows, id)
-	m := &c.maps[id]
-	c.pairs += m.pairs
-	c.repeated += m.bytes
+// mapOf returns the stream's map.
+func (c *streamMapColumn) mapOf(stream *schema.Stream) *streamMap {
+	if m, known := c.maps[stream]; known {
+		return m
+	}
+	attributes := stream.ResourceAttributes
+	if c.scope {
+		attributes = stream.ScopeAttributes
+	}
+	m := c.newMap(attributes)
+	c.maps[stream] = m
+	c.kept += 4*len(m.keys) + len(m.values)
+	return m
 }
 
-// add makes the map of the attributes and returns its place in maps. Of a key that is there twice the last one
-// counts.
-func (c *streamMapColumn) add(attributes []schema.Attribute) uint32 {
-	m := streamMap{keyStart: len(c.keys), valueStart: len(c.values)}
+// newMap makes a map of the attributes. Of a key that is there twice, the last one counts.
+func (c *streamMapColumn) newMap(attributes []schema.Attribute) *streamMap {
+	m := &streamMap{}
 	places := make(map[string]int, len(attributes))
 	for i := range attributes {
 		places[attributes[i].Key] = i
@@ -85,106 +81,61 @@ func (c *streamMapColumn) add(attributes []schema.Attribute) uint32 {
 		if _, own := c.own[a.Key]; own || places[a.Key] != i {
 			continue
 		}
-		c.keys = append(c.keys, c.names.index(a.Key))
-		c.values = appendAttribute(c.values, a)
-		m.bytes++ // the key's place in the dictionary
+		m.keys = append(m.keys, c.names.index(a.Key))
+		m.values = appendAttribute(m.values, a)
+		m.bytes++ // the key's index
 		if c.plain {
 			m.bytes += len(a.Key)
 		}
 	}
-	m.pairs, m.valueEnd = len(c.keys)-m.keyStart, len(c.values)
-	m.bytes += m.valueEnd - m.valueStart
-	c.maps = append(c.maps, m)
-	return uint32(len(c.maps) - 1)
+	m.bytes += len(m.values)
+	return m
 }
 
-// append adds a row without pairs, for a column without a source. In such a column all rows are so.
+// append adds a row without pairs, for a column without a source. All its rows are so.
 func (c *streamMapColumn) append(*value) {
-	if len(c.maps) == 0 {
-		c.add(nil)
+	if len(c.runs) == 0 {
+		c.runs = append(c.runs, mapRun{streamMap: &streamMap{}})
 	}
-	c.appendRow(0)
+	c.runs[0].rows++
 }
 
-// undo leaves a map that was made for the row: the next entry of its stream will want it.
+// undo keeps a map that was made for the row: the next entry of its stream needs it.
 func (c *streamMapColumn) undo() {
-	m := &c.maps[c.rows[len(c.rows)-1]]
-	c.pairs -= m.pairs
-	c.repeated -= m.bytes
-	c.rows = c.rows[:len(c.rows)-1]
+	run := &c.runs[len(c.runs)-1]
+	c.repeated -= run.bytes
+	run.rows--
+	if run.rows == 0 {
+		c.runs, c.last = c.runs[:len(c.runs)-1], nil
+	}
 }
 
 func (c *streamMapColumn) write(w *blockWriter) {
-	if !c.plain {
-		w.buffer.PutInt64(dictionaryVersion)
-	}
-	c.writeEnds(w)
-	if c.pairs == 0 {
-		return
-	}
-	c.writeKeys(w)
-	for _, id := range c.rows {
-		m := &c.maps[id]
-		w.buffer.PutRaw(c.values[m.valueStart:m.valueEnd])
-		w.flushFull()
-	}
-}
-
-func (c *streamMapColumn) writeEnds(w *blockWriter) {
-	end := uint64(0)
-	for _, id := range c.rows {
-		end += uint64(c.maps[id].pairs)
-		w.buffer.PutUInt64(end)
-		w.flushFull()
-	}
-}
-
-func (c *streamMapColumn) writeKeys(w *blockWriter) {
-	width := c.keyWidth()
-	if !c.plain {
-		writeDictionaryHead(w, width, c.names.size())
-		w.ChainWrite(c.names.bytes)
-		w.buffer.PutInt64(int64(c.pairs))
-	}
-	for _, id := range c.rows {
-		m := &c.maps[id]
-		for _, key := range c.keys[m.keyStart:][:m.pairs] {
-			switch {
-			case c.plain:
-				w.buffer.PutString(c.names.text(key))
-			case width == proto.KeyUInt8:
-				w.buffer.PutUInt8(uint8(key))
-			case width == proto.KeyUInt16:
-				w.buffer.PutUInt16(uint16(key))
-			default:
-				w.buffer.PutUInt32(key)
+	var ends proto.ColUInt64
+	var keys keyColumn
+	for _, run := range c.runs {
+		for range run.rows {
+			for _, key := range run.keys {
+				keys.append(key)
 			}
+			ends = append(ends, uint64(keys.len()))
 		}
-		w.flushFull()
+	}
+	writeMapKeys(w, c.plain, ends, &c.names, &keys)
+	for _, run := range c.runs {
+		for range run.rows {
+			w.buffer.PutRaw(run.values)
+			w.flushFull()
+		}
 	}
 }
 
-func (c *streamMapColumn) keyWidth() proto.CardinalityKey {
-	switch size := c.names.size(); {
-	case size <= 1<<8:
-		return proto.KeyUInt8
-	case size <= 1<<16:
-		return proto.KeyUInt16
-	}
-	return proto.KeyUInt32
-}
-
-func (c *streamMapColumn) memory() int {
-	return 4*len(c.rows) + 4*len(c.keys) + len(c.values) + c.names.memory() +
-		len(c.maps)*int(unsafe.Sizeof(streamMap{}))
-}
+func (c *streamMapColumn) memory() int { return 16*len(c.runs) + c.kept + c.names.memory() }
 
 func (c *streamMapColumn) reset() {
 	c.names.reset()
-	c.rows = emptied(c.rows, 4)
-	c.maps = emptied(c.maps, int(unsafe.Sizeof(streamMap{})))
-	c.keys = emptied(c.keys, 4)
-	c.values = emptied(c.values, 1)
-	clear(c.seen)
-	c.last, c.lastID, c.pairs, c.repeated = nil, 0, 0, 0
+	clear(c.runs)
+	c.runs = emptied(c.runs)
+	clear(c.maps)
+	c.last, c.kept, c.repeated = nil, 0, 0
 }

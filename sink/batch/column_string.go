@@ -39,7 +39,7 @@ func (c *stringColumn) write(w *blockWriter) {
 
 func (c *stringColumn) memory() int { return len(c.bytes) }
 
-func (c *stringColumn) reset() { c.bytes = emptied(c.bytes, 1) }
+func (c *stringColumn) reset() { c.bytes = emptied(c.bytes) }
 
 // arrayColumn stores Array(String).
 type arrayColumn struct {
@@ -70,8 +70,8 @@ func (c *arrayColumn) write(w *blockWriter) {
 func (c *arrayColumn) memory() int { return 8*len(c.ends) + len(c.elements) }
 
 func (c *arrayColumn) reset() {
-	c.ends = emptied(c.ends, 8)
-	c.elements = emptied(c.elements, 1)
+	c.ends = emptied(c.ends)
+	c.elements = emptied(c.elements)
 }
 
 // lastEnd returns the number of elements of all rows.

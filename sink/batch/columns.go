@@ -7,17 +7,11 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// cell is one column of a batch.
-type cell struct {
-	projection *projection
-	column     column
-}
-
 // columns are the columns of one batch. They go from batch to batch through the layout's pool, with
 // their memory and their dictionaries.
 type columns struct {
-	cells []cell
-	// fills are the functions that fill the cells. That of the attributes' map is nil: the attributeReader fills it.
+	list []column
+	// fills are the functions that fill the columns. That of the attributes' map is nil: the attributeReader fills it.
 	fills  []fill
 	reader attributeReader
 	// reads is true where any column needs the entry's attributes.
@@ -27,7 +21,7 @@ type columns struct {
 }
 
 func (l *Layout) newColumns() *columns {
-	c := &columns{cells: make([]cell, len(l.projections)), fills: make([]fill, len(l.projections))}
+	c := &columns{list: make([]column, len(l.projections)), fills: make([]fill, len(l.projections))}
 	c.reader.names.init(false)
 	c.reader.slots = l.attributes
 	c.reader.found = make([]int32, len(l.attributes))
@@ -35,15 +29,15 @@ func (l *Layout) newColumns() *columns {
 	c.reads = len(l.attributes) > 0
 	for i := range l.projections {
 		p := &l.projections[i]
-		column := l.newCellColumn(p, c)
-		c.cells[i], c.fills[i] = cell{p, column}, c.compile(p, column)
+		c.list[i] = l.newColumn(p, c)
+		c.fills[i] = c.compile(p, c.list[i])
 	}
 	return c
 }
 
 // texts returns where the column at i keeps texts of its own for each row, or nil. These buffers are most of a batch.
 func (c *columns) texts(i int) *[]byte {
-	switch column := c.cells[i].column.(type) {
+	switch column := c.list[i].(type) {
 	case *stringColumn:
 		return &column.bytes
 	case *mapColumn:
@@ -54,7 +48,7 @@ func (c *columns) texts(i int) *[]byte {
 
 // measure notes how long the texts are.
 func (c *columns) measure(lengths []atomic.Int64) {
-	for i := range c.cells {
+	for i := range c.list {
 		if texts := c.texts(i); texts != nil {
 			lengths[i].Store(int64(len(*texts)))
 		}
@@ -64,17 +58,17 @@ func (c *columns) measure(lengths []atomic.Int64) {
 // reserve makes room for as much as the last batch had. Buffers that grow from nothing are copied some dozen times: measured, that was half of
 // the gateway's CPU in a run's first batches.
 func (c *columns) reserve(lengths []atomic.Int64) {
-	for i := range c.cells {
+	for i := range c.list {
 		if texts := c.texts(i); texts != nil {
 			*texts = slices.Grow(*texts, int(lengths[i].Load()))
 		}
 	}
 }
 
-func (l *Layout) newCellColumn(p *projection, c *columns) column {
+func (l *Layout) newColumn(p *projection, c *columns) column {
 	switch {
 	case p.source.Field == schema.FieldBatchID:
-		return &constantColumn{lowCardinality: p.columnType.LowCardinality}
+		return &idColumn{lowCardinality: p.columnType.LowCardinality}
 	case p.columnType.Kind != schema.KindMap:
 		return newColumn(&p.columnType)
 	}
@@ -112,11 +106,11 @@ func (c *columns) append(e *schema.Entry) *RowError {
 	return nil
 }
 
-// undo removes the row whose cell at that place could not be filled.
+// undo removes the row whose column at that place could not be filled.
 func (c *columns) undo(failed int) {
-	for i := range c.cells {
+	for i := range c.list {
 		if i < failed || c.fills[i] == nil {
-			c.cells[i].column.undo()
+			c.list[i].undo()
 		}
 	}
 }
@@ -126,8 +120,8 @@ func (c *columns) memory() int {
 	if c.reads {
 		size += c.reader.names.memory()
 	}
-	for i := range c.cells {
-		size += c.cells[i].column.memory()
+	for i := range c.list {
+		size += c.list[i].memory()
 	}
 	return size
 }
@@ -135,8 +129,8 @@ func (c *columns) memory() int {
 // repeated is about what streams' maps take in the block, where they are written for each row.
 func (c *columns) repeated() int {
 	size := 0
-	for i := range c.cells {
-		if m, ok := c.cells[i].column.(*streamMapColumn); ok {
+	for i := range c.list {
+		if m, ok := c.list[i].(*streamMapColumn); ok {
 			size += m.repeated
 		}
 	}
@@ -147,7 +141,7 @@ func (c *columns) reset() {
 	c.row.entry, c.row.origin, c.row.own = nil, nil, schema.Attribute{}
 	c.value.clear()
 	c.reader.reset()
-	for i := range c.cells {
-		c.cells[i].column.reset()
+	for i := range c.list {
+		c.list[i].reset()
 	}
 }

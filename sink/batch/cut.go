@@ -38,9 +38,9 @@ func cut(w *blockWriter, b *Block, id string, rows RowSet) error {
 		p.writeColumnHeader(w)
 		switch {
 		case p.source.Field == schema.FieldBatchID:
-			column := constantColumn{text: b.id, rows: b.rows, lowCardinality: p.columnType.LowCardinality}
+			column := idColumn{id: b.id, rows: b.rows, lowCardinality: p.columnType.LowCardinality}
 			c.skip(column.memory())
-			column.text, column.rows = id, rows.Size()
+			column.id, column.rows = id, rows.Size()
 			column.write(w)
 		case p.columnType.Kind == schema.KindMap:
 			c.maps(!p.columnType.Key.LowCardinality)

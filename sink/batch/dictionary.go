@@ -146,7 +146,7 @@ func (d *dictionary) memory() int {
 
 // reset starts an empty batch. It returns true where the known texts were too many, and are forgotten.
 func (d *dictionary) reset() (forgotten bool) {
-	d.used, d.bytes = emptied(d.used, 4), emptied(d.bytes, 1)
+	d.used, d.bytes = emptied(d.used), emptied(d.bytes)
 	d.generation++
 	d.copied = 0
 	if len(d.texts) > warmTexts || d.kept > warmBytes || d.generation == 0 {

@@ -31,7 +31,7 @@ func (c *columns) compile(p *projection, to column) fill {
 	case field.IsMap():
 		return to.(*streamMapColumn).fill
 	case field == schema.FieldBatchID:
-		return to.(*constantColumn).fill
+		return to.(*idColumn).fill
 	case p.columnType.Nullable || field == schema.NoField:
 		return general
 	case kind == schema.KindString && field == schema.FieldAttribute:

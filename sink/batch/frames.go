@@ -95,13 +95,3 @@ func (w *blockWriter) flushFull() {
 		w.flush()
 	}
 }
-
-// repeat writes the text several times.
-func (w *blockWriter) repeat(text []byte, times int) {
-	perPiece := min(times, max(1, frameBytes/16/len(text)))
-	piece := bytes.Repeat(text, perPiece)
-	for ; times >= perPiece && times > 0; times -= perPiece {
-		w.ChainWrite(piece)
-	}
-	w.ChainWrite(piece[:times*len(text)])
-}

@@ -15,11 +15,10 @@ func (p *projection) writeColumnHeader(w *blockWriter) {
 // write encodes the rows as one Native block, column by column.
 func (b *Batch) write(w *blockWriter) {
 	b.layout.writeHeader(w, b.rows)
-	for i := range b.columns.cells {
-		cell := &b.columns.cells[i]
-		cell.projection.writeColumnHeader(w)
+	for i, column := range b.columns.list {
+		b.layout.projections[i].writeColumnHeader(w)
 		if b.rows > 0 {
-			cell.column.write(w)
+			column.write(w)
 		}
 		w.flush()
 	}
