@@ -23,7 +23,7 @@ func (c *Config) Show(w io.Writer) error {
 		"# which together with the budget need at most %s.\n", approximate(p.Limit), p.LimitFrom, p.Shards, p.MaxStreams, approximate(p.Need))
 	comments := yaml.CommentMap{}
 	document := c.section(reflect.ValueOf(c).Elem(), "", comments)
-	return yaml.NewEncoder(w, yaml.IndentSequence(true), yaml.WithComment(comments), yaml.CustomMarshaler(encodeText)).Encode(document)
+	return yaml.NewEncoder(w, yaml.IndentSequence(true), yaml.WithComment(comments)).Encode(document)
 }
 
 // plainText matches what is a text in any version of YAML, except for the words in notText.
@@ -32,16 +32,22 @@ var (
 	notText   = []string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 )
 
-// form is a text that the library quotes if needed, unlike any text.
+// text is written in quotes if needed. The library leaves some numbers and indicators unquoted.
+type text string
+
+// MarshalYAML implements yaml.BytesMarshaler.
+func (t text) MarshalYAML() ([]byte, error) {
+	if plainText.MatchString(string(t)) && !slices.Contains(notText, strings.ToLower(string(t))) {
+		return []byte(t), nil
+	}
+	return []byte(strconv.Quote(string(t))), nil
+}
+
+// form is written as it is.
 type form string
 
-// encodeText writes a text in quotes if needed. The library leaves some numbers and indicators unquoted.
-func encodeText(text string) ([]byte, error) {
-	if plainText.MatchString(text) && !slices.Contains(notText, strings.ToLower(text)) {
-		return []byte(text), nil
-	}
-	return []byte(strconv.Quote(text)), nil
-}
+// MarshalYAML implements yaml.BytesMarshaler.
+func (f form) MarshalYAML() ([]byte, error) { return []byte(f), nil }
 
 // section returns a struct of settings as the encoder writes it.
 func (c *Config) section(structure reflect.Value, path string, comments yaml.CommentMap) yaml.MapSlice {
@@ -64,8 +70,10 @@ func (c *Config) encodable(f settings.Field, comments yaml.CommentMap) any {
 	switch value := f.Value.Interface().(type) {
 	case time.Duration:
 		return form(settings.FormatDuration(value))
-	case fmt.Stringer: // sizes, secrets, types and sources
+	case settings.Size:
 		return form(value.String())
+	case fmt.Stringer: // secrets, types, sources and choices
+		return text(value.String())
 	case Indexes:
 		if value.Set != "" {
 			return value.Set
@@ -84,7 +92,9 @@ func (c *Config) encodable(f settings.Field, comments yaml.CommentMap) any {
 			list[i] = c.section(f.Value.Index(i), fmt.Sprintf("%s[%d]", f.Path, i), comments)
 		}
 		return list
-	case f.Value.Kind() == reflect.String, f.Value.CanInt(), f.Value.CanFloat(), f.Value.Kind() == reflect.Bool:
+	case f.Value.Kind() == reflect.String:
+		return text(f.Value.String())
+	case f.Value.CanInt(), f.Value.CanFloat(), f.Value.Kind() == reflect.Bool:
 	case f.Value.IsNil():
 		return nil
 	}
