@@ -3,7 +3,6 @@ package schema
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -94,45 +93,23 @@ func (k PartitionKey) String() string {
 	return k.Function.String() + "(" + QuoteIdentifier(k.Name) + ")"
 }
 
-// PartitionBy is a PARTITION BY expression that the gateway can compute. Without keys the
-// table has one partition.
-type PartitionBy struct {
-	// Keys are in the order of the tuple.
-	Keys []PartitionKey
-}
-
-// String returns the expression as ClickHouse reads it. Empty: one partition.
-func (p PartitionBy) String() string {
-	if len(p.Keys) == 1 {
-		return p.Keys[0].String()
-	}
-	if len(p.Keys) == 0 {
-		return ""
-	}
-	keys := make([]string, len(p.Keys))
-	for i, k := range p.Keys {
-		keys[i] = k.String()
-	}
-	return "(" + strings.Join(keys, ", ") + ")"
-}
-
 // supportedPartitions is what errors about a PARTITION BY expression offer instead.
 const supportedPartitions = "the gateway has to know each row's partition: it can compute none, a column, toDate, toYYYYMM, " +
 	"toMonday, toStartOfDay and toStartOfHour of a column, and tuples of these"
 
-// ParsePartitionBy reads a PARTITION BY expression over columns. Any other than those that the gateway can
-// compute is an error which lists them.
-func ParsePartitionBy(expression string, columns []Column) (PartitionBy, error) {
-	by, err := parsePartitionBy(expression, columns)
+// ParsePartitionBy returns the elements of a PARTITION BY expression over columns. Without elements the table has one
+// partition. The error for an expression that the gateway can't compute lists those that it can.
+func ParsePartitionBy(expression string, columns []Column) ([]PartitionKey, error) {
+	keys, err := parsePartitionKeys(expression, columns)
 	if err != nil {
-		return PartitionBy{}, fmt.Errorf("partition by %q: %w; %s", expression, err, supportedPartitions)
+		return nil, fmt.Errorf("partition by %q: %w; %s", expression, err, supportedPartitions)
 	}
-	return by, nil
+	return keys, nil
 }
 
-func parsePartitionBy(expression string, columns []Column) (by PartitionBy, err error) {
+func parsePartitionKeys(expression string, columns []Column) (keys []PartitionKey, err error) {
 	if err := CheckBrackets(expression); err != nil {
-		return by, err
+		return nil, err
 	}
 	list := Tokens(expression)
 	if len(list) > 0 && list[0].Is("tuple") && Wrapped(list[1:]) {
@@ -141,18 +118,18 @@ func parsePartitionBy(expression string, columns []Column) (by PartitionBy, err 
 	parts := [][]Token{list}
 	switch {
 	case len(list) == 0:
-		return by, nil
+		return nil, nil
 	case Wrapped(list):
 		parts = TopLevelParts(list[1 : len(list)-1])
 	}
 	for _, part := range parts {
 		key, err := parsePartitionKey(part, columns)
 		if err != nil {
-			return by, err
+			return nil, err
 		}
-		by.Keys = append(by.Keys, key)
+		keys = append(keys, key)
 	}
-	return by, nil
+	return keys, nil
 }
 
 // parsePartitionKey reads a column, or a function of one.

@@ -62,7 +62,7 @@ func (e expiry) comparison() string {
 
 // partitionEnd returns the SQL expression for the end of a partition's span of time in Unix seconds, where hi is the newest
 // value of the column. It is 0 if the partition key does not read the column.
-func partitionEnd(by schema.PartitionBy, column *schema.Column) string {
+func partitionEnd(by []schema.PartitionKey, column *schema.Column) string {
 	zone := ""
 	switch {
 	case column.Type.Kind == schema.KindDate:
@@ -71,7 +71,7 @@ func partitionEnd(by schema.PartitionBy, column *schema.Column) string {
 		zone = ", " + schema.QuoteString(column.Type.Zone)
 	}
 	var ends []string
-	for _, k := range by.Keys {
+	for _, k := range by {
 		if k.Name == column.Name {
 			ends = append(ends, "toUnixTimestamp(toDateTime("+k.Function.End(column.Type.Kind)+zone+"))")
 		}

@@ -166,7 +166,7 @@ func (r *Retainer) planDeletion(ctx context.Context, t *schema.Table, e expiry, 
 
 // TimeColumn returns the table's column by which the route's rows expire: the configured one, or, of those that hold the
 // entry's time, the one that the partition key reads, whose bounds ClickHouse keeps with each part.
-func TimeColumn(route *schema.Route, columns []schema.Column, by schema.PartitionBy) (*schema.Column, error) {
+func TimeColumn(route *schema.Route, columns []schema.Column, by []schema.PartitionKey) (*schema.Column, error) {
 	name := route.Retention.Column
 	if name == "" {
 		for i := range route.Table.Columns {
@@ -174,7 +174,7 @@ func TimeColumn(route *schema.Route, columns []schema.Column, by schema.Partitio
 			if c.Source.Field != schema.FieldTime || !c.Type.Kind.IsTime() {
 				continue
 			}
-			inKey := slices.ContainsFunc(by.Keys, func(k schema.PartitionKey) bool { return k.Name == c.Name })
+			inKey := slices.ContainsFunc(by, func(k schema.PartitionKey) bool { return k.Name == c.Name })
 			if name == "" || inKey {
 				name = c.Name
 			}
@@ -195,7 +195,7 @@ func TimeColumn(route *schema.Route, columns []schema.Column, by schema.Partitio
 
 // readTable returns the columns that the table has, without those of unknown types, and its partition key if the gateway can
 // compute it. Without columns the table does not exist.
-func (r *Retainer) readTable(ctx context.Context, t *schema.Table) (columns []schema.Column, by schema.PartitionBy, err error) {
+func (r *Retainer) readTable(ctx context.Context, t *schema.Table) (columns []schema.Column, by []schema.PartitionKey, err error) {
 	where := " WHERE database = " + schema.QuoteString(t.Database) + " AND "
 	rows, err := r.config.Conn.Query(ctx, "SELECT name, type FROM system.columns"+where+"table = "+schema.QuoteString(t.Name)+" ORDER BY position")
 	if err != nil {
@@ -212,7 +212,7 @@ func (r *Retainer) readTable(ctx context.Context, t *schema.Table) (columns []sc
 	}
 	for _, row := range rows {
 		if by, err = schema.ParsePartitionBy(row[1], columns); err != nil {
-			by = schema.PartitionBy{} // rows of any age may come into any partition
+			by = nil // rows of any age may come into any partition
 		}
 	}
 	return columns, by, nil
@@ -224,7 +224,7 @@ const exactBounds = " SETTINGS compile_aggregate_expressions = 0"
 
 // readPartitions returns the partitions of a table, oldest first. If the partition key reads the column, ClickHouse answers from
 // the bounds that it keeps with each part and reads no row.
-func (r *Retainer) readPartitions(ctx context.Context, t *schema.Table, by schema.PartitionBy, column *schema.Column) ([]Partition, error) {
+func (r *Retainer) readPartitions(ctx context.Context, t *schema.Table, by []schema.PartitionKey, column *schema.Column) ([]Partition, error) {
 	zone := ""
 	if column.Type.Kind == schema.KindDate {
 		zone = ", 'UTC'" // as in the limit

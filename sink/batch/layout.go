@@ -17,7 +17,7 @@ type Layout struct {
 	route       string
 	server      *time.Location
 	projections []projection
-	partition   schema.PartitionBy
+	partition   []schema.PartitionKey
 	hash        string
 	// attributes, resource and scope map the keys that have columns of their own to their slots.
 	attributes, resource, scope map[string]int32
@@ -99,8 +99,8 @@ func (l *Layout) claim(p *projection) {
 }
 
 // checkPartition rejects partition keys that do not depend on the entry alone.
-func (l *Layout) checkPartition(by schema.PartitionBy) error {
-	for _, key := range by.Keys {
+func (l *Layout) checkPartition(by []schema.PartitionKey) error {
+	for _, key := range by {
 		switch source := l.table.Columns[key.Column].Source; source.Field {
 		case schema.FieldReceivedTime, schema.FieldBatchID:
 			return fmt.Errorf("partition by %q: column %q comes from %s, which an entry does not have until it is in a batch",

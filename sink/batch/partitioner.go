@@ -29,7 +29,7 @@ const maxKnown = 4096
 func (l *Layout) NewPartitioner() *Partitioner {
 	p := &Partitioner{known: make(map[string]*Partition)}
 	p.row.origin = &p.origin
-	for _, key := range l.partition.Keys {
+	for _, key := range l.partition {
 		p.readsOrigin = p.readsOrigin || l.projections[key.Column].source.Field > schema.FieldReceivedTime
 		p.keys = append(p.keys, l.newPartitionKey(key))
 	}
