@@ -139,12 +139,11 @@ func (r *Retainer) Degraded() []string {
 }
 
 func (r *Retainer) underLease(ctx context.Context, route *schema.Route, run func(context.Context, *schema.Route) (*Result, error)) (result *Result, err error) {
-	if r.config.Locker == nil {
-		return run(ctx, route)
-	}
-	lease, err := r.config.Locker.TryAcquire(ctx, "retention/"+route.Table.FullName(), leaseTTL)
-	if err != nil {
-		return nil, fmt.Errorf("retention of %s: %w", route.Table.FullName(), err)
+	var lease schema.Lease
+	if r.config.Locker != nil {
+		if lease, err = r.config.Locker.TryAcquire(ctx, "retention/"+route.Table.FullName(), leaseTTL); err != nil {
+			return nil, fmt.Errorf("retention of %s: %w", route.Table.FullName(), err)
+		}
 	}
 	err = schema.UnderLease(ctx, lease, func(ctx context.Context) (err error) {
 		result, err = run(ctx, route)

@@ -7,10 +7,6 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// smallWindow is the number of tokens, or of seconds, below which a table may forget a token while its batch is still
-// being retried.
-const smallWindow = 1000
-
 // CreateDatabase returns the statement that creates the table's database.
 func CreateDatabase(t *schema.Table) string {
 	return "CREATE DATABASE IF NOT EXISTS " + schema.QuoteIdentifier(t.Database) + t.OnCluster()
@@ -18,43 +14,49 @@ func CreateDatabase(t *schema.Table) string {
 
 // CreateTable returns the statement that creates the table.
 func CreateTable(t *schema.Table) string {
-	var b strings.Builder
-	b.WriteString("CREATE TABLE IF NOT EXISTS " + schema.QuotedName(t.Database, t.Name) + t.OnCluster() + "\n(\n")
-	lines := make([]string, 0, len(t.Columns)+len(t.Indexes))
+	elements := make([]string, 0, len(t.Columns)+len(t.Indexes))
 	for i := range t.Columns {
-		lines = append(lines, "    "+columnDefinition(&t.Columns[i]))
+		elements = append(elements, columnDefinition(&t.Columns[i]))
 	}
 	for i := range t.Indexes {
-		lines = append(lines, "    INDEX "+indexDefinition(&t.Indexes[i]))
+		elements = append(elements, "INDEX "+indexDefinition(&t.Indexes[i]))
 	}
-	b.WriteString(strings.Join(lines, ",\n") + "\n)\nENGINE = " + t.FullEngine() + "\n")
-	if t.PartitionBy != "" {
-		b.WriteString("PARTITION BY " + keyExpression(t.PartitionBy) + "\n")
-	}
-	if t.PrimaryKey != "" {
-		b.WriteString("PRIMARY KEY " + keyExpression(t.PrimaryKey) + "\n")
-	}
-	b.WriteString("ORDER BY " + keyExpression(t.OrderBy) + "\n")
-	if t.TTL != "" {
-		b.WriteString("TTL " + t.TTL + "\n")
-	}
-	b.WriteString("SETTINGS " + schema.SettingList(t.SettingsFor(schema.EngineName(t.FullEngine()))))
-	return b.String()
+	return "CREATE TABLE IF NOT EXISTS " + definition(t, elements, map[string]string{
+		"ENGINE": t.FullEngine(), "PARTITION BY": t.PartitionBy, "PRIMARY KEY": t.PrimaryKey, "ORDER BY": t.OrderBy, "TTL": t.TTL,
+		"SETTINGS": schema.SettingList(t.SettingsFor(schema.EngineName(t.FullEngine()))),
+	})
 }
 
-// columnDefinition returns the column as CREATE TABLE and ADD COLUMN take it.
+// definition returns a CREATE TABLE statement from the table's name on.
+func definition(t *schema.Table, elements []string, clauses map[string]string) string {
+	lines := []string{schema.QuotedName(t.Database, t.Name) + t.OnCluster(), "(", "    " + strings.Join(elements, ",\n    "), ")"}
+	for _, keyword := range schema.DefinitionClauses {
+		body := clauses[keyword]
+		switch keyword {
+		case "ENGINE":
+			keyword += " ="
+		case "ORDER BY":
+			body = keyExpression(body)
+		case "PARTITION BY", "PRIMARY KEY":
+			if body != "" {
+				body = keyExpression(body)
+			}
+		}
+		if body != "" {
+			lines = append(lines, keyword+" "+body)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// columnDefinition returns the column as in CREATE TABLE and ADD COLUMN.
 func columnDefinition(c *schema.Column) string {
 	s := schema.QuoteIdentifier(c.Name) + " " + c.Type.String()
-	// The gateway sends a column's default itself. ClickHouse gets it too, for the rows that are
-	// older than the column. A Map can't be read from a literal.
+	// The gateway sends a column's default itself. ClickHouse needs it for rows that are older than the column. A Map
+	// can't be read from a literal.
 	if c.HasDefault && c.Default != "" && c.Type.Kind != schema.KindMap {
 		s += " DEFAULT " + schema.QuoteString(c.Default)
 	}
-	return s + columnAttributes(c)
-}
-
-func columnAttributes(c *schema.Column) string {
-	s := ""
 	if c.Comment != "" {
 		s += " COMMENT " + schema.QuoteString(c.Comment)
 	}
@@ -65,25 +67,20 @@ func columnAttributes(c *schema.Column) string {
 }
 
 func indexDefinition(i *schema.Index) string {
-	expression := i.Expression
-	if len(schema.TopLevelParts(schema.Tokens(expression))) > 1 {
-		expression = "(" + expression + ")"
-	}
-	s := schema.QuoteIdentifier(i.Name) + " " + expression + " TYPE " + i.Type
+	s := schema.QuoteIdentifier(i.Name) + " " + keyExpression(i.Expression) + " TYPE " + i.Type
 	if !indexHasNoGranularity(i.Type) {
 		s += " GRANULARITY " + strconv.Itoa(max(i.Granularity, 1))
 	}
 	return s
 }
 
-// indexHasNoGranularity tells that ClickHouse chooses the granularity itself: a text or vector index
-// is one for the whole part.
+// indexHasNoGranularity reports whether ClickHouse chooses the granularity: a text or vector index covers a whole part.
 func indexHasNoGranularity(indexType string) bool {
 	list := schema.Tokens(indexType)
 	return len(list) > 0 && (list[0].Is("text") || list[0].Is("vector_similarity"))
 }
 
-// keyExpression puts a list of expressions in the parentheses that ClickHouse wants around it.
+// keyExpression puts a list of expressions in parentheses.
 func keyExpression(expression string) string {
 	list := schema.Tokens(expression)
 	switch {

@@ -10,41 +10,18 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// The outcomes of a migration in the history.
-const (
-	outcomeApplied = "applied"
-	outcomeFailed  = "failed"
-)
+// outcomeApplied is the outcome of a statement that was run.
+const outcomeApplied = "applied"
 
-// migration is one statement of a migration, as the history has it.
-type migration struct {
-	// hash is the hash of the schema that was to be reached.
-	hash, statement  string
-	duration         time.Duration
-	outcome, message string
+// historyName returns the name of the history table, which is in the database of the table that it is about.
+func historyName(t *schema.Table) string {
+	return schema.QuotedName(t.Database, "_logbatcher_schema")
 }
 
-// history writes to _logbatcher_schema in the database of the table that was migrated. The table is created when the
-// first row is written.
-type history struct {
-	conn                     schema.Conn
-	cluster, engine          string
-	instance, host, database string
-}
-
-// historyOf returns the history of the tables in a database.
-func (m *Migrator) historyOf(database string) *history {
-	host, _ := os.Hostname() // without a name the column stays empty
-	return &history{
-		conn: m.config.Conn, cluster: m.config.HistoryCluster, engine: m.config.HistoryEngine,
-		instance: m.config.Instance, host: host, database: database,
-	}
-}
-
-func (h *history) name() string { return schema.QuotedName(h.database, "_logbatcher_schema") }
-
-func (h *history) create() string {
-	return "CREATE TABLE IF NOT EXISTS " + h.name() + (&schema.Table{Cluster: h.cluster}).OnCluster() + `
+// createHistory returns the statement that creates the history table.
+func (m *Migrator) createHistory(t *schema.Table) string {
+	created := schema.Table{Cluster: m.config.HistoryCluster}
+	return "CREATE TABLE IF NOT EXISTS " + historyName(t) + created.OnCluster() + `
 (
     time DateTime64(3, 'UTC'),
     database LowCardinality(String),
@@ -58,38 +35,40 @@ func (h *history) create() string {
     outcome LowCardinality(String),
     message String
 )
-ENGINE = ` + schema.HistoryEngine(h.engine) + `
+ENGINE = ` + schema.HistoryEngine(m.config.HistoryEngine) + `
 ORDER BY time`
 }
 
-func (h *history) write(ctx context.Context, t *schema.Table, m migration) error {
-	statement := fmt.Sprintf("INSERT INTO %s SELECT now64(3, 'UTC'), %s, %s, %s, %s, %s, %s, currentUser(), %d, %s, %s", h.name(),
-		schema.QuoteString(t.Database), schema.QuoteString(t.Name), schema.QuoteString(m.hash), schema.QuoteString(m.statement),
-		schema.QuoteString(h.instance), schema.QuoteString(h.host), m.duration.Milliseconds(),
-		schema.QuoteString(m.outcome), schema.QuoteString(m.message))
-	err := h.conn.Exec(ctx, statement)
+// record adds a statement of a migration to the history, and creates the history table if it does not exist.
+func (m *Migrator) record(ctx context.Context, t *schema.Table, statement string, duration time.Duration, failure error) error {
+	outcome, message := outcomeApplied, ""
+	if failure != nil {
+		outcome, message = "failed", failure.Error()
+	}
+	host, _ := os.Hostname() // the column stays empty without a name
+	insert := fmt.Sprintf("INSERT INTO %s SELECT now64(3, 'UTC'), %s, %s, %s, %s, %s, %s, currentUser(), %d, %s, %s", historyName(t),
+		schema.QuoteString(t.Database), schema.QuoteString(t.Name), schema.QuoteString(t.Hash()), schema.QuoteString(statement),
+		schema.QuoteString(m.config.Instance), schema.QuoteString(host), duration.Milliseconds(), schema.QuoteString(outcome), schema.QuoteString(message))
+	err := m.config.Conn.Exec(ctx, insert)
 	if schema.ErrorCode(err) != schema.CodeUnknownTable {
 		return err
 	}
-	if err := h.conn.Exec(ctx, h.create()); err != nil {
+	if err := m.config.Conn.Exec(ctx, m.createHistory(t)); err != nil {
 		return fmt.Errorf("create history: %w", err)
 	}
-	return h.conn.Exec(ctx, statement)
+	return m.config.Conn.Exec(ctx, insert)
 }
 
-// last returns when the table was last migrated, to which hash, and with which outcome. Zero: never.
-func (h *history) last(ctx context.Context, t *schema.Table) (at time.Time, hash, outcome string, err error) {
-	rows, err := h.conn.Query(ctx, "SELECT toUnixTimestamp64Milli(time), hash, outcome FROM "+h.name()+
+// reportForeignChange logs that a table which fitted was changed by somebody else.
+func (m *Migrator) reportForeignChange(ctx context.Context, t *schema.Table) {
+	rows, err := m.config.Conn.Query(ctx, "SELECT toUnixTimestamp64Milli(time), hash, outcome FROM "+historyName(t)+
 		" WHERE database = "+schema.QuoteString(t.Database)+" AND table = "+schema.QuoteString(t.Name)+" ORDER BY time DESC LIMIT 1")
-	if code := schema.ErrorCode(err); code == schema.CodeUnknownTable || code == schema.CodeUnknownDatabase {
-		return time.Time{}, "", "", nil
+	switch code := schema.ErrorCode(err); {
+	case code == schema.CodeUnknownTable || code == schema.CodeUnknownDatabase:
+	case err != nil:
+		m.log.WarnContext(ctx, "schema history unreadable", "table", t.FullName(), "error", err)
+	case len(rows) > 0 && rows[0][1] == t.Hash() && rows[0][2] == outcomeApplied:
+		milliseconds, _ := strconv.ParseInt(rows[0][0], 10, 64)
+		m.log.WarnContext(ctx, "table was changed from outside", "table", t.FullName(), "migrated", time.UnixMilli(milliseconds).UTC())
 	}
-	if err != nil || len(rows) == 0 {
-		return time.Time{}, "", "", err
-	}
-	milliseconds, err := strconv.ParseInt(rows[0][0], 10, 64)
-	if err != nil {
-		return time.Time{}, "", "", err
-	}
-	return time.UnixMilli(milliseconds).UTC(), rows[0][1], rows[0][2], nil
 }

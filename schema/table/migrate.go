@@ -14,38 +14,47 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// MigratorConfig says how tables are made to fit.
+// MigratorConfig has what a Migrator needs.
 type MigratorConfig struct {
 	// Conn runs the statements.
 	Conn schema.Conn
-	// Locker makes one instance of several migrate. Nil: no lease is taken. Every statement that is run
-	// without being asked for by name may be run twice, so a lease saves work and confusion, not data.
+	// Locker lets one of several instances migrate. Nil: no lease is taken. Every statement that was not asked for by name may be run
+	// twice, so a lease saves work, not data.
 	Locker schema.Locker
 	// Instance names this LogBatcher in the history.
 	Instance string
-	// Log is told what is changed. Nil: nobody is.
+	// Log receives changes and warnings. Nil discards.
 	Log *slog.Logger
-	// HistoryCluster and HistoryEngine are the cluster and the engine of the tables in which migrations are recorded. Empty: one server, MergeTree.
+	// HistoryCluster and HistoryEngine are the cluster and the engine of the history tables. Empty: one server, MergeTree.
 	HistoryCluster, HistoryEngine string
-	// LeaseTTL is when a dead instance's lease runs out. 0: 30 s.
-	LeaseTTL time.Duration
-	// LeaseWait is how long to wait for an instance that migrates the same table. 0: one minute.
-	LeaseWait time.Duration
-	// VisibleWithin is how long a change may take to show on the server that is asked. 0: 30 s.
+	// VisibleWithin is how long a change may take to become visible on the server that is asked. 0: 30 s.
 	VisibleWithin time.Duration
 }
 
-// Migrator makes tables fit their routes. It starts no goroutine and may be used by several goroutines at once.
+const (
+	// leaseTTL is when the lease of an instance that died expires.
+	leaseTTL = 30 * time.Second
+	// leaseWait is how long to wait for an instance that migrates the same table.
+	leaseWait = time.Minute
+
+	// codeCannotAssignAlter is ClickHouse's code for an ALTER while a replica has not applied the one before.
+	codeCannotAssignAlter = 517
+	// alterAttempts and alterPause bound the attempts at such an ALTER: seven attempts, sixteen seconds.
+	alterAttempts = 7
+	alterPause    = 250 * time.Millisecond
+)
+
+// Migrator makes tables fit their routes. It starts no goroutine and is safe for concurrent use.
 type Migrator struct {
 	config MigratorConfig
 	log    *slog.Logger
 
 	mu     sync.Mutex
-	warned map[string][]string // the warnings that were logged last, by the table's full name
+	warned map[string][]string // the warnings that were last logged, by the table's full name
 }
 
-// RefusedError says that a table does not fit and that making it fit is left to a person. Nothing was changed, and rows must
-// not be inserted: the table would change them, lose them, or not take them.
+// RefusedError is returned for a table that does not fit, if making it fit is left to a person. Nothing was changed, and
+// no rows may be inserted: the table would change, lose or reject them.
 type RefusedError struct {
 	// Table is the table, as database.table.
 	Table string
@@ -66,23 +75,11 @@ func (e *RefusedError) Error() string {
 	return b.String()
 }
 
-// codeCannotAssignAlter is ClickHouse's code for a replica that has not applied the ALTER before this one.
-const codeCannotAssignAlter = 517
-
-// errNotVisible: the statements went through, and the table still does not fit.
-var errNotVisible = errors.New("the change does not show")
-
-// alterAttempts and alterPause bound the tries of an ALTER that a replica is not ready for: seven
-// tries, sixteen seconds.
-const (
-	alterAttempts = 7
-	alterPause    = 250 * time.Millisecond
-)
+// errNotVisible is the cause of a migration whose statements succeeded while the table still does not fit.
+var errNotVisible = errors.New("the change is not visible")
 
 // NewMigrator returns a migrator.
 func NewMigrator(config MigratorConfig) *Migrator {
-	config.LeaseTTL = cmp.Or(config.LeaseTTL, 30*time.Second)
-	config.LeaseWait = cmp.Or(config.LeaseWait, time.Minute)
 	config.VisibleWithin = cmp.Or(config.VisibleWithin, 30*time.Second)
 	return &Migrator{
 		config: config,
@@ -91,7 +88,7 @@ func NewMigrator(config MigratorConfig) *Migrator {
 	}
 }
 
-// Plan tells what it would take to make the tables fit. It changes nothing.
+// Plan returns what it would take to make the tables fit. It changes nothing.
 func (m *Migrator) Plan(ctx context.Context, tables ...*schema.Table) ([]*Plan, error) {
 	plans := make([]*Plan, 0, len(tables))
 	for _, t := range tables {
@@ -104,15 +101,15 @@ func (m *Migrator) Plan(ctx context.Context, tables ...*schema.Table) ([]*Plan, 
 	return plans, nil
 }
 
-// Migrate makes the table fit, and returns once every change is seen. It does nothing where the table fits, and
-// returns a *RefusedError, with nothing changed, where a person has to decide.
+// Migrate makes the table fit, and returns once every change is visible. It returns a *RefusedError, with nothing changed,
+// if a person has to decide.
 func (m *Migrator) Migrate(ctx context.Context, t *schema.Table) error {
 	_, err := m.Apply(ctx, t)
 	return err
 }
 
-// Apply is Migrate with changes that are otherwise refused, asked for by their names (see Plan.Allow). Names that this
-// table knows nothing of are another table's: UnknownNames finds those that are nobody's. It returns what was done.
+// Apply is Migrate with changes that are otherwise refused, asked for by their names (see Plan.Allow). It ignores names of
+// other tables' changes; UnknownNames finds those that no table has. It returns what was done.
 func (m *Migrator) Apply(ctx context.Context, t *schema.Table, allow ...string) (*Plan, error) {
 	plan, asked, err := m.permitted(ctx, t, allow)
 	if err != nil || plan.Empty() {
@@ -122,9 +119,6 @@ func (m *Migrator) Apply(ctx context.Context, t *schema.Table, allow ...string) 
 	lease, err := m.acquire(ctx, t, asked)
 	if err != nil {
 		return nil, err
-	}
-	if lease == nil {
-		return plan, m.run(ctx, t, plan)
 	}
 	err = schema.UnderLease(ctx, lease, func(ctx context.Context) error {
 		// Another instance may have migrated while this one waited.
@@ -136,8 +130,7 @@ func (m *Migrator) Apply(ctx context.Context, t *schema.Table, allow ...string) 
 	return plan, err
 }
 
-// UnknownNames returns the names by which none of the plans refuses anything: whoever mistypes one should not read
-// that all is well.
+// UnknownNames returns the names by which none of the plans refuses anything.
 func UnknownNames(plans []*Plan, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		return slices.ContainsFunc(plans, func(p *Plan) bool { return p.named(name) >= 0 })
@@ -146,20 +139,16 @@ func UnknownNames(plans []*Plan, names []string) []string {
 
 func (m *Migrator) plan(ctx context.Context, t *schema.Table) (*Plan, error) {
 	existing, err := readExisting(ctx, m.config.Conn, t)
+	if err == nil && existing.Table {
+		t, err = respell(ctx, m.config.Conn, t)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", t.FullName(), err)
 	}
-	if !existing.Table {
-		return NewPlan(t, existing), nil
-	}
-	spelled, err := respell(ctx, m.config.Conn, t)
-	if err != nil {
-		return nil, fmt.Errorf("plan %s: %w", t.FullName(), err)
-	}
-	return NewPlan(spelled, existing), nil
+	return NewPlan(t, existing), nil
 }
 
-// permitted returns a plan that may be run, and whether something in it was asked for by name.
+// permitted returns a plan that may be run, and whether anything in it was asked for by name.
 func (m *Migrator) permitted(ctx context.Context, t *schema.Table, allow []string) (plan *Plan, asked bool, err error) {
 	if plan, err = m.plan(ctx, t); err != nil {
 		return nil, false, err
@@ -172,44 +161,32 @@ func (m *Migrator) permitted(ctx context.Context, t *schema.Table, allow []strin
 	return plan, asked, nil
 }
 
-// warn logs a plan's warnings when they are others than the last time.
+// warn logs a plan's warnings if they differ from the last ones.
 func (m *Migrator) warn(ctx context.Context, plan *Plan) {
 	name := plan.Table.FullName()
 	m.mu.Lock()
-	news := !slices.Equal(m.warned[name], plan.warnings)
+	changed := !slices.Equal(m.warned[name], plan.warnings)
 	m.warned[name] = plan.warnings
 	m.mu.Unlock()
-	for _, warning := range plan.warnings {
-		if news {
-			m.log.WarnContext(ctx, "table", "table", name, "warning", warning)
-		}
-	}
-}
-
-// reportForeignChange tells that a table which fitted was changed by somebody else.
-func (m *Migrator) reportForeignChange(ctx context.Context, t *schema.Table) {
-	at, hash, outcome, err := m.historyOf(t.Database).last(ctx, t)
-	if err != nil {
-		m.log.WarnContext(ctx, "schema history unreadable", "table", t.FullName(), "error", err)
+	if !changed {
 		return
 	}
-	if outcome == outcomeApplied && hash == t.Hash() {
-		m.log.WarnContext(ctx, "table was changed from outside", "table", t.FullName(), "migrated", at)
+	for _, warning := range plan.warnings {
+		m.log.WarnContext(ctx, "table", "table", name, "warning", warning)
 	}
 }
 
-// acquire returns a lease, or nil where the migration goes on without one: there is no Locker, or the lease can't be
-// had. Waiting for a lease that Redis can't give would hold a route for the sake of
-// statements that may be run twice. What was asked for by name is run under a lease or, where there is a
-// Locker, not at all.
+// acquire returns a lease, or nil if the migration runs without one: there is no Locker, or it failed. Waiting for a lease that
+// Redis can't grant would hold a route for the sake of statements that may be run twice. Only a strict caller gets the
+// Locker's error.
 func (m *Migrator) acquire(ctx context.Context, t *schema.Table, strict bool) (schema.Lease, error) {
 	if m.config.Locker == nil {
 		m.log.InfoContext(ctx, "migrating without a lease", "table", t.FullName())
 		return nil, nil
 	}
-	wait, cancel := context.WithTimeout(ctx, m.config.LeaseWait)
+	wait, cancel := context.WithTimeout(ctx, leaseWait)
 	defer cancel()
-	lease, err := m.config.Locker.Acquire(wait, "schema/"+t.FullName(), m.config.LeaseTTL)
+	lease, err := m.config.Locker.Acquire(wait, "schema/"+t.FullName(), leaseTTL)
 	switch {
 	case err == nil:
 		return lease, nil
@@ -220,19 +197,14 @@ func (m *Migrator) acquire(ctx context.Context, t *schema.Table, strict bool) (s
 	return nil, nil
 }
 
-// run executes the plan's steps and waits until the table fits.
+// run executes the plan's steps and blocks until the table fits.
 func (m *Migrator) run(ctx context.Context, t *schema.Table, plan *Plan) error {
 	for _, step := range plan.Steps {
 		m.log.InfoContext(ctx, "migrating", "table", t.FullName(), "changes", step.Changes)
 		start := time.Now()
 		err := m.execute(ctx, step.Statement)
-		record := migration{hash: t.Hash(), statement: step.Statement, duration: time.Since(start), outcome: outcomeApplied}
-		if err != nil {
-			record.outcome, record.message = outcomeFailed, err.Error()
-		}
-		// Without its row in the history a migration is still a migration.
-		if writeErr := m.historyOf(t.Database).write(ctx, t, record); writeErr != nil {
-			m.log.WarnContext(ctx, "schema history not written", "table", t.FullName(), "error", writeErr)
+		if recordErr := m.record(ctx, t, step.Statement, time.Since(start), err); recordErr != nil {
+			m.log.WarnContext(ctx, "schema history not written", "table", t.FullName(), "error", recordErr)
 		}
 		if err != nil {
 			return fmt.Errorf("migrate %s: %w", t.FullName(), err)
@@ -241,7 +213,7 @@ func (m *Migrator) run(ctx context.Context, t *schema.Table, plan *Plan) error {
 	return m.verify(ctx, t)
 }
 
-// execute runs a statement, again where a replica has not applied the one before yet.
+// execute runs a statement, and repeats it while a replica has not applied the one before.
 func (m *Migrator) execute(ctx context.Context, statement string) error {
 	pause := alterPause
 	for attempt := 1; ; attempt++ {
@@ -256,12 +228,11 @@ func (m *Migrator) execute(ctx context.Context, statement string) error {
 	}
 }
 
-// verify waits until the server that is asked has the changes: it may be another replica than
-// the one that made them.
+// verify blocks until the changes are visible: the server that is asked may be another replica than the one that made them.
 func (m *Migrator) verify(ctx context.Context, t *schema.Table) error {
 	wait, cancel := context.WithTimeoutCause(ctx, m.config.VisibleWithin, errNotVisible)
 	defer cancel()
-	left, look := "", ctx // the first look takes as long as it takes
+	left, look := "", ctx // the first look has no time limit
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		plan, err := m.plan(look, t)
 		look = wait
@@ -274,18 +245,16 @@ func (m *Migrator) verify(ctx context.Context, t *schema.Table) error {
 			m.log.WarnContext(ctx, "migration not verified yet", "table", t.FullName(), "error", err)
 		}
 		if sleep(wait, pause) != nil {
-			return fmt.Errorf("migrate %s: %w; left to do: %s", t.FullName(), context.Cause(wait), cmp.Or(strings.TrimSpace(left), "not known"))
+			return fmt.Errorf("migrate %s: %w; left to do: %s", t.FullName(), context.Cause(wait), cmp.Or(strings.TrimSpace(left), "unknown"))
 		}
 	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	}
 }

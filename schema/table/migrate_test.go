@@ -308,7 +308,7 @@ func TestMigrateSeesWhatDoesNotShow(t *testing.T) {
 	target.Columns = append(target.Columns, schema.Column{Name: "more", Type: schematest.Type(t, "String")})
 	lost := lostStatements{conn}
 	m = newMigrator(lost, func(c *table.MigratorConfig) { c.VisibleWithin = time.Second })
-	if err := m.Migrate(t.Context(), target); err == nil || !strings.Contains(err.Error(), "does not show") || !strings.Contains(err.Error(), "ADD COLUMN IF NOT EXISTS `more`") {
+	if err := m.Migrate(t.Context(), target); err == nil || !strings.Contains(err.Error(), "is not visible") || !strings.Contains(err.Error(), "ADD COLUMN IF NOT EXISTS `more`") {
 		t.Fatalf("error %v", err)
 	}
 }

@@ -8,127 +8,117 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// rebuiltSuffix names the table that a rebuild copies the rows to.
+// rebuiltSuffix names the table to which a rebuild copies the rows.
 const rebuiltSuffix = "_rebuilt"
 
 // rebuild returns the statements that put the rows into a table of the wanted form, for a person to run while nothing is
-// inserted. The new table is the old one's own definition with what differs put in its place, so all else that
-// is in the table goes along; the additions of the plan follow as an ALTER of the new table. The old one is not dropped:
-// the copy is not atomic, and rows that came meanwhile are in the old table alone. Empty: the definition can't be read.
+// inserted. The new table is the old one's definition with the differences replaced, so that whatever else is in the table is
+// kept; the plan's additions follow as an ALTER of the new table. The old table is not dropped: the copy is not atomic, and
+// rows that arrive meanwhile are only in the old table. Empty: the definition can't be read.
 func (p *Plan) rebuild(a *alteration) string {
-	d := &p.existing.Definition
-	if len(d.Elements) == 0 {
+	if len(p.existing.Definition.Elements) == 0 {
 		return ""
 	}
 	t := *p.Table
 	t.Name += rebuiltSuffix
-	lines := p.rebuiltElements(d)
-	create := "CREATE TABLE " + schema.QuotedName(t.Database, t.Name) + t.OnCluster() + "\n(\n    " + strings.Join(lines, ",\n    ") + "\n)\n" + p.rebuiltClauses(d)
-	statements := []string{create}
+	statements := []string{"CREATE TABLE " + definition(&t, p.rebuiltElements(), p.rebuiltClauses())}
 	if change := a.statement(&t); change != "" {
 		statements = append(statements, change)
 	}
-	table, rebuilt := schema.QuotedName(t.Database, p.Table.Name), schema.QuotedName(t.Database, t.Name)
-	return strings.Join(append(statements, p.copyRows(table, rebuilt), "EXCHANGE TABLES "+table+" AND "+rebuilt+t.OnCluster()), ";\n")
+	old, rebuilt := schema.QuotedName(t.Database, p.Table.Name), schema.QuotedName(t.Database, t.Name)
+	return strings.Join(append(statements, p.copyRows(old, rebuilt), "EXCHANGE TABLES "+old+" AND "+rebuilt+t.OnCluster()), ";\n")
 }
 
-// rebuiltElements returns the columns, indexes, projections and constraints of the table, with the columns of the route
-// in the type that it wants, where that is not refused apart, and those that its keys read and the table lacks.
-func (p *Plan) rebuiltElements(d *schema.Definition) []string {
-	var lines, others []string
-	for i := range d.Elements {
-		e := &d.Elements[i]
+// rebuiltElements returns the elements of the table with the route's types, except changes of types that are refused separately, and
+// with the columns that are missing in the table and read by the route's keys.
+func (p *Plan) rebuiltElements() []string {
+	var columns, others []string
+	for i := range p.existing.Definition.Elements {
+		e := &p.existing.Definition.Elements[i]
 		if e.Kind != "" {
 			others = append(others, e.Text)
 			continue
 		}
-		c, have := p.Table.Column(e.Name), p.existing.column(e.Name)
-		switch {
-		case c == nil || have == nil:
-			lines = append(lines, e.Text)
-		case have.DefaultKind == "EPHEMERAL":
-			lines = append(lines, without(e, "EPHEMERAL"))
-		case p.changesType(c, have):
-			lines = append(lines, withType(e, c.Type.String()))
-		default:
-			lines = append(lines, e.Text)
+		text := e.Text
+		if c, have := p.Table.Column(e.Name), p.existing.column(e.Name); c != nil && have != nil {
+			switch {
+			case have.DefaultKind == "EPHEMERAL":
+				text = without(e, "EPHEMERAL")
+			case changesType(c, have):
+				text = withType(e, c.Type.String())
+			}
 		}
+		columns = append(columns, text)
 	}
-	keys := schema.Tokens(p.Table.PartitionBy + "," + p.Table.OrderBy + "," + p.Table.PrimaryKey)
+	for _, c := range p.missingInKeys() {
+		columns = append(columns, columnDefinition(c))
+	}
+	return append(columns, others...)
+}
+
+// missingInKeys returns the columns that the route's keys read and the table lacks.
+func (p *Plan) missingInKeys() (missing []*schema.Column) {
+	keys := strings.Join([]string{p.Table.PartitionBy, p.Table.OrderBy, p.Table.PrimaryKey}, ",")
 	for i := range p.Table.Columns {
 		c := &p.Table.Columns[i]
-		read := slices.ContainsFunc(keys, func(k schema.Token) bool { return k.Kind != schema.StringToken && k.Text == c.Name })
-		if read && p.existing.column(c.Name) == nil {
-			lines = append(lines, columnDefinition(c))
+		if p.existing.column(c.Name) == nil && schema.Names(keys, c.Name) {
+			missing = append(missing, c)
 		}
 	}
-	return append(lines, others...)
+	return missing
 }
 
-// changesType reports whether the rebuilt table has the column in the route's type: in a key of the table a type can't be
-// changed later, and elsewhere a wider one costs nothing while the table is empty.
-func (p *Plan) changesType(c *schema.Column, have *ExistingColumn) bool {
-	t, err := schema.ParseType(have.Type)
-	if have.InKey || err != nil {
-		return have.InKey
+// changesType reports whether the rebuilt table has the column in the route's type: the type of a key's column can't be
+// changed later, and widening any other is free while the table is empty.
+func changesType(c *schema.Column, have *ExistingColumn) bool {
+	if have.InKey {
+		return true
 	}
-	return t.String() != c.Type.String() && schema.Widens(t, c.Type)
+	t, err := schema.ParseType(have.Type)
+	return err == nil && t.String() != c.Type.String() && schema.Widens(t, c.Type)
 }
 
-// rebuiltClauses returns the clauses of the table's definition, with those that the route names in their place.
-func (p *Plan) rebuiltClauses(d *schema.Definition) string {
-	t, clauses := p.Table, maps.Clone(d.Clauses)
+// rebuiltClauses returns the clauses of the table, except those that the route defines.
+func (p *Plan) rebuiltClauses() map[string]string {
+	t, clauses := p.Table, maps.Clone(p.existing.Definition.Clauses)
 	if !engineFits(t.FullEngine(), p.existing.Engine) {
 		clauses["ENGINE"] = t.FullEngine()
 	}
-	clauses["ENGINE"] = "= " + rebuiltEngine(clauses["ENGINE"])
+	clauses["ENGINE"] = rebuiltEngine(clauses["ENGINE"])
 	clauses["PARTITION BY"] = t.PartitionBy
 	if t.OrderBy != "" {
-		if t.PrimaryKey != "" || schema.CanonicalExpression(t.OrderBy) != schema.CanonicalExpression(d.Clauses["ORDER BY"]) {
+		if t.PrimaryKey != "" || !sameExpression(t.OrderBy, clauses["ORDER BY"]) {
 			clauses["PRIMARY KEY"] = t.PrimaryKey
 		}
 		clauses["ORDER BY"] = t.OrderBy
 	}
-	var lines []string
-	for _, keyword := range schema.DefinitionClauses {
-		body := clauses[keyword]
-		if keyword == "ORDER BY" || body != "" && (keyword == "PARTITION BY" || keyword == "PRIMARY KEY") {
-			body = keyExpression(body)
-		}
-		if body != "" {
-			lines = append(lines, keyword+" "+body)
-		}
-	}
-	return strings.Join(lines, "\n")
+	return clauses
 }
 
-// copyRows returns the INSERT that copies all that the table stores. Blocks that are alike are not taken for repeats, a copy
-// has as many partitions as the table, and values that a type can't hold fail it.
-func (p *Plan) copyRows(table, rebuilt string) string {
+// copyRows returns the INSERT that copies all that the table stores. It deduplicates no blocks, has as many partitions as the
+// table, and fails on values that don't fit a type.
+func (p *Plan) copyRows(old, rebuilt string) string {
 	var names, values []string
 	settings := "insert_deduplicate = 0, max_partitions_per_insert_block = 0"
 	for i := range p.existing.Columns {
 		have := &p.existing.Columns[i]
-		name := schema.QuoteIdentifier(have.Name)
-		switch have.DefaultKind {
-		case "ALIAS", "EPHEMERAL":
+		if have.DefaultKind == "ALIAS" || have.DefaultKind == "EPHEMERAL" {
 			continue
-		case "MATERIALIZED":
-			if !strings.Contains(settings, "materialized") {
-				settings += ", insert_allow_materialized_columns = 1"
-			}
 		}
+		name := schema.QuoteIdentifier(have.Name)
 		value := name
 		if c := p.Table.Column(have.Name); c != nil && have.InKey && have.Type != c.Type.String() {
 			value = "accurateCast(" + name + ", " + schema.QuoteString(c.Type.String()) + ")"
 		}
 		names, values = append(names, name), append(values, value)
 	}
-	return "INSERT INTO " + rebuilt + " (" + strings.Join(names, ", ") + ") SETTINGS " + settings + " SELECT " + strings.Join(values, ", ") + " FROM " + table
+	if slices.ContainsFunc(p.existing.Columns, func(c ExistingColumn) bool { return c.DefaultKind == "MATERIALIZED" }) {
+		settings += ", insert_allow_materialized_columns = 1"
+	}
+	return "INSERT INTO " + rebuilt + " (" + strings.Join(names, ", ") + ") SETTINGS " + settings + " SELECT " + strings.Join(values, ", ") + " FROM " + old
 }
 
-// rebuiltEngine gives a replicated table of the same form a path of its own in Keeper, where the path does not
-// follow from the table already.
+// rebuiltEngine changes the explicit Keeper path of a replicated engine, which the old table occupies.
 func rebuiltEngine(engine string) string {
 	if !strings.HasPrefix(engine, "Replicated") || strings.Contains(engine, "{uuid}") || strings.Contains(engine, "{table}") {
 		return engine
