@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"regexp"
@@ -183,6 +182,3 @@ func namedRow(message string, rows int) int {
 	}
 	return row - 1
 }
-
-// byFirstRow orders refusals by their first rows.
-func byFirstRow(a, b refusal) int { return cmp.Compare(a.rows[0].From, b.rows[0].From) }

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -20,39 +21,36 @@ import (
 // maxLetterOrigins keeps a letter's origins within what MaxPayloadBytes leaves for them.
 const maxLetterOrigins = 500
 
-// refusal is a range of rows that the table has refused for good.
-type refusal struct {
-	rows        batch.RowSet
-	err         *Error
-	reason      string
-	column      string
-	attempts    int
-	first, last time.Time
-}
-
-// The bounds of what is kept and what is logged of an error's text: ClickHouse quotes rows in it.
+// The limits of an error's text in letters and in the log: ClickHouse quotes rows in it.
 const (
 	maxMessageBytes = 8 << 10
 	maxSampleBytes  = 500
 )
 
-// refuse notes that rows of the piece go to the dead-letter queue.
+// refusal is rows that the table rejects for good, and the letter that they will be in, still without id, rows and origins.
+type refusal struct {
+	DeadLetter
+	rows batch.RowSet
+}
+
+// refuse records that rows of the piece go to the dead-letter queue.
 func (v *delivery) refuse(p *piece, rows batch.RowSet, err *Error, reason string) {
-	s := &p.settling
-	column := namedColumn(err.Error())
+	s, layout := &p.settling, v.block.Layout()
+	r := refusal{rows: rows, DeadLetter: DeadLetter{
+		DeadLettered: schema.DeadLettered{
+			Table: v.table.name, Route: layout.Route(), Code: err.Code, Message: schema.Short(err.Error(), maxMessageBytes),
+		},
+		Class: err.Class, Reason: reason, Column: namedColumn(err.Error()), Attempts: s.attempts, First: s.first, Last: s.last,
+		SchemaHash: layout.SchemaHash(), Format: FormatNative,
+	}}
 	var violation Violation
 	if errors.As(err, &violation) {
-		column = violation.Column
+		r.Column = violation.Column
 	}
-	bounded := *err
-	bounded.Err = errors.New(schema.Short(fmt.Sprint(err.Err), maxMessageBytes))
-	first, last := s.first, s.last
-	if first.IsZero() { // refused without an insert
-		first, last = time.Now(), time.Now()
+	if r.First.IsZero() { // refused without an insert
+		r.First, r.Last = time.Now(), time.Now()
 	}
-	v.refused = append(v.refused, refusal{
-		rows: rows, err: &bounded, reason: reason, column: column, attempts: s.attempts, first: first, last: last,
-	})
+	v.refused = append(v.refused, r)
 	if err.Class == Row || err.Class == Unclassified {
 		v.table.suspect(time.Now(), v.block.OriginsOf(rows))
 	}
@@ -60,7 +58,7 @@ func (v *delivery) refuse(p *piece, rows batch.RowSet, err *Error, reason string
 }
 
 // columnInMessage matches how ClickHouse names a column: "column LogAttributes", "for column `n`", "Column values: n = 5". The
-// message may quote a row, so what looks like a name is bounded.
+// message may quote a row, so the length of a name is limited.
 var columnInMessage = regexp.MustCompile("(?i)column(?:s| values:| name:?)? [`'\"]?([A-Za-z_][A-Za-z0-9_.]{0,255})")
 
 // constraintInMessage matches how ClickHouse names a constraint.
@@ -74,9 +72,9 @@ func namedColumn(message string) string {
 	return ""
 }
 
-// grouped joins refusals of neighbouring rows for the same reason. It orders its argument.
+// grouped joins refusals of adjacent rows for the same reason. It sorts its argument.
 func grouped(refused []refusal) []refusal {
-	slices.SortFunc(refused, byFirstRow)
+	slices.SortFunc(refused, func(a, b refusal) int { return cmp.Compare(a.rows[0].From, b.rows[0].From) })
 	var groups []refusal
 	for _, r := range refused {
 		if n := len(groups); n > 0 && groups[n-1].joins(&r) {
@@ -84,12 +82,12 @@ func grouped(refused []refusal) []refusal {
 			for _, rows := range r.rows {
 				last.rows = last.rows.Add(rows)
 			}
-			last.attempts = max(last.attempts, r.attempts)
-			if r.first.Before(last.first) {
-				last.first = r.first
+			last.Attempts = max(last.Attempts, r.Attempts)
+			if r.First.Before(last.First) {
+				last.First = r.First
 			}
-			if r.last.After(last.last) {
-				last.last = r.last
+			if r.Last.After(last.Last) {
+				last.Last = r.Last
 			}
 			continue
 		}
@@ -99,9 +97,9 @@ func grouped(refused []refusal) []refusal {
 }
 
 func (r *refusal) joins(next *refusal) bool {
-	return r.rows[len(r.rows)-1].To == next.rows[0].From && r.reason == next.reason && r.column == next.column &&
-		r.err.Code == next.err.Code && r.err.Class == next.err.Class &&
-		constraintInMessage.FindString(r.err.Error()) == constraintInMessage.FindString(next.err.Error())
+	return r.rows[len(r.rows)-1].To == next.rows[0].From && r.Reason == next.Reason && r.Column == next.Column &&
+		r.Code == next.Code && r.Class == next.Class &&
+		constraintInMessage.FindString(r.Message) == constraintInMessage.FindString(next.Message)
 }
 
 // writeLetters writes the refused rows to the dead-letter queue. It fails only if ctx ends first.
@@ -129,34 +127,27 @@ func (v *delivery) writeLetters(ctx context.Context) error {
 	return nil
 }
 
-// letter makes the dead letter of a refusal.
+// letter returns the dead letter of a refusal.
 func (v *delivery) letter(r *refusal) (*DeadLetter, error) {
-	id := r.rows.ID(v.block.ID())
-	rows, err := v.block.Cut(id, r.rows)
+	letter := r.DeadLetter
+	letter.ID = r.rows.ID(v.block.ID())
+	rows, err := v.block.Cut(letter.ID, r.rows)
 	if err != nil {
 		return nil, err
 	}
-	payload, err := io.ReadAll(rows.Native())
-	if err != nil {
-		return nil, fmt.Errorf("decompress dead letter %s: %w", id, err)
+	if letter.Payload, err = io.ReadAll(rows.Native()); err != nil {
+		return nil, fmt.Errorf("decompress dead letter %s: %w", letter.ID, err)
 	}
-	layout := v.block.Layout()
-	letter := &DeadLetter{
-		DeadLettered: schema.DeadLettered{
-			ID: id, Table: v.table.name, Route: layout.Route(), Rows: rows.Rows(), Code: r.err.Code, Message: r.err.Error(),
-		},
-		Class: r.err.Class, Reason: r.reason, Column: r.column, Attempts: r.attempts, First: r.first, Last: r.last,
-		Origins: rows.Origins(), SchemaHash: layout.SchemaHash(), Format: FormatNative, Payload: payload,
-	}
+	letter.Rows, letter.Origins = rows.Rows(), rows.Origins()
 	if len(letter.Origins) > 0 {
 		letter.ShardID = letter.Origins[0].ShardID
 	}
-	return letter, nil
+	return &letter, nil
 }
 
-// DeadLetter writes a letter that the gateway itself has made, with one entry of one request in each line of its payload.
-// A letter that the queue can't take is divided. DeadLetter blocks while the queue is away; it returns the letters that were
-// written, without their payloads, and the context's error if that ended first.
+// DeadLetter writes a letter of entries that no row was made of, one per line of its payload, all from one request. A letter that is
+// too large for the queue is divided. DeadLetter blocks while the queue is away; it returns the letters that were written, without
+// their payloads, and the error of ctx if that ends first.
 func (d *Delivery) DeadLetter(ctx context.Context, letter *DeadLetter) (written []DeadLetter, err error) {
 	wait := &patience{}
 	queue := []*DeadLetter{letter}
@@ -176,7 +167,7 @@ func (d *Delivery) DeadLetter(ctx context.Context, letter *DeadLetter) (written 
 	return written, nil
 }
 
-// halves divides a letter of one origin with several lines.
+// halves divides a letter of one origin and several lines.
 func (l *DeadLetter) halves() (*DeadLetter, *DeadLetter) {
 	half := func(part string, rows int, payload []byte) *DeadLetter {
 		h := *l
@@ -200,15 +191,15 @@ func (l *DeadLetter) withoutPayload() DeadLetter {
 	return bare
 }
 
-// permanent reports whether writing the same letter again can never succeed.
+// permanent reports whether the same letter can never be written.
 func permanent(err error) bool {
 	var failure interface{ Permanent() bool }
 	return errors.As(err, &failure) && failure.Permanent()
 }
 
-// writeLetter returns once the letter is in the queue. A single row that the queue can't take is compressed, and then
-// left out of its letter: what remains says which row it was and why it was refused. The error is the context's, or
-// permanent for a letter of several rows.
+// writeLetter blocks until the letter is in the queue. If a single row is too large for the queue it is compressed, and then left out:
+// the rest of the letter says which row it was and why it was rejected. The error is that of ctx, or permanent for a letter of
+// several rows.
 func (d *Delivery) writeLetter(ctx context.Context, letter *DeadLetter, p *patience) error {
 	d.lettersWait(1)
 	defer d.lettersWait(-1)
@@ -237,7 +228,7 @@ func (d *Delivery) writeLetter(ctx context.Context, letter *DeadLetter, p *patie
 	}
 }
 
-// shrink compresses the payload or, where it is compressed already, leaves it out.
+// shrink compresses the payload, or leaves it out if it is compressed already.
 func (l *DeadLetter) shrink() {
 	if strings.HasSuffix(l.Format, GzipSuffix) {
 		l.Message = fmt.Sprintf("the row is left out, its %d bytes don't fit the dead-letter queue: %s", len(l.Payload), l.Message)
