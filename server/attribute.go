@@ -39,15 +39,8 @@ var fieldOfType = [...]valueFields{
 	pb.AttributeType_ATTRIBUTE_TYPE_JSON:   stringField,
 }
 
-// name returns the name of the first field of the set.
-func (f valueFields) name() string {
-	for i, name := range valueFieldNames {
-		if f&(1<<i) != 0 {
-			return name
-		}
-	}
-	return "none"
-}
+// name returns the name of the first field of the set, which is not empty.
+func (f valueFields) name() string { return valueFieldNames[bits.TrailingZeros8(uint8(f))] }
 
 // setFields returns the value fields that are set: those that are not zero. -0.0 is not zero.
 func setFields(m *pb.Attribute) (set valueFields) {
@@ -121,6 +114,16 @@ func checkAttribute(list string, a *pb.Attribute) (field, problem string) {
 }
 
 const problemUnknown = "this server's version of the protocol has no field of that number: leave it out, or use a server that knows it"
+
+// checkAttributes is checkAttribute for the first invalid attribute of a list.
+func checkAttributes(list string, attributes []*pb.Attribute) (field, problem string) {
+	for _, a := range attributes {
+		if field, problem = checkAttribute(list, a); problem != "" {
+			return field, problem
+		}
+	}
+	return "", ""
+}
 
 // unknownField returns the number of a field that m came with and the protocol does not have, and its problem; or two empty
 // strings. It does not look into the messages of m.

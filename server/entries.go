@@ -19,36 +19,31 @@ const (
 
 // view fills an entry, except for its attributes, from its message and the defaults.
 func view(m *pb.Entry, values *defaults, e *schema.Entry) {
-	e.Time = nanosOr(m.TimeUnixNano, values.received)
-	e.ObservedTime = nanosOr(m.ObservedTimeUnixNano, values.received)
+	e.Time = or(int64(m.TimeUnixNano), values.received)
+	e.ObservedTime = or(int64(m.ObservedTimeUnixNano), values.received)
 	e.Body = m.Body
 	e.SeverityText = m.SeverityText
-	e.Service = textOr(m.Service, values.service)
+	e.Service = or(m.Service, values.service)
 	e.TraceID = m.TraceId
 	e.SpanID = m.SpanId
 	e.EventName = m.EventName
-	e.Colo = textOr(m.Colo, values.colo)
+	e.Colo = or(m.Colo, values.colo)
 	e.Stream = values.stream
-	e.ScopeName = textOr(m.ScopeName, values.scopeName)
-	e.ScopeVersion = textOr(m.ScopeVersion, values.scopeVersion)
-	e.ScopeSchemaURL = textOr(m.ScopeSchemaUrl, values.scopeSchemaURL)
-	e.ResourceSchemaURL = textOr(m.ResourceSchemaUrl, values.resourceSchemaURL)
+	e.ScopeName = or(m.ScopeName, values.scopeName)
+	e.ScopeVersion = or(m.ScopeVersion, values.scopeVersion)
+	e.ScopeSchemaURL = or(m.ScopeSchemaUrl, values.scopeSchemaURL)
+	e.ResourceSchemaURL = or(m.ResourceSchemaUrl, values.resourceSchemaURL)
 	e.SeverityNumber = uint8(m.SeverityNumber)
 	e.TraceFlags = uint8(m.TraceFlags)
 }
 
-func nanosOr(nanos uint64, otherwise int64) int64 {
-	if nanos == 0 {
+// or is cmp.Or for two values, which is inlined.
+func or[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
 		return otherwise
 	}
-	return int64(nanos)
-}
-
-func textOr(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
+	return value
 }
 
 func viewAttribute(m *pb.Attribute, a *schema.Attribute) {
@@ -91,10 +86,8 @@ func check(m *pb.Entry) *schema.Refusal {
 	if problem := checkColo(m.Colo); problem != "" {
 		return invalidField("colo", problem)
 	}
-	for _, a := range m.Attributes {
-		if field, problem := checkAttribute("attributes", a); problem != "" {
-			return invalidField(field, problem)
-		}
+	if field, problem := checkAttributes("attributes", m.Attributes); problem != "" {
+		return invalidField(field, problem)
 	}
 	if m.HasUnknownFields() {
 		return invalidField(unknownField(m.ProtoReflect()))

@@ -67,44 +67,28 @@ func (c *Config) unmarshalOpen(data []byte, l *outline) (*pb.Open, error) {
 // checkOpening checks an Open and converts it.
 func (c *Config) checkOpening(open *pb.Open) (*opening, error) {
 	var violations []violation
-	bad := func(field, problem string) {
-		violations = append(violations, violation{"open." + field, problem})
-	}
-	if problem := checkProducer(open.Producer); problem != "" {
-		bad("producer", problem)
-	}
-	if open.Epoch > maxNumber {
-		bad("epoch", "it must be below 2^63")
-	}
-	if open.CommittedSequence > maxNumber {
-		bad("committed_sequence", "it must be below 2^63")
-	}
-	if open.CommittedSequence != 0 && open.Epoch == 0 {
-		bad("committed_sequence", "a new epoch has none: it must be 0 where the epoch is 0")
-	}
-	if open.Producer == "" && (open.Epoch != 0 || open.CommittedSequence != 0) {
-		bad("epoch", "an anonymous producer has none: it must be 0 where the producer is empty")
-	}
-	if _, known := pb.Acknowledgement_name[int32(open.Acknowledgement)]; !known {
-		bad("acknowledgement", "it is not one of Acknowledgement")
-	}
-	if problem := checkColo(open.Colo); problem != "" {
-		bad("colo", problem)
-	}
-	for _, list := range []struct {
-		name       string
-		attributes []*pb.Attribute
-	}{{"resource_attributes", open.ResourceAttributes}, {"scope_attributes", open.ScopeAttributes}} {
-		for _, a := range list.attributes {
-			if field, problem := checkAttribute(list.name, a); problem != "" {
-				bad(field, problem)
-				break
-			}
+	invalid := func(is bool, field, problem string) {
+		if is {
+			violations = append(violations, violation{"open." + field, problem})
 		}
 	}
-	if field, problem := unknownField(open.ProtoReflect()); field != "" {
-		bad(field, problem)
-	}
+	problem := checkProducer(open.Producer)
+	invalid(problem != "", "producer", problem)
+	invalid(open.Epoch > maxNumber, "epoch", "it must be below 2^63")
+	invalid(open.CommittedSequence > maxNumber, "committed_sequence", "it must be below 2^63")
+	invalid(open.CommittedSequence != 0 && open.Epoch == 0, "committed_sequence", "a new epoch has none: it must be 0 if the epoch is 0")
+	invalid(open.Producer == "" && (open.Epoch != 0 || open.CommittedSequence != 0), "epoch",
+		"an anonymous producer has none: it must be 0 if the producer is empty")
+	_, known := pb.Acknowledgement_name[int32(open.Acknowledgement)]
+	invalid(!known, "acknowledgement", "it is not one of Acknowledgement")
+	problem = checkColo(open.Colo)
+	invalid(problem != "", "colo", problem)
+	field, problem := checkAttributes("resource_attributes", open.ResourceAttributes)
+	invalid(problem != "", field, problem)
+	field, problem = checkAttributes("scope_attributes", open.ScopeAttributes)
+	invalid(problem != "", field, problem)
+	field, problem = unknownField(open.ProtoReflect())
+	invalid(problem != "", field, problem)
 	if violations != nil {
 		return nil, statusInvalidOpening(violations...)
 	}
@@ -129,7 +113,7 @@ func (c *Config) defaultsOf(open *pb.Open) defaults {
 	}
 	d := defaults{
 		stream:            stream,
-		colo:              textOr(open.Colo, c.Colo),
+		colo:              or(open.Colo, c.Colo),
 		scopeName:         open.ScopeName,
 		scopeVersion:      open.ScopeVersion,
 		scopeSchemaURL:    open.ScopeSchemaUrl,
