@@ -82,9 +82,8 @@ func check(m *pb.Entry) *schema.Refusal {
 		return invalidField("trace_id", "it must be 32 hexadecimal digits, or empty")
 	case m.SpanId != "" && !isHex(m.SpanId, spanIDDigits):
 		return invalidField("span_id", "it must be 16 hexadecimal digits, or empty")
-	}
-	if problem := checkColo(m.Colo); problem != "" {
-		return invalidField("colo", problem)
+	case m.Colo != "" && checkColo(m.Colo) != "":
+		return invalidField("colo", checkColo(m.Colo))
 	}
 	if field, problem := checkAttributes("attributes", m.Attributes); problem != "" {
 		return invalidField(field, problem)
