@@ -40,7 +40,7 @@ type Config struct {
 	OnDeadLettered func(*logbatcherv1.DeadLettered)
 	// OnCommitted is called when the committed watermark moved, or when entries were refused without being sent.
 	OnCommitted func(Committed)
-	// OnThrottle is called when the server stops reading, and when it goes on (cause 0).
+	// OnThrottle is called when the server stops reading, and when it reads again (cause 0).
 	OnThrottle func(*logbatcherv1.Throttle)
 	// Log receives broken and resumed streams. Nil discards.
 	Log *slog.Logger

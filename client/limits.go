@@ -8,7 +8,7 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// sequenceBytes is the most that a request's own sequence takes on the wire, beside its entries.
+// sequenceBytes is the most that a request's sequence occupies on the wire.
 const sequenceBytes = 11
 
 // limits are those of the server of a stream. Zero: no limit was given.
@@ -32,7 +32,7 @@ type unsendable struct {
 	why   string
 }
 
-// entrySize returns what an entry takes in a request.
+// entrySize returns what an entry of that size occupies in a request.
 func entrySize(bytes int) int { return protowire.SizeTag(2) + protowire.SizeBytes(bytes) }
 
 func within(n, limit int) bool { return limit == 0 || n <= limit }

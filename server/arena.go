@@ -41,7 +41,7 @@ func (s *slabs[T]) Get(n int) *[]T {
 	return p
 }
 
-// Put takes a slice back.
+// Put returns a slice to the pool.
 func (s *slabs[T]) Put(p *[]T) { s[class(cap(*p))].Put(p) }
 
 // memory is where requests live while they are in flight.
@@ -57,7 +57,7 @@ func newMemory() *memory { return &memory{buffers: new(slabs[byte])} }
 // arena holds the views of one piece of a request.
 type arena struct {
 	memory *memory
-	// entries has the views, places the place that each one has in the request. Nil: the piece is empty.
+	// entries has the views, places the place of each one in the request. Nil: the piece is empty.
 	entries *[]schema.Entry
 	places  *[]uint32
 	// chunks have the attributes; those of one entry lie together in one chunk.
@@ -97,8 +97,8 @@ func (c *Config) RequestMemory() int {
 	return slabCap(int(c.MaxRequestBytes)) + views
 }
 
-// begin empties the arena and takes the memory for a piece of at most that many entries, the first of which has a place in the
-// request.
+// begin empties the arena and takes memory for a piece of that many entries, or as many as it may have. place is the place of the
+// first one in the request.
 func (a *arena) begin(entries, place int) {
 	a.free()
 	a.place = place
@@ -174,7 +174,7 @@ func (a *arena) bytes() int {
 	return bytes
 }
 
-// free gives everything back. Nothing may read the views any more.
+// free returns everything to the pools. Nothing may read the views any more.
 func (a *arena) free() {
 	if a.entries != nil {
 		clear(*a.entries)

@@ -7,8 +7,8 @@ import (
 )
 
 // codec is gRPC's "proto" with two differences. Ingest requests are not decoded but kept as frames, so that memory can be
-// reserved first and entries can alias the bytes. And messages with generated code are decoded by that, which takes strings
-// that are not UTF-8.
+// reserved first and entries can alias the bytes. Messages with generated code are decoded by that, which allows strings that are
+// not UTF-8.
 type codec struct{}
 
 var (
@@ -16,7 +16,7 @@ var (
 	grpcCodec                  = encoding.GetCodecV2(proto.Name)
 )
 
-// frame takes the place of a request message in RecvMsg: the bytes as gRPC received them.
+// frame replaces a request message in RecvMsg: the bytes as gRPC received them.
 type frame struct{ mem.BufferSlice }
 
 // join copies the frame into one buffer of the pool, and frees it.

@@ -3,16 +3,17 @@ package server
 import "github.com/logbatcher/logbatcher/schema"
 
 // decoder turns the requests of one protocol into entries. Nothing else between a received frame and the Router depends on the
-// protocol. A decoder is used by one goroutine at a time, and may keep memory for its next request.
+// protocol: another protocol is another decoder with an intake of its own. One goroutine at a time uses a decoder, which may keep
+// memory for its next request.
 type decoder interface {
-	// outline reads what a request holds without decoding its entries. The error is the status for the client.
+	// outline reads the outline of a request without decoding its entries. The error is the status for the client.
 	outline(data []byte) (outline, error)
 	// decode adds the entries from a cut on to the arena, refused ones included, until it is full or there are no more. It
 	// returns where the next piece begins. What it adds may alias data. The error is the status for the client.
 	decode(data []byte, from cut, values *defaults, into *arena) (cut, error)
 }
 
-// outline is what a request holds.
+// outline describes a request before its entries are decoded.
 type outline struct {
 	sequence uint64
 	entries  int

@@ -98,7 +98,7 @@ func invalidField(field, problem string) *schema.Refusal {
 	return &schema.Refusal{Field: field, Reason: schema.InvalidField, Message: problem}
 }
 
-// checkColo returns what is wrong with a colo, or "". An empty colo is valid.
+// checkColo returns the problem of a colo, or "". An empty colo is valid.
 func checkColo(colo string) string {
 	if len(colo) > maxColoBytes || strings.ContainsFunc(colo, notInColo) {
 		return "it must be at most 32 of A-Z, a-z, 0-9, _ and ."

@@ -16,7 +16,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// ingest is IngestService. A call of it, stream or unary, opens a session and takes its requests through route.
+// ingest is IngestService. Each call, stream or unary, opens a session and passes its requests to route.
 type ingest struct {
 	config   *Config
 	router   Router
@@ -175,6 +175,6 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 	if ctx.Err() != nil {
 		return a, context.Cause(ctx)
 	}
-	in.closed.log(in.config.Log, slog.LevelWarn, "router takes no requests", "error", err)
+	in.closed.log(in.config.Log, slog.LevelWarn, "the router accepts no requests", "error", err)
 	return a, errRouterClosed
 }

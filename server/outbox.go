@@ -34,7 +34,7 @@ type outbox struct {
 func (o *outcomes) len() int { return len(o.refusals) + len(o.letters) }
 
 // add adds what the server itself refused of a request, and the outcome of the rest, which may be nil. With merge, requests that
-// share a dead letter become one range; a unary call is told about its own request only.
+// share a dead letter become one range; the answer of a unary call is about its own request only.
 func (o *outcomes) add(sequence uint64, refusals []schema.Refusal, outcome *schema.Outcome, merge bool) {
 	for i := range refusals {
 		o.refusals = append(o.refusals, refused(sequence, &refusals[i]))

@@ -11,8 +11,8 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// errClosed ends the receiver of a session that takes no further request.
-var errClosed = errors.New("the session takes no further request")
+// errClosed ends the receiver of a session that accepts no more requests.
+var errClosed = errors.New("the session accepts no more requests")
 
 // producer is what the server knows of one producer: its epoch, the sequences of that epoch, the outcomes it has not been sent
 // yet, and whose session speaks for it.
@@ -93,7 +93,7 @@ func (p *producer) await(ctx context.Context, condition func() bool) error {
 }
 
 // open gives s the right to send. It stops an older stream at once, returns when everything accepted before is settled, and
-// fails when ctx ends, when the epoch is old, or when a newer opening comes first. A unary call that goes on in the producer's
+// fails when ctx ends, when the epoch is old, or when a newer opening comes first. A unary call that continues the producer's
 // epoch joins the calls in flight instead.
 func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) {
 	p.mu.Lock()
@@ -151,7 +151,7 @@ func (p *producer) enterLocked(o *opening) welcome {
 		p.outbox.resend(o.committed)
 		return welcome{epoch: p.epoch, committed: p.cursor.committed, resumed: true}
 	}
-	// The epoch is another process's, or was with another in between: what the producer was told there counts.
+	// The epoch is from another process, or the producer was with one in between: what it was told there counts.
 	p.beginEpochLocked(o.epoch, o.committed)
 	return welcome{epoch: p.epoch, committed: o.committed}
 }
@@ -159,7 +159,7 @@ func (p *producer) enterLocked(o *opening) welcome {
 func (p *producer) beginEpochLocked(epoch, start uint64) {
 	p.epoch = epoch
 	p.cursor = newCursor(start)
-	p.dropOutcomesLocked() // they belong to an epoch that nobody asks for any more
+	p.dropOutcomesLocked() // they belong to an epoch that is over
 	clear(p.answers)
 }
 

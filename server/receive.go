@@ -2,7 +2,8 @@ package server
 
 import "time"
 
-// receiveRequests is the stream's receiver. It takes requests until the client half-closes, which it returns as io.EOF.
+// receiveRequests is the stream's receiver. It receives and routes requests until the client half-closes,
+// for which it returns io.EOF.
 func (st *stream) receiveRequests() error {
 	s := st.session
 	defer s.goesOn()

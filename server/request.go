@@ -32,7 +32,7 @@ func newIntake(config *Config, budget Budget, m *metrics, newDecoder func() deco
 	}
 }
 
-// request is one request in memory. Its owner frees it: first the intake's caller, then the Router if it takes it.
+// request is one request in memory. Whoever owns it frees it: the intake's caller, until the Router takes it.
 type request struct {
 	schema.Request
 	intake *intake
@@ -91,8 +91,8 @@ func (r *request) readOutline() (err error) {
 	return nil
 }
 
-// grant replaces what was granted before. Nothing is held while it waits: two requests waiting for each other's memory would
-// never go on.
+// grant replaces what was granted before. Nothing is held while it waits: two requests waiting for each other's memory would wait
+// forever.
 func (r *request) grant(ctx context.Context, bytes int) error {
 	r.giveBack(r.granted)
 	r.session.goesOn() // whatever it has waited for until now
@@ -197,7 +197,7 @@ func (r *request) Resume(ctx context.Context) error {
 	return nil
 }
 
-// free gives back buffer, views and grant. It is safe to call it twice.
+// free releases buffer, views and grant. It is safe to call it twice.
 func (r *request) free() {
 	r.arena.free()
 	if r.buffer != nil {

@@ -109,8 +109,8 @@ func (s *Server) Serve(listener net.Listener) error {
 }
 
 // Shutdown reports NOT_SERVING, tells the streams to drain, waits for them to end, and then ends whatever is left. It returns
-// when no goroutine of the server is left. If ctx ends before the streams have, what they accepted is still the Router's to
-// settle, and the error has their number.
+// when no goroutine of the server is left. If ctx ends before the streams have, the Router still settles
+// what they sent, and the error has their number.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() {
 		defer close(s.stopped)

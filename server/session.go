@@ -8,10 +8,10 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// watermarks are those that a producer was told.
+// watermarks are those that a producer knows.
 type watermarks struct{ committed, received uint64 }
 
-// session is the right of a call to send requests as its producer, and what the call's client was told. Only a producer's newest
+// session is the right of a call to send requests as its producer, and what the call's client knows. Only a producer's newest
 // stream has it, or any number of unary calls of the same epoch. The fields below wake are guarded by the producer's lock.
 type session struct {
 	producer *producer
@@ -20,7 +20,7 @@ type session struct {
 	answer *outcomes
 	// stop ends the stream with a cause. Unary calls notice by themselves that they are superseded.
 	stop context.CancelCauseFunc
-	// wake has room for one; it tells the stream's sender that there may be something to send.
+	// wake has room for one; it signals the stream's sender that there may be something to send.
 	wake chan struct{}
 	// timer wakes the sender when the receiver has waited for throttleAfter. Nil for unary calls.
 	timer         *time.Timer
@@ -79,7 +79,7 @@ func (s *session) close() {
 	_ = p.awaitLocked(context.Background(), func() bool { return p.routing != s })
 }
 
-// end gives the producer up.
+// end closes the session and leaves the producer to others.
 func (s *session) end() {
 	s.close()
 	p := s.producer

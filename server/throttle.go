@@ -14,7 +14,7 @@ type throttle struct {
 }
 
 // waits records that the receiver begins to wait, or waits for something else now. It does nothing for a nil session or that of
-// a unary call, which have nobody to tell.
+// a unary call: there is no stream to report it on.
 func (s *session) waits(cause schema.WaitCause, table string) {
 	if s == nil {
 		return
@@ -58,10 +58,10 @@ func (s *session) throttleLocked() throttle {
 }
 
 var throttleMessages = map[schema.WaitCause]string{
-	0:                    "the stream goes on",
-	schema.WaitMemory:    "the memory for entries in flight is used up; the stream goes on when some are committed",
-	schema.WaitTable:     "too much is in flight for the table; the stream goes on when some of it is committed",
-	schema.WaitResponses: "too many refusals and dead letters wait for the producer to read them",
+	0:                    "the stream continues",
+	schema.WaitMemory:    "the memory for entries in flight is used up; the stream continues when some of them are committed",
+	schema.WaitTable:     "too much is in flight for the table; the stream continues when some of it is committed",
+	schema.WaitResponses: "too many refusals and dead letters are waiting for the producer to read them",
 }
 
 // throttleMessage converts a throttle to protobuf.

@@ -39,7 +39,7 @@ func (in *ingest) callContext(ctx context.Context) (context.Context, context.Can
 	return within(ctx, limit, errLate, in.life.hurrying, errShutdown)
 }
 
-// call takes the request of a unary call through a session of its own. ctx is from callContext.
+// call handles the request of a unary call in a session of its own. ctx is from callContext.
 func (in *ingest) call(ctx context.Context, receive func(any) error) (_ *pb.IngestResponse, err error) {
 	known := metadata{"state": "not accepted"}
 	defer func() {

@@ -10,8 +10,8 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// waited counts the time that streams wait, by cause, while they wait: a counter that moves when a wait ends would stand still
-// throughout an outage.
+// waited counts the time that streams wait, by cause, while they wait: a counter that moved only when a wait ends would stand
+// still throughout an outage.
 type waited struct {
 	base time.Time
 
@@ -19,7 +19,7 @@ type waited struct {
 	causes map[schema.WaitCause]waitedFor
 }
 
-// waitedFor is the waits for one cause: by the time t after base they have lasted running × t + total.
+// waitedFor is the waits for one cause. At the time t after base they have lasted running × t + total.
 type waitedFor struct {
 	running int
 	total   time.Duration

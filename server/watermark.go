@@ -10,7 +10,7 @@ const sumPlaces = rememberedSums + 1
 // this bounds what is kept of requests without entries.
 const maxUnsettled = 1 << 16
 
-// verdict is what a sequence is to a cursor.
+// verdict is how a sequence relates to a cursor.
 type verdict uint8
 
 const (
