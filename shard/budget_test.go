@@ -3,9 +3,13 @@ package shard
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 func TestBudgetGrantsInTheOrderOfAsking(t *testing.T) {
@@ -81,4 +85,42 @@ func TestBudgetPassesOnWhatAGivenUpWaiterHeldUp(t *testing.T) {
 func account(b *Budget, table string) *tableAccount {
 	t, _ := b.account(table)
 	return t
+}
+
+// TestSealedBatchesCountAsTheirBlocks checks what a batch is charged while it is open, sealed, and settled.
+func TestSealedBatchesCountAsTheirBlocks(t *testing.T) {
+	for _, compression := range batch.Compressions() {
+		t.Run(string(compression), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config := testConfig()
+				config.Compression = compression
+				delivery := &scripted{}
+				var block atomic.Int64
+				delivery.deliver = func(_ context.Context, b *batch.Block) (sink.Outcome, error) {
+					block.Store(int64(b.Bytes()))
+					time.Sleep(time.Minute)
+					return sink.Outcome{Committed: b.Rows()}, nil
+				}
+				r := start(t, config, delivery, firehose(t))
+				for range 20 {
+					r.send(entry("a", "EWR", time.Now()), entry("a", "EWR", time.Now()))
+				}
+				synctest.Wait()
+				open := r.budget.Used()
+				time.Sleep(2 * config.Linger)
+				sealed, occupied := r.budget.Used(), int(block.Load())
+				if occupied == 0 || sealed != occupied || sealed > open {
+					t.Errorf("%d bytes were used by the open batch, %d by its block, which has %d", open, sealed, occupied)
+				}
+				if compression != batch.Uncompressed && sealed > open/2 {
+					t.Errorf("%d bytes were used by the open batch, %d by its block", open, sealed)
+				}
+				time.Sleep(time.Minute)
+				if used := r.budget.Used(); used != 0 {
+					t.Errorf("%d bytes are used after all is settled", used)
+				}
+				r.stop()
+			})
+		})
+	}
 }
