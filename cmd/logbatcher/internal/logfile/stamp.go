@@ -125,16 +125,17 @@ func (p *stamps) find(line string) stamp {
 			return found
 		}
 	}
-	head := line[:min(len(line), maxSearch)]
-	if !strings.ContainsAny(head, "=[") {
-		return stamp{}
-	}
-	for _, m := range stampPrefix.FindAllStringIndex(head, -1) {
-		at, bracket := m[1], head[m[1]-1] == '['
-		if bracket {
-			at--
+	for at, head := 0, line[:min(len(line), maxSearch)]; strings.ContainsAny(head[at:], "=["); {
+		m := stampPrefix.FindStringIndex(head[at:])
+		if m == nil {
+			break
 		}
-		found := p.findAt(line, at)
+		at += m[1]
+		start, bracket := at, head[at-1] == '['
+		if bracket {
+			start--
+		}
+		found := p.findAt(line, start)
 		if found.found() && (!bracket || found.layout == access && line[found.end-1] == ']') {
 			return found
 		}
