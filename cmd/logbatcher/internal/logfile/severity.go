@@ -98,16 +98,17 @@ func priority(s string) (number uint32, width int) {
 }
 
 var (
-	levelBeforeStamp = regexp.MustCompile(`^[\[(<| ]*([A-Za-z]{3,13})[ \t\])>|:,-]+`)
-	levelAtStart     = regexp.MustCompile(`^(?:([A-Z]{3,13})(?:[ \t:|]|$)|\[ *([A-Za-z]{3,13}) *\])`)
+	levelBeforeStamp = regexp.MustCompile(`^[\[(<| ]*[A-Za-z]{3,13}[ \t\])>|:,-]+`)
+	levelAtStart     = regexp.MustCompile(`^(?:[A-Z]{3,13}(?:[ \t:|]|$)|\[ *[A-Za-z]{3,13} *\])`)
 )
 
 // levelWidth returns the length of a level at the start of s and of what separates it from a time stamp, or 0.
 func levelWidth(s string) int {
-	if m := levelBeforeStamp.FindStringSubmatch(s); m != nil && severityOf(m[1]) != 0 {
-		return len(m[0])
+	found := levelBeforeStamp.FindString(s)
+	if severityOf(strings.Trim(found, "[(<| \t])>:,-")) == 0 {
+		return 0
 	}
-	return 0
+	return len(found)
 }
 
 // beginsWithLevel reports whether s, a line without a time stamp, begins an entry: it starts with a syslog priority, or a level in
@@ -116,7 +117,9 @@ func beginsWithLevel(s string) bool {
 	if _, n := priority(s); n > 0 {
 		return true
 	}
-	if m := levelAtStart.FindStringSubmatch(s); m != nil && !ambiguous[m[1]] && severityOf(m[1]+m[2]) != 0 {
+	found := levelAtStart.FindString(s)
+	word := strings.Trim(found, "[] \t:|")
+	if severityOf(word) != 0 && (found[0] == '[' || !ambiguous[word]) {
 		return true
 	}
 	number, _ := levelPair(s)
@@ -189,19 +192,20 @@ func isLevel(s string, start, end int, first bool) bool {
 
 // levelPair finds level=warn, lvl=warn and severity=warn in the first kilobyte.
 func levelPair(s string) (number uint32, word string) {
-	parts := strings.Split(s[:min(len(s), 1024)], "=")
-	for i, value := range parts[1:] {
-		switch strings.ToLower(parts[i][strings.LastIndexAny(parts[i], " \t,\"")+1:]) {
+	before := ""
+	for value := range strings.SplitSeq(s[:min(len(s), 1024)], "=") {
+		switch strings.ToLower(before[strings.LastIndexAny(before, " \t,\"")+1:]) {
 		case "level", "lvl", "severity", "log.level":
-			value = strings.TrimLeft(value, `"[(<| `)
-			end := strings.IndexFunc(value, func(c rune) bool { return c >= 0x80 || !isLetter(byte(c)) })
-			if end < 0 {
-				end = len(value)
+			word := strings.TrimLeft(value, `"[(<| `)
+			end := strings.IndexFunc(word, func(c rune) bool { return c >= 0x80 || !isLetter(byte(c)) })
+			if end >= 0 {
+				word = word[:end]
 			}
-			if number := severityOf(value[:end]); number != 0 {
-				return number, value[:end]
+			if number := severityOf(word); number != 0 {
+				return number, word
 			}
 		}
+		before = value
 	}
 	return 0, ""
 }
