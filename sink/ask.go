@@ -54,11 +54,9 @@ func (v *delivery) askFinally(ctx context.Context, p *piece) (answer, error) {
 		if left <= 0 {
 			return absent, nil
 		}
-		timer := time.NewTimer(left)
 		select {
-		case <-timer.C:
+		case <-time.After(left):
 		case <-ctx.Done():
-			timer.Stop()
 			return absent, ctx.Err()
 		}
 	}

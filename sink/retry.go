@@ -30,8 +30,7 @@ func (b Backoff) Delay(failures int, random float64) time.Duration {
 // patience waits between the attempts of one delivery. Closing drain ends a wait at once, so that every batch is retried promptly;
 // from then on the back-off grows anew.
 type patience struct {
-	drain   <-chan struct{}
-	drained bool
+	drain <-chan struct{} // nil once it was closed
 	// before counts the failures before drain was closed.
 	before int
 }
@@ -40,18 +39,12 @@ type patience struct {
 // ctx.
 func (p *patience) wait(ctx context.Context, b Backoff, failures int, wake <-chan struct{}) error {
 	p.before = min(p.before, failures-1) // a new run of failures
-	timer := time.NewTimer(b.Delay(failures-p.before, rand.Float64()))
-	defer timer.Stop()
-	drain := p.drain
-	if p.drained {
-		drain = nil
-	}
 	select {
 	case <-ctx.Done():
-	case <-drain:
-		p.drained, p.before = true, failures
+	case <-p.drain:
+		p.drain, p.before = nil, failures
 	case <-wake:
-	case <-timer.C:
+	case <-time.After(b.Delay(failures-p.before, rand.Float64())):
 	}
 	return ctx.Err()
 }
