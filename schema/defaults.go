@@ -2,40 +2,37 @@ package schema
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 )
 
-// The firehose's limits and retention, where the configuration says nothing else.
+// The firehose's defaults.
 const (
 	// DefaultTableName is the table of the firehose.
 	DefaultTableName = "otel_logs"
-	// DefaultMaxAge lets a producer that was cut off for a week catch up. It must lie below
+	// DefaultMaxAge lets a producer catch up that was cut off for a week. It must be below
 	// the retention, because dropping a partition forgets the tokens of its batches.
 	DefaultMaxAge = 7 * 24 * time.Hour
-	// DefaultMaxAhead allows for a clock that runs fast or was set to the wrong side of a
-	// change of summer time, and keeps a broken clock from opening partitions years ahead, which
-	// retention would keep until their day has come.
+	// DefaultMaxAhead allows for a clock that is fast, or an hour off after a change to or from summer time. It keeps a broken clock from
+	// opening partitions years ahead, which retention would keep for as long.
 	DefaultMaxAhead = time.Hour
-	// DefaultRetention is thirty days: long enough for the questions that logs are asked, and
-	// short enough that nobody fills a disk by leaving the configuration alone.
+	// DefaultRetention is long enough for most questions to logs, and short enough that the default configuration does not fill
+	// a disk.
 	DefaultRetention = 30 * 24 * time.Hour
-	// DefaultRetentionInterval is a day, one unit of the firehose's partition key: a run then
-	// drops one partition and rewrites what is left of one. Every hour, a precise run would rewrite
-	// that partition 24 times.
+	// DefaultRetentionInterval is a day, like a partition of the firehose: each run drops one partition and rewrites the rest of
+	// one. Hourly precise runs would rewrite that partition 24 times.
 	DefaultRetentionInterval = 24 * time.Hour
-	// DefaultIndexSet is the collector's own: a query that its indexes help is helped here too. It doubles
-	// what an insert costs ClickHouse (3.9 s against 1.8 s for a million rows) and adds a tenth to
-	// the disk, where the text indexes cost six times as much and more than double
-	// the disk, and need ClickHouse 26.2. Whoever reads little takes "none".
+	// DefaultIndexSet is the collector's own, so queries that rely on its indexes are as fast here. It doubles
+	// the cost of an insert to ClickHouse (3.9 s instead of 1.8 s for a million rows) and adds a tenth of disk space; the text
+	// indexes cost six times as much, more than double the space, and need ClickHouse 26.2. For few reads, "none" is best.
 	DefaultIndexSet = "bloom"
 )
 
-// DefaultColumns are the columns of the OpenTelemetry Collector's otel_logs, in its order and with its
-// codecs, and the batch id. They are those of the layout with TimestampTime: the exporter's newer
-// layout leaves that one out and adds materialized copies of some resource attributes, so that a query
-// written for either layout's own columns finds them here.
+// DefaultColumns returns the columns of the OpenTelemetry Collector's otel_logs, in its order and with its
+// codecs, and the batch id. They are those of the layout with TimestampTime. The exporter's newer
+// layout lacks it and adds materialized copies of some resource attributes.
 func DefaultColumns() []Column {
 	text := Type{Kind: KindString}
 	word := Type{Kind: KindString, LowCardinality: true}
@@ -47,8 +44,8 @@ func DefaultColumns() []Column {
 	}
 	return []Column{
 		column("Timestamp", Type{Kind: KindDateTime64, Precision: 9}, "Delta(8), ZSTD(1)", FieldTime),
-		// The collector's table computes this one from Timestamp. The gateway sends it: it computes the
-		// row's partition from it, and both must come from the same value.
+		// The collector's table computes this column from Timestamp. The gateway sends it, because it computes the
+		// row's partition from the same value.
 		column("TimestampTime", Type{Kind: KindDateTime}, "", FieldTime),
 		column("TraceId", text, zstd, FieldTraceID),
 		column("SpanId", text, zstd, FieldSpanID),
@@ -69,8 +66,8 @@ func DefaultColumns() []Column {
 	}
 }
 
-// BatchColumn is the column that every table has; see BatchIDColumn. A batch is one part, so that the
-// column is one value in a fresh part and costs next to nothing there.
+// BatchColumn returns the column that every table has, BatchIDColumn. A batch is one part, so the column has one value in a new part
+// and costs almost nothing.
 func BatchColumn() Column {
 	return Column{
 		Name:   BatchIDColumn,
@@ -80,8 +77,7 @@ func BatchColumn() Column {
 	}
 }
 
-// DefaultRoute is the firehose: every entry, in a table that dashboards made for the collector's
-// otel_logs read unchanged.
+// DefaultRoute returns the firehose: every entry, in a table that works with dashboards made for the collector's otel_logs.
 func DefaultRoute(database string) *Route {
 	indexes, err := IndexSet(DefaultIndexSet)
 	if err != nil {
@@ -109,7 +105,7 @@ func DefaultRoute(database string) *Route {
 	}
 }
 
-// indexSets are the named choices of indexes for tables that have the firehose's columns.
+// indexSets has the indexes of each named set, for tables with the firehose's columns.
 var indexSets = map[string][]Index{
 	"none": {},
 	"bloom": {
@@ -122,8 +118,7 @@ var indexSets = map[string][]Index{
 		{Name: "idx_log_attr_value", Expression: "mapValues(LogAttributes)", Type: "bloom_filter(0.01)", Granularity: 1},
 		{Name: "idx_body", Expression: "Body", Type: "tokenbf_v1(32768, 3, 0)", Granularity: 8},
 	},
-	// The names differ where the expression does, so that a table can go from one set to the other
-	// without an index that means another thing under the same name.
+	// The names differ from those above, so that a table can change from one set to the other.
 	"text": {
 		{Name: "idx_text_trace_id", Expression: "TraceId", Type: "text(tokenizer = 'array')"},
 		{Name: "idx_text_res_attr_key", Expression: "mapKeys(ResourceAttributes)", Type: "text(tokenizer = 'array')"},
@@ -136,17 +131,12 @@ var indexSets = map[string][]Index{
 	},
 }
 
-// IndexSet returns the indexes of a named set: "none", "bloom" (those of the collector's
-// otel_logs) or "text" (full text, from ClickHouse 26.2 on). They are for tables with the firehose's columns.
+// IndexSet returns the indexes of a named set: "none", "bloom" (those of the collector's otel_logs) or "text" (full text, from
+// ClickHouse 26.2 on).
 func IndexSet(name string) ([]Index, error) {
 	set, ok := indexSets[name]
 	if !ok {
-		names := make([]string, 0, len(indexSets))
-		for name := range indexSets {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return nil, fmt.Errorf("unknown index set %q: it is one of %s", name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("unknown index set %q: it is one of %s", name, strings.Join(slices.Sorted(maps.Keys(indexSets)), ", "))
 	}
 	return slices.Clone(set), nil
 }

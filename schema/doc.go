@@ -1,14 +1,11 @@
 // Package schema is the vocabulary of LogBatcher: the entry as every other package
-// sees it, and the columns, tables, routes and filters that an operator writes down.
-// Package table makes ClickHouse's tables fit what is written down here, and package
-// retention removes what has expired.
+// sees it, and the columns, tables, routes and filters of the configuration.
+// Package table makes ClickHouse's tables fit it, and package retention removes expired rows.
 //
-// In come the parts of the configuration that describe data, and entries to match;
-// out go compiled routes and the outcomes that producers receive. The package imports
-// no other package of the project and runs no SQL; what runs SQL, and a lease, are
-// small interfaces.
+// It takes the parts of the configuration that describe data and returns compiled routes; it takes entries
+// and returns the routes that match. It imports no other package of the project and runs no SQL: connections
+// and leases are small interfaces.
 //
-// What always holds: an Entry's strings may alias a receive buffer, so whoever
-// keeps one longer than the request copies it. Every problem in a configuration is
-// reported, not the first alone, each with the path of the setting that it is about.
+// An Entry's strings may alias a receive buffer: copy what has to outlive the request. All problems
+// of a filter are reported at once, each with the path of its setting.
 package schema

@@ -6,19 +6,17 @@ import (
 	"time"
 )
 
-// Entry is one log record as the router and the batches see it. It is a view: its strings
-// and its attributes alias the buffer that the request was received in, and are
-// valid until the request is released. Whoever keeps one longer copies it.
+// Entry is one log record. It is a view: its strings and attributes alias the request's receive buffer
+// and are valid until the request is released. Copy whatever has to live longer.
 type Entry struct {
-	// Time is when the event happened, in nanoseconds since the Unix epoch. The server
-	// has filled in the time of receipt where the producer sent none.
+	// Time is when the event happened, in nanoseconds since the Unix epoch. If the producer sent none, the server
+	// has set it to the time of receipt.
 	Time int64
-	// ObservedTime is when a collector saw the event, in nanoseconds since the
-	// Unix epoch. Filled in like Time.
+	// ObservedTime is when a collector saw the event, in nanoseconds since the Unix epoch. The server sets it like Time.
 	ObservedTime int64
 	// Body is the message. It need not be valid UTF-8.
 	Body string
-	// SeverityText is the severity as the source wrote it.
+	// SeverityText is the severity as the source spelled it.
 	SeverityText string
 	// Service is the name of the service that wrote the entry.
 	Service string
@@ -28,22 +26,21 @@ type Entry struct {
 	SpanID string
 	// EventName names the kind of event.
 	EventName string
-	// Colo is where the entry comes from. The server has filled in the stream's, or its own.
+	// Colo is where the entry comes from: its own, the stream's, or else the server's.
 	Colo string
-	// Attributes are the entry's own attributes. A key may be there twice; the last one counts.
+	// Attributes are the entry's own attributes. If a key occurs twice, the last one counts.
 	Attributes []Attribute
-	// Stream is what all entries of the stream have in common. It is never nil.
+	// Stream is what all entries of the stream share. It is never nil.
 	Stream *Stream
-	// ScopeName, ScopeVersion, ScopeSchemaURL and ResourceSchemaURL are the entry's own or
-	// the stream's.
+	// ScopeName, ScopeVersion, ScopeSchemaURL and ResourceSchemaURL are the entry's own or the stream's.
 	ScopeName, ScopeVersion, ScopeSchemaURL, ResourceSchemaURL string
-	// SeverityNumber is OpenTelemetry's, 0 (not known) to 24.
+	// SeverityNumber is OpenTelemetry's, 0 (unknown) to 24.
 	SeverityNumber uint8
 	// TraceFlags are W3C's trace flags.
 	TraceFlags uint8
 }
 
-// Text returns one of the entry's own texts, and "" for any other field.
+// Text returns one of the entry's own strings, and "" for any other field.
 func (e *Entry) Text(f Field) string {
 	switch f {
 	case FieldSeverityText:
@@ -87,8 +84,8 @@ func (e *Entry) Integer(f Field) int64 {
 	return 0
 }
 
-// Stream is what holds for all entries of a stream. It is immutable and its strings
-// are its own, so that it may be kept, and compared by its address.
+// Stream is what all entries of a stream share. It is immutable and owns its strings, so it may be kept, and compared by
+// its address.
 type Stream struct {
 	// ResourceAttributes describe what wrote the entries.
 	ResourceAttributes []Attribute
@@ -111,7 +108,7 @@ const (
 	Time
 )
 
-// String returns the type's name as the configuration and the documentation write it.
+// String returns the type's name in the configuration and the documentation.
 func (t AttributeType) String() string {
 	if int(t) < len(attributeTypeNames) {
 		return attributeTypeNames[t]
@@ -125,11 +122,11 @@ var attributeTypeNames = [...]string{"string", "int", "double", "bool", "bytes",
 type Attribute struct {
 	// Key is the attribute's name. It is never empty.
 	Key string
-	// Text is the value of types String, Bytes and JSON (its text).
+	// Text is the value of types String, Bytes and JSON.
 	Text string
 	// Bits is the value of types Int, Double, Bool and Time; see AsInt, AsDouble, AsBool.
 	Bits uint64
-	// Type says which of the two holds the value, and how to read it.
+	// Type decides which of the two holds the value.
 	Type AttributeType
 }
 
@@ -142,8 +139,8 @@ func (a *Attribute) AsDouble() float64 { return math.Float64frombits(a.Bits) }
 // AsBool returns the value of an attribute of type Bool.
 func (a *Attribute) AsBool() bool { return a.Bits != 0 }
 
-// AppendText appends the value as a text: as it is, in decimal digits, in the shortest form that gives back the same double, as true or
-// false, or in RFC 3339.
+// AppendText appends the value as text: strings, bytes and JSON unchanged, doubles in the shortest form that reads back as the same
+// double, times in RFC 3339.
 func (a *Attribute) AppendText(dst []byte) []byte {
 	switch a.Type {
 	case Int:
@@ -163,7 +160,7 @@ func appendTime(dst []byte, nanoseconds int64) []byte {
 	return time.Unix(0, nanoseconds).UTC().AppendFormat(dst, time.RFC3339Nano)
 }
 
-// String returns type and value for a message; a long text is cut.
+// String returns type and value for a message, a long text shortened.
 func (a *Attribute) String() string { return a.Type.String() + " " + a.literal() }
 
 // literal returns the value for a message.
@@ -209,8 +206,7 @@ func JSONAttribute(key, text string) Attribute {
 	return Attribute{Key: key, Text: text, Type: JSON}
 }
 
-// Lookup returns the attribute with the key, the last one where there are several,
-// or nil.
+// Lookup returns the last attribute with the key, or nil.
 func Lookup(attributes []Attribute, key string) *Attribute {
 	for i := len(attributes) - 1; i >= 0; i-- {
 		if attributes[i].Key == key {

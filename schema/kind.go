@@ -39,20 +39,20 @@ const (
 // kindRow describes a kind.
 type kindRow struct {
 	name string
-	// A type of the kind has least to most arguments.
+	// least and most bound the number of arguments.
 	least, most int
 	// size is the size of a value in bytes, 0 where it varies.
 	size int
-	// low and high are the least and the greatest value of the integers and Enums.
+	// low and high bound the values of integers and Enums.
 	low  int64
 	high uint64
-	// limits describes the range for messages where low and high do not.
+	// limits describes the range, in messages, of kinds without low and high.
 	limits string
-	// wider are the kinds that hold all values of this one and more.
+	// wider are the kinds that hold all values of this one.
 	wider []Kind
 }
 
-// manyArguments is more arguments than anybody writes.
+// manyArguments is the bound for kinds without one.
 const manyArguments = 1 << 16
 
 // kinds is the table of the kinds. A new one is a row here and its coercions in package batch.
@@ -90,7 +90,7 @@ var kinds = [...]kindRow{
 	KindMap:        {name: "Map", least: 2, most: 2},
 }
 
-// String returns the kind as ClickHouse writes it.
+// String returns the kind as ClickHouse spells it.
 func (k Kind) String() string {
 	if k > 0 && int(k) < len(kinds) {
 		return kinds[k].name
@@ -110,10 +110,10 @@ func (k Kind) IsEnum() bool { return k == KindEnum8 || k == KindEnum16 }
 // IsTime reports whether the kind is Date, DateTime or DateTime64.
 func (k Kind) IsTime() bool { return k == KindDate || k == KindDateTime || k == KindDateTime64 }
 
-// widens reports whether the kind to holds all values of k and more.
+// widens reports whether the kind to holds all values of k.
 func (k Kind) widens(to Kind) bool { return slices.Contains(kinds[k].wider, to) }
 
-// Limits describes which values are in range of the type, for messages.
+// Limits describes the range of the type, for messages.
 func (t Type) Limits() string {
 	row := &kinds[t.Kind]
 	switch {

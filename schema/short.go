@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// Short returns a text for a message: cut after at most n bytes, between two characters, with an ellipsis in place of the rest.
+// Short shortens a text for a message to at most n bytes of whole characters and an ellipsis.
 func Short(text string, n int) string {
 	if len(text) <= n {
 		return text
@@ -17,5 +17,5 @@ func Short(text string, n int) string {
 	return text[:end] + "…"
 }
 
-// Quoted returns the first 64 bytes of a text for a message, in quotes.
+// Quoted returns the first 64 bytes of a text in quotes, for a message.
 func Quoted(text string) string { return strconv.Quote(Short(text, 64)) }

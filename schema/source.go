@@ -6,8 +6,55 @@ import (
 	"strings"
 )
 
-// fields has the name of each field that needs no key, as the configuration writes it, and the type of its value.
-// The type does not count for maps and the batch id.
+// Source is the part of an entry that a column's value or a filter's condition reads.
+type Source struct {
+	Field Field
+	// Key is the key of a single attribute.
+	Key string
+}
+
+// Field is a part of the entry, or of the request that it came with.
+type Field uint8
+
+// The fields. The table fields has their names in the configuration.
+const (
+	// NoField is the source of a column that always has its default.
+	NoField Field = iota
+	FieldTime
+	FieldObservedTime
+	FieldSeverityNumber
+	FieldSeverityText
+	FieldBody
+	FieldService
+	FieldTraceID
+	FieldSpanID
+	FieldTraceFlags
+	FieldEventName
+	FieldScopeName
+	FieldScopeVersion
+	FieldScopeSchemaURL
+	FieldResourceSchemaURL
+	FieldColo
+	// FieldAttribute, FieldResourceAttribute and FieldScopeAttribute are single attributes, by key.
+	FieldAttribute
+	FieldResourceAttribute
+	FieldScopeAttribute
+	// FieldAttributes is the map of the attributes without a column of their own in the table.
+	FieldAttributes
+	// FieldResourceAttributes and FieldScopeAttributes are such maps, too.
+	FieldResourceAttributes
+	FieldScopeAttributes
+	// FieldReceivedTime is when the server received the request.
+	FieldReceivedTime
+	// FieldProducer, FieldSequence and FieldBatchID are the row's origin.
+	FieldProducer
+	FieldSequence
+	FieldBatchID
+	// FieldShardID is the entry's shard id.
+	FieldShardID
+)
+
+// fields has the name in the configuration of each field that needs no key, and the type of its value. The types of maps mean nothing.
 var fields = [...]struct {
 	name  string
 	holds AttributeType
@@ -37,10 +84,10 @@ var fields = [...]struct {
 	FieldShardID:            {"shard_id", String},
 }
 
-// Type returns the type of the value of a field that is one value and no attribute: String, Int or Time.
+// Type returns the type of a field that is neither an attribute nor a map: String, Int or Time.
 func (f Field) Type() AttributeType { return fields[f].holds }
 
-// IsAttribute reports whether the field is a single attribute, named by a source's key.
+// IsAttribute reports whether the field is a single attribute.
 func (f Field) IsAttribute() bool {
 	return f == FieldAttribute || f == FieldResourceAttribute || f == FieldScopeAttribute
 }
@@ -50,8 +97,7 @@ func (f Field) IsMap() bool {
 	return f == FieldAttributes || f == FieldResourceAttributes || f == FieldScopeAttributes
 }
 
-// keyedFields are the prefixes of a single attribute's name. The first prefix of a field is
-// the one that Source.String writes.
+// keyedFields has the prefixes of single attributes. Source.String uses the first of each field.
 var keyedFields = [...]struct {
 	prefix string
 	field  Field
@@ -65,7 +111,7 @@ var keyedFields = [...]struct {
 
 // ParseSource reads the name of a part of an entry: "service", "attributes" (the map),
 // `attributes["http.route"]`, `resource["k"]` or `scope["k"]` (one attribute); the last three may be
-// written with a dot instead, as attributes.http.route.
+// spelled with a dot instead, as attributes.http.route.
 func ParseSource(text string) (Source, error) {
 	for f, field := range fields {
 		if field.name != "" && field.name == text {
@@ -114,7 +160,7 @@ func parseKey(prefix, rest string) (string, error) {
 	return key, nil
 }
 
-// sourceNames returns the names that ParseSource knows, for messages.
+// sourceNames lists the names that ParseSource knows, for messages.
 func sourceNames() []string {
 	names := make([]string, 0, len(fields)+3)
 	for _, field := range fields {
@@ -125,8 +171,7 @@ func sourceNames() []string {
 	return append(names, `attributes["key"]`, `resource["key"]`, `scope["key"]`)
 }
 
-// String returns the source as the configuration writes it, so that ParseSource reads it
-// again. It is "" for no field.
+// String returns the source as the configuration spells it and ParseSource reads it; "" for NoField.
 func (s Source) String() string {
 	for _, keyed := range keyedFields {
 		if keyed.field == s.Field {
@@ -139,7 +184,7 @@ func (s Source) String() string {
 	return ""
 }
 
-// Attribute returns the attribute that the source names, or nil where the entry lacks it.
+// Attribute returns the single attribute that the source names, or nil if the entry lacks it.
 func (s Source) Attribute(e *Entry) *Attribute {
 	switch {
 	case s.Field == FieldAttribute:
@@ -152,8 +197,7 @@ func (s Source) Attribute(e *Entry) *Attribute {
 	return Lookup(e.Stream.ScopeAttributes, s.Key)
 }
 
-// Value returns the source's value in the entry, or nil where it is absent. The value of one of the entry's own fields
-// is stored in own.
+// Value returns the source's value in the entry, or nil if it is absent. own holds the value of one of the entry's own fields.
 func (s Source) Value(e *Entry, own *Attribute) *Attribute {
 	if s.Field.IsAttribute() {
 		return s.Attribute(e)

@@ -2,8 +2,8 @@ package schema
 
 import "strings"
 
-// DidYouMean returns the one of known that word was most likely meant to be, or "" where
-// none is near: at most a third of the word's letters (at least one) may differ.
+// DidYouMean returns the known word most similar to word, or "" if none is similar: at most a third of the letters
+// may differ, but always one.
 func DidYouMean(word string, known []string) string {
 	best, least := "", max(1, len(word)/3)+1
 	lower := strings.ToLower(word)
@@ -15,8 +15,7 @@ func DidYouMean(word string, known []string) string {
 	return best
 }
 
-// distance counts the letters to insert, delete, replace or swap with their neighbour
-// to make b of a.
+// distance returns how many letters to insert, delete, replace or swap with their neighbour to turn a into b.
 func distance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return max(len(a), len(b))
@@ -42,7 +41,7 @@ func distance(a, b string) int {
 	return above[len(b)]
 }
 
-// UnknownName returns the message that a name is not one of the known ones, with the one that it may have been meant to be.
+// UnknownName returns the message for a name that is not one of the known ones, with a suggestion.
 func UnknownName(what, name string, known []string) string {
 	message := "unknown " + what + " " + Quoted(name)
 	if near := DidYouMean(name, known); near != "" {

@@ -17,31 +17,30 @@ type EnumValue struct {
 type Type struct {
 	// Kind is the type inside LowCardinality and Nullable.
 	Kind Kind
-	// LowCardinality and Nullable say which wrappers it has: LowCardinality(Nullable(String)) has both.
+	// LowCardinality and Nullable are its wrappers; LowCardinality(Nullable(String)) has both.
 	LowCardinality, Nullable bool
-	// Length is FixedString's, in bytes.
+	// Length is the length of a FixedString, in bytes.
 	Length int
-	// Precision is DateTime64's, in decimal digits of a second, 0 to 9.
+	// Precision is the precision of a DateTime64, 0 to 9 decimal digits of a second.
 	Precision int
-	// Zone is DateTime's and DateTime64's. Empty: the server's.
+	// Zone is the time zone of a DateTime or DateTime64. Empty: the server's.
 	Zone string
-	// Enum has the elements of Enum8 and Enum16, by value.
+	// Enum has the elements of an Enum, sorted by value.
 	Enum []EnumValue
-	// Element is Array's element. Key and Value are Map's.
+	// Element is the type of an Array's elements, Key and Value are those of a Map.
 	Element, Key, Value *Type
 }
 
-// supportedTypes is what errors about a type offer instead.
+// supportedTypes is the list for errors.
 const supportedTypes = "supported are String, FixedString(N), Int8 to Int64, UInt8 to UInt64, Float32, Float64, " +
 	"Bool, Date, DateTime, DateTime64(0 to 9), UUID, IPv4, IPv6, Enum8, Enum16, Nullable of these, " +
 	"LowCardinality(String), LowCardinality(Nullable(String)), Array(String), " +
 	"Map(String, String) and Map(LowCardinality(String), String)"
 
-// maxFixedString is the greatest length that a FixedString may have. ClickHouse allows more, but
-// every row pays for all of it.
+// maxFixedString bounds the length of a FixedString. ClickHouse allows more, but every row takes all of it.
 const maxFixedString = 64 << 10
 
-// String returns the type as system.columns writes it.
+// String returns the type as system.columns spells it.
 func (t Type) String() string {
 	text := t.bare()
 	if t.Nullable {
@@ -89,8 +88,7 @@ func nested(t *Type) string {
 	return t.String()
 }
 
-// Validate returns what makes the type one that a column can't have, or nil. A type
-// that ParseType returned is valid.
+// Validate returns why a column can't have the type, or nil. The types that ParseType returns are valid.
 func (t Type) Validate() error {
 	if err := t.validateWrappers(); err != nil {
 		return err
@@ -138,9 +136,9 @@ func validateZone(zone string) error {
 	if zone == "" {
 		return nil
 	}
-	// Go gives "Local" a meaning of its own, which depends on the machine.
+	// To Go, "Local" is the machine's zone.
 	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
-		return fmt.Errorf("unknown time zone %q; a name of the IANA database such as 'UTC' or 'Europe/Berlin' is needed", zone)
+		return fmt.Errorf("unknown time zone %q; write a name of the IANA database, such as 'UTC' or 'Europe/Berlin'", zone)
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ type WaitCause uint8
 
 // The causes.
 const (
-	// WaitMemory: the bytes in flight have reached the bound of the process.
+	// WaitMemory: the bytes in flight of the process have reached their bound.
 	WaitMemory WaitCause = iota + 1
 	// WaitTable: the bytes in flight for one table have reached their bound.
 	WaitTable
@@ -15,5 +15,5 @@ const (
 
 var waitCauses = [...]string{"none", "memory", "table", "responses"}
 
-// String returns the cause as metrics and logs write it.
+// String returns the cause as in metrics and logs.
 func (c WaitCause) String() string { return waitCauses[c] }

@@ -2,13 +2,11 @@ package schema
 
 import "slices"
 
-// Widens tells whether every value of type from has its equal in type to, so that a column
-// can be changed from one to the other and no row changes its meaning: wider integers and floats, more elements of an Enum,
-// NULL allowed, LowCardinality put on or taken off, a longer FixedString, DateTime to DateTime64, a finer
-// DateTime64, another time zone to show it in, and the same inside Array and Map.
+// Widens reports whether type to holds every value of type from, so that a column can change from one to the other
+// without changing a row: wider integers and floats, more elements of an Enum, Nullable, LowCardinality added or removed,
+// a longer FixedString, DateTime to DateTime64, a finer DateTime64, another time zone, and the same inside Array and Map.
 //
-// A finer DateTime64 holds fewer years; at nine digits it ends in 2262. So do
-// the nanoseconds in which entries come.
+// A finer DateTime64 holds fewer years: at nine digits it ends in 2262, as the times of entries do.
 func Widens(from, to Type) bool {
 	if from.Nullable && !to.Nullable {
 		return false
@@ -33,21 +31,16 @@ func Widens(from, to Type) bool {
 }
 
 func containsEnum(all, some []EnumValue) bool {
-	for _, v := range some {
-		if !slices.Contains(all, v) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(some, func(v EnumValue) bool { return !slices.Contains(all, v) })
 }
 
-// widensKey reports whether that change can be made on a column of a key, too: only where the values keep their order and
-// their bytes. Another time zone is only shown in the sorting key, and makes other days in the partition key.
+// WidensKey reports whether that change is also possible in a column of a key, where values have to keep their order and
+// their bytes. Another time zone changes only how a sorting key is shown, but the days of a partition key.
 func WidensKey(from, to Type, partition bool) bool {
 	if !Widens(from, to) || from.Nullable != to.Nullable {
 		return false
 	}
-	if from.Kind == KindEnum8 || from.Kind == KindEnum16 || from.Kind == KindString {
+	if from.Kind.IsEnum() || from.Kind == KindString {
 		return from.Kind == to.Kind
 	}
 	from.LowCardinality, to.LowCardinality = false, false
