@@ -165,7 +165,7 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 		return a, nil
 	}
 	inRouter = true
-	err = in.router.Route(ctx, &r.Request, s.waits)
+	err = in.router.Route(ctx, &r.Request, s.setWait)
 	inRouter = false
 	if err == nil {
 		taken = true

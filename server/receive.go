@@ -6,7 +6,7 @@ import "time"
 // for which it returns io.EOF.
 func (st *stream) receiveRequests() error {
 	s := st.session
-	defer s.goesOn()
+	defer s.endWait()
 	for {
 		if err := s.awaitRoom(st.reading, st.ingest.config.MaxPendingOutcomes); err != nil {
 			return err
@@ -37,7 +37,7 @@ func (st *stream) take(f *frame) error {
 		return err
 	}
 	a, err := st.ingest.route(st.reading, s, r)
-	s.goesOn()
+	s.endWait()
 	if err == nil && a.verdict == verdictRepeat {
 		s.tell(func() { s.repeat = true })
 	}

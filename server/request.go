@@ -95,9 +95,9 @@ func (r *request) readOutline() (err error) {
 // forever.
 func (r *request) grant(ctx context.Context, bytes int) error {
 	r.giveBack(r.granted)
-	r.session.goesOn() // whatever it has waited for until now
-	r.session.waits(schema.WaitMemory, "")
-	defer r.session.goesOn()
+	r.session.endWait() // whatever it has waited for until now
+	r.session.setWait(schema.WaitMemory, "")
+	defer r.session.endWait()
 	if err := r.intake.budget.Acquire(ctx, bytes); err != nil {
 		return err
 	}

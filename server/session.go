@@ -110,13 +110,13 @@ func (s *session) awaitSettled(ctx context.Context) error {
 // awaitRoom blocks until no more than limit outcomes wait to be sent and the cursor has room.
 func (s *session) awaitRoom(ctx context.Context, limit int) error {
 	p := s.producer
-	defer s.goesOn()
+	defer s.endWait()
 	return p.await(ctx, func() bool {
 		switch {
 		case p.outbox.len() > limit:
-			s.waitsLocked(throttle{cause: schema.WaitResponses})
+			s.setWaitLocked(throttle{cause: schema.WaitResponses})
 		case p.cursor.unsettled() >= maxUnsettled:
-			s.waitsLocked(throttle{cause: schema.WaitMemory})
+			s.setWaitLocked(throttle{cause: schema.WaitMemory})
 		default:
 			return true
 		}

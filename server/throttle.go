@@ -13,18 +13,18 @@ type throttle struct {
 	table string
 }
 
-// waits records that the receiver begins to wait, or waits for something else now. It does nothing for a nil session or that of
+// setWait records that the receiver begins to wait, or waits for something else now. It does nothing for a nil session or that of
 // a unary call: there is no stream to report it on.
-func (s *session) waits(cause schema.WaitCause, table string) {
+func (s *session) setWait(cause schema.WaitCause, table string) {
 	if s == nil {
 		return
 	}
 	s.producer.mu.Lock()
 	defer s.producer.mu.Unlock()
-	s.waitsLocked(throttle{cause, table})
+	s.setWaitLocked(throttle{cause, table})
 }
 
-func (s *session) waitsLocked(t throttle) {
+func (s *session) setWaitLocked(t throttle) {
 	if s.timer == nil || t == s.waiting {
 		return
 	}
@@ -46,8 +46,8 @@ func (s *session) waitsLocked(t throttle) {
 	}
 }
 
-// goesOn records that the receiver waits no longer.
-func (s *session) goesOn() { s.waits(0, "") }
+// endWait records that the receiver waits no longer.
+func (s *session) endWait() { s.setWait(0, "") }
 
 // throttleLocked returns what the client should know: what the receiver waits for, if it has waited long enough.
 func (s *session) throttleLocked() throttle {
