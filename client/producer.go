@@ -89,31 +89,35 @@ func (p *Producer) Send(ctx context.Context, entries []*logbatcherv1.Entry) erro
 		added.add(e, e.SizeVT())
 	}
 	for {
-		p.mu.Lock()
-		switch {
-		case p.failed != nil:
-			p.mu.Unlock()
-			return p.failed
-		case p.closing:
-			p.mu.Unlock()
-			return ErrClosed
-		case p.window.fits(added.bytes, p.config.MaxUncommittedRequests, p.config.MaxUncommittedBytes):
-			if p.window.empty() {
-				p.since = time.Now()
-			}
-			p.window.add(added)
-			p.notifyLocked()
-			p.mu.Unlock()
-			return nil
+		changed, err := p.queue(added)
+		if changed == nil {
+			return err
 		}
-		changed := p.changed
-		p.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// queue adds a request to the window. If there is no room it returns a channel that is closed at the next change.
+func (p *Producer) queue(added *item) (changed <-chan struct{}, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.failed != nil:
+		return nil, p.failed
+	case p.closing:
+		return nil, ErrClosed
+	case !p.window.fits(added.bytes, p.config.MaxUncommittedRequests, p.config.MaxUncommittedBytes):
+		return p.changed, nil
+	case p.window.empty():
+		p.since = time.Now()
+	}
+	p.window.add(added)
+	p.notifyLocked()
+	return nil, nil
 }
 
 // Close ends sending. Run returns once everything is committed. Close does not wait for it.
