@@ -95,13 +95,9 @@ func (s *messages) next() (mem.BufferSlice, error) {
 		return data, nil
 	}
 	defer data.Free()
-	name := s.transport.RecvCompress()
-	compressor := encoding.GetCompressor(name)
-	switch {
-	case flags != 1:
-		return nil, statusMalformed("the first byte of a message is 0, or 1 where it is compressed")
-	case compressor == nil: // gRPC has answered calls with an unknown encoding
-		return nil, statusMalformed("a message is marked as compressed, and the call's grpc-encoding names no compression")
+	compressor := encoding.GetCompressor(s.transport.RecvCompress()) // gRPC has answered calls with an unknown encoding
+	if flags != 1 || compressor == nil {
+		return nil, statusMalformed("the first byte of a message must be 0, or 1 if it is compressed with the call's grpc-encoding")
 	}
 	return s.decompress(compressor, data)
 }
@@ -130,16 +126,13 @@ func (s *messages) decompress(compressor encoding.Compressor, data mem.BufferSli
 
 // transportError returns the status for an error of the transport: the client broke off a message, or the call has ended.
 func transportError(err error) error {
-	if err == io.EOF {
+	_, hasStatus := status.FromError(err)
+	switch {
+	case err == io.EOF || hasStatus:
 		return err
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return statusMalformed("the call ended in the middle of a message")
-	}
-	if _, ok := status.FromError(err); ok {
-		return err
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	case errors.Is(err, context.DeadlineExceeded):
 		return statusOfContext(err)
 	}
 	return statusOfContext(context.Canceled) // reset, or the connection is gone
