@@ -2,14 +2,15 @@ package batch
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 
 	"github.com/ClickHouse/ch-go/compress"
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// frameBytes is the size of a frame before compression. Uncompressed writes of at least directBytes become frames of their own, so
-// that they are copied only once.
+// frameBytes is the largest frame before compression. Uncompressed writes of at least directBytes become frames of their own, so that
+// they are copied only once.
 const (
 	frameBytes  = 1 << 20
 	directBytes = 64 << 10
@@ -56,7 +57,9 @@ func (w *blockWriter) Write(p []byte) (int, error) {
 	w.plainBytes += len(p)
 	if w.compressor == nil && len(p) >= directBytes {
 		w.endFrame()
-		w.frames = append(w.frames, bytes.Clone(p))
+		for piece := range slices.Chunk(p, frameBytes) {
+			w.frames = append(w.frames, bytes.Clone(piece))
+		}
 		return len(p), nil
 	}
 	for rest := p; len(rest) > 0; {
