@@ -57,7 +57,7 @@ func TestCommandsRefuseArguments(t *testing.T) {
 			visit(below)
 		}
 		if !slices.Contains(takesAny, c.CommandPath()) && c.ValidateArgs([]string{"one", "two", "three"}) == nil {
-			t.Errorf("%q takes any arguments", c.CommandPath())
+			t.Errorf("%q accepts any arguments", c.CommandPath())
 		}
 	}
 	root := newRootCommand()

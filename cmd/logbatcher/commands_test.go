@@ -20,7 +20,7 @@ func command(t *testing.T, in string, arguments ...string) (status int, out, err
 	return status, stdout.String(), stderr.String()
 }
 
-// closedAddress is one where nobody listens.
+// closedAddress returns an address without a listener.
 func closedAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

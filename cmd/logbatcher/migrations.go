@@ -36,7 +36,7 @@ type gate interface {
 	TableState(table string) sink.TableState
 }
 
-// migrations makes the routes' tables fit, retries failures, and tells the delivery which tables to insert into: none that the
+// migrations makes the routes' tables fit, retries failures, and controls which tables the delivery inserts into: none that the
 // plan refuses, and none that was never seen to fit. A table that fitted stays open when a later migration fails temporarily.
 type migrations struct {
 	migrator sink.Migrator

@@ -19,7 +19,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// scripted migrates as a test says.
+// scripted is a migrator whose results a test sets.
 type scripted struct {
 	mu     sync.Mutex
 	err    error
@@ -73,7 +73,7 @@ func newMigrating(t *testing.T) *migrating {
 	return m
 }
 
-// deliver delivers a batch and returns where its outcome comes.
+// deliver delivers a batch and returns the channel of its outcome.
 func (m *migrating) deliver(t *testing.T, limits sink.Limits) <-chan sink.Outcome {
 	t.Helper()
 	outcomes := make(chan sink.Outcome, 1)
@@ -89,7 +89,7 @@ func (m *migrating) deliver(t *testing.T, limits sink.Limits) <-chan sink.Outcom
 	return outcomes
 }
 
-// rerun runs what tries failed migrations again, for as long.
+// rerun retries failed migrations for a time.
 func (m *migrating) rerun(t *testing.T, d time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -98,7 +98,7 @@ func (m *migrating) rerun(t *testing.T, d time.Duration) {
 	synctest.Wait()
 }
 
-// What the plan refuses takes no rows until a later plan fits.
+// A table that the plan refuses receives no rows until a later plan fits.
 func TestRefusedTableTakesNoRows(t *testing.T) {
 	for name, mend := range map[string]func(t *testing.T, m *migrating){
 		"tried again": func(t *testing.T, m *migrating) { m.rerun(t, time.Minute) },
@@ -164,7 +164,7 @@ func TestRefusedTableEndsInTheDeadLetterQueueAfterHoldFor(t *testing.T) {
 	})
 }
 
-// A migration that could not run says nothing about the table. One that was never seen to fit takes no rows, and its batches
+// A migration that could not run proves nothing about the table. One that was never seen to fit receives no rows, and its batches
 // are not dead-lettered for it; one that fitted goes on.
 func TestFailedMigrationIsNotARefusal(t *testing.T) {
 	for _, fitted := range []bool{false, true} {
@@ -211,7 +211,7 @@ func TestBatchOfAnEarlierRouteMigratesThePresentTable(t *testing.T) {
 	})
 }
 
-// The end of the service says nothing about tables.
+// The end of the service is no failure of a migration.
 func TestEndDuringAMigration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMigrating(t)
@@ -227,7 +227,7 @@ func TestEndDuringAMigration(t *testing.T) {
 	})
 }
 
-// The whole way: a table of an engine that keeps nothing takes no row, and takes them all when it was replaced.
+// End to end: a table whose engine keeps nothing receives no rows, and all of them once it was replaced.
 func TestTableThatDoesNotFitIsHeld(t *testing.T) {
 	b := numbered(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t))
 	b.clickhouse.Exec(t, "CREATE TABLE numbered (n UInt64, bad UInt8, time DateTime64(9), body String, _batch_id LowCardinality(String)) ENGINE = Null")

@@ -21,7 +21,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
-// lines returns log lines of now, with the numbers from first on.
+// lines returns log lines of the present, numbered from first.
 func lines(first, count int) []byte {
 	var text bytes.Buffer
 	now := time.Now().UTC().Format(time.RFC3339)
@@ -45,7 +45,7 @@ func zipped(t *testing.T, data []byte, missing int) []byte {
 	return text.Bytes()[:text.Len()-missing]
 }
 
-// stored returns how many entries the firehose has, and fails if one is there twice.
+// entries returns the number of entries in the firehose, and fails if one is stored twice.
 func (b *bench) entries(t *testing.T) int {
 	t.Helper()
 	counts := strings.Fields(b.clickhouse.Query(t, "SELECT count(), uniqExact(Body) FROM otel_logs"))
@@ -59,7 +59,7 @@ func (b *bench) entries(t *testing.T) int {
 	return n
 }
 
-// accounts checks the summary of send: what was read is what became of it.
+// accounts checks that the entries in the summary of send add up, and returns how many were read.
 func accounts(t *testing.T, out string) (read int) {
 	t.Helper()
 	number := func(text string) int {
@@ -90,7 +90,7 @@ func accounts(t *testing.T, out string) (read int) {
 	return read
 }
 
-// TestSendEnds sends what can't be sent, or only in part, and looks at the exit status, the summary and the table.
+// TestSendEnds sends inputs that fail in various ways, and checks the exit status, the summary and the table.
 func TestSendEnds(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, content ...[]byte) string {
@@ -138,7 +138,7 @@ func TestSendEnds(t *testing.T) {
 		{name: "producer with a space", arguments: []string{"--producer", "a b", good}, status: 1, errs: []string{"a b", "ASCII"}},
 		{name: "colo that the server refuses", arguments: []string{"--colo", "not a colo", good}, status: 1, errs: []string{"InvalidArgument", "colo"}},
 		{name: "no entries in a request", arguments: []string{"--entries", "0", good}, status: 1, errs: []string{"--entries 0"}},
-		{name: "more entries than the server takes", arguments: []string{"--entries", "50000", file("many.log", lines(0, 17_000))}, stored: 17_000},
+		{name: "more entries than the server accepts", arguments: []string{"--entries", "50000", file("many.log", lines(0, 17_000))}, stored: 17_000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), "colo: TST\n")
@@ -181,7 +181,7 @@ func TestSendDeadLetters(t *testing.T) {
 	}
 }
 
-// TestSendToSmallLimits sends to a server that takes less than send makes.
+// TestSendToSmallLimits sends to a server whose limits are smaller than the requests of send.
 func TestSendToSmallLimits(t *testing.T) {
 	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), "")
 	b.change = func(c *config.Config) {

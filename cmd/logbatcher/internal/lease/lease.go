@@ -76,7 +76,7 @@ func (l *Locker) Acquire(ctx context.Context, name string, ttl time.Duration) (s
 		switch {
 		case err == nil:
 			return h, nil
-		case ctx.Err() != nil: // the failure before says more than one that ctx caused
+		case ctx.Err() != nil: // the failure before is more useful than one that ctx caused
 			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), cmp.Or(before, err))
 		case !errors.Is(err, schema.ErrLeaseHeld) && err.Error() != logged:
 			logged = err.Error()

@@ -34,7 +34,7 @@ func locker(t *testing.T, server *embedded.Server, instance string) *Locker {
 	return New(connect(t, server), "test:lease:", instance, slog.New(slog.DiscardHandler))
 }
 
-// asked has an item for each question that the locker's client has had an answer to, or none.
+// asked returns a channel that receives an item for each request of the locker's client, once it was answered or failed.
 func asked(l schema.Locker) <-chan struct{} {
 	answers := make(chan struct{}, 1000)
 	l.(*Locker).client.AddHook(afterCommand(func() { answers <- struct{}{} }))
@@ -246,7 +246,7 @@ func TestAcquireWaitsForRedis(t *testing.T) {
 		}
 		got <- err
 	}()
-	<-answers // it has found nobody there
+	<-answers // its first attempt failed
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestAcquireWaitsForRedis(t *testing.T) {
 	}
 }
 
-// A release that Redis does not hear is told; the lease then ends by itself.
+// A release that does not reach Redis is an error; the lease then expires.
 func TestReleaseWithoutRedis(t *testing.T) {
 	server := embeddedtest.OwnRedis(t)
 	a := locker(t, server, "a")

@@ -104,7 +104,7 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
-// TestShortPauseIsSurvived: Redis is away for almost as long as the lease lives.
+// TestShortPauseIsSurvived stops Redis for almost the lease's time to live.
 func TestShortPauseIsSurvived(t *testing.T) {
 	inTime(t, func(t *testing.T, server *scripted, a, _ *Locker) {
 		lease := acquire(t, a, 30*time.Second)

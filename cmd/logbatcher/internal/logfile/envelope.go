@@ -47,7 +47,7 @@ func get(members []member, key string) gjson.Result {
 }
 
 // docker recognizes the lines of Docker's json-file driver. Text that lacks its line feed is partial, unless a tag that
-// Fluent Bit adds says otherwise.
+// Fluent Bit adds marks it as whole.
 func (l *line) docker(members []member) bool {
 	text, tag := get(members, "log"), cmp.Or(get(members, "logtag").Str, get(members, "_p").Str)
 	if text.Type != gjson.String || !l.container(get(members, "stream").Str, get(members, "time").Str) {

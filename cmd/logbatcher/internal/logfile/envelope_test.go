@@ -167,7 +167,7 @@ func TestLongParts(t *testing.T) {
 	}
 }
 
-// A line that is given out because its pipe is silent waits for its other half all the same.
+// A partial line waits for its other half even when its pipe is quiet.
 func TestPartsOnSilentPipe(t *testing.T) {
 	r := NewReader(t.Context(), strings.NewReader(""), Options{Location: time.UTC})
 	r.take(line{text: "2026-03-01T10:15:00Z stdout P a"})

@@ -22,7 +22,7 @@ func TestFold(t *testing.T) {
 			stamp + "INFO next",
 		}},
 		{"Java without stamps", []string{
-			"request failed", // the exception's own line cannot be told from another entry
+			"request failed", // the exception's own line looks like another entry
 			"java.lang.IllegalStateException: no stock\n\tat a.B.c(B.java:7)\nCaused by: x\n... 3 more\nat a.B.d(B.java:1)",
 			"next",
 		}},

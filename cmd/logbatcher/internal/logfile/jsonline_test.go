@@ -157,7 +157,7 @@ func FuzzJSONLine(f *testing.F) {
 		s = strings.Trim(s, white+"\n")
 		valid := strings.HasPrefix(s, "{") && json.Valid([]byte(s))
 		if ok != valid {
-			t.Fatalf("%q: %v, encoding/json says %v", s, ok, valid)
+			t.Fatalf("%q: %v, encoding/json: %v", s, ok, valid)
 		}
 		if !ok || !utf8.ValidString(s) {
 			return

@@ -65,7 +65,7 @@ func truncated(e *logbatcherv1.Entry) int64 {
 	return 0
 }
 
-// attributesText writes attributes shortly: key=value, with the kinds told apart by their looks.
+// attributesText formats attributes as key=value, each type in its own way.
 func attributesText(r *logbatcherv1.Entry) string {
 	var b strings.Builder
 	for _, a := range r.Attributes {
@@ -275,7 +275,7 @@ func checkConserved(t *testing.T, input string, bodies []string, maxBytes int, s
 	next := 0
 	for _, l := range naiveLines(input) {
 		if strings.HasPrefix(strings.Trim(plain(l), white), "{") && json.Valid([]byte(strings.Trim(plain(l), white))) || len(l) > maxBytes && l[0] == '{' {
-			return // its message may be anything; what follows is not told apart
+			return // its message may be anything; what follows is ambiguous
 		}
 		if c := (&line{text: l[:min(len(l), maxBytes)]}); c.cri() {
 			return

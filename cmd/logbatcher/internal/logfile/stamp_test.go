@@ -155,7 +155,7 @@ var findStampTests = []struct {
 	{"0001-01-01T00:00:00Z Go's zero time", unread, " Go's zero time"},
 	{"1969-12-31T00:00:00Z before", unread, " before"},
 	{"2262-01-01T00:00:00Z after", unread, " after"},
-	// Not understood, and told.
+	// Not understood, and counted.
 	{"2026-03-01 10:15:00 EST up", unread, " up"},
 	{"2026-07-01 10:15:00 CET up", unread, " up"},
 	{"2026-03-01 10:15:00 Europe/Atlantis up", unread, " up"},
@@ -278,7 +278,7 @@ func FuzzStamp(f *testing.F) {
 	})
 }
 
-// canonical reports whether s is what formatting at gives, apart from a fraction. time.Parse also takes spaces and
+// canonical reports whether at formats to s, apart from a fraction. time.Parse also accepts spaces and
 // signs for digits, names in other case, and more that no log has.
 func canonical(at time.Time, layout, s string) bool {
 	_, offset := at.Zone()

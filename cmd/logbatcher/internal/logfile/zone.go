@@ -82,7 +82,7 @@ func readZone(s string) (zone, int) {
 	return zone{loc: time.UTC}, space + len(m[0])
 }
 
-// readOffset reads +07:00, +0700 and +07. After a space, what is no zone's offset is another number.
+// readOffset reads +07:00, +0700 and +07. After a space, a number that no zone has as its offset is something else.
 func readOffset(s string, spaced bool) (zone, int) {
 	m := zoneOffset.FindStringSubmatch(s)
 	if m == nil {
