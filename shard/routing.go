@@ -36,7 +36,7 @@ func (r *Router) compile(routes []*schema.Route, zone *time.Location) (*routing,
 	for i, configured := range routes {
 		layout, err := batch.NewLayout(configured.Table, configured.Name, zone)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("route %s: %w", configured.Name, err))
+			problems = append(problems, fmt.Errorf("route %q, table %s: %w", configured.Name, configured.Table.FullName(), err))
 		}
 		compiled.routes = append(compiled.routes, &route{Route: configured, index: i, layout: layout})
 	}

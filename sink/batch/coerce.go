@@ -10,22 +10,22 @@ import (
 type coercion struct {
 	// rule describes it in the words of docs/coercions.md, where it is one cell of the table.
 	rule string
-	// apply fills in the fields of out, given clear, that the column's type reads. Any result but NoReason
+	// apply sets the fields of out, which is clear, that the column's type reads. Any result but NoReason
 	// is why the column can't hold the value; out is then undefined.
 	apply func(t *target, in *schema.Attribute, out *value) schema.Reason
 }
 
-// target is what coercions know of their column.
+// target describes a column to its coercions.
 type target struct {
 	schema.Type
 	// low and high bound the integer types.
 	low  int64
 	high uint64
-	// tick is the nanoseconds of DateTime64's last digit.
+	// tick is the value of DateTime64's last digit in nanoseconds.
 	tick int64
-	// location is the zone of DateTime and DateTime64, and the server's for Date.
+	// location is the zone of DateTime and DateTime64. For Date it is the server's.
 	location *time.Location
-	// elements are the Enum's by name.
+	// elements are the Enum's values by name.
 	elements map[string]int16
 }
 
@@ -54,9 +54,8 @@ var enumCoercions = [valueTypes]coercion{
 	schema.Int:    {"by value", intToEnum},
 }
 
-// coercions has, for the type of a column and the type of a value, how the one becomes the other. An empty cell is a
-// type mismatch. LowCardinality and Nullable make no difference. docs/coercions.md shows this table, and a test compares
-// the two.
+// coercions is indexed by the type of a column and the type of a value. An empty cell is a type mismatch. LowCardinality
+// and Nullable make no difference. A test compares the table with docs/coercions.md.
 var coercions = [schema.KindMap + 1][valueTypes]coercion{
 	schema.KindString: {
 		schema.String: {"unchanged", toText},
@@ -123,6 +122,6 @@ var coercions = [schema.KindMap + 1][valueTypes]coercion{
 		schema.JSON:   {"array of strings, numbers, booleans", jsonToArray},
 		schema.Time:   {"one element, its text", toElement},
 	},
-	// A Map is filled from the attributes as a whole, never from one value.
+	// A Map is filled from all attributes, never from one value.
 	schema.KindMap: {},
 }

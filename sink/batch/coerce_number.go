@@ -45,13 +45,13 @@ func intToInteger(t *target, in *schema.Attribute, out *value) schema.Reason {
 	return schema.NoReason
 }
 
-// doubleToInteger takes whole numbers alone: rounding would hide that the column does not fit.
+// doubleToInteger takes whole numbers only: rounding would hide that the column does not fit.
 func doubleToInteger(t *target, in *schema.Attribute, out *value) schema.Reason {
 	x := in.AsDouble()
 	if x != math.Trunc(x) { // a fraction, or NaN
 		return schema.TypeMismatch
 	}
-	// float64(high) of the 64-bit kinds rounds up to the power of two, which is out of range.
+	// float64(high) of the 64-bit types is rounded up to the power of two, which is out of range.
 	tooHigh := float64(t.high)
 	if t.high < 1<<53 {
 		tooHigh++
@@ -74,8 +74,8 @@ func boolToInteger(_ *target, in *schema.Attribute, out *value) schema.Reason {
 	return schema.NoReason
 }
 
-// textToFloat takes decimal numbers, inf and nan, and rounds to the nearest that the column can
-// hold. Go's hexadecimal numbers and underscores are refused.
+// textToFloat takes decimal numbers, inf and nan, and rounds to the nearest float. It refuses Go's hexadecimal numbers and
+// underscores.
 func textToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 	size := 64
 	if t.Kind == schema.KindFloat32 {
@@ -92,14 +92,14 @@ func textToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 	return schema.NoReason
 }
 
-// intToFloat takes the integers that the column can hold exactly.
+// intToFloat takes integers that the column can hold exactly.
 func intToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 	n := in.AsInt()
 	x := float64(n)
 	if t.Kind == schema.KindFloat32 {
 		x = float64(float32(n))
 	}
-	// 2^63 is the one float that int64 can't hold: converting it back would not be defined.
+	// x may be 2^63, which can't be converted back.
 	if x >= 1<<63 || int64(x) != n {
 		return schema.OutOfRange
 	}
@@ -107,7 +107,7 @@ func intToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 	return schema.NoReason
 }
 
-// doubleToFloat rounds to the nearest Float32; a finite number does not become infinite.
+// doubleToFloat rounds to the nearest Float32, but never to infinity.
 func doubleToFloat(t *target, in *schema.Attribute, out *value) schema.Reason {
 	x := in.AsDouble()
 	if t.Kind == schema.KindFloat32 && math.IsInf(float64(float32(x)), 0) && !math.IsInf(x, 0) {
@@ -143,7 +143,7 @@ func intToBool(_ *target, in *schema.Attribute, out *value) schema.Reason {
 	return schema.NoReason
 }
 
-// intToEnum takes the value of an element.
+// intToEnum takes an element's value.
 func intToEnum(t *target, in *schema.Attribute, out *value) schema.Reason {
 	n := in.AsInt()
 	_, found := slices.BinarySearchFunc(t.Enum, n, func(e schema.EnumValue, n int64) int { return cmp.Compare(int64(e.Value), n) })

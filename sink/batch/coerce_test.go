@@ -83,18 +83,18 @@ func TestCoercionsAreDocumented(t *testing.T) {
 	}
 }
 
-// newProjection compiles a column of the type.
-func newProjection(tb testing.TB, typeText string) *projection {
+// projectionOf compiles a column of the type.
+func projectionOf(tb testing.TB, typeText string) *projection {
 	tb.Helper()
 	parsed, err := schema.ParseType(typeText)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p, err := compileProjection(&schema.Column{
+	p, problems := newProjection(&schema.Column{
 		Name: "c", Type: parsed, Source: schema.Source{Field: schema.FieldAttribute, Key: "k"},
 	}, time.UTC)
-	if err != nil {
-		tb.Fatal(err)
+	if problems != nil {
+		tb.Fatal(problems)
 	}
 	return &p
 }
@@ -278,7 +278,7 @@ func instant(ns int64) schema.Attribute {
 func TestCoercions(t *testing.T) {
 	shown := make(map[string]bool)
 	for typeText, examples := range coercionExamples {
-		p := newProjection(t, typeText)
+		p := projectionOf(t, typeText)
 		for _, example := range examples {
 			got, reason := coerced(p, example.in)
 			if reason == schema.NoReason {
@@ -316,9 +316,9 @@ func FuzzTextToNumber(f *testing.F) {
 	kinds := map[string]int{"Int8": -8, "Int16": -16, "Int32": -32, "Int64": -64, "UInt8": 8, "UInt16": 16, "UInt32": 32, "UInt64": 64}
 	projections := make(map[string]*projection)
 	for kind := range kinds {
-		projections[kind] = newProjection(f, kind)
+		projections[kind] = projectionOf(f, kind)
 	}
-	floats := map[int]*projection{32: newProjection(f, "Float32"), 64: newProjection(f, "Float64")}
+	floats := map[int]*projection{32: projectionOf(f, "Float32"), 64: projectionOf(f, "Float64")}
 	f.Fuzz(func(t *testing.T, s string) {
 		for kind, bits := range kinds {
 			got, reason := coerced(projections[kind], text(s))
@@ -364,7 +364,7 @@ func FuzzNumberToNumber(f *testing.F) {
 	types := []string{"Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64"}
 	projections := make(map[string]*projection)
 	for _, typeText := range types {
-		projections[typeText] = newProjection(f, typeText)
+		projections[typeText] = projectionOf(f, typeText)
 	}
 	f.Fuzz(func(t *testing.T, n int64, x float64) {
 		for typeText, p := range projections {

@@ -21,7 +21,7 @@ func toText(_ *target, in *schema.Attribute, out *value) schema.Reason {
 	return schema.NoReason
 }
 
-// toFixedString refuses what is longer than the column. The column pads what is shorter.
+// toFixedString refuses texts that are longer than the column. The column pads shorter ones.
 func toFixedString(t *target, in *schema.Attribute, out *value) schema.Reason {
 	if len(in.Text) > t.Length {
 		return schema.OutOfRange
@@ -30,7 +30,7 @@ func toFixedString(t *target, in *schema.Attribute, out *value) schema.Reason {
 	return schema.NoReason
 }
 
-// textToEnum takes the name of an element.
+// textToEnum takes an element's name.
 func textToEnum(t *target, in *schema.Attribute, out *value) schema.Reason {
 	element, known := t.elements[in.Text]
 	if !known {
@@ -47,7 +47,7 @@ func toElement(t *target, in *schema.Attribute, out *value) schema.Reason {
 	return reason
 }
 
-// wholePairs matches a JSON string without half of a surrogate pair, which stands for no character.
+// wholePairs matches a JSON string in which every escaped surrogate is part of a pair. Half a pair is no character.
 var wholePairs = regexp.MustCompile(`(?s)^(?:[^\\]|\\[^u]|\\u(?:[^dD].|[dD][0-7])..|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)*$`)
 
 // jsonToArray takes a JSON array whose elements are strings, numbers or booleans. Bytes that are not UTF-8 are kept.

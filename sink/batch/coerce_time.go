@@ -8,7 +8,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// The instants that DateTime64 can hold, in Unix seconds: the years 1900 to 2299.
+// The range of DateTime64 in Unix seconds: the years 1900 to 2299.
 const (
 	firstDateTime64 = -2208988800
 	lastDateTime64  = 10413791999
@@ -16,7 +16,7 @@ const (
 
 func (t *target) calendar() schema.Calendar { return schema.Calendar{Zone: t.location} }
 
-// parseTime reads RFC 3339, or ClickHouse's own form, which is in the column's zone.
+// parseTime parses RFC 3339, or ClickHouse's own form in the column's zone.
 func parseTime(t *target, text string) (time.Time, bool) {
 	if local, ok := parseLocal(text); ok {
 		return t.calendar().Instant(local), true
@@ -24,7 +24,7 @@ func parseTime(t *target, text string) (time.Time, bool) {
 	return schema.ParseTime(text)
 }
 
-// parseLocal reads "YYYY-MM-DD hh:mm:ss", and a fraction, as if it were UTC.
+// parseLocal parses "YYYY-MM-DD hh:mm:ss", with or without a fraction, as if it were UTC.
 func parseLocal(text string) (time.Time, bool) {
 	day, clock, found := strings.Cut(text, " ")
 	if !found {
@@ -90,7 +90,7 @@ func textToDateTime64(t *target, in *schema.Attribute, out *value) schema.Reason
 		return schema.TypeMismatch
 	}
 	seconds, perSecond := at.Unix(), int64(time.Second)/t.tick
-	// Nine digits reach no further than the year 2262. The last second is given up: it is not whole.
+	// Nine digits end in 2262, within a second that is refused as a whole.
 	if seconds < firstDateTime64 || seconds > min(lastDateTime64, math.MaxInt64/perSecond-1) {
 		return schema.OutOfRange
 	}
@@ -98,7 +98,7 @@ func textToDateTime64(t *target, in *schema.Attribute, out *value) schema.Reason
 	return schema.NoReason
 }
 
-// timeToDateTime64 cuts off what is below the column's precision, towards the past.
+// timeToDateTime64 truncates to the column's precision, towards the past.
 func timeToDateTime64(t *target, in *schema.Attribute, out *value) schema.Reason {
 	nanoseconds := in.AsInt()
 	if nanoseconds < firstDateTime64*int64(time.Second) {

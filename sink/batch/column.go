@@ -6,22 +6,21 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// column stores what the rows of a batch have in one column. It belongs to one goroutine at a time.
+// column stores the values of a batch's rows in one column. It belongs to one goroutine at a time.
 type column interface {
 	// append adds a row.
 	append(v *value)
-	// undo takes the last row back. It is called at most once after an append.
+	// undo removes the last row. It is called at most once after an append.
 	undo()
-	// write writes all rows, of which there is at least one. What it hands to w is not copied, so
-	// w has to be flushed before the column changes.
+	// write writes all rows, at least one. w keeps references to the column's memory until it is flushed.
 	write(w *blockWriter)
-	// memory is the bytes that the rows occupy.
+	// memory returns the bytes that the rows occupy.
 	memory() int
-	// reset takes all rows away and keeps the memory for the next batch, within bounds.
+	// reset removes all rows and keeps the memory for the next batch, within bounds.
 	reset()
 }
 
-// newColumn returns an empty column of the type. The columns of maps and of the batch's id are made elsewhere.
+// newColumn returns an empty column of a type other than Map.
 func newColumn(t *schema.Type) column {
 	if t.LowCardinality {
 		return newLowCardinalityColumn(t.Nullable)
@@ -43,15 +42,14 @@ func newColumn(t *schema.Type) column {
 	return c
 }
 
-// The bounds of what a column keeps for its next batch. A buffer above keptAlways stays only where
-// the last batch has filled a good part of it, and none above keptAtMost stays: a burst does not
-// hold its memory for ever.
+// The bounds of what a column keeps for its next batch. A buffer above keptAlways is kept only if the last batch filled a good
+// part of it, and none above keptAtMost is: the memory of a burst is released.
 const (
 	keptAlways = 256 << 10
 	keptAtMost = 32 << 20
 )
 
-// emptied returns the slice without elements, and without its memory where that is too much to keep.
+// emptied returns the slice without elements, and without its memory if that is too much to keep.
 func emptied[T any](s []T) []T {
 	var element T
 	size := cap(s) * int(unsafe.Sizeof(element))

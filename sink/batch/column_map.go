@@ -6,37 +6,37 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// mapColumn stores the entries' own attributes as Map(LowCardinality(String), String) or
-// Map(String, String). Keys are indexes of a dictionary in both; the second type's are written out when the block is.
+// mapColumn stores the entries' own attributes as Map(LowCardinality(String), String) or Map(String, String). Keys are indexes of
+// a dictionary in both; those of the second are expanded when the block is written.
 type mapColumn struct {
-	// names has the keys. It belongs to the attributeReader that fills the column.
+	// names are the keys. They belong to the attributeReader that fills the column.
 	names *dictionary
-	// plain says that the type is Map(String, String).
+	// plain is true for Map(String, String).
 	plain bool
-	// ends has for each row the number of pairs up to its end.
+	// ends has the number of pairs up to the end of each row.
 	ends   proto.ColUInt64
 	keys   keyColumn
 	values []byte
-	// lastValues is where the last row's values begin.
+	// lastValues is the offset of the last row's values.
 	lastValues int
 }
 
-// begin starts a row. Pairs that follow belong to it.
+// begin starts a row.
 func (c *mapColumn) begin() {
 	c.names.mark()
 	c.lastValues = len(c.values)
 }
 
-// end closes the row.
+// end ends the row.
 func (c *mapColumn) end() { c.ends = append(c.ends, uint64(c.keys.len())) }
 
-// abandon takes back the pairs of the row that was begun and has not ended.
+// abandon removes the pairs of a row that has begun and not ended.
 func (c *mapColumn) abandon() {
 	c.keys.truncate(int(lastEnd(c.ends)))
 	c.values = c.values[:c.lastValues]
 }
 
-// append adds a row without pairs. Rows with pairs come from the attributeReader.
+// append adds a row without pairs. The attributeReader adds the others.
 func (c *mapColumn) append(*value) {
 	c.begin()
 	c.end()
@@ -77,7 +77,7 @@ func (c *mapColumn) reset() {
 	c.values = emptied(c.values)
 }
 
-// appendAttribute adds the text of an attribute's value behind its length.
+// appendAttribute appends an attribute's value as a text, after its length.
 func appendAttribute(bytes []byte, a *schema.Attribute) []byte {
 	switch a.Type {
 	case schema.String, schema.Bytes, schema.JSON:
@@ -89,33 +89,34 @@ func appendAttribute(bytes []byte, a *schema.Attribute) []byte {
 	return bytes
 }
 
-// The places that an attribute's key can go to, beside the slots of columns.
+// inMap is the slot of keys without a column of their own.
 const inMap = int32(-1)
 
-// attributeReader goes over an entry's attributes once: those with a column of their own are noted for it, the
-// others go to the map. Entries of one kind have the same keys at the same places, so the
-// key that was last at a place is compared first, and no key is hashed twice.
+// attributeReader goes over an entry's attributes once. It notes those with a column of their own and puts the others in the map.
+// Entries of one kind have the same keys at the same places, so the last key at a place is compared first, and most keys are
+// not hashed.
 type attributeReader struct {
 	names dictionary
-	// slots has the keys that have columns of their own, and the place in found of each.
+	// slots maps the keys with a column of their own to their index in found.
 	slots map[string]int32
-	// column is the map. Nil: the table has none.
+	// column is the map, or nil if the table has none.
 	column *mapColumn
-	// marks has for each text of names where it goes, and where it was last seen.
+	// marks has the keyMark of each text of names.
 	marks []keyMark
-	// recent has the last key at each place.
+	// recent is the last key at each place.
 	recent []recentKey
-	// found has for each slot the place of its attribute in the entry, plus one. 0: not there.
+	// found has the place in the entry of each slot's attribute, plus one; 0 if it is absent.
 	found []int32
-	// row counts the rows that were read, so that a key can tell whether it has been in this one.
+	// row counts the rows read.
 	row uint32
 }
 
+// keyMark is what is known of a key.
 type keyMark struct {
 	slot int32
-	// row is where the key was last put in the map.
+	// row is the last one with the key in the map.
 	row uint32
-	// place is its last place in the entry, while duplicates are sorted out.
+	// place is the key's last place in the entry. Only readDuplicates uses it.
 	place int32
 }
 
@@ -127,7 +128,7 @@ type recentKey struct {
 // recentPlaces bounds recent.
 const recentPlaces = 256
 
-// read takes in one row's attributes.
+// read reads one row's attributes.
 func (r *attributeReader) read(attributes []schema.Attribute) {
 	clear(r.found)
 	r.row++
@@ -162,8 +163,7 @@ func (r *attributeReader) read(attributes []schema.Attribute) {
 	c.end()
 }
 
-// readDuplicates reads a row that has a key twice, where the last one counts: a Map of ClickHouse would
-// keep both.
+// readDuplicates reads a row that has a key twice. The last one counts; ClickHouse's Map would keep both.
 func (r *attributeReader) readDuplicates(attributes []schema.Attribute) {
 	for i := range attributes {
 		mark := &r.marks[r.id(i, attributes[i].Key)]
@@ -182,7 +182,7 @@ func (r *attributeReader) readDuplicates(attributes []schema.Attribute) {
 	}
 }
 
-// id returns the id of the key of the attribute at that place. Its mark is there.
+// id returns the id of the key at a place in the entry, and makes its mark.
 func (r *attributeReader) id(place int, key string) uint32 {
 	if place < len(r.recent) && r.recent[place].key == key {
 		return r.recent[place].id

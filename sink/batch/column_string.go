@@ -6,15 +6,15 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// stringColumn stores String as a block has it: each text behind its length. ch-go's ColStr keeps texts
-// and places apart and joins them when it writes, which is a second copy and 16 more bytes a text.
+// stringColumn stores String in the block's form: each text after its length. ch-go's ColStr keeps texts and offsets apart and
+// joins them when it writes, which costs a second copy and 16 more bytes a text.
 type stringColumn struct {
 	bytes []byte
-	// last is where the last row begins.
+	// last is the offset of the last row.
 	last int
 }
 
-// appendString adds a text behind its length.
+// appendString appends a text after its length.
 func appendString(bytes []byte, text string) []byte {
 	if n := len(text); n < 0x80 {
 		bytes = append(bytes, byte(n))
@@ -43,7 +43,7 @@ func (c *stringColumn) reset() { c.bytes = emptied(c.bytes) }
 
 // arrayColumn stores Array(String).
 type arrayColumn struct {
-	// ends has for each row the number of elements up to its end.
+	// ends has the number of elements up to the end of each row.
 	ends     proto.ColUInt64
 	elements []byte
 	last     int
@@ -74,7 +74,7 @@ func (c *arrayColumn) reset() {
 	c.elements = emptied(c.elements)
 }
 
-// lastEnd returns the number of elements of all rows.
+// lastEnd returns the number of elements in all rows.
 func lastEnd(ends []uint64) uint64 {
 	if len(ends) == 0 {
 		return 0

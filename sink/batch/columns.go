@@ -7,14 +7,13 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// columns are the columns of one batch. They go from batch to batch through the layout's pool, with
-// their memory and their dictionaries.
+// columns are the columns of one batch. The layout's pool passes them from batch to batch with their memory and dictionaries.
 type columns struct {
 	list []column
-	// fills are the functions that fill the columns. That of the attributes' map is nil: the attributeReader fills it.
+	// fills fill the columns. The attributes' map has none: the attributeReader fills it.
 	fills  []fill
 	reader attributeReader
-	// reads is true where any column needs the entry's attributes.
+	// reads is true if any column needs the entry's attributes.
 	reads bool
 	row   row
 	value value
@@ -35,7 +34,7 @@ func (l *Layout) newColumns() *columns {
 	return c
 }
 
-// texts returns where the column at i keeps texts of its own for each row, or nil. These buffers are most of a batch.
+// texts returns the buffer of the column at i that grows with the rows' texts, or nil. These buffers are most of a batch.
 func (c *columns) texts(i int) *[]byte {
 	switch column := c.list[i].(type) {
 	case *stringColumn:
@@ -46,7 +45,7 @@ func (c *columns) texts(i int) *[]byte {
 	return nil
 }
 
-// measure notes how long the texts are.
+// measure stores the lengths of the buffers of texts.
 func (c *columns) measure(lengths []atomic.Int64) {
 	for i := range c.list {
 		if texts := c.texts(i); texts != nil {
@@ -55,8 +54,8 @@ func (c *columns) measure(lengths []atomic.Int64) {
 	}
 }
 
-// reserve makes room for as much as the last batch had. Buffers that grow from nothing are copied some dozen times: measured, that was half of
-// the gateway's CPU in a run's first batches.
+// reserve makes room for as many texts as the last batch had. Growing the buffers from nothing was half of the gateway's CPU in a
+// run's first batches.
 func (c *columns) reserve(lengths []atomic.Int64) {
 	for i := range c.list {
 		if texts := c.texts(i); texts != nil {
@@ -67,13 +66,13 @@ func (c *columns) reserve(lengths []atomic.Int64) {
 
 func (l *Layout) newColumn(p *projection, c *columns) column {
 	switch {
-	case p.source.Field == schema.FieldBatchID:
-		return &idColumn{lowCardinality: p.columnType.LowCardinality}
-	case p.columnType.Kind != schema.KindMap:
-		return newColumn(&p.columnType)
+	case p.Source.Field == schema.FieldBatchID:
+		return &idColumn{lowCardinality: p.Type.LowCardinality}
+	case p.Type.Kind != schema.KindMap:
+		return newColumn(&p.Type)
 	}
-	plain := !p.columnType.Key.LowCardinality
-	switch p.source.Field {
+	plain := !p.Type.Key.LowCardinality
+	switch p.Source.Field {
 	case schema.FieldResourceAttributes:
 		return newStreamMapColumn(plain, false, l.resource)
 	case schema.FieldScopeAttributes:
@@ -84,11 +83,11 @@ func (l *Layout) newColumn(p *projection, c *columns) column {
 		c.reads = true
 		return m
 	}
-	// A Map without a source is empty in every row.
+	// A Map without a source is always empty.
 	return newStreamMapColumn(plain, false, nil)
 }
 
-// append adds the entry as a row, or leaves all columns as they are.
+// append adds the entry as a row. On an error all columns are unchanged.
 func (c *columns) append(e *schema.Entry) *RowError {
 	c.row.entry = e
 	if c.reads {
@@ -106,7 +105,7 @@ func (c *columns) append(e *schema.Entry) *RowError {
 	return nil
 }
 
-// undo removes the row whose column at that place could not be filled.
+// undo removes a row of which the column at failed could not be filled.
 func (c *columns) undo(failed int) {
 	for i := range c.list {
 		if i < failed || c.fills[i] == nil {
@@ -126,7 +125,7 @@ func (c *columns) memory() int {
 	return size
 }
 
-// repeated is about what streams' maps take in the block, where they are written for each row.
+// repeated is about the bytes of streams' maps in the block, which repeats them for each row.
 func (c *columns) repeated() int {
 	size := 0
 	for i := range c.list {

@@ -30,22 +30,22 @@ func cut(w *blockWriter, b *Block, id string, rows RowSet) error {
 	b.layout.writeHeader(w, rows.Size())
 	for i := range b.layout.projections {
 		p := &b.layout.projections[i]
-		for _, want := range []string{p.name, p.typeText} {
+		for _, want := range []string{p.Name, p.typeText} {
 			if got := c.text(); c.err == nil && got != want {
 				c.err = fmt.Errorf("column %d has %q, want %q", i, got, want)
 			}
 		}
 		p.writeColumnHeader(w)
 		switch {
-		case p.source.Field == schema.FieldBatchID:
-			column := idColumn{id: b.id, rows: b.rows, lowCardinality: p.columnType.LowCardinality}
+		case p.Source.Field == schema.FieldBatchID:
+			column := idColumn{id: b.id, rows: b.rows, lowCardinality: p.Type.LowCardinality}
 			c.skip(column.memory())
 			column.id, column.rows = id, rows.Size()
 			column.write(w)
-		case p.columnType.Kind == schema.KindMap:
-			c.maps(!p.columnType.Key.LowCardinality)
+		case p.Type.Kind == schema.KindMap:
+			c.maps(!p.Type.Key.LowCardinality)
 		default:
-			c.column(&p.columnType)
+			c.column(&p.Type)
 		}
 		w.flush()
 	}

@@ -5,41 +5,41 @@ import (
 	"unsafe"
 )
 
-// The bounds of what a dictionary remembers from one batch to the next.
+// The bounds of what a dictionary keeps from batch to batch.
 const (
 	warmTexts = 8192
 	warmBytes = 1 << 20
 )
 
-// dictionary numbers the distinct texts of a batch, in the order in which they come. It copies the texts
-// that it has not seen, because those of entries alias a buffer that goes back, and it
-// remembers them for the next batch: there they cost a comparison, not a copy.
+// dictionary numbers the distinct texts of a batch in the order in which they come. It copies new texts, because an entry's alias
+// the receive buffer, and keeps them for the next batches, where they cost a comparison and no copy. ch-go's dictionaries keep the
+// texts they are given.
 type dictionary struct {
-	// ids has the place in texts of every text that is known.
+	// ids maps each known text to its place in texts.
 	ids   map[string]uint32
 	texts []knownText
-	// generation is the batch's. A text with another one is known, but not in the batch.
+	// generation is the batch's. A text of another generation is known but not in the batch.
 	generation uint32
-	// recent has texts that were asked for lately, by their length and last byte. The few values that a column
-	// alternates between are found there without hashing them.
+	// recent has the last texts by length and last byte. The few values that a column alternates between are found here without
+	// being hashed.
 	recent [16]uint32
-	// base is 1 where index 0 is taken, by the NULL of a Nullable.
+	// base is 1 if index 0 is NULL.
 	base uint32
-	// used has the batch's texts by their index, without the one that base stands for.
+	// used are the ids of the batch's texts in the order of their indexes, from base on.
 	used []uint32
 	// bytes are the batch's texts as the data of a String column.
 	bytes []byte
-	// copied counts the bytes that were copied for new texts since the last reset, kept those of all.
+	// copied counts the bytes of texts that were new since the last reset, kept those of all.
 	copied, kept int
 	block        []byte
-	// markedUsed and markedBytes are where the row that may be undone began.
+	// markedUsed and markedBytes are where the last row began.
 	markedUsed, markedBytes int
 }
 
-// knownText is a text of a dictionary's own.
+// knownText is a text that the dictionary has copied.
 type knownText struct {
 	text string
-	// index is the text's in the batch of that generation.
+	// index is the text's index in the batch of that generation.
 	generation, index uint32
 }
 
@@ -61,10 +61,10 @@ func (d *dictionary) begin() {
 	d.mark()
 }
 
-// mark remembers the batch's state for undo.
+// mark begins a row.
 func (d *dictionary) mark() { d.markedUsed, d.markedBytes = len(d.used), len(d.bytes) }
 
-// undo takes out of the batch what came since mark.
+// undo removes what came since mark from the batch.
 func (d *dictionary) undo() {
 	for _, id := range d.used[d.markedUsed:] {
 		d.texts[id].generation = 0
@@ -72,7 +72,7 @@ func (d *dictionary) undo() {
 	d.used, d.bytes = d.used[:d.markedUsed], d.bytes[:d.markedBytes]
 }
 
-// index returns the text's index in the batch, and takes it in where it is new.
+// index returns the text's index in the batch, and adds it if it is new.
 func (d *dictionary) index(text string) uint32 {
 	place := len(text)
 	if place > 0 {
@@ -88,7 +88,7 @@ func (d *dictionary) index(text string) uint32 {
 	return d.use(*recent)
 }
 
-// id returns the text's place in texts, and copies it where it is not known.
+// id returns the text's place in texts, and copies it there if it is not known.
 func (d *dictionary) id(text string) uint32 {
 	id, known := d.ids[text]
 	if !known {
@@ -100,7 +100,7 @@ func (d *dictionary) id(text string) uint32 {
 	return id
 }
 
-// use returns the index in the batch of a known text, and takes it in where it is new.
+// use returns a known text's index in the batch, and adds it if it is new.
 func (d *dictionary) use(id uint32) uint32 {
 	t := &d.texts[id]
 	if t.generation != d.generation {
@@ -111,14 +111,14 @@ func (d *dictionary) use(id uint32) uint32 {
 	return t.index
 }
 
-// text returns the text with that index in the batch. It is not for the index of NULL.
+// text returns the text with that index in the batch, which must not be NULL's.
 func (d *dictionary) text(index uint32) string { return d.texts[d.used[index-d.base]].text }
 
 // size is the number of indexes in the batch.
 func (d *dictionary) size() int { return int(d.base) + len(d.used) }
 
-// copyBlock is what short texts are copied into together: an allocation each would cost more than they do. The first block is small and the
-// next ones larger, because many batches have few texts.
+// Short texts are copied into blocks, because an allocation each would cost more than the copy. The first block is small, because
+// many batches have few texts.
 const (
 	copyBlock      = 8 << 10
 	firstCopyBlock = 128
@@ -132,7 +132,7 @@ func (d *dictionary) copy(text string) string {
 	}
 	if len(text) > cap(d.block)-len(d.block) {
 		size := min(max(2*cap(d.block), firstCopyBlock), copyBlock)
-		d.block = make([]byte, 0, max(size, len(text))) // the old one stays as long as its texts do
+		d.block = make([]byte, 0, max(size, len(text))) // the texts keep the old one alive
 	}
 	start := len(d.block)
 	d.block = append(d.block, text...)
@@ -144,7 +144,7 @@ func (d *dictionary) memory() int {
 	return len(d.bytes) + d.copied + len(d.used)*int(unsafe.Sizeof(knownText{}))
 }
 
-// reset starts an empty batch. It returns true where the known texts were too many, and are forgotten.
+// reset starts an empty batch. It reports whether the known texts were too many and were forgotten.
 func (d *dictionary) reset() (forgotten bool) {
 	d.used, d.bytes = emptied(d.used), emptied(d.bytes)
 	d.generation++

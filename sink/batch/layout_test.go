@@ -22,7 +22,7 @@ func TestLayoutReportsAllProblems(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		`route "r", table logs.t: column "a": "time" is of type time, which can't become UUID`,
+		`column "a": "time" is of type time, which can't become UUID`,
 		`the name "a" is empty or there twice`,
 		`column "m": a Map takes attributes`,
 		`column "n": a Map takes attributes`,

@@ -8,7 +8,7 @@ func (l *Layout) writeHeader(w *blockWriter, rows int) {
 
 // writeColumnHeader writes the header of a column.
 func (p *projection) writeColumnHeader(w *blockWriter) {
-	w.buffer.PutString(p.name)
+	w.buffer.PutString(p.Name)
 	w.buffer.PutString(p.typeText)
 }
 

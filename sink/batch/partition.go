@@ -16,9 +16,9 @@ import (
 // Partition is one partition of a table. A Partitioner returns the same pointer for the same partition, so that it
 // can be the key of a map.
 type Partition struct {
-	// ID is ClickHouse's partition_id. Where that is a hash, it is the values of the keys instead, for people to read.
+	// ID is ClickHouse's partition_id, for people. If that is a hash, ID is the values of the keys instead.
 	ID string
-	// Condition selects in SQL exactly the partition's rows.
+	// Condition is the SQL condition for exactly the partition's rows.
 	Condition string
 }
 
@@ -34,7 +34,7 @@ func newPartition(keys []partitionKey) *Partition {
 	return &Partition{ID: strings.Join(ids, "-"), Condition: strings.Join(conditions, " AND ")}
 }
 
-// keyValue is the value of a partition key, in the form of value.
+// keyValue is the value of a partition key, as in value.
 type keyValue struct {
 	text       string
 	bits, high uint64
@@ -47,10 +47,9 @@ type partitionKey struct {
 	// kind is the value's.
 	kind  schema.Kind
 	value keyValue
-	// span is where a function of a time has the value.
+	// span is the span in which a function of a time has the value.
 	span schema.Span
-	// fast is true for a function of the entry's time in a DateTime or DateTime64, which needs no evaluation while the time stays
-	// inside the span.
+	// fast is true for a function of the entry's time in a DateTime or DateTime64: inside the span nothing has to be evaluated.
 	fast bool
 }
 
@@ -58,12 +57,12 @@ func (l *Layout) newPartitionKey(key schema.PartitionKey) partitionKey {
 	p := &l.projections[key.Column]
 	return partitionKey{
 		PartitionKey: key, projection: p, kind: key.Function.Result(p.target.Kind),
-		fast: key.Function != schema.PartitionValue && p.target.Kind != schema.KindDate && p.source.Field == schema.FieldTime,
+		fast: key.Function != schema.PartitionValue && p.target.Kind != schema.KindDate && p.Source.Field == schema.FieldTime,
 	}
 }
 
-// update sets the key's value to that of the column's, and reports whether it changed. It returns an error for a time that the
-// column can hold and the function can't: DateTime64 reaches further.
+// update computes the key's value from the column's, and reports whether it changed. The error is for times that a DateTime64 can hold
+// and the function can't.
 func (k *partitionKey) update(r *row, v *value) (changed bool, err *RowError) {
 	now := keyValue{text: v.text, bits: v.bits, high: v.high}
 	switch t := &k.projection.target; {
@@ -96,16 +95,16 @@ func (k *partitionKey) rowError(r *row) *RowError {
 		in = source.String()
 	}
 	e := &RowError{
-		Field: k.projection.source.String(), Reason: schema.OutOfRange, Column: k.projection.name,
+		Field: k.projection.Source.String(), Reason: schema.OutOfRange, Column: k.projection.Name,
 		Message: in + " is out of range of the partition key " + k.String() + "; it has to be 1970 to 2105",
 	}
-	if k.projection.onError == schema.DeadLetter { // the default was not asked for here
+	if k.projection.OnError == schema.DeadLetter { // UseDefault is about the column, so here it refuses
 		e.Action = schema.DeadLetter
 	}
 	return e
 }
 
-// id returns the value as ClickHouse writes it in a partition's id.
+// id returns the value in the form of ClickHouse's partition ids.
 func (k *partitionKey) id() string {
 	if k.kind == schema.KindDate {
 		return k.day().Format("20060102")
@@ -115,7 +114,7 @@ func (k *partitionKey) id() string {
 
 func (k *partitionKey) day() time.Time { return time.Unix(0, 0).UTC().AddDate(0, 0, int(k.value.bits)) }
 
-// text returns a value that is no Date.
+// text returns the value of any type but Date.
 func (k *partitionKey) text() string {
 	switch low, _ := k.kind.Range(); {
 	case k.kind == schema.KindString || k.kind == schema.KindFixedString:
@@ -132,7 +131,7 @@ func (k *partitionKey) text() string {
 	return strconv.FormatUint(k.value.bits, 10)
 }
 
-// condition returns the SQL that selects the value.
+// condition returns the SQL condition for the value.
 func (k *partitionKey) condition() string {
 	key := k.String()
 	switch k.kind {

@@ -6,23 +6,23 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// Partitioner finds the partition of an entry's row. It remembers what it computed last, so each goroutine needs its own.
+// Partitioner computes the partition of an entry's row. It keeps what it computed last, so each goroutine needs its own.
 type Partitioner struct {
 	keys []partitionKey
 	row  row
-	// origin is a copy, made only where a key reads it: a pointer to the caller's would put each one on the heap.
+	// origin is a copy, and only made if a key reads it: keeping the caller's pointer would put every origin on the heap.
 	origin      Origin
 	readsOrigin bool
 	value       value
 	// last is the partition of the last entry.
 	last *Partition
-	// known has the partitions by the values of their keys.
+	// known maps the keys' values to their partition.
 	known map[string]*Partition
 	name  []byte
 }
 
-// maxKnown bounds the partitions that a partitioner remembers. Beyond, it forgets them all: an open batch of one of
-// them then gets no more rows, and the next row of its partition begins another.
+// maxKnown bounds known, which is then cleared. The open batches of its partitions get no more rows after that; the next row of such
+// a partition begins a batch.
 const maxKnown = 4096
 
 // NewPartitioner returns a partitioner. It is not safe for concurrent use.
@@ -30,14 +30,14 @@ func (l *Layout) NewPartitioner() *Partitioner {
 	p := &Partitioner{known: make(map[string]*Partition)}
 	p.row.origin = &p.origin
 	for _, key := range l.partition {
-		p.readsOrigin = p.readsOrigin || l.projections[key.Column].source.Field > schema.FieldReceivedTime
+		p.readsOrigin = p.readsOrigin || l.projections[key.Column].Source.Field > schema.FieldReceivedTime
 		p.keys = append(p.keys, l.newPartitionKey(key))
 	}
 	return p
 }
 
-// Of returns the partition of the entry's row, or the error that Append would return for the column of a partition
-// key. o is the origin that Begin is given for the row.
+// Of returns the partition of the entry's row, or the error that Append would return for a key's column. o is the row's origin,
+// as given to Begin.
 func (p *Partitioner) Of(e *schema.Entry, o *Origin) (*Partition, *RowError) {
 	p.row.entry = e
 	if p.readsOrigin {

@@ -10,43 +10,42 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// projection is how one column's value comes from an entry. It is immutable.
+// projection computes a column's value from an entry. It is immutable.
 type projection struct {
-	name       string
-	typeText   string
-	columnType schema.Type
-	source     schema.Source
-	target     target
-	// fallback is the value for an absent source, and for a value that can't be coerced where onError is UseDefault.
+	schema.Column
+	typeText string
+	target   target
+	// fallback is the value for an absent source, and for one that can't be coerced if OnError is UseDefault.
 	fallback value
-	required bool
-	onError  schema.OnError
-	// slot is the attribute's in attributeReader.found, where the source is one.
+	// slot is the index into attributeReader.found of an attribute.
 	slot int32
 }
 
-// row is what projections read: an entry, and the request that it came with.
+// row is what projections read: an entry, and the request it came with.
 type row struct {
 	entry    *schema.Entry
 	origin   *Origin
 	received int64
-	// found has the places of the attributes that the attributeReader found. Nil: they are looked up.
+	// found is attributeReader.found. Nil: attributes are looked up.
 	found []int32
-	// own holds a field of the entry in the form that coercions take.
+	// own holds a field of the entry as coercions take it.
 	own schema.Attribute
 }
 
-// compileProjection returns the projection of a column, or all that is wrong with it.
-func compileProjection(c *schema.Column, server *time.Location) (projection, error) {
-	p := projection{
-		name: c.Name, typeText: c.Type.String(), columnType: c.Type, source: c.Source,
-		required: c.Required, onError: c.OnError, slot: inMap,
-	}
+// newProjection returns the projection of a column, and everything that is wrong with it.
+func newProjection(c *schema.Column, server *time.Location) (projection, []error) {
+	p := projection{Column: *c, typeText: c.Type.String(), slot: inMap}
 	if err := c.Type.Validate(); err != nil {
-		return p, err
+		return p, []error{err}
 	}
 	p.target = newTarget(c.Type, server)
-	return p, errors.Join(p.checkSource(c), p.prepareFallback(c))
+	var problems []error
+	for _, err := range []error{p.checkSource(), p.prepareFallback()} {
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return p, problems
 }
 
 func newTarget(t schema.Type, server *time.Location) target {
@@ -56,7 +55,7 @@ func newTarget(t schema.Type, server *time.Location) target {
 	for range 9 - t.Precision {
 		made.tick *= 10
 	}
-	if zone, err := time.LoadLocation(t.Zone); err == nil && t.Zone != "" { // Validate has tried it
+	if zone, err := time.LoadLocation(t.Zone); err == nil && t.Zone != "" { // Validate has loaded it
 		made.location = zone
 	}
 	if t.Kind.IsEnum() {
@@ -68,49 +67,48 @@ func newTarget(t schema.Type, server *time.Location) target {
 	return made
 }
 
-// checkSource finds sources that can never fill the column.
-func (p *projection) checkSource(c *schema.Column) error {
-	field := c.Source.Field
+// checkSource returns an error for a source that can never fill the column.
+func (p *projection) checkSource() error {
+	field := p.Source.Field
 	switch {
-	case c.Name == schema.BatchIDColumn && (field != schema.FieldBatchID || p.typeText != "LowCardinality(String)"):
-		return fmt.Errorf("it has to be the batch id, of type LowCardinality(String); it is %q of type %s", c.Source, p.typeText)
-	case field == schema.FieldBatchID && (c.Type.Kind != schema.KindString || c.Type.Nullable):
+	case p.Name == schema.BatchIDColumn && (field != schema.FieldBatchID || p.typeText != "LowCardinality(String)"):
+		return fmt.Errorf("it has to be the batch id, of type LowCardinality(String); it is %q of type %s", p.Source, p.typeText)
+	case field == schema.FieldBatchID && (p.Type.Kind != schema.KindString || p.Type.Nullable):
 		return fmt.Errorf("the batch id needs type LowCardinality(String) or String, not %s", p.typeText)
-	case field.IsMap() != (c.Type.Kind == schema.KindMap) && field != schema.NoField:
-		return fmt.Errorf("a Map takes attributes, resource_attributes or scope_attributes, and these need a Map; here %q meets %s", c.Source, p.typeText)
-	case field.IsAttribute() && c.Source.Key == "":
+	case field.IsMap() != (p.Type.Kind == schema.KindMap) && field != schema.NoField:
+		return fmt.Errorf("a Map takes attributes, resource_attributes or scope_attributes, and these need a Map; here %q meets %s", p.Source, p.typeText)
+	case field.IsAttribute() && p.Source.Key == "":
 		return errors.New("the attribute's key is missing")
-	case field == schema.NoField && c.Required:
+	case field == schema.NoField && p.Required:
 		return errors.New("a column without a source can't be required")
 	case field > schema.FieldShardID:
 		return fmt.Errorf("unknown source %d", field)
 	case field.IsAttribute() || field.IsMap() || field == schema.NoField || field == schema.FieldBatchID:
 		return nil
 	}
-	if t := field.Type(); coercions[c.Type.Kind][t].apply == nil {
-		return fmt.Errorf("%q is of type %s, which can't become %s", c.Source, t, p.typeText)
+	if t := field.Type(); coercions[p.Type.Kind][t].apply == nil {
+		return fmt.Errorf("%q is of type %s, which can't become %s", p.Source, t, p.typeText)
 	}
 	return nil
 }
 
-// prepareFallback computes the column's default once: the configured one, NULL, or else the type's zero value.
-func (p *projection) prepareFallback(c *schema.Column) error {
-	p.fallback.null = c.Type.Nullable && !c.HasDefault
-	if c.Type.Kind.IsEnum() {
-		p.fallback.bits = uint64(c.Type.Enum[0].Value) // ClickHouse takes the lowest value, not 0
+// prepareFallback computes the default once: the configured one, else NULL, else the type's zero value.
+func (p *projection) prepareFallback() error {
+	p.fallback.null = p.Type.Nullable && !p.HasDefault
+	if p.Type.Kind.IsEnum() {
+		p.fallback.bits = uint64(p.Type.Enum[0].Value) // as in ClickHouse
 	}
 	switch {
-	case c.Default == "":
+	case p.Default == "":
 		return nil
-	case !c.HasDefault:
+	case !p.HasDefault:
 		return errors.New("there is a default, but HasDefault is not set")
 	}
-	// An Array's default may be a JSON array.
-	in := schema.StringAttribute("", strings.Clone(c.Default))
-	if c.Type.Kind == schema.KindArray {
+	in := schema.StringAttribute("", strings.Clone(p.Default))
+	if p.Type.Kind == schema.KindArray {
 		in.Type = schema.JSON
 	}
-	coerce := coercions[c.Type.Kind][in.Type].apply
+	coerce := coercions[p.Type.Kind][in.Type].apply
 	if coerce == nil {
 		return fmt.Errorf("%s takes no default", p.typeText)
 	}
@@ -121,11 +119,11 @@ func (p *projection) prepareFallback(c *schema.Column) error {
 	return nil
 }
 
-// evaluate stores in out what the column holds in the row, or returns why the row can't be made.
+// evaluate stores the row's value in out, or returns why there can be no row.
 func (p *projection) evaluate(r *row, out *value) *RowError {
 	in := p.read(r)
 	if in == nil {
-		if p.required && p.onError != schema.UseDefault {
+		if p.Required && p.OnError != schema.UseDefault {
 			return p.rowError(nil, schema.MissingValue)
 		}
 		out.set(&p.fallback)
@@ -142,31 +140,30 @@ func (p *projection) evaluate(r *row, out *value) *RowError {
 	switch {
 	case reason == schema.NoReason:
 		return nil
-	case p.onError == schema.UseDefault:
+	case p.OnError == schema.UseDefault:
 		out.set(&p.fallback)
 		return nil
 	}
 	return p.rowError(in, reason)
 }
 
-// read returns the source's value, or nil where it is absent.
+// read returns the source's value, or nil if it is absent.
 func (p *projection) read(r *row) *schema.Attribute {
-	switch field := p.source.Field; {
+	switch field := p.Source.Field; {
 	case field == schema.FieldAttribute && r.found != nil:
 		if place := r.found[p.slot]; place > 0 {
 			return &r.entry.Attributes[place-1]
 		}
 		return nil
 	case field < schema.FieldReceivedTime: // a field of the entry
-		return p.source.Value(r.entry, &r.own)
+		return p.Source.Value(r.entry, &r.own)
 	}
-	r.own = schema.Attribute{Type: p.source.Field.Type()}
-	switch p.source.Field {
+	r.own = schema.Attribute{Type: p.Source.Field.Type()}
+	switch p.Source.Field {
 	case schema.FieldReceivedTime:
 		r.own.Bits = uint64(r.received)
 	case schema.FieldSequence:
-		// Attributes have no unsigned numbers. No producer counts this far.
-		r.own.Bits = min(r.origin.Sequence, math.MaxInt64)
+		r.own.Bits = min(r.origin.Sequence, math.MaxInt64) // attributes have no unsigned numbers, and no producer counts this far
 	case schema.FieldProducer:
 		r.own.Text = r.origin.Producer
 	case schema.FieldShardID:

@@ -7,17 +7,17 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// RowError says why an entry could not become a row of a table.
+// RowError is why an entry can't become a row of a table.
 type RowError struct {
-	// Field is the path of the entry's field that is wrong, for instance `attributes["status"]`.
+	// Field is the path of the wrong field, such as `attributes["status"]`.
 	Field string
 	// Reason is TypeMismatch, OutOfRange or MissingValue.
 	Reason schema.Reason
-	// Message says what was wrong and what would be right.
+	// Message describes what is wrong and what would be right.
 	Message string
-	// Action is what the column wants done with the row: Refuse or DeadLetter.
+	// Action is the column's OnError: Refuse or DeadLetter.
 	Action schema.OnError
-	// Column is the name of the column that the value was for.
+	// Column is the name of the value's column.
 	Column string
 }
 
@@ -26,9 +26,9 @@ func (e *RowError) Error() string {
 	return fmt.Sprintf("%s for column %q: %s", e.Field, e.Column, e.Message)
 }
 
-// rowError describes a value that the column can't hold. in is nil where there is none.
+// rowError describes a value that the column can't hold. in is nil if there is none.
 func (p *projection) rowError(in *schema.Attribute, reason schema.Reason) *RowError {
-	e := &RowError{Field: p.source.String(), Reason: reason, Action: p.onError, Column: p.name}
+	e := &RowError{Field: p.Source.String(), Reason: reason, Action: p.OnError, Column: p.Name}
 	switch reason {
 	case schema.MissingValue:
 		e.Message = "a value is required, and there is none"
@@ -40,7 +40,7 @@ func (p *projection) rowError(in *schema.Attribute, reason schema.Reason) *RowEr
 	return e
 }
 
-// accepted describes what the column takes instead of a value of the type.
+// accepted describes what the column takes instead of the value.
 func (p *projection) accepted(t schema.AttributeType) string {
 	row := &coercions[p.target.Kind]
 	if int(t) < len(row) && row[t].apply != nil {

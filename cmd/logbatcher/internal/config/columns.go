@@ -109,13 +109,10 @@ func checkNames(list string, known []string) error {
 
 // layout reports what batches of a table could not do, such as turn a default into its column's type.
 func (b *builder) layout(table *schema.Table, route, path string) {
-	_, err := batch.NewLayout(table, route, nil)
-	if err == nil {
-		return
-	}
-	prefix := fmt.Sprintf("route %q, table %s: ", route, table.FullName())
-	for _, text := range strings.Split(strings.TrimPrefix(err.Error(), prefix), "\n"+prefix) {
-		b.report(path, "%s", strings.ReplaceAll(text, "\n", "; "))
+	if _, err := batch.NewLayout(table, route, nil); err != nil {
+		for problem := range strings.SplitSeq(err.Error(), "\n") {
+			b.report(path, "%s", problem)
+		}
 	}
 }
 
