@@ -46,7 +46,7 @@ func TestHangUpUnderLoad(t *testing.T) {
 	tr.flow(t, 4)
 	tr.progress(t, 20)
 
-	const loaded, refused = "configuration loaded again", "configuration refused"
+	const loaded, refused = "configuration reloaded", "configuration refused"
 	more := strings.Replace(numberedRoute, "[n, ", "[n, extra, ", 1)
 	columns := "columns:" + numberedColumns + "  - {name: extra, type: LowCardinality(String), source: service, default: none}\n"
 	b.write(t, columns+"routes:"+more)
@@ -197,7 +197,7 @@ func TestSchemaVersions(t *testing.T) {
 	for k, version := range versions[1:] {
 		tr.progress(t, 10)
 		b.write(t, base+version)
-		i.hangUp(t, "configuration loaded again")
+		i.hangUp(t, "configuration reloaded")
 		if degraded := i.status.Degraded(); len(degraded) > 0 {
 			t.Fatalf("version %d: %q", k+2, degraded)
 		}

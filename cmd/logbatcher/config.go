@@ -11,7 +11,7 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 )
 
-// newConfigCommand returns the command config with its two parts, check and show.
+// newConfigCommand returns the command config, with its subcommands check and show.
 func newConfigCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "config",

@@ -27,13 +27,13 @@ import (
 	"github.com/logbatcher/logbatcher/sink/deadletter"
 )
 
-// firstContactPause is the time between two tries to reach ClickHouse at the start.
+// firstContactPause is the time between two attempts to reach ClickHouse at startup.
 const firstContactPause = time.Second
 
-// leasePrefix begins the keys of leases in Redis.
+// leasePrefix begins the Redis keys of leases.
 const leasePrefix = "logbatcher:lease:"
 
-// gateway is the service: its parts, from the far end to the near one.
+// gateway is the service: its parts, from the far end (Redis, ClickHouse) to the near one.
 type gateway struct {
 	config   *config.Config
 	log      *slog.Logger
@@ -58,8 +58,7 @@ type gateway struct {
 	zone                       *time.Location
 }
 
-// newGateway makes all parts. It starts nothing and contacts nobody: what it refuses, config check refuses too, because that
-// calls it as well.
+// newGateway makes all parts, but starts nothing and connects to nothing. config check calls it too, so that both refuse the same.
 func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	instance, err := instanceID(cfg)
 	if err != nil {
@@ -100,7 +99,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 		return nil, err
 	}
 	g.budget = shard.NewBudget(cfg.Budget())
-	// ClickHouse's time zone is not known yet: prepare has the router read the routes again once it is.
+	// ClickHouse's time zone is not known yet; prepare reloads the router once it is.
 	if g.router, err = shard.NewRouter(g.routerConfig(), g.budget, g.delivery, routes, time.UTC); err != nil {
 		return nil, err
 	}
@@ -111,9 +110,8 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	return g, nil
 }
 
-// run starts the gateway from the far end, runs it until ctx ends or a part fails, and stops it in flow order.
-// It returns the part's error, joined with a *shard.LeftoverError where accepted rows are not settled; nil when ctx ended it
-// and nothing is left.
+// run starts the gateway from the far end, runs it until ctx ends or a part fails, and stops it in flow order. It returns the
+// part's error, joined with a *shard.LeftoverError if accepted rows are not settled; nil if ctx ended it and nothing is left.
 func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal, started func(*gateway)) error {
 	defer g.close()
 	if err := g.listen(); err != nil {
@@ -123,7 +121,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 	tasks, failed := errgroup.WithContext(background)
 	defer func() {
 		stopBackground()
-		_ = tasks.Wait() // what ended it is told already
+		_ = tasks.Wait() // what ended it is reported already
 	}()
 	g.http = server.NewHTTP(g.registry, g.status)
 	if g.httpListener != nil {
@@ -131,7 +129,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			_ = g.http.Shutdown(ctx) // nothing hangs on the last scrape
+			_ = g.http.Shutdown(ctx) // the last scrape does not matter
 		}()
 	}
 	routes, err := g.prepare(ctx)
@@ -172,7 +170,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 	}
 }
 
-// listen opens the ports, so that a taken one is told before anything else is tried.
+// listen opens the ports first, so that a taken one is reported before anything else is tried.
 func (g *gateway) listen() (err error) {
 	if g.grpcListener, err = net.Listen("tcp", g.config.Listen.GRPC); err != nil {
 		return fmt.Errorf("listen.grpc: %w", err)
@@ -186,7 +184,7 @@ func (g *gateway) listen() (err error) {
 	return nil
 }
 
-// prepare reaches ClickHouse, makes the tables fit, and routes by the server's time zone.
+// prepare connects to ClickHouse, migrates the tables, and reloads the router with the server's time zone.
 func (g *gateway) prepare(ctx context.Context) ([]*schema.Route, error) {
 	g.checkLetters(ctx)
 	if err := g.firstContact(ctx); err != nil {
@@ -203,7 +201,7 @@ func (g *gateway) prepare(ctx context.Context) ([]*schema.Route, error) {
 	return routes, g.router.Reload(routes, g.zone)
 }
 
-// firstContact waits for a ClickHouse that answers. One that is refused for what it is ends the start.
+// firstContact blocks until ClickHouse answers. A server that can't be used (too old, for instance) fails the start.
 func (g *gateway) firstContact(ctx context.Context) error {
 	var said time.Time
 	for tries := 1; ; tries++ {
@@ -230,7 +228,7 @@ func (g *gateway) firstContact(ctx context.Context) error {
 	}
 }
 
-// checkLetters says at the start what makes dead letters less than safe.
+// checkLetters logs at startup what makes dead letters less than safe.
 func (g *gateway) checkLetters(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -259,8 +257,8 @@ func (g *gateway) serverConfig() server.Config {
 	return c
 }
 
-// stop shuts down in flow order: streams, then what they left in batches. It ends at shutdown.timeout, and its error is
-// what was not settled by then.
+// stop shuts down in flow order: streams, then what they left in batches. It gives up at shutdown.timeout, and returns what was
+// not settled by then.
 func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
 	limit := g.config.Shutdown.Timeout
 	g.log.Info("shutting down", "timeout", limit)
@@ -268,8 +266,8 @@ func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	if err := g.server.Shutdown(ctx); err != nil {
-		// Streams that did not see their last watermark are their producers' to resume.
-		g.log.Warn("streams ended before their producers", "error", err)
+		// Producers that did not get their last watermark resume with another instance.
+		g.log.Warn("streams were ended before their producers were done", "error", err)
 	}
 	g.router.Shutdown(ctx)
 	err := <-routed
@@ -279,10 +277,10 @@ func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
 	return err
 }
 
-// close gives back what run and newGateway have opened and what is not closed by then.
+// close closes what newGateway and run opened, except for what is closed already.
 func (g *gateway) close() {
 	if !g.served && g.grpcListener != nil {
-		_ = g.grpcListener.Close() // the start has failed, and says so
+		_ = g.grpcListener.Close() // the start has failed and reports why
 	}
 	var problems []error
 	if g.clickhouse != nil {
@@ -312,7 +310,7 @@ func redisClient(cfg *config.Config) redis.UniversalClient {
 	})
 }
 
-// uniqueSuffix makes an instance's id unique for ever: the second of the start, and chance.
+// uniqueSuffix makes an instance's id unique: the second of the start, and random letters.
 func uniqueSuffix() string {
 	return fmt.Sprintf("%x-%s", time.Now().Unix(), strings.ToLower(rand.Text()[:6]))
 }

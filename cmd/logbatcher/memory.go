@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// memoryTick is the time between two looks at the memory, of which two in a row must find the gateway quiet.
+	// memoryTick is the time between two checks, of which two in a row must find the gateway quiet.
 	memoryTick = 5 * time.Second
-	// worthReturning is how much more than after the last time the process must hold.
+	// worthReturning is how much the process must have grown since the last time.
 	worthReturning = 64 << 20
 )
 
-// limitMemory has the Go runtime keep the memory limit. An operator who has told it a limit of its own has set both.
+// limitMemory sets the memory limit of the Go runtime, unless the operator has set GOMEMLIMIT.
 func limitMemory(c *config.Config) {
 	if limit := c.Capacity().RuntimeLimit(); limit > 0 {
 		debug.SetMemoryLimit(int64(limit))
 	}
 }
 
-// returnMemory gives the memory of a burst back to the system once the gateway is quiet, until ctx ends. By itself the runtime collects garbage
-// only as more is allocated, and what is pooled survives that once.
+// returnMemory returns the memory of a burst to the system once the gateway is quiet, until ctx ends. On its own, the runtime
+// collects garbage only as more is allocated, and pooled objects survive that once.
 func (g *gateway) returnMemory(ctx context.Context) error {
 	tick := time.NewTicker(memoryTick)
 	defer tick.Stop()
@@ -41,14 +41,14 @@ func (g *gateway) returnMemory(ctx context.Context) error {
 			continue
 		}
 		if quiet++; quiet > 1 && memoryHeld() > floor+worthReturning {
-			runtime.GC() // the pools keep what they have until the second collection
+			runtime.GC() // pools are emptied by the second collection
 			debug.FreeOSMemory()
 			floor = memoryHeld()
 		}
 	}
 }
 
-// memoryHeld returns the bytes that the runtime has from the system and has not given back.
+// memoryHeld returns the bytes that the runtime holds from the system.
 func memoryHeld() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(sample)

@@ -242,7 +242,7 @@ func TestTableThatDoesNotFitIsHeld(t *testing.T) {
 		t.Errorf("degraded %q", i.status.Degraded())
 	}
 	b.clickhouse.Exec(t, "DROP TABLE numbered SYNC")
-	i.hangUp(t, "configuration loaded again")
+	i.hangUp(t, "configuration reloaded")
 	tr.progress(t, 5)
 	tr.finish(t)
 	tr.verify(t)

@@ -205,7 +205,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			i.stop(t)
 			i = b.start(t)
 		case 5:
-			i.hangUp(t, "configuration loaded again")
+			i.hangUp(t, "configuration reloaded")
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -5,24 +5,24 @@ import (
 	"reflect"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/settings"
 )
 
-// reload reads the configuration again and routes by it from then on. A bad one is refused whole and the old one stays. What
-// was routed before ends as it began, so no entry is lost.
+// reload loads the configuration again and routes by it from then on. A bad one is refused as a whole and the old one stays.
+// What was routed before ends as it began, so no entry is lost.
 func (g *gateway) reload(ctx context.Context, load loader) {
 	cfg, err := load(ctx)
-	if err != nil {
-		g.log.Error("configuration refused, the old one stays", "error", err)
-		return
+	var routes []*schema.Route
+	if err == nil {
+		routes, err = routesOf(cfg)
 	}
-	routes, problems := cfg.Routes()
-	if len(problems) > 0 {
-		g.log.Error("configuration refused, the old one stays", "error", problems[0])
+	if err != nil {
+		g.log.Error("configuration refused, keeping the old one", "error", err)
 		return
 	}
 	for _, section := range fixedSections(g.config, cfg) {
-		g.log.Warn("changed in the configuration, in force only after a restart", "section", section)
+		g.log.Warn("a changed section takes effect only after a restart", "section", section)
 	}
 	before := g.migrations.inForce()
 	if err := g.migrations.migrateAll(ctx, routes); err != nil {
@@ -30,13 +30,13 @@ func (g *gateway) reload(ctx context.Context, load loader) {
 	}
 	if err := g.router.Reload(routes, g.zone); err != nil {
 		g.migrations.use(before)
-		g.log.Error("configuration refused, the old one stays", "error", err)
+		g.log.Error("configuration refused, keeping the old one", "error", err)
 		return
 	}
 	if g.config.Retention.Enabled {
 		g.scheduler.Use(routes)
 	}
-	g.log.Info("configuration loaded again", "routes", len(routes))
+	g.log.Info("configuration reloaded", "routes", len(routes))
 }
 
 // fixedSections returns the sections that differ and can't change while the service runs: all but columns and routes.

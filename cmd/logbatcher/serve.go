@@ -14,19 +14,19 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 )
 
-// defaultGRPCAddress is where the tools look for the service: the default of listen.grpc.
+// defaultGRPCAddress is the address at which the tools expect the service: the default of listen.grpc.
 const defaultGRPCAddress = "127.0.0.1:4320"
 
 func newServeCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "serve",
-		Short: "Take log entries over gRPC and land them in ClickHouse",
+		Short: "Accept log entries over gRPC and insert them into ClickHouse",
 		Long: `Serve is the service. It needs a ClickHouse and a Redis; ` + "`logbatcher dev`" + ` brings its own.
 
-SIGTERM drains the streams, flushes what was received and ends with status 0. When shutdown.timeout passes
-first, the status is 4 and the last line says how many batches and rows of which tables are not settled.
-A second signal ends at once. SIGHUP reads the configuration again: routes, columns and their schema; a bad
-one is refused whole and the old one stays.
+SIGTERM drains the streams, flushes what was received and exits with status 0. If shutdown.timeout passes
+first, the status is 4 and the last line reports how many batches and rows of which tables are not settled.
+A second signal exits at once. SIGHUP reloads routes, columns and their schema; a bad configuration is refused
+as a whole and the old one stays.
 
 ` + exitStatusHelp,
 		Args: cobra.NoArgs,
@@ -40,10 +40,10 @@ one is refused whole and the old one stays.
 	return command
 }
 
-// loader loads the configuration, at the start and again. It gives up when ctx ends.
+// loader loads the configuration, at startup and for a reload. It gives up when ctx ends.
 type loader func(ctx context.Context) (*config.Config, error)
 
-// addConfigFlags adds --config and --set, and returns what loads the configuration that they make.
+// addConfigFlags adds --config and --set, and returns a loader of that configuration.
 func addConfigFlags(command *cobra.Command) loader {
 	path := command.Flags().StringP("config", "c", os.Getenv("LOGBATCHER_CONFIG"), "configuration file (YAML); none: the defaults")
 	assignments := addSetFlag(command)
@@ -57,15 +57,15 @@ func addSetFlag(command *cobra.Command) *[]string {
 	return command.Flags().StringArray("set", nil, "set a setting over file and environment, as in --set shards.linger=2s; may be repeated")
 }
 
-// hangups returns a channel that gets something for each SIGHUP.
+// hangups returns a channel that receives each SIGHUP, and a function that stops that.
 func hangups() (<-chan os.Signal, func()) {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	return reload, func() { signal.Stop(reload) }
 }
 
-// serve runs the service until ctx ends, and then shuts it down in order: that is no error, unless rows are left. started is called
-// once it takes entries.
+// serve runs the service until ctx ends, and then shuts it down in order, which is an error only if rows are left. It calls
+// started once the service accepts entries.
 func serve(ctx context.Context, load loader, reload <-chan os.Signal, out io.Writer, started func(*gateway)) error {
 	cfg, err := load(ctx)
 	if err != nil {
@@ -87,7 +87,7 @@ func serve(ctx context.Context, load loader, reload <-chan os.Signal, out io.Wri
 func newLog(c *config.Log, out io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo // the configuration has checked it
+		level = slog.LevelInfo // Load has checked it
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
@@ -96,7 +96,7 @@ func newLog(c *config.Log, out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, options))
 }
 
-// instanceID returns the id of this start of the process: its name, and what makes it unique for ever.
+// instanceID returns the id of this start of the process: the instance's name with a unique suffix.
 func instanceID(c *config.Config) (string, error) {
 	name := c.Instance.ID
 	if name == "" {

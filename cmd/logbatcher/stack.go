@@ -39,7 +39,7 @@ func startStack(ctx context.Context, directory, clickhouseListen string, log *sl
 	return s, nil
 }
 
-// configure points a configuration at the stack. What the operator has set otherwise, such as routes, stays.
+// configure points a configuration at the stack, and leaves everything else, such as routes, as the operator set it.
 func (s *stack) configure(c *config.Config) error {
 	address, err := url.Parse(s.clickhouse.Address())
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *stack) configure(c *config.Config) error {
 	return nil
 }
 
-// stop stops both. The engine and Redis keep what they have acknowledged.
+// stop stops both. They keep what they have acknowledged.
 func (s *stack) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
