@@ -9,17 +9,17 @@ import (
 type Conn interface {
 	// Exec runs a statement that returns no rows.
 	Exec(ctx context.Context, statement string) error
-	// Query runs a statement and returns all its rows as text, in the order of its columns. NULL is
-	// the empty string. It is for small results, such as those of the system tables.
+	// Query runs a statement and returns all its rows as text; NULL is empty. It is for small results, such as those of
+	// system tables.
 	Query(ctx context.Context, statement string) ([][]string, error)
 }
 
-// Locker hands out leases, so that of several instances one does a thing.
+// Locker grants leases, so that only one of several instances does something.
 type Locker interface {
-	// Acquire returns once this instance holds the lease of that name, or when ctx ends. The lease
+	// Acquire blocks until this instance holds the lease of that name, or ctx ends. The lease
 	// is renewed until Release is called; a process that dies loses it after ttl.
 	Acquire(ctx context.Context, name string, ttl time.Duration) (Lease, error)
-	// TryAcquire returns ErrLeaseHeld at once where another instance holds it.
+	// TryAcquire is Acquire, but returns ErrLeaseHeld at once if another instance holds the lease.
 	TryAcquire(ctx context.Context, name string, ttl time.Duration) (Lease, error)
 }
 
@@ -27,6 +27,6 @@ type Locker interface {
 type Lease interface {
 	// Context ends when the lease is lost or released.
 	Context() context.Context
-	// Release gives the lease up. It is safe to call it twice.
+	// Release releases the lease. It may be called twice.
 	Release(ctx context.Context) error
 }

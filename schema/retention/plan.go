@@ -233,39 +233,29 @@ func (r *Retainer) readPartitions(ctx context.Context, t *schema.Table, by []sch
 		return "toUnixTimestamp64Milli(toDateTime64(assumeNotNull(" + name + "), 3" + zone + "))"
 	}
 	name := schema.QuoteIdentifier(column.Name)
-	rows, err := r.config.Conn.Query(ctx, "SELECT _partition_id, n, timed, "+milliseconds("lo")+", "+milliseconds("hi")+", "+partitionEnd(by, column)+
+	rows, err := r.config.Conn.Query(ctx, "SELECT _partition_id, value, n, timed, "+milliseconds("lo")+", "+milliseconds("hi")+", "+partitionEnd(by, column)+", parts, bytes"+
 		" FROM (SELECT _partition_id, count() AS n, count("+name+") AS timed, min("+name+") AS lo, max("+name+") AS hi FROM "+
-		schema.QuotedName(t.Database, t.Name)+" GROUP BY _partition_id) ORDER BY lo, _partition_id"+exactBounds)
+		schema.QuotedName(t.Database, t.Name)+" GROUP BY _partition_id) AS times"+
+		" INNER JOIN (SELECT partition_id, any(partition) AS value, count() AS parts, sum(bytes_on_disk) AS bytes FROM system.parts WHERE database = "+
+		schema.QuoteString(t.Database)+" AND table = "+schema.QuoteString(t.Name)+" AND active GROUP BY partition_id) AS sizes"+
+		" ON _partition_id = partition_id ORDER BY lo, _partition_id"+exactBounds)
 	if err != nil {
 		return nil, fmt.Errorf("read partitions: %w", err)
 	}
-	parts, err := r.config.Conn.Query(ctx, "SELECT partition_id, any(partition), count(), sum(bytes_on_disk) FROM system.parts WHERE database = "+
-		schema.QuoteString(t.Database)+" AND table = "+schema.QuoteString(t.Name)+" AND active GROUP BY partition_id")
-	if err != nil {
-		return nil, fmt.Errorf("read parts: %w", err)
-	}
-	byID := make(map[string]*Partition, len(rows))
 	list := make([]Partition, len(rows))
 	for i, row := range rows {
-		n, err := parseIntegers(row[1:])
+		n, err := parseIntegers(row[2:])
 		if err != nil {
 			return nil, fmt.Errorf("read partitions: %w", err)
 		}
 		p := &list[i]
-		*p = Partition{ID: row[0], Rows: uint64(n[0]), Min: time.UnixMilli(n[2]).UTC(), Max: time.UnixMilli(n[3]).UTC()}
+		*p = Partition{
+			ID: row[0], Value: row[1], Rows: uint64(n[0]), Parts: uint64(n[5]), Bytes: uint64(n[6]),
+			Min: time.UnixMilli(n[2]).UTC(), Max: time.UnixMilli(n[3]).UTC(),
+		}
 		p.timeless = n[1] != n[0] || p.Min.Equal(noTime) || p.Max.Equal(noTime)
 		if n[4] != 0 {
 			p.End = time.Unix(n[4], 0).UTC()
-		}
-		byID[p.ID] = p
-	}
-	for _, part := range parts {
-		n, err := parseIntegers(part[2:])
-		if err != nil {
-			return nil, fmt.Errorf("read parts: %w", err)
-		}
-		if p := byID[part[0]]; p != nil {
-			p.Value, p.Parts, p.Bytes = part[1], uint64(n[0]), uint64(n[1])
 		}
 	}
 	return list, nil

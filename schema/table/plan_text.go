@@ -6,17 +6,15 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// String returns the plan as a person reads it: what would change, with the statements that would be run, what is
-// refused, with the statements that would have to be run by hand, and what is left alone. The whole text is SQL: all but
-// the statements of the steps is in comments.
+// String returns the plan for people: the statements of the steps, and in comments what they change, what is refused, with the
+// statements that would do it, and what is left alone.
 func (p *Plan) String() string {
 	var b strings.Builder
-	b.WriteString("-- " + p.Table.FullName())
+	heading := p.Table.FullName()
 	if p.Empty() {
-		b.WriteString(": fits\n")
-	} else {
-		b.WriteString("\n")
+		heading += ": fits"
 	}
+	b.WriteString(schema.SQLComment(heading))
 	for _, step := range p.Steps {
 		for _, change := range step.Changes {
 			b.WriteString(schema.SQLComment(change))
