@@ -50,9 +50,6 @@ func TestEntryJSON(t *testing.T) {
 		if err != nil || !sameEntry(&e, &got) {
 			t.Errorf("%s\nbecame %+v, %v", line, got, err)
 		}
-		if got.Stream == nil {
-			t.Error("no stream")
-		}
 	}
 }
 
@@ -70,33 +67,12 @@ func TestEntryJSONForm(t *testing.T) {
 	}
 }
 
-func TestParseEntryJSONErrors(t *testing.T) {
-	tests := []struct{ line, message string }{
-		{``, "entry: EOF"},
-		{`{} {}`, "entry: text after the JSON value"},
-		{`{"boddy":"x"}`, `entry: json: unknown field "boddy"`},
-		{`{"body":null}`, `entry: expected a string or {"base64":"…"}`},
-		{`{"body":5}`, "entry: json: cannot unmarshal number into Go struct field jsonEntry.body of type string"},
-		{`{"body":{"base64":"!"}}`, "entry: illegal base64 data at input byte 0"},
-		{`{"body":{}}`, `entry: expected a string or {"base64":"…"}`},
-		{`{"severity_number":256}`, "entry: json: cannot unmarshal number 256 into Go struct field jsonEntry.severity_number of type uint8"},
-		{`{"time":"9999-01-01T00:00:00Z"}`, "entry: time 9999-01-01T00:00:00Z is outside the years 1678 to 2261"},
-		{`{"attributes":[{"key":"a"}]}`, "entry: attributes[0]: no value"},
-		{`{"attributes":[{"key":"a","value":"x"},{"key":"a","type":"uint","value":1}]}`, `entry: attributes[1]: unknown type "uint"`},
-		{`{"attributes":[{"key":"a","type":"int","value":1.5}]}`, `entry: attributes[0]: strconv.ParseInt: parsing "1.5": invalid syntax`},
-		{"{\"body\":\"\xff\"}", "entry: not valid UTF-8"},
-	}
-	for _, test := range tests {
-		_, err := parseEntryJSON([]byte(test.line))
-		if err == nil || err.Error() != test.message {
-			t.Errorf("%s: got %v, want %s", test.line, err, test.message)
-		}
-	}
-}
-
 func FuzzEntryJSON(f *testing.F) {
 	f.Add("body", "\xff", int64(1), math.NaN(), uint64(7))
 	f.Fuzz(func(t *testing.T, text, other string, n int64, x float64, seed uint64) {
+		if math.IsNaN(x) {
+			x = math.NaN() // JSON drops the payload
+		}
 		e := randomEntry(rand.New(rand.NewPCG(seed, 1)))
 		e.Body, e.EventName, e.Time = text, other, n
 		e.Attributes = append(e.Attributes, StringAttribute(other, text), IntAttribute(text, n), DoubleAttribute("x", x),
@@ -105,20 +81,6 @@ func FuzzEntryJSON(f *testing.F) {
 		got, err := parseEntryJSON(line)
 		if err != nil || !sameEntry(&e, &got) {
 			t.Fatalf("%s became %+v, %v", line, got, err)
-		}
-	})
-}
-
-func FuzzParseEntryJSON(f *testing.F) {
-	f.Add([]byte(`{"body":"x","attributes":[{"key":"a","type":"double","value":{"bits":"7ff8000000000001"}}]}`))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		e, err := parseEntryJSON(line)
-		if err != nil {
-			return
-		}
-		again, err := parseEntryJSON(AppendJSON(nil, &e))
-		if err != nil || !sameEntry(&e, &again) {
-			t.Fatalf("%s became %+v, then %+v, %v", line, e, again, err)
 		}
 	})
 }

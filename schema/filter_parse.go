@@ -255,7 +255,7 @@ func describeValue(value any) string {
 	}
 	literal, err := newLiteral(value)
 	if err != nil {
-		return fmt.Sprintf("the %T %v", value, value)
+		return fmt.Sprintf("the %T %s", value, Short(fmt.Sprint(value), 64))
 	}
 	return "the " + literal.String()
 }
