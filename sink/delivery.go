@@ -63,10 +63,10 @@ type Limits struct {
 	GiveUpAfter time.Duration
 }
 
-// Deliver blocks until every row of b is settled. It fails only if ctx ends first, with an error that wraps that of ctx, or if b is
-// damaged and can't be cut; the outcome has the rows that were settled nevertheless. Deliver blocks while the table's inserts in flight are at their limit. limits says
-// when the batch is given up. When drain is closed the batch is tried again at once, and then with ordinary pauses until ctx
-// ends. Nothing runs after Deliver has returned.
+// Deliver blocks until every row of b is settled, and while the table's inserts in flight are at their limit. It fails only if ctx ends
+// first, with an error that wraps that of ctx, or if b is damaged and can't be cut; the outcome has the rows that were settled
+// nevertheless. limits says when the batch is given up. When drain is closed the batch is tried again at once, and then with ordinary
+// pauses until ctx ends. Nothing runs after Deliver has returned.
 func (d *Delivery) Deliver(ctx context.Context, b *batch.Block, limits Limits, drain <-chan struct{}) (Outcome, error) {
 	if b.Rows() == 0 {
 		return Outcome{}, nil

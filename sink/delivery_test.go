@@ -387,14 +387,23 @@ func TestQuestionThatIsRefusedHolds(t *testing.T) {
 }
 
 func TestDegradedTellsOfAnOutage(t *testing.T) {
-	for code, want := range map[int]string{0: "ClickHouse is away since", 252: "table logs.numbered takes no inserts since"} {
-		t.Run(want, func(t *testing.T) {
+	for _, test := range []struct {
+		class sink.Class
+		code  int
+		want  string
+	}{
+		{sink.Transient, 0, "ClickHouse is away since"},
+		{sink.Ambiguous, 0, "ClickHouse is away since"}, // though it answers questions
+		{sink.Transient, 252, "table logs.numbered takes no inserts since"},
+	} {
+		want := test.want
+		t.Run(fmt.Sprint(test.class, test.code), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
 				start := time.Now()
 				b.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
 					if time.Since(start) < time.Minute {
-						return sinktest.Step{Err: of(sink.Transient, code)}
+						return sinktest.Step{Err: of(test.class, test.code)}
 					}
 					return sinktest.Step{}
 				}
