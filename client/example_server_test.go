@@ -10,7 +10,7 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// keeper is an IngestService that says of everything that it is committed.
+// keeper is an IngestService that reports everything as committed.
 type keeper struct {
 	logbatcherv1.UnimplementedIngestServiceServer
 }

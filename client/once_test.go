@@ -15,7 +15,7 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// faulty keeps the protocol's promises like a server, and breaks streams wherever it can.
+// faulty keeps the protocol's promises like a server, and breaks streams everywhere it may.
 type faulty struct {
 	turn sync.Mutex // held by a stream: the next opening waits until the older one is settled
 
@@ -83,7 +83,7 @@ func (f *faulty) serve(_ int, open *logbatcherv1.Open, s serverStream) error {
 	}
 }
 
-// TestEachEntryOnce sends through streams that break in every place, to limits that change from one to the next.
+// TestEachEntryOnce sends through streams that break everywhere, with limits that change from one to the next.
 func TestEachEntryOnce(t *testing.T) {
 	for seed := range uint64(20) {
 		f := &faulty{random: rand.New(rand.NewPCG(seed, 1))}

@@ -19,7 +19,7 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// TestBackoffGrowsUntilProgress has streams that are welcomed and get nothing committed, then one that does.
+// TestBackoffGrowsUntilProgress opens streams that get nothing committed, then one that does.
 func TestBackoffGrowsUntilProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const fruitless = 30
@@ -58,7 +58,7 @@ func TestBackoffGrowsUntilProgress(t *testing.T) {
 	})
 }
 
-// TestGivesUp has servers that can't be reached.
+// TestGivesUp tries servers that can't be reached.
 func TestGivesUp(t *testing.T) {
 	for name, test := range map[string]struct {
 		dial   func(context.Context) (net.Conn, error)
@@ -152,7 +152,7 @@ func TestIdleProducerDoesNotGiveUp(t *testing.T) {
 	})
 }
 
-// TestWhatGRPCRefuses has connections with which no stream can work.
+// TestWhatGRPCRefuses tries connections on which no stream can work.
 func TestWhatGRPCRefuses(t *testing.T) {
 	stream := func(_ int, _ *logbatcherv1.Open, s serverStream) error {
 		if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1}); err != nil {
@@ -238,7 +238,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 	}
 }
 
-// TestRetryDelayIsHeeded has a server that asks for an hour, and for a minute.
+// TestRetryDelayIsHeeded asks for an hour, and for a minute.
 func TestRetryDelayIsHeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := []time.Duration{time.Minute, time.Hour}
@@ -271,7 +271,7 @@ func TestRetryDelayIsHeeded(t *testing.T) {
 	})
 }
 
-// TestCloseWithNothingLeft ends producers that have nothing to wait for, whatever their server does.
+// TestCloseWithNothingLeft closes producers that have nothing to wait for, whatever their server does.
 func TestCloseWithNothingLeft(t *testing.T) {
 	closing := func(t *testing.T, conn grpc.ClientConnInterface, before func(*Producer)) {
 		t.Helper()

@@ -19,12 +19,12 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits for what must happen.
 const patience = time.Minute
 
 type serverStream = grpc.BidiStreamingServer[logbatcherv1.IngestStreamRequest, logbatcherv1.IngestStreamResponse]
 
-// script is an IngestService that does with the nth stream, from 0, what the test says.
+// script is an IngestService that calls the test for the nth stream, from 0.
 type script struct {
 	logbatcherv1.UnimplementedIngestServiceServer
 	stream func(n int, open *logbatcherv1.Open, s serverStream) error
@@ -33,7 +33,7 @@ type script struct {
 	streams int
 }
 
-// IngestStream takes the opening and hands the stream to the script.
+// IngestStream receives the opening and hands the stream to the script.
 func (s *script) IngestStream(stream serverStream) error {
 	s.mu.Lock()
 	n := s.streams
@@ -79,7 +79,7 @@ func welcome(s serverStream, w *logbatcherv1.Welcome) error {
 	return s.Send(&logbatcherv1.IngestStreamResponse{Welcome: w})
 }
 
-// store commits what arrives until the client half-closes, and hands it to keep.
+// store passes requests to keep and commits them, until the client half-closes.
 func store(s serverStream, keep func(*logbatcherv1.IngestStreamRequest) error) error {
 	for {
 		r, err := s.Recv()

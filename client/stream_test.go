@@ -136,7 +136,7 @@ func TestRequestsAreCutByTheWelcome(t *testing.T) {
 	}
 }
 
-// TestSmallerLimitsForNumberedRequests cuts a stream whose request has its sequence, and resumes at a server that would not take it.
+// TestSmallerLimitsForNumberedRequests cuts a stream whose request has its sequence, and resumes at a server with smaller limits.
 func TestSmallerLimitsForNumberedRequests(t *testing.T) {
 	var l ledger
 	var got []string
@@ -154,7 +154,7 @@ func TestSmallerLimitsForNumberedRequests(t *testing.T) {
 					return err
 				}
 			}
-			return unavailable("cut") // nothing was told of the first request
+			return unavailable("cut") // nothing was reported of the first request
 		case 1:
 			if err := s.Send(&logbatcherv1.IngestStreamResponse{
 				Welcome:           &logbatcherv1.Welcome{Epoch: 5, CommittedSequence: 1, Resumed: true, Limits: small},
@@ -197,7 +197,7 @@ func TestSmallerLimitsForNumberedRequests(t *testing.T) {
 	}
 }
 
-// TestRequestsThatGRPCDoesNotTake has a connection that sends small messages only.
+// TestRequestsThatGRPCDoesNotTake uses a connection that sends small messages only.
 func TestRequestsThatGRPCDoesNotTake(t *testing.T) {
 	var l ledger
 	var got []string
@@ -236,7 +236,7 @@ func TestRequestsThatGRPCDoesNotTake(t *testing.T) {
 	}
 }
 
-// TestRefusalsToldTwice cuts the stream after a refusal, whose watermark the client then doesn't know.
+// TestRefusalsToldTwice cuts the stream between a refusal and its watermark.
 func TestRefusalsToldTwice(t *testing.T) {
 	var l ledger
 	told := &logbatcherv1.IngestStreamResponse{
@@ -273,7 +273,7 @@ func TestRefusalsToldTwice(t *testing.T) {
 	}
 }
 
-// TestServerErrorsThatEndRun has servers that no further stream could help with.
+// TestServerErrorsThatEndRun sends errors that another stream would not change.
 func TestServerErrorsThatEndRun(t *testing.T) {
 	for name, stream := range map[string]func(s serverStream) error{
 		"no producer like that": func(serverStream) error { return status.Error(codes.InvalidArgument, "no producer like that") },

@@ -9,7 +9,7 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// request returns an item of so many entries, 5 bytes each.
+// request returns an item with that many entries of 5 bytes.
 func request(entries int) *item {
 	i := newItem()
 	for range entries {

@@ -46,7 +46,7 @@ func TestCodecSpeaksProtobuf(t *testing.T) {
 		&pb.IngestStreamRequest{Sequence: 7, Entries: []*pb.Entry{designEntry(1)}},
 		&pb.IngestStreamResponse{CommittedSequence: 8, Refusals: []*pb.Refusal{{Field: long}}},
 		&pb.IngestResponse{}, &pb.FlushRequest{Table: "t"},
-		&grpc_health_v1.HealthCheckRequest{Service: long}, // has no generated code of vtprotobuf
+		&grpc_health_v1.HealthCheckRequest{Service: long}, // without code by vtprotobuf
 	} {
 		data, err := codec{}.Marshal(m)
 		if err != nil {
@@ -94,8 +94,8 @@ func TestFrameKeepsTheData(t *testing.T) {
 	}
 }
 
-// Nothing may read a request's buffer after its release: the fixture's pool overwrites it then, and this router reads
-// until the last moment, from another goroutine. What it has read must be what was sent.
+// Nothing may read a request's buffer after its release: the fixture's pool overwrites it then, and this router reads until the
+// last moment, from another goroutine. It must read what was sent.
 func TestBuffersAreNotReadAfterRelease(t *testing.T) {
 	f := newFixture(t, nil)
 	var checked sync.WaitGroup
@@ -157,7 +157,7 @@ func TestBuffersAreNotReadAfterRelease(t *testing.T) {
 	})
 }
 
-// FuzzCodec has the codec and all that reads an undecoded request meet arbitrary bytes.
+// FuzzCodec feeds arbitrary bytes to the codec and everything that reads an undecoded request.
 func FuzzCodec(f *testing.F) {
 	f.Add(designRequest(2))
 	open, _ := (&pb.IngestStreamRequest{Open: &pb.Open{Producer: "p", Epoch: 3, ScopeAttributes: []*pb.Attribute{{Key: "k"}}}}).MarshalVT()

@@ -20,7 +20,7 @@ import (
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// connect opens a connection and says what is given.
+// connect opens a connection and sends some bytes.
 func (f *fixture) connect(say string) net.Conn {
 	f.t.Helper()
 	c, err := net.Dial("tcp", f.address)
@@ -46,7 +46,7 @@ func closed(t *testing.T, c net.Conn) error {
 	return nil
 }
 
-// Silent connections take nobody's place: those that speak are served, and the silent ones are closed and counted.
+// Silent connections keep nobody out: those that speak are served, and the silent ones are closed and counted.
 func TestSilentConnectionsLockNobodyOut(t *testing.T) {
 	var log lines
 	f := newFixture(t, func(c *Config) { c.MaxConnections, c.HandshakeTimeout, c.Log = 4, time.Hour, log.logger() })
@@ -74,7 +74,7 @@ func TestSilentConnectionsLockNobodyOut(t *testing.T) {
 	}
 }
 
-// Where all connections are in use, one more is refused at once, and served when there is room again.
+// When all connections are in use, one more is refused at once, and served when there is room again.
 func TestConnectionsAreBounded(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.MaxConnections = 2 })
 	f.open(&pb.Open{Producer: "p"}) // the fixture's own connection
@@ -133,7 +133,7 @@ func TestConnectionsEnd(t *testing.T) {
 	}
 }
 
-// failing is a listener that can't accept, until it is closed.
+// failing is a listener whose Accept fails until it is closed.
 type failing struct {
 	net.Listener
 	left   int
@@ -153,7 +153,7 @@ func (l *failing) Accept() (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-// That connections can't be accepted is in the log once a minute, counted, and degraded for as long as it lasts.
+// Failures to accept are logged once a minute, counted, and reported as degraded for as long as they last.
 func TestAcceptErrorsAreSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lines
@@ -180,7 +180,7 @@ func TestAcceptErrorsAreSeen(t *testing.T) {
 	})
 }
 
-// lines is a log that a test reads. It takes what an operator sees: INFO and above.
+// lines is a log for a test to read: what an operator sees, INFO and above.
 type lines struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer

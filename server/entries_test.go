@@ -69,7 +69,7 @@ func TestEntryValidation(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		entry  *pb.Entry
-		field  string // empty with no reason: the entry is right
+		field  string // empty with no reason: the entry is valid
 		reason schema.Reason
 	}{
 		"empty":                 {&pb.Entry{}, "", 0},
@@ -266,7 +266,7 @@ func withReceived(d defaults) defaults {
 	return d
 }
 
-// However few bytes entries and attributes have, no request needs more than RequestMemory says.
+// However small its entries and attributes, no request needs more memory than RequestMemory.
 func TestRequestMemory(t *testing.T) {
 	entry := &pb.Entry{}
 	for range 1000 {
@@ -295,7 +295,7 @@ func TestRequestMemory(t *testing.T) {
 	}
 }
 
-// What a few bytes on the wire become in memory is charged before it is decoded.
+// Memory that a few bytes on the wire expand to is charged before decoding.
 func TestDenseRequestsAreCharged(t *testing.T) {
 	var entries []*pb.Entry
 	for range 4000 {
@@ -336,7 +336,7 @@ func TestDenseRequestsAreCharged(t *testing.T) {
 		if name == "attributes" && attributes != 4000*12 {
 			t.Errorf("%d attributes", attributes)
 		}
-		// Suspended, it holds nothing; and what comes after is the same again.
+		// A suspended request holds nothing, and resumes where it was.
 		r.Suspend()
 		if used, _ := budget.now(); used != 0 {
 			t.Errorf("%s: %d bytes charged while suspended", name, used)
@@ -366,7 +366,7 @@ func make2(n int, severity uint32) []*pb.Entry {
 	return entries
 }
 
-// designEntry is the entry by which the design measures: 338 bytes, eight attributes.
+// designEntry is the entry of the measurements in design.md: 338 bytes, eight attributes.
 func designEntry(i int) *pb.Entry {
 	e := &pb.Entry{
 		TimeUnixNano: 1_700_000_000_000_000_000 + uint64(i), SeverityNumber: 9, SeverityText: "INFO", Service: "checkout",
@@ -435,7 +435,7 @@ func BenchmarkDecode(b *testing.B) {
 				}
 				r.free()
 			}
-			// CPU, not elapsed time: it means the same on a machine that does other things too.
+			// CPU time, not elapsed time: it does not depend on what else the machine does.
 			b.ReportMetric(float64((cpuTime()-before).Nanoseconds())/float64(b.N)/float64(n), "cpu-ns/entry")
 			b.ReportMetric(float64(len(data))/float64(n), "bytes/entry")
 		})
@@ -449,7 +449,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// reference decodes as protobuf-go does, message by message, without any of the tricks.
+// reference decodes with protobuf-go, message by message.
 func reference(c *Config, data []byte, values defaults) (entries []schema.Entry, refused []uint32, ok bool) {
 	var m pb.IngestStreamRequest
 	if err := proto.Unmarshal(data, &m); err != nil {
@@ -504,7 +504,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// sameEmpty gives lists without elements one form.
+// sameEmpty makes empty lists nil.
 func sameEmpty(entries []schema.Entry) []schema.Entry {
 	for i := range entries {
 		if len(entries[i].Attributes) == 0 {

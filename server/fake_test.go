@@ -18,15 +18,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// fakeRouter keeps a copy of what it is given and settles it as a test scripts. With no script it settles at once.
+// fakeRouter copies the requests it is given and settles them as a test scripts, at once without a script.
 type fakeRouter struct {
 	mu     sync.Mutex
 	copies []*schema.Request // with entries of their own, in the order of routing
 	held   []*schema.Request // taken and not settled
 	hold   bool
-	// script, where there is one, is called in place of taking the request. It may call take.
+	// script, if any, is called instead of take. It may call take.
 	script func(ctx context.Context, r *schema.Request, waiting func(schema.WaitCause, string)) error
-	// outcome says what becomes of a request. Nil: nothing is refused.
+	// outcome returns the outcome of a request. Nil: nothing is refused.
 	outcome func(r *schema.Request) *schema.Outcome
 }
 
@@ -73,7 +73,7 @@ func (f *fakeRouter) set(change func(*fakeRouter)) {
 	change(f)
 }
 
-// settleHeld settles what is held, the last first where reverse.
+// settleHeld settles the held requests, in reverse order if asked to.
 func (f *fakeRouter) settleHeld(reverse bool) {
 	f.mu.Lock()
 	held := f.held
@@ -121,7 +121,7 @@ func cloneEntries(entries []schema.Entry) []schema.Entry {
 	return own
 }
 
-// fakeBudget is a budget that counts, and blocks where a test says so.
+// fakeBudget is a budget that counts, and blocks at a limit.
 type fakeBudget struct {
 	mu         sync.Mutex
 	used, peak int
@@ -202,7 +202,7 @@ func (a *fakeAdmin) Explain(_ context.Context, e *schema.Entry) (*schema.Explana
 	return &a.explanation, a.err
 }
 
-// fakeReadiness says what a test sets.
+// fakeReadiness reports what a test sets.
 type fakeReadiness struct {
 	mu                sync.Mutex
 	reasons, degraded []string
@@ -220,8 +220,8 @@ func (r *fakeReadiness) Degraded() []string {
 	return r.degraded
 }
 
-// scribbler is a buffer pool that overwrites what comes back, so that whoever still reads it reads nonsense, and the
-// race detector sees him.
+// scribbler is a buffer pool that overwrites returned buffers, so that late readers read nonsense and are seen by the race
+// detector.
 type scribbler struct {
 	mu   sync.Mutex
 	free [][]byte
@@ -330,7 +330,7 @@ func (f *fixture) dial(options ...grpc.DialOption) *grpc.ClientConn {
 	return conn
 }
 
-// eventually waits until what other goroutines do has happened.
+// eventually waits for a condition that other goroutines make true.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	look := time.NewTicker(time.Millisecond)
@@ -346,7 +346,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// testStream is the client's side of one stream. It folds the responses as a client would.
+// testStream is the client's side of a stream. It accumulates the responses as a client would.
 type testStream struct {
 	t      *testing.T
 	stream pb.IngestService_IngestStreamClient
@@ -402,7 +402,7 @@ func entriesOf(bodies ...string) []*pb.Entry {
 	return entries
 }
 
-// next receives one response, and fails where the stream has ended.
+// next receives one response, and fails if the stream has ended.
 func (s *testStream) next() *pb.IngestStreamResponse {
 	s.t.Helper()
 	r, err := s.stream.Recv()

@@ -36,7 +36,7 @@ func zipped(data []byte) []byte {
 	return b.Bytes()
 }
 
-// rawClient speaks HTTP/2 without gRPC's own client, which can't be made to do wrong.
+// rawClient speaks HTTP/2 directly, because gRPC's own client sends only valid frames.
 type rawClient struct {
 	t         *testing.T
 	address   string
@@ -94,8 +94,7 @@ func reasonIn(details string) string {
 	return ""
 }
 
-// What a client does wrong below the level of messages is its own error as well: it has a status that says so and is counted, and
-// the log has no line of it.
+// Bad frames are the client's error as well: they get a status that says so and are counted, and the log has no line about them.
 func TestFramesThatAreWrong(t *testing.T) {
 	var log lines
 	f := newFixture(t, func(c *Config) { c.MaxRequestBytes, c.MaxEntryBytes, c.Log = 1<<16, 1<<16, log.logger() })
@@ -155,7 +154,7 @@ func TestFramesThatAreWrong(t *testing.T) {
 	if _, code, _ := client.call("/logbatcher.v1.IngestService/Nonsense", empty); code != codes.Unimplemented {
 		t.Errorf("an unknown method: %v", code)
 	}
-	for _, name := range []string{"gzip", "zstd"} { // and what is right is taken
+	for _, name := range []string{"gzip", "zstd"} { // valid frames are accepted
 		compressed := zipped(nil)
 		if name == "zstd" {
 			var b bytes.Buffer
@@ -179,7 +178,7 @@ func (f *fixture) failed(reason string) float64 {
 	return counterValue(f.t, f.server.ingest.metrics.failedCalls.WithLabelValues(reason))
 }
 
-// The server reads messages from gRPC's own stream, which a new version of it might not allow.
+// The server reads messages from gRPC's own stream, which a new version of gRPC may not allow.
 func TestTransportIsThere(t *testing.T) {
 	f := newFixture(t, nil)
 	r, err := f.ingest(&pb.IngestRequest{})
@@ -204,7 +203,7 @@ func TestTransportIsThere(t *testing.T) {
 	}
 }
 
-// Streams and calls that clients break off leave no line in the log.
+// Streams and calls that clients break off are not logged.
 func TestBrokenCallsAreNotLogged(t *testing.T) {
 	var log lines
 	f := newFixture(t, func(c *Config) { c.Log = log.logger() })

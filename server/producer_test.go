@@ -246,7 +246,7 @@ func TestOutboxIsBoundedAndTellsAgain(t *testing.T) {
 	}
 }
 
-// Each epoch that the server gives can be claimed: where the numbers have come to their end, none is given.
+// Every epoch that the server assigns can be claimed. It assigns none when the numbers are used up.
 func TestEpochsEnd(t *testing.T) {
 	r := testRegistry(t, nil)
 	p, _ := r.use("p")
@@ -277,7 +277,7 @@ func TestEpochsEnd(t *testing.T) {
 	}
 }
 
-// What many producers leave unread is bounded for all of them together, and the books balance when it is gone.
+// Unread outcomes are bounded for all producers together, and the count returns to zero when they are gone.
 func TestKeptOutcomesAreBoundedTogether(t *testing.T) {
 	r := testRegistry(t, nil)
 	leave := func(id string) *producer {

@@ -309,8 +309,8 @@ func TestNewRefusesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A thousand streams whose entries go nowhere must not make memory grow beyond the budget and what each stream may hold, though
-// each of them wants to send several times as much.
+// A thousand stalled streams must not take more memory than the budget and what each stream may hold, though each of them tries to
+// send several times as much.
 func TestThousandSlowStreams(t *testing.T) {
 	const size, limit = 16 << 10, 4 << 20
 	streams := 1000
@@ -322,7 +322,7 @@ func TestThousandSlowStreams(t *testing.T) {
 		c.MaxRequestBytes, c.MaxEntryBytes = 32<<10, 32<<10
 		c.OpenTimeout = time.Minute
 	})
-	f.server.ingest.intake.memory.buffers = new(slabs[byte]) // the scribbler keeps all that it ever gave
+	f.server.ingest.intake.memory.buffers = new(slabs[byte]) // the scribbler keeps every buffer
 	f.budget.change(func() { f.budget.limit = limit })
 	f.router.set(func(r *fakeRouter) { r.hold = true })
 	before := liveHeap()
@@ -338,8 +338,8 @@ func TestThousandSlowStreams(t *testing.T) {
 	if _, peak := f.budget.now(); peak > limit {
 		t.Errorf("%d bytes were in flight", peak)
 	}
-	// For each stream the server has a window full and the request that waits (measured: 81 KiB); the client, which is in this
-	// process too, some ten requests in buffers of twice their size; and both have gRPC's own objects.
+	// Per stream the server holds a full window and the waiting request (measured: 81 KiB), the client in this process some ten
+	// requests in buffers of twice their size, and both gRPC's own objects.
 	const perStream = (64<<10 + 2*size) + 12*2*size + 64<<10
 	held, bound := liveHeap()-before, int64(limit+streams*perStream)
 	t.Logf("%d KiB are held for each stream, clients included", held>>10/int64(streams))
@@ -350,7 +350,7 @@ func TestThousandSlowStreams(t *testing.T) {
 	clients.Wait()
 	f.router.set(func(r *fakeRouter) { r.hold = false })
 	f.router.settleHeld(false)
-	s := f.open(&pb.Open{Producer: "afterwards"}) // and all of it has come back
+	s := f.open(&pb.Open{Producer: "afterwards"}) // all memory has been returned
 	s.request(1, body)
 	s.until(func() bool { return s.committed == 1 })
 }
@@ -383,8 +383,8 @@ func (f *fixture) pushyClient(ctx context.Context, producer, body string, sent *
 	<-ctx.Done()
 }
 
-// The books: producers whose streams are cut at random and resumed get every sequence committed, and every sequence is
-// routed once, with the bytes that it was sent with.
+// Producers whose streams are cut at random and resumed get every sequence committed, and every sequence is routed once, with the
+// bytes that were sent.
 func TestNothingLostNothingDoubled(t *testing.T) {
 	f := newFixture(t, nil)
 	f.router.set(func(r *fakeRouter) {

@@ -98,7 +98,7 @@ func TestAllStatuses(t *testing.T) {
 	}
 }
 
-// All statuses are made in status.go, and the table above has each of them.
+// All statuses are made in status.go and are in the table above.
 func TestAllStatusesAreListed(t *testing.T) {
 	names, err := filepath.Glob("*.go")
 	if err != nil {
@@ -137,7 +137,7 @@ func TestAllStatusesAreListed(t *testing.T) {
 	}
 }
 
-// The tables of docs/protocol.md have each reason that status.go gives, and no other.
+// The tables of docs/protocol.md list exactly the reasons in status.go.
 func TestReasonsAreDocumented(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "status.go", nil, 0)
 	if err != nil {

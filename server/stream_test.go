@@ -21,7 +21,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// wantStatus checks code and reason of a status, and what each status of that code must have.
+// wantStatus checks code and reason of a status, and the details that its code requires. It returns the metadata.
 func wantStatus(t *testing.T, err error, code codes.Code, reason string) map[string]string {
 	t.Helper()
 	st, ok := status.FromError(err)
@@ -331,7 +331,7 @@ func TestNewerOpeningEndsAWaitingRoute(t *testing.T) {
 		t.Fatalf("welcome %v", newer.opened)
 	}
 	f.router.set(func(r *fakeRouter) { r.script = nil })
-	newer.request(1, "other") // sequence 1 was never taken, so this is no repeat
+	newer.request(1, "other") // sequence 1 was never accepted, so this is no repeat
 	newer.until(func() bool { return newer.committed == 1 })
 }
 
@@ -431,7 +431,7 @@ func TestCompressedStreams(t *testing.T) {
 	}
 }
 
-// metric returns a metric's value; of one with labels, the sum.
+// metric returns the value of a metric, summed over its labels.
 func (f *fixture) metric(name string) float64 {
 	f.t.Helper()
 	return metricOf(f.t, f.server.config.Registerer.(prometheus.Gatherer), name)

@@ -15,13 +15,13 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// unknown returns the message with a field that the protocol doesn't have.
+// unknown adds a field to the message that the protocol does not have.
 func unknown[M proto.Message](m M) M {
 	m.ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 77, protowire.VarintType), 1))
 	return m
 }
 
-// A field that this version of the protocol doesn't have is refused wherever it stands: dropping it would lose what a newer client sent.
+// A field that the protocol does not have is refused everywhere: dropping it would lose what a newer client sent.
 func TestUnknownFieldsAreRefused(t *testing.T) {
 	f := newFixture(t, nil)
 	admin := pb.NewAdminServiceClient(f.conn)

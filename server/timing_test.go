@@ -106,7 +106,7 @@ func (b *bubble) close(pipes ...*pipe) {
 	}
 }
 
-// all folds the responses that are there.
+// all returns the responses received so far.
 func (p *pipe) all(t *testing.T) *testStream {
 	s := &testStream{t: t}
 	for {
@@ -121,7 +121,7 @@ func (p *pipe) all(t *testing.T) *testStream {
 	}
 }
 
-// untilDrain folds the responses up to the one that has the Drain.
+// untilDrain returns the responses up to the Drain.
 func (p *pipe) untilDrain(t *testing.T) *testStream {
 	s := &testStream{t: t}
 	for s.drain == nil {
@@ -201,7 +201,7 @@ func TestStreamAgeDrains(t *testing.T) {
 		if age := deadline.Add(-c.StreamDrain).Sub(start); age < c.StreamAge*4/5 || age > c.StreamAge*6/5 {
 			t.Errorf("told at the age of %v", age)
 		}
-		p.in <- &pb.IngestStreamRequest{Sequence: 1, Entries: entriesOf("a")} // it goes on reading until the deadline
+		p.in <- &pb.IngestStreamRequest{Sequence: 1, Entries: entriesOf("a")} // it is read until the deadline
 		synctest.Wait()
 		b.router.set(func(r *fakeRouter) { r.hold = true })
 		p.in <- &pb.IngestStreamRequest{Sequence: 2, Entries: entriesOf("a")}
@@ -417,7 +417,7 @@ func TestOpeningDuringShutdown(t *testing.T) {
 	})
 }
 
-// Requests without entries cost the budget nothing, so what is kept of them has a bound of its own.
+// Requests without entries cost the budget nothing, so their number has a bound of its own.
 func TestUnsettledSequencesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := testRegistry(t, nil)

@@ -74,7 +74,7 @@ func TestUnaryWithAProducer(t *testing.T) {
 	if got := f.router.sequences(); !reflect.DeepEqual(got, []uint64{1, 2, 3}) {
 		t.Fatalf("routed %v", got)
 	}
-	// A stream takes over, with the same bytes being the same request; and a call ends the stream.
+	// A stream takes over, for which the same bytes are the same request; and a call ends the stream.
 	s := f.open(&pb.Open{Producer: "p", Epoch: begun.Epoch})
 	s.request(3, "a")
 	s.request(4, "a")
@@ -177,6 +177,38 @@ func TestUnaryConcurrentCallsOfOneEpoch(t *testing.T) {
 	}
 }
 
+// Calls that overlap do not wait for each other: each is answered when its own request is settled, and so is its repeat.
+func TestUnaryAnswersOutOfOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, nil)
+		b.router.hold = true
+		call := func(sequence uint64) chan *pb.IngestResponse {
+			answer := make(chan *pb.IngestResponse, 1)
+			go func() {
+				r, err := b.call(t.Context(), &pb.IngestRequest{Sequence: sequence, Entries: entriesOf("a"), Open: &pb.Open{Producer: "p", Epoch: 9}})
+				if err != nil {
+					t.Error(err)
+				}
+				answer <- r
+			}()
+			synctest.Wait()
+			return answer
+		}
+		first, second, repeat := call(1), call(2), call(2)
+		held := b.router.held
+		b.router.settle(held[1], held[1])
+		for _, answer := range []chan *pb.IngestResponse{second, repeat} {
+			if r := <-answer; r.GetCommittedSequence() != 0 || r.GetEpoch() != 9 {
+				t.Errorf("answered before the first: %v", r)
+			}
+		}
+		b.router.settle(held[0], held[0])
+		if r := <-first; r.GetCommittedSequence() != 2 {
+			t.Errorf("the first: %v", r)
+		}
+	})
+}
+
 func TestUnaryReceivedLevel(t *testing.T) {
 	f := newFixture(t, nil)
 	f.router.set(func(r *fakeRouter) { r.hold = true })
@@ -222,7 +254,7 @@ func troubled(b *bubble, open *pb.Open) *pb.IngestRequest {
 	return &pb.IngestRequest{Sequence: open.CommittedSequence + 1, Entries: entries, Open: open}
 }
 
-// What a call could not tell, because it was late or its client had gone, is told by the call's repeat, however often that is sent, and by
+// Outcomes that a call could not report, because it was late or its client had gone, are reported by each repeat of the call, and by
 // a stream that resumes.
 func TestUnaryTellsWhatALateCallCouldNot(t *testing.T) {
 	late := func(t *testing.T, b *bubble, m *pb.IngestRequest) {
@@ -248,7 +280,7 @@ func TestUnaryTellsWhatALateCallCouldNot(t *testing.T) {
 		}()
 		_, _ = b.call(ctx, m)
 	}
-	received := func(t *testing.T, b *bubble, m *pb.IngestRequest) { // answered before the routes have their say
+	received := func(t *testing.T, b *bubble, m *pb.IngestRequest) { // answered before the outcome of the routes is known
 		m.Open.Acknowledgement = pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED
 		defer func() { m.Open.Acknowledgement = 0 }()
 		r, err := b.call(t.Context(), m)
@@ -286,7 +318,7 @@ func TestUnaryTellsWhatALateCallCouldNot(t *testing.T) {
 	}
 }
 
-// A stream that resumes is told what a call that is gone could not tell, also without a repeat.
+// A stream that resumes reports what a late call could not, even without a repeat.
 func TestStreamTellsWhatALateCallCouldNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, nil)
@@ -303,7 +335,7 @@ func TestStreamTellsWhatALateCallCouldNot(t *testing.T) {
 	})
 }
 
-// A call whose repeat arrives while it waits: both are told.
+// A repeat that arrives while the original waits gets the same answer.
 func TestUnaryRepeatBesideTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, nil)
@@ -329,7 +361,7 @@ func TestUnaryRepeatBesideTheFirst(t *testing.T) {
 	})
 }
 
-// What is kept for repeats is bounded, and what is dropped is counted.
+// The outcomes kept for repeats are bounded, and dropped ones are counted.
 func TestUnaryKeepsABoundedNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, nil)
@@ -351,7 +383,7 @@ func TestUnaryKeepsABoundedNumber(t *testing.T) {
 	})
 }
 
-// An answer's watermark is of the epoch that it names, also when the next one begins before it is written.
+// An answer's watermark belongs to the epoch that it names, even if the next one begins before it is written.
 func TestUnaryAnswersWithinOneEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, level := range []pb.Acknowledgement{pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED, pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED} {
@@ -382,7 +414,7 @@ func TestUnaryAnswersWithinOneEpoch(t *testing.T) {
 	})
 }
 
-// A call that sends no request gives its place back when its time is over.
+// A call that sends no request frees its place when its time is over.
 func TestUnaryWithoutARequest(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.UnaryTimeout, c.MaxStreams = time.Millisecond, 1 })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -13,7 +13,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// An alert on the seconds that streams wait must fire while they wait, and not afterwards.
+// An alert on the seconds that streams wait must fire while they wait, not afterwards.
 func TestWaitingIsCountedWhileItLasts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, nil)
@@ -63,7 +63,7 @@ func collected(t *testing.T, registry *prometheus.Registry) (seconds, streams ma
 
 func frameOf(data []byte) *frame { return &frame{mem.BufferSlice{mem.SliceBuffer(data)}} }
 
-// A request that is copied or decoded, however long that takes, waits for no memory.
+// Copying and decoding do not count as waiting for memory.
 func TestDecodingIsNoWaiting(t *testing.T) {
 	in, budget := testIntake(t, nil)
 	p, err := testRegistry(t, nil).use("p")
@@ -105,7 +105,7 @@ func TestDecodingIsNoWaiting(t *testing.T) {
 	}
 }
 
-// Calls of one producer go one after the other; those that wait for their turn hold nothing of the budget.
+// Calls of one producer are routed one after the other; those waiting for their turn hold nothing of the budget.
 func TestCallsThatWaitForTheirTurnHoldNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, nil)
