@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
 )
 
@@ -275,11 +276,7 @@ func writeShopLog(path string) error {
 	return errors.Join(out.Flush(), file.Close())
 }
 
-// shortened returns the first runes of a text, on one line.
+// shortened returns the beginning of a text, on one line.
 func shortened(text string, length int) string {
-	runes := []rune(strings.ReplaceAll(text, "\n", " "))
-	if len(runes) <= length {
-		return string(runes)
-	}
-	return string(runes[:length]) + "…"
+	return schema.Short(strings.ReplaceAll(text, "\n", " "), length)
 }
