@@ -28,21 +28,18 @@ type Config struct {
 	MaxBytes settings.Size `yaml:"max_bytes" min:"2MiB"`
 	// WhenFull is what happens at that bound.
 	WhenFull Policy `yaml:"when_full" oneof:"wait|trim"`
-	// RememberIDs is how long after its last write a letter's id is known, so that a repeat adds nothing.
-	RememberIDs time.Duration
-	// Measure is the time between two measurements of the queue.
-	Measure time.Duration
 }
+
+const (
+	// rememberIDs is how long after its last write a letter's id is known, so that a repeat adds nothing.
+	rememberIDs = 7 * 24 * time.Hour
+	// measureEvery is the interval between two measurements of the queue.
+	measureEvery = time.Minute
+)
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{
-		Stream:      "logbatcher:dead_letters",
-		MaxBytes:    settings.GiB,
-		WhenFull:    Wait,
-		RememberIDs: 7 * 24 * time.Hour,
-		Measure:     time.Minute,
-	}
+	return Config{Stream: "logbatcher:dead_letters", MaxBytes: settings.GiB, WhenFull: Wait}
 }
 
 // Check returns everything that is wrong.
@@ -56,8 +53,6 @@ func (c Config) Check() []schema.Problem {
 	require(c.Stream != "", "stream", "the stream has no key; write one, as in logbatcher:dead_letters")
 	// The keys beside the stream must be in its hash slot.
 	require(tag(c.Stream) != "" || !strings.Contains(c.Stream, "}"), "stream", "%q has a } without a hash tag {…} before it", c.Stream)
-	require(c.RememberIDs >= time.Hour, "remember_ids", "%v is less than an hour, and retries can take longer", c.RememberIDs)
-	require(c.Measure >= time.Second, "measure", "%v is less than a second", c.Measure)
 	return problems
 }
 
@@ -74,7 +69,7 @@ func tag(key string) string {
 	return inside
 }
 
-// beside returns what the names of the keys beside the stream begin with.
+// beside returns the prefix of the keys beside the stream.
 func (c Config) beside() string {
 	if tag(c.Stream) != "" {
 		return c.Stream

@@ -17,9 +17,9 @@
 //
 // # How long an id is remembered
 //
-// An id key must outlive the last retry of its letter and must not stay forever. It expires [Config.RememberIDs] after the last
-// write of the letter, seven days by default. An instance that was killed between Redis's answer and its own record of it, and
-// is down for longer than that, may write a letter twice; both entries then have the same field id.
+// An id key must outlive the last retry of its letter and must not stay forever. It expires seven days after the last write of
+// the letter. An instance that was killed between Redis's answer and its own record of it, and is down for longer than that, may
+// write a letter twice; both entries then have the same field id.
 //
 // # How bytes are counted
 //

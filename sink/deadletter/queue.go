@@ -68,10 +68,10 @@ func New(client redis.UniversalClient, cfg Config, reg prometheus.Registerer, lo
 	return q, nil
 }
 
-// Run measures the queue, and again every Config.Measure, until ctx ends. Without Run the queue works, but its gauges move
-// only with writes.
+// Run measures the queue, and again once a minute, until ctx ends. Without Run the queue works, but its gauges move only with
+// writes.
 func (q *Queue) Run(ctx context.Context) error {
-	tick := time.NewTicker(q.cfg.Measure)
+	tick := time.NewTicker(measureEvery)
 	defer tick.Stop()
 	defer q.logTrimmed()
 	for {
@@ -130,7 +130,7 @@ func (q *Queue) write(ctx context.Context, letter *sink.DeadLetter) *Error {
 // tryWrite runs the script once, and reports whether the queue was full.
 func (q *Queue) tryWrite(ctx context.Context, letter *sink.DeadLetter, fields []any) (full bool, _ *Error) {
 	keys := []string{q.cfg.Stream, q.cfg.usageKey(), q.cfg.idKey(letter.ID)}
-	arguments := append([]any{int64(q.cfg.MaxBytes), q.cfg.WhenFull == Trim, int64(q.cfg.RememberIDs / time.Second)}, fields...)
+	arguments := append([]any{int64(q.cfg.MaxBytes), q.cfg.WhenFull == Trim, int64(rememberIDs / time.Second)}, fields...)
 	answer, err := writeScript.Run(ctx, q.client, keys, arguments...).Int64Slice()
 	if err == nil && len(answer) != 5 {
 		err = fmt.Errorf("script answered %v", answer)
