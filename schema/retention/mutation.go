@@ -21,8 +21,8 @@ type Mutation struct {
 	FailReason string
 }
 
-// ErrMutationUnfinished is returned when rows were not deleted because a mutation of the table is not done: somebody
-// else's, or one of ours that takes longer than MutationTimeout.
+// ErrMutationUnfinished is returned when rows were not deleted because a mutation of the table is not done: one that
+// LogBatcher did not start, or one of ours that runs longer than MutationTimeout.
 var ErrMutationUnfinished = errors.New("a mutation of the table is not done")
 
 // MutationFailedError is returned for a mutation that failed and was killed, so that it no longer blocks the table.

@@ -23,7 +23,7 @@ type Plan struct {
 	Drops []Partition
 	// Delete removes expired rows from partitions that stay. Nil: nothing is deleted.
 	Delete *Deletion
-	// Unfinished are the table's mutations that are not done. Delete waits for ours and gives way to others.
+	// Unfinished are the table's mutations that are not done. Delete waits for ours; with others it is not run.
 	Unfinished []Mutation
 	// Notes are about what is left, and why.
 	Notes []string

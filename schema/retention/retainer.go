@@ -238,7 +238,7 @@ func (r *Retainer) apply(ctx context.Context, t *schema.Table, plan *Plan, resul
 	return nil
 }
 
-// check reads the oldest row that is left, so that the metrics export what is there and not what should be.
+// check reads the oldest row that is left, so that the metric is about the table and not about what should be in it.
 func (r *Retainer) check(ctx context.Context, t *schema.Table, plan *Plan, result *Result) error {
 	if plan.Column == "" {
 		return nil

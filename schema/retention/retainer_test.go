@@ -17,7 +17,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema/table"
 )
 
-// retentionNow is when the runs of these tests happen: noon, so that the cutoff lies in the middle of a day.
+// retentionNow is when the runs of these tests happen: noon, so that the cutoff is in the middle of a day.
 var retentionNow = time.Date(2026, 6, 30, 12, 0, 0, 0, time.UTC)
 
 type retentionSuite struct {

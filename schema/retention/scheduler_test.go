@@ -19,7 +19,7 @@ func TestScheduler(t *testing.T) {
 		s := NewScheduler(New(Config{}))
 		s.Use([]*schema.Route{
 			route("hourly", time.Hour, time.Hour), route("failing", time.Hour, time.Hour), route("held", time.Hour, time.Hour),
-			route("kept for ever", 0, time.Hour), route("by hand", time.Hour, 0),
+			route("kept forever", 0, time.Hour), route("by hand", time.Hour, 0),
 		})
 		runs := make(chan string, 1000)
 		s.log = slog.New(slog.DiscardHandler)

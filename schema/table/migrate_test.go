@@ -313,7 +313,7 @@ func TestMigrateSeesWhatDoesNotShow(t *testing.T) {
 	}
 }
 
-// lostStatements says that it executed an ALTER and does not.
+// lostStatements only pretends to execute an ALTER.
 type lostStatements struct{ *schematest.Conn }
 
 func (l lostStatements) Exec(ctx context.Context, statement string) error {

@@ -26,7 +26,7 @@ type Plan struct {
 	existing *Existing
 	// warnings are the notes about values or rows that will not stay.
 	warnings []string
-	// rebuilds are the differences that take a new table.
+	// rebuilds are the differences that require a new table.
 	rebuilds []string
 }
 
@@ -96,7 +96,7 @@ func (p *Plan) warn(format string, arguments ...any) {
 	p.warnings = append(p.warnings, p.Notes[len(p.Notes)-1])
 }
 
-// rebuildFor adds a difference that takes a new table.
+// rebuildFor adds a difference that requires a new table.
 func (p *Plan) rebuildFor(format string, arguments ...any) {
 	p.rebuilds = append(p.rebuilds, fmt.Sprintf(format, arguments...))
 }
@@ -135,7 +135,7 @@ func (p *Plan) checkRoute() {
 	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
 		if schema.ForgetsTokens(name, t.Settings[name]) {
 			p.refuse("setting %s = %s in the route: the table would remember no tokens, so that a repeated insert is stored twice; "+
-				"leave the setting out", name, t.Settings[name])
+				"remove the setting", name, t.Settings[name])
 		}
 	}
 }
@@ -195,7 +195,7 @@ func (p *Plan) compareKeys() {
 	}
 }
 
-// refuseRebuild makes one refused step of all differences that take a new table.
+// refuseRebuild makes one refused step of all differences that require a new table.
 func (p *Plan) refuseRebuild(a *alteration) {
 	r := RefusedStep{Change: strings.Join(p.rebuilds, "; ") + ": ClickHouse can't change that in place, it takes a new table"}
 	missing := p.missingInKeys()
@@ -232,7 +232,7 @@ func (p *Plan) compareColumn(a *alteration, c *schema.Column, have *ExistingColu
 	switch have.DefaultKind {
 	case "", "DEFAULT":
 	case "EPHEMERAL":
-		p.rebuildFor("column %s is EPHEMERAL: ClickHouse takes its values and stores none", c.Name)
+		p.rebuildFor("column %s is EPHEMERAL: ClickHouse accepts its values and stores none", c.Name)
 		return
 	default:
 		p.refuseColumn(c.Name, "REMOVE "+have.DefaultKind, "is "+have.DefaultKind+": ClickHouse computes it, and takes no values for it")
@@ -317,7 +317,7 @@ func (p *Plan) compareSettings(a *alteration) {
 		want["fsync_after_insert"] = "0"
 	}
 	if value, ok := have["index_granularity"]; ok && value != want["index_granularity"] {
-		p.note("setting index_granularity is %s and not %s: it can't be changed in a table that is there", value, want["index_granularity"])
+		p.note("setting index_granularity is %s and not %s: it can't be changed in an existing table", value, want["index_granularity"])
 	}
 	maps.DeleteFunc(want, func(name, value string) bool { return have[name] == value || name == "index_granularity" })
 	for _, name := range slices.Sorted(maps.Keys(want)) {
@@ -356,7 +356,7 @@ func (p *Plan) noteOthers() {
 	}
 	for _, name := range schema.DeduplicationSettings {
 		if window, err := strconv.Atoi(p.Table.Settings[name]); err == nil && window > 0 && window < smallWindow {
-			p.warn("setting %s = %d: the table may forget a token while its batch is still tried again; leave the setting out for %s", name, window, schema.DeduplicationWindow)
+			p.warn("setting %s = %d: the table may forget a token while its batch is still retried; remove the setting to get %s", name, window, schema.DeduplicationWindow)
 		}
 	}
 }
@@ -365,8 +365,8 @@ func (p *Plan) compareColumnTTL(name, ttl string) {
 	switch {
 	case ttl == "" || p.Table.Column(name) == nil:
 	case name == schema.BatchIDColumn:
-		p.refuseColumn(name, "REMOVE TTL", "has the TTL "+ttl+": without its value nobody can tell whether a batch is there")
+		p.refuseColumn(name, "REMOVE TTL", "has the TTL "+ttl+": without its value a batch can't be looked up")
 	default:
-		p.warn("column %s has the TTL %s, which is not in the route: left alone; it empties the column by itself, at once in rows that are older", name, ttl)
+		p.warn("column %s has the TTL %s, which is not in the route: left alone; it empties the column on its own, at once in rows that are older", name, ttl)
 	}
 }

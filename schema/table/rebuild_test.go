@@ -11,7 +11,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema/table"
 )
 
-// rebuildTable runs what the one refusal of the table's plan tells a person to run, and returns the table as it is then.
+// rebuildTable runs the statements of the only refusal of the table's plan, and returns the table's definition afterwards.
 func rebuildTable(t *testing.T, conn *schematest.Conn, m *table.Migrator, target *schema.Table) string {
 	t.Helper()
 	err := m.Migrate(t.Context(), target)

@@ -93,7 +93,7 @@ func TestEnginesOfRoutes(t *testing.T) {
 	}
 }
 
-// TestOthersChangesAreNamed: what somebody else has put into a table and what changes values is told.
+// TestOthersChangesAreNamed: the plan names what others have added to a table.
 func TestOthersChangesAreNamed(t *testing.T) {
 	conn := schematest.Open(t)
 	m := newMigrator(conn)
