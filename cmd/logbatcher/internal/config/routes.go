@@ -21,25 +21,23 @@ var routeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 // Routes returns the routes, or the firehose if there are none, and what is wrong with them: nothing, for a Config from Load.
 func (c *Config) Routes() ([]*schema.Route, []schema.Problem) {
 	b := &builder{}
-	if len(c.RouteList) == 0 {
-		if len(c.ColumnList) > 0 {
-			b.report("columns", "no route chooses from these columns; write routes, or leave the columns out for the firehose")
-		}
-		route := schema.DefaultRoute(c.ClickHouse.Database)
-		route.Retention.Interval = 0
-		c.complete(route)
-		c.checkEngines(b, []*schema.Route{route})
-		return []*schema.Route{route}, b.problems
+	written, columns := c.RouteList, schema.DefaultColumns()
+	switch {
+	case len(written) > 0 && len(c.ColumnList) > 0:
+		columns = b.columns(c.ColumnList)
+	case len(c.ColumnList) > 0:
+		b.report("columns", "no route chooses from these columns; write routes, or leave the columns out for the firehose")
 	}
-	list := schema.DefaultColumns()
-	if len(c.ColumnList) > 0 {
-		list = b.columns(c.ColumnList)
+	if len(written) == 0 {
+		firehose := defaultRoute()
+		firehose.Route.Name, firehose.TableName = schema.DefaultRoute("").Name, schema.DefaultTableName
+		written = []Route{firehose}
 	}
 	names, tables := map[string]int{}, map[string]int{}
-	routes := make([]*schema.Route, 0, len(c.RouteList))
-	for i := range c.RouteList {
+	routes := make([]*schema.Route, 0, len(written))
+	for i := range written {
 		path := fmt.Sprintf("routes[%d]", i)
-		route := b.route(&c.RouteList[i], list, c.ClickHouse.Database, path)
+		route := b.route(&written[i], columns, c.ClickHouse.Database, path)
 		c.complete(route)
 		b.unique(names, route.Name, i, path+".name", "routes")
 		if before, taken := tables[route.Table.FullName()]; taken && route.Table.Name != "" {
@@ -50,15 +48,15 @@ func (c *Config) Routes() ([]*schema.Route, []schema.Problem) {
 		routes = append(routes, route)
 	}
 	if len(b.problems) == 0 {
-		c.checkEngines(b, routes)
+		c.checkEngines(b, written, routes)
 	}
 	return routes, b.problems
 }
 
 // checkEngines checks the engine of the section clickhouse against the columns of the tables that have it.
-func (c *Config) checkEngines(b *builder, routes []*schema.Route) {
+func (c *Config) checkEngines(b *builder, written []Route, routes []*schema.Route) {
 	for i, route := range routes {
-		if own := i < len(c.RouteList) && c.RouteList[i].Engine != ""; own {
+		if written[i].Engine != "" {
 			if c.ClickHouse.Failover == clickhouse.FailoverReplicas && !schema.IsReplicated(route.Table.Engine) {
 				b.report(fmt.Sprintf("routes[%d].engine", i), "clickhouse.failover is replicas, which needs tables that replicate, or a retry on another "+
 					"replica would store a batch twice; this is %s", schema.Quoted(route.Table.Engine))
