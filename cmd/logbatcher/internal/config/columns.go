@@ -15,9 +15,6 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
 const identifierRule = "a name is 1 to 128 letters, digits and _, and does not begin with a digit"
 
-// FirehoseColumns is the name by which a route chooses all columns of the firehose, besides those of the list.
-const FirehoseColumns = schema.DefaultTableName
-
 // builder makes schema values of columns and routes, and collects what is wrong with them.
 type builder struct {
 	problems []schema.Problem
@@ -116,8 +113,8 @@ func (b *builder) layout(table *schema.Table, route, path string) {
 	}
 }
 
-// choose returns the columns that a route names, in its order, and the batch's id. FirehoseColumns among the names stands for
-// the firehose's columns, which can also be chosen one by one.
+// choose returns the columns that a route names, in its order, and the batch's id. The firehose's table among the names stands
+// for its columns, which can also be chosen one by one.
 func (b *builder) choose(list []schema.Column, names []string, path string) []schema.Column {
 	if len(names) == 0 {
 		return withBatchID(list)
@@ -147,7 +144,7 @@ func (b *builder) choose(list []schema.Column, names []string, path string) []sc
 	}
 	for i, name := range names {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		if name != FirehoseColumns {
+		if name != schema.DefaultTableName {
 			add(name, at)
 			continue
 		}

@@ -49,11 +49,8 @@ type Config struct {
 	origins    origins
 }
 
-// The values of Config.Unmatched.
-const (
-	UnmatchedDeadLetter = "dead_letter"
-	UnmatchedRefuse     = "refuse"
-)
+// UnmatchedDeadLetter is the value of Config.Unmatched that keeps entries; the other one refuses them.
+const UnmatchedDeadLetter = "dead_letter"
 
 // Instance identifies this process among several.
 type Instance struct {
