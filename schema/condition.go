@@ -8,45 +8,45 @@ import (
 	"strings"
 )
 
-// The operators that ask for existence. They have no literal.
+// The operators without a literal.
 const (
 	opExists       = "exists"
 	opDoesNotExist = "doesNotExist"
 )
 
 var (
-	everyType   = []AttributeType{String, Int, Double, Bool, Time}
-	textTypes   = []AttributeType{String}
-	numberTypes = []AttributeType{Int, Double, Time}
+	everyType    = []AttributeType{String, Int, Double, Bool, Time}
+	textTypes    = []AttributeType{String}
+	orderedTypes = []AttributeType{Int, Double, Time}
 )
 
-// operators has the types of the values that each operator applies to.
+// operators has the types that each operator applies to.
 var operators = map[string][]AttributeType{
 	"equals": everyType, "notEquals": everyType, "in": everyType,
 	"contains": textTypes, "startsWith": textTypes, "endsWith": textTypes, "matches": textTypes,
-	"greaterThan": numberTypes, "lessThan": numberTypes, "greaterThanOrEquals": numberTypes, "lessThanOrEquals": numberTypes,
+	"greaterThan": orderedTypes, "lessThan": orderedTypes, "greaterThanOrEquals": orderedTypes, "lessThanOrEquals": orderedTypes,
 	opExists: everyType, opDoesNotExist: everyType,
 }
 
-// untyped is the type of the literals of a condition that has none.
+// untyped is the literal type of a condition without literals.
 const untyped = AttributeType(math.MaxUint8)
 
 // condition is one operator on one field, compiled.
 type condition struct {
 	source   Source
 	operator string
-	// literals are what the operator compares with, all of the same type, literalType.
+	// literals are the values to compare with, all of literalType.
 	literals    []Attribute
 	literalType AttributeType
-	// text is the condition as the configuration has it.
+	// text is the condition as JSON.
 	text string
-	// The test for values of the type. Bools are the integers 0 and 1, times are nanoseconds.
+	// The test for values of literalType. Bools are the integers 0 and 1, times are nanoseconds.
 	ofText    func(string) bool
 	ofInteger func(int64) bool
 	ofDouble  func(float64) bool
 }
 
-// compile makes the test. The error is that of a pattern.
+// compile sets the test. It returns an error for an invalid pattern.
 func (c *condition) compile() (err error) {
 	switch {
 	case c.operator == opExists:
@@ -93,11 +93,10 @@ func textTest(operator string, literals []string) (func(string) bool, error) {
 	return test(operator, literals), nil
 }
 
-// setThreshold is the number of literals from which `in` looks a value up in a map
-// instead of comparing it with each.
+// setThreshold is the number of literals from which `in` uses a map instead of comparing with each literal.
 const setThreshold = 8
 
-// test returns the test of an operator that compares. NaN equals nothing, differs from everything, and is neither greater nor less.
+// test returns the test of a comparison. NaN equals nothing, differs from everything, and is neither greater nor less.
 func test[T cmp.Ordered](operator string, literals []T) func(T) bool {
 	literal := literals[0]
 	switch operator {
@@ -156,17 +155,17 @@ func (c *condition) matchAttribute(a *Attribute) bool {
 	return c.ofInteger(a.AsInt())
 }
 
-// isEquality reports whether the operator holds or not by equality alone.
+// isEquality reports whether the operator compares for equality.
 func (c *condition) isEquality() bool {
 	return c.operator == "notEquals" || c.operator == "equals" || c.operator == "in"
 }
 
-// selects reports whether the condition holds only for certain strings or ints, so that a Matcher can look them up.
+// selects reports whether the condition holds only for certain strings or ints, by which a Matcher can find it.
 func (c *condition) selects() bool {
 	return c.isEquality() && c.operator != "notEquals" && (c.literalType == String || c.literalType == Int)
 }
 
-// cost ranks conditions by what they cost, so that the cheap ones are asked first.
+// cost ranks conditions, so that the cheap ones are evaluated first.
 func (c *condition) cost() int {
 	cost := 1
 	switch c.operator {

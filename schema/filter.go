@@ -33,18 +33,18 @@ const (
 type node struct {
 	// group is the kind of group; empty for a condition.
 	group string
-	// children are in the order of the configuration, asked has them cheapest first.
-	children, asked []*node
-	condition       *condition
-	cost            int
+	// children are in the order of the configuration, byCost has them cheapest first.
+	children, byCost []*node
+	condition        *condition
+	cost             int
 }
 
-// newGroup returns a group, or its only child where the group makes no difference.
+// newGroup returns a group, or its only child if the group makes no difference.
 func newGroup(group string, children ...*node) *node {
 	if len(children) == 1 && group != notGroup {
 		return children[0]
 	}
-	n := &node{group: group, children: children, asked: cheapestFirst(children)}
+	n := &node{group: group, children: children, byCost: cheapestFirst(children)}
 	for _, child := range children {
 		n.cost += child.cost
 	}
@@ -59,16 +59,16 @@ func cheapestFirst(nodes []*node) []*node {
 func (n *node) match(e *Entry) bool {
 	switch n.group {
 	case allGroup:
-		return matchAll(n.asked, e)
+		return matchAll(n.byCost, e)
 	case anyGroup:
-		for _, child := range n.asked {
+		for _, child := range n.byCost {
 			if child.match(e) {
 				return true
 			}
 		}
 		return false
 	case notGroup:
-		return !n.asked[0].match(e)
+		return !n.byCost[0].match(e)
 	}
 	return n.condition.match(e)
 }

@@ -26,12 +26,12 @@ func ParseFilter(value any, path string) (*Filter, []Problem) {
 	return &Filter{root: root, written: value}, nil
 }
 
-// filterParser collects the problems of one filter. After a problem it goes on only to find others: the nodes are no good.
+// filterParser collects the problems of one filter. After a problem it continues only to find others; the nodes are unusable.
 type filterParser struct {
 	problems []Problem
 }
 
-// report adds a problem, and returns a node for the place of the one that has it.
+// report adds a problem, and returns an empty node in place of the wrong one.
 func (p *filterParser) report(path, format string, arguments ...any) *node {
 	p.problems = append(p.problems, Problem{Path: path, Message: fmt.Sprintf(format, arguments...)})
 	return &node{}
@@ -79,18 +79,18 @@ func (p *filterParser) list(group string, value any, path string, depth int) *no
 func (p *filterParser) field(name string, value any, path string) []*node {
 	source, err := ParseSource(name)
 	if err == nil && !source.Field.inFilters() {
-		err = fmt.Errorf("a filter can't read %s; it reads %s", source, strings.Join(filterFieldNames(), ", "))
+		err = fmt.Errorf("a filter can't read %s; it reads %s", source, strings.Join(fieldNames(FieldColo), ", "))
 	}
 	if err != nil {
 		p.report(path, "%v", err)
 		return nil
 	}
-	asked, _ := value.(map[string]any)
-	if len(asked) == 0 {
+	conditions, _ := value.(map[string]any)
+	if len(conditions) == 0 {
 		p.report(path, "a field takes a map of operators, as in {equals: …} or {exists: true}; this is %s", describeValue(value))
 		return nil
 	}
-	if _, found := asked[opDoesNotExist]; found && len(asked) > 1 {
+	if _, found := conditions[opDoesNotExist]; found && len(conditions) > 1 {
 		p.report(path, "%s stands alone: nothing else holds for what is absent; put the operators under any", opDoesNotExist)
 	}
 	literalType := untyped
@@ -98,11 +98,11 @@ func (p *filterParser) field(name string, value any, path string) []*node {
 		literalType = source.Field.Type()
 	}
 	var nodes []*node
-	for _, operator := range slices.Sorted(maps.Keys(asked)) {
+	for _, operator := range slices.Sorted(maps.Keys(conditions)) {
 		c := &condition{source: source, operator: operator, literalType: literalType}
-		c.text = flow(map[string]any{name: map[string]any{operator: asked[operator]}})
-		if p.condition(c, asked[operator], path+"."+operator) && c.literalType != untyped {
-			literalType = c.literalType // the other literals have to have it too: one value has one type
+		c.text = flow(map[string]any{name: map[string]any{operator: conditions[operator]}})
+		if p.condition(c, conditions[operator], path+"."+operator) && c.literalType != untyped {
+			literalType = c.literalType // one value has one type: the other literals must have it too
 		}
 		nodes = append(nodes, &node{condition: c, cost: c.cost()})
 	}
@@ -111,15 +111,6 @@ func (p *filterParser) field(name string, value any, path string) []*node {
 
 // inFilters reports whether a filter can read the field.
 func (f Field) inFilters() bool { return f.IsAttribute() || f > NoField && f <= FieldColo }
-
-// filterFieldNames returns the keys that a filter may have, for messages.
-func filterFieldNames() []string {
-	var names []string
-	for f := FieldTime; f.inFilters() && !f.IsAttribute(); f++ {
-		names = append(names, fields[f].name)
-	}
-	return append(names, `attributes["key"]`, `resource["key"]`, `scope["key"]`)
-}
 
 // condition reads the literals of a condition and compiles it. It returns false when it has reported a problem.
 func (p *filterParser) condition(c *condition, value any, path string) bool {
@@ -187,7 +178,7 @@ func (p *filterParser) literal(c *condition, value any, path string) {
 	}
 }
 
-// greatest has the greatest value of the fields that are small numbers.
+// greatest has the greatest value of small numbers.
 var greatest = map[Field]int64{FieldSeverityNumber: 24, FieldTraceFlags: 255}
 
 // canBe reports whether the field can have the value.
@@ -196,7 +187,7 @@ func (f Field) canBe(literal *Attribute) bool {
 	return !small || literal.AsInt() >= 0 && literal.AsInt() <= most
 }
 
-// newLiteral returns a scalar of YAML as a value, or why it is none.
+// newLiteral converts a decoded scalar, or returns why it can't be a literal.
 func newLiteral(value any) (Attribute, error) {
 	switch v := value.(type) {
 	case string:

@@ -2,12 +2,12 @@ package schema
 
 import "slices"
 
-// Matcher matches an entry against all routes at once. However many routes there are, it costs about one look-up in a hash map for
-// each field that they select by: a filter that demands certain values of a string or an int (equals or in, by itself or
-// in all) is asked only about entries that have one of them. Other filters are asked about every entry. A Matcher is immutable.
+// Matcher matches an entry against all routes at once. However many routes there are, it costs about one lookup in a hash map for
+// each field that they select by: a filter that requires certain values of a string or an int (equals or in, by itself or
+// in all) is evaluated only for entries with one of them. Other filters are evaluated for every entry. A Matcher is immutable.
 type Matcher struct {
 	words int
-	// always has the routes that take every entry.
+	// always has the bits of the routes that take every entry.
 	always []uint64
 	// scan are the routes that every entry has to be matched against.
 	scan []candidate
@@ -15,7 +15,7 @@ type Matcher struct {
 	indexes []index
 }
 
-// candidate is a route, and what is left to ask of its filter.
+// candidate is a route, and the part of its filter that is still to be evaluated.
 type candidate struct {
 	rest  []*node
 	route int
@@ -68,8 +68,8 @@ func (n *node) conjuncts() []*node {
 
 func (n *node) selects() bool { return n.condition != nil && n.condition.selects() }
 
-// add enters a route under the values that one part of its filter demands: of the source that most routes select by,
-// so that there are few indexes to ask; among equals, the part with the fewest values.
+// add enters a route under the values that one part of its filter requires: the part whose source most routes select by,
+// so that there are few indexes; among equals, the one with the fewest values.
 func (m *Matcher) add(route int, parts []*node, votes map[Source]int) {
 	best := -1
 	for i, part := range parts {
@@ -101,7 +101,7 @@ func (m *Matcher) add(route int, parts []*node, votes map[Source]int) {
 	}
 }
 
-// index returns the index for a source, and makes it where there is none.
+// index returns the index for a source, a new one if there is none.
 func (m *Matcher) index(source Source) *index {
 	for i := range m.indexes {
 		if m.indexes[i].source == source {
@@ -137,7 +137,7 @@ func (x *index) find(e *Entry) []candidate {
 func (m *Matcher) Words() int { return m.words }
 
 // Match sets the bit of each route that takes the entry and clears all others. It returns false
-// when no route takes it. set has at least Words words; the rest of it is left alone. It does not allocate.
+// when no route takes it. set has at least Words words; the rest of it stays as it is. It does not allocate.
 func (m *Matcher) Match(e *Entry, set []uint64) bool {
 	set = set[:m.words]
 	copy(set, m.always)

@@ -129,7 +129,7 @@ func ParseSource(text string) (Source, error) {
 		}
 		return Source{Field: keyed.field, Key: key}, nil
 	}
-	return Source{}, fmt.Errorf("%s", UnknownName("field", text, sourceNames()))
+	return Source{}, fmt.Errorf("%s", UnknownName("field", text, fieldNames(FieldShardID)))
 }
 
 // UnmarshalText reads a source as ParseSource does. An empty text is no field.
@@ -160,10 +160,10 @@ func parseKey(prefix, rest string) (string, error) {
 	return key, nil
 }
 
-// sourceNames lists the names that ParseSource knows, for messages.
-func sourceNames() []string {
-	names := make([]string, 0, len(fields)+3)
-	for _, field := range fields {
+// fieldNames lists the names of the fields up to last, and of single attributes, for messages.
+func fieldNames(last Field) []string {
+	var names []string
+	for _, field := range fields[:last+1] {
 		if field.name != "" {
 			names = append(names, field.name)
 		}

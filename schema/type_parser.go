@@ -9,7 +9,7 @@ import (
 )
 
 // ParseType reads a ClickHouse type. It is strict: names are spelled as ClickHouse spells them
-// (no aliases, no other case), and only types that columns can have are accepted. An error names what is wrong and what is supported.
+// (no aliases, no other case), and only types that columns can have are accepted. Errors list the supported types.
 func ParseType(text string) (Type, error) {
 	err := CheckBrackets(text)
 	var t Type
