@@ -207,12 +207,12 @@ func (d *demo) showLetters(ctx context.Context) error {
 	}
 	for _, stored := range letters {
 		l := &stored.Letter
-		fmt.Fprintf(d.out, "%s\n  table %s, route %s, %d row(s), code %d %s\n  %s\n  ", l.ID, l.Table, l.Route, l.Rows, l.Code, l.Reason, shortened(l.Message, 160))
+		fmt.Fprintf(d.out, "%s\n  table %s, route %s, %d row(s), code %d %s\n  %s\n  ", l.ID, l.Table, l.Route, l.Rows, l.Code, l.Reason, schema.Short(printable(l.Message), 160))
 		if l.Format == sink.FormatNative {
 			err = d.query(ctx, fmt.Sprintf("SELECT ServiceName, Body FROM format(Native, unhex('%x')) LIMIT 1", l.Payload), "JSONEachRow")
 		} else {
 			row, _, _ := strings.Cut(string(l.Payload), "\n")
-			fmt.Fprintln(d.out, shortened(row, 160))
+			fmt.Fprintln(d.out, schema.Short(row, 160))
 		}
 		if err != nil {
 			return err
@@ -274,9 +274,4 @@ func writeShopLog(path string) error {
 			page.method, page.path, status, 1+random.IntN(254), 2+20*random.ExpFloat64())
 	}
 	return errors.Join(out.Flush(), file.Close())
-}
-
-// shortened returns the beginning of a text, on one line.
-func shortened(text string, length int) string {
-	return schema.Short(strings.ReplaceAll(text, "\n", " "), length)
 }

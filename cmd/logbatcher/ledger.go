@@ -16,13 +16,12 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/client"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/logfile"
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 const (
 	// refusalsShown and messagesShown bound the refusals and the kinds of dead letters that are printed.
 	refusalsShown, messagesShown = 10, 10
-	// bodyShown is how much of a refused entry is printed.
-	bodyShown = 60
 	// progressEvery is the time between two lines of progress.
 	progressEvery = 5 * time.Second
 )
@@ -69,7 +68,7 @@ func (l *ledger) onRefusal(e *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
 	if route := r.GetRoute(); route != "" {
 		text = "route " + route + ": " + text
 	}
-	l.refusals = append(l.refusals, fmt.Sprintf("%q: %s", shortened(e.GetBody(), bodyShown), printable(text)))
+	l.refusals = append(l.refusals, schema.Quoted(e.GetBody())+": "+printable(text))
 }
 
 func (l *ledger) onDeadLettered(d *logbatcherv1.DeadLettered) {
