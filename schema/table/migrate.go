@@ -154,7 +154,7 @@ func (m *Migrator) permitted(ctx context.Context, t *schema.Table, allow []strin
 		return nil, false, err
 	}
 	m.warn(ctx, plan)
-	asked = len(plan.Allow(allow...)) < len(allow)
+	asked = plan.Allow(allow...)
 	if len(plan.Refused) > 0 {
 		return nil, asked, &RefusedError{Table: t.FullName(), Steps: plan.Refused}
 	}

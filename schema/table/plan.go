@@ -112,18 +112,16 @@ func (p *Plan) named(name string) int {
 }
 
 // Allow moves the refused steps with those names ("logs.otel_logs:column Body", or without the database) to the steps
-// to run. It returns the names that no refused step of this table has.
-func (p *Plan) Allow(names ...string) (unknown []string) {
+// to run. It reports whether there are any, and ignores other names.
+func (p *Plan) Allow(names ...string) (allowed bool) {
 	for _, name := range names {
-		i := p.named(name)
-		if i < 0 {
-			unknown = append(unknown, name)
-			continue
+		if i := p.named(name); i >= 0 {
+			p.step(p.Refused[i].Statement, p.Refused[i].Change)
+			p.Refused = slices.Delete(p.Refused, i, i+1)
+			allowed = true
 		}
-		p.step(p.Refused[i].Statement, p.Refused[i].Change)
-		p.Refused = slices.Delete(p.Refused, i, i+1)
 	}
-	return unknown
+	return allowed
 }
 
 // checkRoute refuses what is wrong whatever exists.
