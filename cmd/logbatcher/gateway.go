@@ -46,6 +46,7 @@ type gateway struct {
 	locker     *lease.Locker
 	clickhouse *clickhouse.Sink
 	migrations *migrations
+	retainer   *retention.Retainer
 	scheduler  *retention.Scheduler
 	delivery   *sink.Delivery
 	budget     *shard.Budget
@@ -84,8 +85,8 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 		return nil, err
 	}
 	g.migrations = newMigrations(newMigrator(cfg, g.clickhouse, g.locker, instance, log), log)
-	retainer := newRetainer(cfg, g.clickhouse, g.locker, instance, log, g.registry)
-	g.scheduler = retention.NewScheduler(retainer)
+	g.retainer = newRetainer(cfg, g.clickhouse, g.locker, instance, log, g.registry)
+	g.scheduler = retention.NewScheduler(g.retainer)
 
 	delivery := cfg.ClickHouse.Delivery()
 	delivery.Sink, delivery.DeadLetters, delivery.Classes, delivery.Migrator = g.clickhouse, g.letters, classes, g.migrations
@@ -106,7 +107,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	if g.server, err = server.New(g.serverConfig(), g.router, g.budget, &admin{g}, g.status); err != nil {
 		return nil, err
 	}
-	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, retainer.Degraded, g.server.Degraded)
+	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, g.retainer.Degraded, g.server.Degraded)
 	return g, nil
 }
 
