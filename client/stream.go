@@ -22,8 +22,8 @@ var errAgain = errors.New("open another stream")
 type ingestStream = grpc.BidiStreamingClient[logbatcherv1.IngestStreamRequest, logbatcherv1.IngestStreamResponse]
 
 // stream runs one stream to its end. It returns nil if the stream was drained, or half-closed by us.
-func (p *Producer) stream(ctx context.Context) (err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (p *Producer) stream(runs context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(runs)
 	defer cancel(nil)
 	noWelcome := status.Errorf(codes.DeadlineExceeded, "no Welcome from the server within %v", p.config.WelcomeTimeout)
 	late := time.AfterFunc(p.config.WelcomeTimeout, func() { cancel(noWelcome) })
@@ -74,6 +74,9 @@ func (p *Producer) stream(ctx context.Context) (err error) {
 	if err := p.transmit(ctx, stream, limits, drained, received); err != nil {
 		cancel(nil)
 		<-received
+		if u, ok := errors.AsType[*unsentError](err); ok && runs.Err() == nil {
+			return p.unsent(u)
+		}
 		return err
 	}
 	return <-received
@@ -163,7 +166,7 @@ func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, l lim
 		case next != nil:
 			err := stream.SendMsg(next.request)
 			if err != nil && !errors.Is(err, io.EOF) {
-				return p.unsent(ctx, next, fresh, err)
+				return &unsentError{next, fresh, err}
 			}
 			if !next.exposed {
 				p.mu.Lock()
@@ -189,23 +192,32 @@ func (p *Producer) transmit(ctx context.Context, stream grpc.ClientStream, l lim
 	}
 }
 
-// unsent handles a request that gRPC itself did not send, for instance because it is larger than the connection's
-// MaxCallSendMsgSize. It would fail again, so it is cut if it is too large, and refused if that does not help.
-func (p *Producer) unsent(ctx context.Context, i *item, fresh bool, err error) error {
-	if ctx.Err() != nil {
-		return err
-	}
+// unsentError is gRPC's own error for a request that it did not send, for instance because it is larger than the connection's
+// MaxCallSendMsgSize. The stream ends with it too, so receive sees it at the same time.
+type unsentError struct {
+	item  *item
+	fresh bool // never sent before
+	err   error
+}
+
+func (u *unsentError) Error() string { return u.err.Error() }
+
+func (u *unsentError) Unwrap() error { return u.err }
+
+// unsent handles a request that gRPC did not send. It would fail again, so it is cut if it is too large, and refused if that does not
+// help.
+func (p *Producer) unsent(u *unsentError) error {
 	p.mu.Lock()
-	if !fresh || !p.window.withdraw(i) {
+	if !u.fresh || !p.window.withdraw(u.item) {
 		p.mu.Unlock()
-		return ownError(ctx, fmt.Sprintf("send request %d again", i.request.GetSequence()), err)
+		return final{fmt.Errorf("send request %d again: %w", u.item.request.GetSequence(), u.err)}
 	}
 	var left []unsendable
-	if entries := i.request.GetEntries(); status.Code(err) == codes.ResourceExhausted && len(entries) > 1 {
-		p.cutBytes = i.bytes / 2
+	if entries := u.item.request.GetEntries(); status.Code(u.err) == codes.ResourceExhausted && len(entries) > 1 {
+		p.cutBytes = u.item.bytes / 2
 	} else {
 		for _, e := range entries {
-			left = append(left, unsendable{e, fmt.Sprintf("the entry can't be sent: %v", err)})
+			left = append(left, unsendable{e, fmt.Sprintf("the entry can't be sent: %v", u.err)})
 		}
 		p.window.drop()
 	}
