@@ -197,7 +197,9 @@ func (w *worker) deliver(ctx context.Context, b *transit) {
 	account := b.route.account
 	if b.rows > 0 {
 		var err error
-		outcome, err = w.router.delivery.Deliver(ctx, w.encode(b), b.route.limits(), w.router.draining)
+		block := w.encode(b)
+		outcome, err = w.router.delivery.Deliver(ctx, block, b.route.limits(), w.router.draining)
+		block.Release()
 		left := b.rows - outcome.Committed
 		account.committed.Add(uint64(outcome.Committed))
 		for _, d := range outcome.DeadLettered {

@@ -1,9 +1,10 @@
 package batch
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/ClickHouse/ch-go/compress"
 )
@@ -11,7 +12,12 @@ import (
 // Block is a sealed batch: its rows encoded as one Native block and compressed once, with everything needed to send it, look it up,
 // cut it, and send it again. It is immutable and shares no memory with its batch, so any number of goroutines may read it at any
 // time.
+//
+// Its owner releases it once nothing needs its rows. A reader that a transport still holds then fails; it never reads the bytes of
+// another block.
 type Block struct {
+	// users counts the owner, until Release, and the readers that are copying right now. At 0 the frames' memory is reused.
+	users       atomic.Int64
 	id          string
 	layout      *Layout
 	partition   *Partition
@@ -27,9 +33,10 @@ type Block struct {
 func newBlock(id string, l *Layout, p *Partition, rows int, origins []Origin, c Compression, w *blockWriter) *Block {
 	b := &Block{id: id, layout: l, partition: p, rows: rows, origins: origins, compression: c}
 	b.frames, b.plainBytes = w.finish(c)
+	b.users.Store(1)
 	b.bytes = blockBytes + originBytes*len(origins)
 	for _, frame := range b.frames {
-		b.bytes += len(frame)
+		b.bytes += cap(frame)
 	}
 	return b
 }
@@ -55,13 +62,79 @@ func (b *Block) Bytes() int { return b.bytes }
 // Origins returns the origins of the rows, in order. It must not be modified.
 func (b *Block) Origins() []Origin { return b.origins }
 
-// Frames returns a new reader of the bytes that go on the wire.
-func (b *Block) Frames() io.Reader {
-	readers := make([]io.Reader, len(b.frames))
-	for i, frame := range b.frames {
-		readers[i] = bytes.NewReader(frame)
+// errReleased is what the readers of a block return after its release.
+var errReleased = errors.New("the block was released")
+
+// Release allows the memory of the frames to be reused. After it, Cut and readers of Frames and Native fail. Call it once.
+func (b *Block) Release() { b.leave() }
+
+// enter keeps the frames until leave, or reports that they are gone.
+func (b *Block) enter() bool {
+	for {
+		users := b.users.Load()
+		if users == 0 {
+			return false
+		}
+		if b.users.CompareAndSwap(users, users+1) {
+			return true
+		}
 	}
-	return io.MultiReader(readers...)
+}
+
+func (b *Block) leave() {
+	if b.users.Add(-1) > 0 {
+		return
+	}
+	for _, frame := range b.frames {
+		if b.compression == Uncompressed && cap(frame) == frameBytes {
+			chunks.Put((*[frameBytes]byte)(frame[:frameBytes]))
+		}
+	}
+	b.frames = nil
+}
+
+// Frames returns a new reader of the bytes that go on the wire.
+func (b *Block) Frames() io.Reader { return &frameReader{block: b} }
+
+// frameReader reads a block's frames.
+type frameReader struct {
+	block *Block
+	frame int // the next one
+	at    int // in that frame
+}
+
+// Read copies from one frame.
+func (r *frameReader) Read(p []byte) (int, error) {
+	if !r.block.enter() {
+		return 0, errReleased
+	}
+	defer r.block.leave()
+	if r.frame == len(r.block.frames) {
+		return 0, io.EOF
+	}
+	frame := r.block.frames[r.frame]
+	n := copy(p, frame[r.at:])
+	if r.at += n; r.at == len(frame) {
+		r.frame, r.at = r.frame+1, 0
+	}
+	return n, nil
+}
+
+// WriteTo writes the rest of the frames, without the copy that Read makes.
+func (r *frameReader) WriteTo(w io.Writer) (total int64, err error) {
+	if !r.block.enter() {
+		return 0, errReleased
+	}
+	defer r.block.leave()
+	for ; r.frame < len(r.block.frames); r.frame, r.at = r.frame+1, 0 {
+		n, err := w.Write(r.block.frames[r.frame][r.at:])
+		total += int64(n)
+		if err != nil {
+			r.at += n
+			return total, err
+		}
+	}
+	return total, nil
 }
 
 // Native returns a new reader of the rows as one uncompressed Native block, in the form that INSERT … FORMAT Native expects over HTTP
@@ -76,8 +149,8 @@ func (b *Block) Native() io.Reader {
 // OriginsOf returns the origins of some of the rows, in order.
 func (b *Block) OriginsOf(rows RowSet) []Origin { return originsOf(b.origins, rows) }
 
-// Cut returns rows, at least one, as a separate block with its own id. The same rows always give the same bytes. It fails only if the
-// frames are damaged.
+// Cut returns rows, at least one, as a separate block with its own id. The same rows always give the same bytes. It fails if the frames
+// are damaged or the block was released.
 func (b *Block) Cut(id string, rows RowSet) (*Block, error) {
 	w := newBlockWriter(b.compression)
 	if err := cut(w, b, id, rows); err != nil {

@@ -139,3 +139,50 @@ func TestDamagedBlocksAreNotCut(t *testing.T) {
 		}
 	}
 }
+
+// TestReleasedBlocks reads a released block while others take its memory: each reader has the block's own bytes, or an error.
+func TestReleasedBlocks(t *testing.T) {
+	layout := mustLayout(t, tableOf(t, "body|String|body"))
+	seal := func(letter string) *Block {
+		batch := layout.NewBatch(letter, nil)
+		for range 40 {
+			e := withAttributes()
+			e.Body = strings.Repeat(letter, 100_000)
+			mustAppend(t, batch, e)
+		}
+		return batch.Seal(Uncompressed)
+	}
+	for range 20 {
+		block := seal("x")
+		begun := make(chan struct{})
+		var readers sync.WaitGroup
+		for i := range 4 {
+			readers.Go(func() {
+				frames := block.Frames()
+				buffer := make([]byte, 1000)
+				for first := true; ; first = false {
+					n, err := frames.Read(buffer)
+					if first && i == 0 {
+						close(begun)
+					}
+					if bytes.ContainsRune(buffer[:n], 'z') {
+						t.Error("a reader has another block's bytes")
+					}
+					if err != nil {
+						return
+					}
+				}
+			})
+		}
+		<-begun
+		block.Release()
+		seal("z").Release()
+		readers.Wait()
+		if _, err := io.ReadAll(block.Native()); err == nil {
+			t.Error("a released block can be read")
+		}
+		if _, err := block.Cut("c", RowSet{{0, 1}}); err == nil {
+			t.Error("a released block can be cut")
+		}
+	}
+}

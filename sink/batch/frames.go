@@ -2,19 +2,17 @@ package batch
 
 import (
 	"bytes"
-	"slices"
 	"sync"
 
 	"github.com/ClickHouse/ch-go/compress"
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// frameBytes is the largest frame before compression. Uncompressed writes of at least directBytes become frames of their own, so that
-// they are copied only once.
-const (
-	frameBytes  = 1 << 20
-	directBytes = 64 << 10
-)
+// frameBytes is the largest frame before compression.
+const frameBytes = 1 << 20
+
+// chunks are the memory of large uncompressed frames, to be used again: fresh memory costs as much as encoding does.
+var chunks = sync.Pool{New: func() any { return new([frameBytes]byte) }}
 
 // blockWriter encodes a block into frames: pieces of its Native form, each compressed into a frame of ClickHouse's own format, or
 // left uncompressed. It writes to memory and never fails. Columns write to the embedded ch-go writer, which keeps references
@@ -35,7 +33,7 @@ func newBlockWriter(c Compression) *blockWriter {
 	if w, pooled := writers[c].Get().(*blockWriter); pooled {
 		return w
 	}
-	w := &blockWriter{compressor: c.compressor(), buffer: &proto.Buffer{}, data: make([]byte, 0, frameBytes)}
+	w := &blockWriter{compressor: c.compressor(), buffer: &proto.Buffer{}, data: chunks.Get().(*[frameBytes]byte)[:0]}
 	w.Writer = proto.NewWriter(w, w.buffer)
 	return w
 }
@@ -55,13 +53,6 @@ func (w *blockWriter) finish(c Compression) (frames [][]byte, plainBytes int) {
 // Write adds p to the frames. The embedded writer flushes to it.
 func (w *blockWriter) Write(p []byte) (int, error) {
 	w.plainBytes += len(p)
-	if w.compressor == nil && len(p) >= directBytes {
-		w.endFrame()
-		for piece := range slices.Chunk(p, frameBytes) {
-			w.frames = append(w.frames, bytes.Clone(piece))
-		}
-		return len(p), nil
-	}
 	for rest := p; len(rest) > 0; {
 		n := copy(w.data[len(w.data):frameBytes], rest)
 		w.data = w.data[:len(w.data)+n]
@@ -73,19 +64,23 @@ func (w *blockWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// endFrame makes a frame of data.
+// endFrame makes a frame of data. Uncompressed, a chunk that is nearly full becomes the frame itself.
 func (w *blockWriter) endFrame() {
-	if len(w.data) == 0 {
+	switch {
+	case len(w.data) == 0:
 		return
-	}
-	frame := w.data
-	if w.compressor != nil {
+	case w.compressor != nil:
 		if err := w.compressor.Compress(w.data); err != nil {
 			panic("batch: compress a frame: " + err.Error()) // can't happen: only inputs of 4 GiB fail
 		}
-		frame = w.compressor.Data
+		w.frames = append(w.frames, bytes.Clone(w.compressor.Data))
+	case len(w.data) > frameBytes/8*7:
+		w.frames = append(w.frames, w.data)
+		w.data = chunks.Get().(*[frameBytes]byte)[:0]
+		return
+	default:
+		w.frames = append(w.frames, bytes.Clone(w.data))
 	}
-	w.frames = append(w.frames, bytes.Clone(frame))
 	w.data = w.data[:0]
 }
 
