@@ -40,17 +40,15 @@ func (p *projection) rowError(in *schema.Attribute, reason schema.Reason) *RowEr
 	return e
 }
 
-// accepted describes what the column takes instead of the value.
+// accepted describes what the column accepts instead: other values of the type, or else values of other types.
 func (p *projection) accepted(t schema.AttributeType) string {
 	row := &coercions[p.target.Kind]
-	if int(t) < len(row) && row[t].apply != nil {
-		return fmt.Sprintf("a %s is taken: %s", t, row[t].rule)
-	}
+	refused := int(t) >= len(row) || row[t].apply == nil
 	var types []string
-	for t := range row {
-		if row[t].apply != nil {
-			types = append(types, fmt.Sprintf("%s (%s)", schema.AttributeType(t), row[t].rule))
+	for i := range row {
+		if row[i].apply != nil && (refused || i == int(t)) {
+			types = append(types, fmt.Sprintf("%s (%s)", schema.AttributeType(i), row[i].rule))
 		}
 	}
-	return "taken are " + strings.Join(types, ", ")
+	return "expected " + strings.Join(types, ", ")
 }
