@@ -42,7 +42,7 @@ lint: ## gofmt, go vet, staticcheck, buf lint and breaking, generated code and g
 	tools/lint.sh
 
 .PHONY: generate
-generate: ## Generate the code of api/ anew
+generate: ## Generate the code of api/ and the stubs of examples/ anew
 	tools/generate.sh
 
 .PHONY: bench

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs gofmt, go vet, staticcheck, buf lint and buf breaking, and checks that generated code and go.mod are up to date. Prints
-# what fails; exits 1 if anything does.
+# what fails; exits 1 if anything does. The last lines name what is missing and was therefore not checked.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 tool() { go tool -modfile=tools/go.mod "$@"; }
@@ -23,11 +23,15 @@ formatted() {
 # The protocol may only grow: api/baseline.binpb is what clients rely on so far.
 breaking() { tool buf breaking --against api/baseline.binpb; }
 
+missing="" # what could not be generated and was not compared
 generated() {
-	local fresh
+	local fresh folder status=0
 	fresh=$(mktemp -d)
-	tools/generate.sh "$fresh" && diff -r --exclude='*.proto' --exclude='*.binpb' --exclude=unknown.go --exclude='*_test.go' "$fresh/api" api
-	local status=$?
+	missing=$(tools/generate.sh "$fresh") || status=1
+	for folder in api examples/typescript/gen examples/python/gen; do
+		[ ! -d "$fresh/$folder" ] ||
+			diff -r --exclude='*.proto' --exclude='*.binpb' --exclude=unknown.go --exclude='*_test.go' --exclude=__pycache__ "$fresh/$folder" "$folder" || status=1
+	done
 	rm -rf "$fresh"
 	[ $status -eq 0 ] || echo "generated code is not up to date: run 'make generate'"
 	return $status
@@ -42,5 +46,6 @@ check "buf lint" tool buf lint
 check "buf breaking" breaking
 check "generated code" generated
 check "go mod tidy" tidy
+[ -z "$missing" ] || echo "$missing"
 [ $failed -eq 0 ] && echo "lint: clean"
 exit $failed
