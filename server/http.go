@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -30,8 +31,8 @@ type HTTP struct {
 	connections *connections
 }
 
-// NewHTTP returns the HTTP server. It starts nothing.
-func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness) *HTTP {
+// NewHTTP returns the HTTP server. It starts nothing. Without a TLS configuration it serves plain text.
+func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness, secured *tls.Config) *HTTP {
 	bounded := &connections{limit: maxHTTPConnections, bound: "the limit of the HTTP port", log: slog.Default(), metrics: newConnectionMetrics(nil)}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
@@ -48,7 +49,7 @@ func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness) *HTTP {
 		answer(w, http.StatusOK, "ready")
 	})
 	return &HTTP{connections: bounded, server: &http.Server{
-		Handler:           mux,
+		Handler: mux, TLSConfig: secured,
 		ReadHeaderTimeout: httpReadTimeout, ReadTimeout: httpReadTimeout, WriteTimeout: httpWriteTimeout, IdleTimeout: httpIdleTimeout,
 		MaxHeaderBytes: httpHeaderBytes,
 		// Clients must not fill the log; connections reports the listener's errors.
@@ -69,7 +70,11 @@ func answer(w http.ResponseWriter, code int, line string, reasons ...string) {
 // Serve accepts connections from the listener until Shutdown; then it returns nil.
 func (h *HTTP) Serve(listener net.Listener) error {
 	h.connections.Listener = listener
-	if err := h.server.Serve(h.connections); !errors.Is(err, http.ErrServerClosed) {
+	serve := h.server.Serve
+	if h.server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return h.server.ServeTLS(l, "", "") }
+	}
+	if err := serve(h.connections); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP: %w", err)
 	}
 	return nil

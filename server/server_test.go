@@ -140,7 +140,7 @@ func TestHTTP(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	newMetrics(registry)
 	readiness := &fakeReadiness{}
-	h := NewHTTP(registry, readiness)
+	h := NewHTTP(registry, readiness, nil)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,8 @@ type gateway struct {
 	registry *prometheus.Registry
 	status   *status
 
+	keyring *keyring
+
 	redis      redis.UniversalClient
 	letters    *deadletter.Queue
 	locker     *lease.Locker
@@ -72,6 +74,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 			g.close()
 		}
 	}()
+	g.keyring = newKeyring(cfg, log, g.registry)
 	classes, err := cfg.ClickHouse.Classes()
 	if err != nil {
 		return nil, err
@@ -107,7 +110,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	if g.server, err = server.New(g.serverConfig(), g.router, g.budget, &admin{g}, g.status); err != nil {
 		return nil, err
 	}
-	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, g.retainer.Degraded, g.server.Degraded)
+	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, g.retainer.Degraded, g.server.Degraded, g.keyring.degraded)
 	return g, nil
 }
 
@@ -124,7 +127,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 		stopBackground()
 		_ = tasks.Wait() // what ended it is reported already
 	}()
-	g.http = server.NewHTTP(g.registry, g.status)
+	g.http = server.NewHTTP(g.registry, g.status, g.keyring.http())
 	if g.httpListener != nil {
 		tasks.Go(func() error { return g.http.Serve(g.httpListener) })
 		defer func() {
@@ -141,6 +144,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 	case err != nil:
 		return err
 	}
+	tasks.Go(func() error { return g.keyring.run(background) })
 	tasks.Go(func() error { return g.returnMemory(background) })
 	tasks.Go(func() error { return g.letters.Run(background) })
 	tasks.Go(func() error { return g.migrations.run(background) })
@@ -253,7 +257,7 @@ func (g *gateway) routerConfig() shard.Config {
 func (g *gateway) serverConfig() server.Config {
 	c, capacity := g.config.Server.Config, g.config.Capacity()
 	c.Instance, c.Log, c.Registerer = g.instance, g.log, g.registry
-	c.Colo, c.TLS = g.config.Colo, g.config.ServerTLS()
+	c.Colo, c.TLS = g.config.Colo, g.keyring.grpc()
 	c.MaxStreams, c.MaxConnections = capacity.MaxStreams, capacity.MaxConnections
 	return c
 }

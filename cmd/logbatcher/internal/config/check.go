@@ -15,9 +15,12 @@ import (
 // Validate returns every combination of settings that can't work. The bounds of single settings are settings.Check's.
 func (c *Config) Validate() []schema.Problem {
 	b := &builder{}
-	b.checkListen(&c.Listen)
+	b.checkListen(&c.Listen, c.Server.TLS.CertFile != "")
 	b.within("server", c.Server.Check())
 	b.keyPair("server.tls", c.Server.TLS.CertFile, c.Server.TLS.KeyFile)
+	if c.Server.TLS.ClientCAFile != "" && c.Server.TLS.CertFile == "" {
+		b.report("server.tls.client_ca_file", "clients show certificates only over TLS; write server.tls.cert_file and key_file")
+	}
 	b.checkOpenBatches(c)
 	b.checkBudget(c)
 	b.matches("colo", c.Colo, coloName, "a colo is 1 to 32 letters, digits, _ and .")
@@ -58,15 +61,31 @@ func (b *builder) matches(path, text string, pattern *regexp.Regexp, rule string
 }
 
 // checkListen checks the addresses that are listened on.
-func (b *builder) checkListen(l *Listen) {
+func (b *builder) checkListen(l *Listen, secured bool) {
 	grpcHost, grpcPort, ok := b.address("listen.grpc", l.GRPC, true)
+	b.checkPlain("listen.grpc", l.GRPC, grpcHost, ok && !secured && !l.Insecure)
 	if l.HTTP == "" {
 		return
 	}
 	host, port, httpOK := b.address("listen.http", l.HTTP, true)
+	b.checkPlain("listen.http", l.HTTP, host, httpOK && !secured && !l.Insecure)
 	if ok && httpOK && port == grpcPort && port != "0" && (host == grpcHost || isAnyHost(host) || isAnyHost(grpcHost)) {
 		b.report("listen.http", "the address %s uses the port of listen.grpc, %s; write another port", l.HTTP, l.GRPC)
 	}
+}
+
+// checkPlain reports an address that others can reach, if it is plain text and nobody has allowed that.
+func (b *builder) checkPlain(path, address, host string, plain bool) {
+	if plain && !IsLoopback(host) {
+		b.report(path, "%s can be reached from other machines, and there is no TLS: write server.tls.cert_file and key_file, "+
+			"or listen.insecure: true if the network is trusted or a proxy adds TLS, or listen on 127.0.0.1", schema.Quoted(address))
+	}
+}
+
+// IsLoopback reports whether only this machine can reach a host. Of names, only localhost is one.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // isAnyHost reports whether a host stands for all interfaces.

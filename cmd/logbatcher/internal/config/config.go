@@ -45,8 +45,9 @@ type Config struct {
 	// Warnings are about what is not wrong but probably not meant.
 	Warnings []string
 
-	transports transports
-	origins    origins
+	transports  transports
+	credentials *Credentials
+	origins     origins
 }
 
 // UnmatchedDeadLetter is the value of Config.Unmatched that keeps entries; the other one refuses them.
@@ -63,6 +64,8 @@ type Listen struct {
 	// GRPC is the address of the gRPC services, HTTP that of health and metrics; empty HTTP: none.
 	GRPC string `yaml:"grpc"`
 	HTTP string `yaml:"http"`
+	// Insecure allows addresses beyond loopback without TLS.
+	Insecure bool `yaml:"insecure"`
 }
 
 // Server is how producers are served. With 0 for MaxStreams and MaxConnections, Capacity chooses them.
@@ -71,10 +74,12 @@ type Server struct {
 	TLS           ServerTLS `yaml:"tls"`
 }
 
-// ServerTLS is the certificate of the gRPC services, in PEM files. Empty: no TLS.
+// ServerTLS is the certificate of all ports, in PEM files. Empty: no TLS.
 type ServerTLS struct {
 	CertFile string `yaml:"cert_file"`
 	KeyFile  string `yaml:"key_file"`
+	// ClientCAFile has the authorities of clients' certificates. Empty: clients are not asked for one.
+	ClientCAFile string `yaml:"client_ca_file"`
 }
 
 // Memory bounds what the process holds.
@@ -212,6 +217,7 @@ func Default() *Config {
 		Retention:   Retention{Enabled: true, Interval: schema.DefaultRetentionInterval},
 		Shutdown:    Shutdown{Timeout: 30 * time.Second},
 		Log:         Log{Level: "info", Format: "text"},
+		credentials: &Credentials{},
 	}
 	c.Colo = c.Server.Colo
 	c.Server.MaxStreams, c.Server.MaxConnections = 0, 0

@@ -18,11 +18,8 @@ const (
 	maxCertificateBytes = 4 << 20
 )
 
-// transports are the TLS configurations of the certificates' files. Nil is no TLS.
-type transports struct{ server, clickhouse, redis *tls.Config }
-
-// ServerTLS returns the TLS of the gRPC services; nil if there is none.
-func (c *Config) ServerTLS() *tls.Config { return c.transports.server }
+// transports are the TLS configurations towards other servers. Nil is no TLS.
+type transports struct{ clickhouse, redis *tls.Config }
 
 // ClickHouseTLS returns the TLS to ClickHouse; nil if there is none.
 func (c *Config) ClickHouseTLS() *tls.Config { return c.transports.clickhouse }
@@ -35,9 +32,7 @@ func (c *Config) readFiles(ctx context.Context) []Problem {
 	f := &fileReader{ctx: ctx, origins: c.origins}
 	f.password("clickhouse", c.ClickHouse.PasswordFile, &c.ClickHouse.Password)
 	f.password("redis", c.Redis.PasswordFile, &c.Redis.Password)
-	if certificates := f.certificates("server.tls", c.Server.TLS.CertFile, c.Server.TLS.KeyFile); certificates != nil {
-		c.transports.server = &tls.Config{Certificates: certificates, MinVersion: tls.VersionTLS12}
-	}
+	c.credentials = f.credentials(c, nil)
 	c.transports.clickhouse = f.clientTLS("clickhouse.tls", &c.ClickHouse.TLS)
 	c.transports.redis = f.clientTLS("redis.tls", &c.Redis.TLS)
 	return f.problems
@@ -90,8 +85,12 @@ func (f *fileReader) clientTLS(path string, t *ClientTLS) *tls.Config {
 	if !t.Enabled {
 		return nil
 	}
-	result := &tls.Config{
-		ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify, Certificates: f.certificates(path, t.CertFile, t.KeyFile),
+	result := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}
+	if t.CertFile != "" && t.KeyFile != "" {
+		certificate, key := f.read(path+".cert_file", t.CertFile, maxCertificateBytes), f.read(path+".key_file", t.KeyFile, maxCertificateBytes)
+		if pair := f.pair(path, t.CertFile, t.KeyFile, certificate, key); pair != nil {
+			result.Certificates = []tls.Certificate{*pair}
+		}
 	}
 	if t.CAFile != "" {
 		pool, err := CertificatePool(f.ctx, t.CAFile)
@@ -103,13 +102,8 @@ func (f *fileReader) clientTLS(path string, t *ClientTLS) *tls.Config {
 	return result
 }
 
-// certificates reads a certificate and its key.
-func (f *fileReader) certificates(path, certFile, keyFile string) []tls.Certificate {
-	if certFile == "" || keyFile == "" {
-		return nil
-	}
-	certificate := f.read(path+".cert_file", certFile, maxCertificateBytes)
-	key := f.read(path+".key_file", keyFile, maxCertificateBytes)
+// pair returns a certificate with its key from the bytes of their files. It returns nil if either is nil, which is reported already.
+func (f *fileReader) pair(path, certFile, keyFile string, certificate, key []byte) *tls.Certificate {
 	if certificate == nil || key == nil {
 		return nil
 	}
@@ -118,7 +112,7 @@ func (f *fileReader) certificates(path, certFile, keyFile string) []tls.Certific
 		f.report(path+".cert_file", fmt.Sprintf("%s and %s are not a certificate and its key in PEM form: %v", certFile, keyFile, err))
 		return nil
 	}
-	return []tls.Certificate{pair}
+	return &pair
 }
 
 // CertificatePool reads the certificates of a PEM file.
@@ -127,6 +121,10 @@ func CertificatePool(ctx context.Context, file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
+	return poolOf(file, text)
+}
+
+func poolOf(file string, text []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
 		return nil, errors.New(file + " has no certificate in PEM form")
