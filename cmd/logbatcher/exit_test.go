@@ -34,8 +34,15 @@ type process struct {
 // startProcess starts a command in a process of its own. It is killed when the test ends.
 func startProcess(t *testing.T, arguments ...string) *process {
 	t.Helper()
-	p := &process{command: exec.Command(os.Args[0], arguments...), out: &logBuffer{}, errs: &logBuffer{}, ended: make(chan struct{})}
-	p.command.Env = append(os.Environ(), commandVariable+"=1")
+	command := exec.Command(os.Args[0], arguments...)
+	command.Env = append(os.Environ(), commandVariable+"=1")
+	return startCommand(t, command)
+}
+
+// startCommand starts another program. It is killed when the test ends.
+func startCommand(t *testing.T, command *exec.Cmd) *process {
+	t.Helper()
+	p := &process{command: command, out: &logBuffer{}, errs: &logBuffer{}, ended: make(chan struct{})}
 	p.command.Stdout, p.command.Stderr = p.out, p.errs
 	var err error
 	if p.in, err = p.command.StdinPipe(); err != nil {

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+)
+
+// examples is the folder of the examples.
+const examples = "../../examples"
+
+// typescript returns the example in TypeScript as a command, compiled.
+func typescript(t *testing.T, arguments ...string) *exec.Cmd {
+	t.Helper()
+	folder := filepath.Join(examples, "typescript")
+	compiler := filepath.Join(folder, "node_modules", "typescript", "bin", "tsc")
+	node, err := exec.LookPath("node")
+	if _, missing := filepath.EvalSymlinks(compiler); err != nil || missing != nil {
+		t.Skip("needs node, and npm ci in examples/typescript")
+	}
+	// Beside the sources, so that Node finds node_modules.
+	if out, err := exec.Command(node, compiler, "--project", folder).CombinedOutput(); err != nil {
+		t.Fatalf("compile: %v\n%s", err, out)
+	}
+	return exec.Command(node, append([]string{filepath.Join(folder, "dist", "src", "main.js")}, arguments...)...)
+}
+
+// python returns the example in Python as a command.
+func python(t *testing.T, arguments ...string) *exec.Cmd {
+	t.Helper()
+	const interpreter = "/usr/bin/python3" // Debian's, which has Debian's packages
+	if exec.Command(interpreter, "-c", "import grpc, google.protobuf").Run() != nil {
+		t.Skip("needs python3-grpcio and python3-protobuf")
+	}
+	return exec.Command(interpreter, append([]string{filepath.Join(examples, "python", "main.py")}, arguments...)...)
+}
+
+// TestExamples runs a client in another language while its service is killed, started again at the same address, and then replaced
+// by one with smaller limits.
+func TestExamples(t *testing.T) {
+	for _, language := range []struct {
+		name    string
+		command func(t *testing.T, arguments ...string) *exec.Cmd
+		address string
+	}{
+		{"TypeScript", typescript, "http://%s"},
+		{"Python", python, "%s"},
+	} {
+		t.Run(language.name, func(t *testing.T) {
+			const config = "columns:\n  - {name: Sequence, type: UInt64, source: sequence}\n" +
+				"routes:\n  - {name: firehose, table: otel_logs, columns: [otel_logs, Sequence]}\n"
+			b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), config)
+			s := &service{bench: b, clickhouse: newCutter(t, strings.TrimPrefix(b.clickhouse.Address, "http://")), redis: newCutter(t, b.redis.Address())}
+			start := func() {
+				s.process = startProcess(t, append(s.arguments(), "--set", "listen.grpc="+b.address)...)
+				b.address = s.logged(t, `msg=serving .*grpc=(\S+)`)
+			}
+			start()
+			p := startCommand(t, language.command(t, "--address", fmt.Sprintf(language.address, b.address), "--producer", "example/0", "--service", "example"))
+			written := 0
+			write := func(count int) {
+				t.Helper()
+				for range count {
+					if _, err := fmt.Fprintf(p.in, "line %d\n", written); err != nil {
+						t.Fatal(err)
+					}
+					written++
+				}
+			}
+			count := func(query string) int {
+				t.Helper()
+				n, err := strconv.Atoi(b.clickhouse.Query(t, query))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			stored := func() int { return count("SELECT uniqExact(Body) FROM otel_logs") }
+
+			old := time.Now().AddDate(0, 0, -20).UTC().Format(time.RFC3339)
+			for _, bad := range []string{old + " this is old", strings.Repeat("x", 300<<10)} {
+				if _, err := fmt.Fprintln(p.in, bad); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(500)
+			eventually(t, "entries are stored", func() bool { return stored() > 0 })
+			s.signal(t, syscall.SIGKILL)
+			write(500) // while nobody listens
+			s.wait(t)
+			start()
+			eventually(t, "the entries are stored", func() bool { return stored() == written })
+
+			// This one asks its streams to move before it ends, and nothing is sent twice.
+			doubles := count("SELECT count() - uniqExact(Body) FROM otel_logs")
+			s.signal(t, syscall.SIGTERM)
+			if status, last := s.wait(t); status != exitOK {
+				t.Fatalf("the service has ended with %d: %s", status, last)
+			}
+			write(500)
+			b.write(t, "server: {limits: {max_request_entries: 100}}\n"+config)
+			start()
+			write(500)
+			if err := p.in.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if status, last := p.wait(t); status != 0 {
+				t.Fatalf("exit status %d, %s", status, last)
+			}
+			if out, want := strings.TrimSpace(p.out.String()), fmt.Sprintf("%d entries: %d committed, 2 refused", written+2, written); out != want {
+				t.Errorf("printed %q, want %q", out, want)
+			}
+			if got := stored(); got != written {
+				t.Errorf("%d different lines are stored, want %d", got, written)
+			}
+			for _, want := range []string{"refused: " + old + " this is old: firehose: .*in the past", "refused: xxx.*: it has 3"} {
+				if !regexp.MustCompile(want).MatchString(p.errs.String()) {
+					t.Errorf("complained %q, without %q", p.errs, want)
+				}
+			}
+			// There is no write-ahead log: what was sent above the watermark that the client had at the kill may be stored twice.
+			opened := regexp.MustCompile(`(?m)^welcome to epoch (\d+), resumed: false, committed: (\d+)$`).FindAllStringSubmatch(p.errs.String(), -1)
+			if len(opened) < 3 {
+				t.Fatalf("complained %q, and did not resume", p.errs)
+			}
+			if early := count("SELECT count() FROM (SELECT Body FROM otel_logs GROUP BY Body HAVING count() > 1 AND min(Sequence) <= " + opened[1][2] + ")"); early > 0 {
+				t.Errorf("%d entries at or below the watermark are stored twice", early)
+			}
+			if now := count("SELECT count() - uniqExact(Body) FROM otel_logs"); now != doubles {
+				t.Errorf("after the drain there are %d doubles, before there were %d", now, doubles)
+			}
+		})
+	}
+}
