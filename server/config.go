@@ -42,6 +42,8 @@ type Config struct {
 	FinishTimeout time.Duration `yaml:"finish_timeout" min:"1s"`
 	// UnaryTimeout is the longest that a unary call waits, if its own deadline is not earlier.
 	UnaryTimeout time.Duration `yaml:"unary_timeout" min:"1s"`
+	// Acknowledgement is when calls are answered that bring no opening of our protocol, unless a header asks otherwise.
+	Acknowledgement string `yaml:"acknowledgement" oneof:"committed|received"`
 	// ProducerIdle is how long the state of a producer without a stream is kept.
 	ProducerIdle time.Duration `yaml:"producer_idle" min:"1m"`
 
@@ -118,6 +120,7 @@ func DefaultConfig() Config {
 		StreamDrain:        30 * time.Second,
 		FinishTimeout:      30 * time.Second,
 		UnaryTimeout:       time.Minute,
+		Acknowledgement:    "committed",
 		ProducerIdle:       time.Hour,
 		Keepalive:          Keepalive{KeepaliveTime: time.Minute, KeepaliveTimeout: 20 * time.Second, KeepaliveMinTime: 5 * time.Second},
 		Windows:            Windows{StreamWindowBytes: 256 * settings.KiB, ConnectionWindowBytes: settings.MiB},

@@ -36,17 +36,17 @@ func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness, secured *tls.Con
 	bounded := &connections{limit: maxHTTPConnections, bound: "the limit of the HTTP port", log: slog.Default(), metrics: newConnectionMetrics(nil)}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeLines(w, http.StatusOK, "alive") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if ready, reasons := readiness.Ready(); !ready {
-			answer(w, http.StatusServiceUnavailable, "not ready", reasons...)
+			writeLines(w, http.StatusServiceUnavailable, "not ready", reasons...)
 			return
 		}
 		if degraded := append(bounded.degraded(), readiness.Degraded()...); len(degraded) > 0 {
-			answer(w, http.StatusOK, "ready, degraded", degraded...)
+			writeLines(w, http.StatusOK, "ready, degraded", degraded...)
 			return
 		}
-		answer(w, http.StatusOK, "ready")
+		writeLines(w, http.StatusOK, "ready")
 	})
 	return &HTTP{connections: bounded, server: &http.Server{
 		Handler: mux, TLSConfig: secured,
@@ -57,8 +57,8 @@ func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness, secured *tls.Con
 	}}
 }
 
-// answer writes a line, and one for each reason.
-func answer(w http.ResponseWriter, code int, line string, reasons ...string) {
+// writeLines writes a line, and one for each reason.
+func writeLines(w http.ResponseWriter, code int, line string, reasons ...string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = fmt.Fprintln(w, line)

@@ -19,13 +19,16 @@ type opening struct {
 	producer  string // empty: anonymous
 	epoch     uint64
 	committed uint64
-	level     pb.Acknowledgement
-	client    string
-	defaults  defaults
+	// current is set if the opening names no epoch, but the sequence of its call's request: the producer's current epoch is meant.
+	current  bool
+	sequence uint64
+	level    pb.Acknowledgement
+	client   string
+	defaults defaults
 }
 
 // begins reports whether the opening begins an epoch, which is all that a unary call with it does.
-func (o *opening) begins() bool { return o.producer != "" && o.epoch == 0 }
+func (o *opening) begins() bool { return o.producer != "" && o.epoch == 0 && !o.current }
 
 // checkSequence returns why a request must not have that sequence.
 func (o *opening) checkSequence(sequence uint64) error {

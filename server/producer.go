@@ -99,6 +99,9 @@ func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := s.opening
+	if o.current {
+		p.nameEpochLocked(o)
+	}
 	if s.unary() && p.session == nil && o.epoch != 0 && o.epoch == p.epoch && o.committed <= p.cursor.committed {
 		s.epoch = p.epoch
 		return welcome{epoch: p.epoch, committed: p.cursor.committed, resumed: true}, nil
@@ -127,6 +130,17 @@ func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) 
 	}
 	p.trimLocked()
 	return w, err
+}
+
+// nameEpochLocked names the epoch of an opening that means the current one. The producer sends a request when it has done with the
+// one before. So if that is not known here, it was sent to another instance, or given up, and the epoch continues after it.
+func (p *producer) nameEpochLocked(o *opening) {
+	if o.epoch = p.epoch; o.epoch == 0 {
+		o.epoch = nextEpoch(0, p.now())
+	}
+	if o.sequence > p.cursor.accepted+1 {
+		o.committed = o.sequence - 1
+	}
 }
 
 // checkEpochLocked returns why the producer can't be opened with the opening's epoch.
@@ -196,6 +210,9 @@ func (p *producer) accept(ctx context.Context, s *session, sequence uint64, sum 
 	case verdictAltered:
 		return a, statusAltered(sequence)
 	case verdictRepeat:
+		if s.opening.current && !p.cursor.remembers(sequence) {
+			return a, statusForgotten(sequence, p.cursor.accepted)
+		}
 		p.metrics.repeats.Inc()
 		return a, nil
 	}

@@ -104,6 +104,13 @@ func statusAltered(sequence uint64) error {
 		metadata{"sequence": decimal(sequence)})
 }
 
+// statusForgotten is for a sequence that may have been accepted, or not, by whoever knew the producer then.
+func statusForgotten(sequence, accepted uint64) error {
+	return statusOf(codes.FailedPrecondition, "SEQUENCE_FORGOTTEN",
+		"sequence "+decimal(sequence)+" is too far behind, or was overtaken by a later one: it is not known whether it was stored, and the next one is "+decimal(accepted+1),
+		metadata{"sequence": decimal(sequence), "expected": decimal(accepted + 1)})
+}
+
 func statusOldEpoch(epoch, newest uint64) error {
 	return statusOf(codes.Aborted, "OLD_EPOCH",
 		"epoch "+decimal(epoch)+" has been replaced by "+decimal(newest),

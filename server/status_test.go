@@ -42,6 +42,7 @@ var allStatuses = map[string]struct {
 	"statusUnknownField":      {codes.InvalidArgument, statusUnknownField("17", "no")},
 	"statusGap":               {codes.OutOfRange, statusGap(4, 9)},
 	"statusAltered":           {codes.FailedPrecondition, statusAltered(4)},
+	"statusForgotten":         {codes.FailedPrecondition, statusForgotten(4, 9)},
 	"errNoLog":                {codes.FailedPrecondition, errNoLog},
 	"statusOldEpoch":          {codes.Aborted, statusOldEpoch(1, 2)},
 	"errSuperseded":           {codes.Aborted, errSuperseded},

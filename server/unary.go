@@ -16,16 +16,54 @@ const replyMargin = 50 * time.Millisecond
 // errLate is the cause with which a unary call's wait ends at its deadline.
 var errLate = errors.New("late")
 
+// call is a unary call of any protocol: one request that brings its opening with it.
+type call struct {
+	intake *intake
+	// opening is nil if the request has it.
+	opening *opening
+	// receive receives the request. It may block until the handler has returned.
+	receive func(*frame) error
+}
+
+// answer is what a unary call is told about its request. Each protocol turns it into its own response.
+type answer struct {
+	producer string
+	// sequence is the request's, 0 if the call only began an epoch.
+	epoch, sequence, committed uint64
+	level                      pb.Acknowledgement
+	// entries is how many the request has, refused ones included.
+	entries int
+	// repeat is set if the request had been accepted before, and was not stored again.
+	repeat bool
+	outcomes
+}
+
 // serveCall handles one Ingest.
 func (in *ingest) serveCall(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-	var response *pb.IngestResponse
-	err := in.serve(func() (err error) {
+	a, err := in.exchange(ctx, &call{intake: in.intake, receive: func(f *frame) error { return receive(f) }})
+	if err != nil {
+		return nil, err
+	}
+	return a.response(), nil
+}
+
+// response returns Ingest's response.
+func (a *answer) response() *pb.IngestResponse {
+	return &pb.IngestResponse{
+		Producer: a.producer, Epoch: a.epoch, CommittedSequence: a.committed, Acknowledgement: a.level,
+		Refusals: a.refusals, DeadLettered: a.letters,
+	}
+}
+
+// exchange handles a unary call of any protocol. The error is the status for the client.
+func (in *ingest) exchange(ctx context.Context, c *call) (a answer, err error) {
+	err = in.serve(func() (err error) {
 		ctx, cancel := in.callContext(ctx)
 		defer cancel()
-		response, err = in.call(ctx, receive)
+		a, err = in.call(ctx, c)
 		return err
 	})
-	return response, err
+	return a, err
 }
 
 // callContext returns the context in which a call waits. It ends a little before the call's own deadline, or when calls must end
@@ -40,7 +78,7 @@ func (in *ingest) callContext(ctx context.Context) (context.Context, context.Can
 }
 
 // call handles the request of a unary call in a session of its own. ctx is from callContext.
-func (in *ingest) call(ctx context.Context, receive func(any) error) (_ *pb.IngestResponse, err error) {
+func (in *ingest) call(ctx context.Context, c *call) (_ answer, err error) {
 	known := metadata{"state": "not accepted"}
 	defer func() {
 		switch {
@@ -50,33 +88,32 @@ func (in *ingest) call(ctx context.Context, receive func(any) error) (_ *pb.Inge
 			err = statusUnaryShutdown(known)
 		}
 	}()
-	f, err := in.receiveFirst(ctx, receive)
+	f, err := in.receiveFirst(ctx, func(m any) error { return c.receive(m.(*frame)) })
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
-	r, err := in.intake.admit(ctx, f, time.Now(), nil)
+	r, err := c.intake.admit(ctx, f, time.Now(), nil)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
-	s, w, err := in.openCall(ctx, r, known)
+	entries := r.outline.entries
+	s, w, err := in.openCall(ctx, c, r, known)
 	if s != nil {
 		defer in.registry.leave(s.producer)
 	}
 	if err != nil {
 		r.free()
-		return nil, err
+		return answer{}, err
 	}
-	response := &pb.IngestResponse{
-		Producer: s.producer.id, Epoch: w.epoch, CommittedSequence: w.committed, Acknowledgement: s.opening.level,
-	}
+	told := answer{producer: s.producer.id, epoch: w.epoch, committed: w.committed, level: s.opening.level, entries: entries}
 	if s.opening.begins() {
 		r.free()
-		return response, nil
+		return told, nil
 	}
 	a, err := in.route(ctx, s, r)
 	known["epoch"], known["sequence"] = decimal(w.epoch), decimal(a.sequence)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	known["state"] = "accepted"
 	if s.opening.level != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED {
@@ -85,15 +122,20 @@ func (in *ingest) call(ctx context.Context, receive func(any) error) (_ *pb.Inge
 	own, committed := s.producer.conclude(s, a, err == nil && ctx.Err() == nil)
 	if err != nil {
 		known["committed_sequence"] = decimal(committed)
-		return nil, err
+		return answer{}, err
 	}
-	response.CommittedSequence, response.Refusals, response.DeadLettered = committed, own.refusals, own.letters
-	return response, nil
+	told.sequence, told.committed, told.outcomes, told.repeat = a.sequence, committed, own, a.verdict == verdictRepeat
+	return told, nil
 }
 
 // openCall opens a session for the request of a unary call. If it returns one, also with an error, its producer is in use.
-func (in *ingest) openCall(ctx context.Context, r *request, known metadata) (*session, welcome, error) {
-	o, err := in.config.decodeOpening(*r.buffer, &r.outline)
+func (in *ingest) openCall(ctx context.Context, c *call, r *request, known metadata) (*session, welcome, error) {
+	o, err := c.opening, error(nil)
+	if o == nil {
+		o, err = in.config.decodeOpening(*r.buffer, &r.outline)
+	} else {
+		r.outline.sequence = o.sequence
+	}
 	if err != nil {
 		return nil, welcome{}, err
 	}

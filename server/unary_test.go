@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"testing"
 	"testing/synctest"
@@ -239,7 +240,28 @@ func (b *bubble) call(ctx context.Context, m *pb.IngestRequest) (*pb.IngestRespo
 	}
 	ctx, cancel := b.ingest.callContext(ctx)
 	defer cancel()
-	return b.ingest.call(ctx, func(f any) error { *f.(*frame) = *frameOf(data); return nil })
+	a, err := b.ingest.call(ctx, &call{intake: b.ingest.intake, receive: func(f *frame) error { *f = *frameOf(data); return nil }})
+	return a.response(), err
+}
+
+// callAs makes a unary call that headers open: a producer and a sequence, or none.
+func (b *bubble) callAs(ctx context.Context, producer, sequence string, m *pb.IngestRequest) (answer, error) {
+	data, err := m.MarshalVT()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	header := http.Header{}
+	if producer != "" {
+		header.Set(headerProducer, producer)
+		header.Set(headerSequence, sequence)
+	}
+	o, err := b.ingest.config.headerOpening(header.Values)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ctx, cancel := b.ingest.callContext(ctx)
+	defer cancel()
+	return b.ingest.call(ctx, &call{intake: b.ingest.intake, opening: o, receive: func(f *frame) error { *f = *frameOf(data); return nil }})
 }
 
 // troubled is a request with an entry that the server refuses, one that a route refuses, and one that is dead-lettered.

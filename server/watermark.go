@@ -43,10 +43,15 @@ func (c *cursor) judge(sequence uint64, sum uint32) verdict {
 		return verdictGap
 	case sequence == c.accepted+1:
 		return verdictNext
-	case sequence > c.firstSum && c.accepted-sequence < rememberedSums && c.sums[(sequence-1-c.firstSum)%sumPlaces] != sum:
+	case c.remembers(sequence) && c.sums[(sequence-1-c.firstSum)%sumPlaces] != sum:
 		return verdictAltered
 	}
 	return verdictRepeat
+}
+
+// remembers reports whether an accepted sequence can be compared with its repeat.
+func (c *cursor) remembers(sequence uint64) bool {
+	return sequence > c.firstSum && c.accepted-sequence < rememberedSums
 }
 
 // accept accepts the next sequence.
