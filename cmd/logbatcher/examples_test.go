@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,30 +19,50 @@ import (
 // examples is the folder of the examples.
 const examples = "../../examples"
 
-// typescript returns the example in TypeScript as a command, compiled.
+// compile compiles the example in TypeScript, once, beside its sources, where Node finds node_modules.
+var compile = sync.OnceValue(func() error {
+	folder := filepath.Join(examples, "typescript")
+	if out, err := exec.Command("node", filepath.Join(folder, "node_modules", "typescript", "bin", "tsc"), "--project", folder).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+})
+
+// needNode skips the test where the packages of an example for Node are missing.
+func needNode(t *testing.T, example string) {
+	t.Helper()
+	_, missing := os.Stat(filepath.Join(examples, example, "node_modules"))
+	if _, err := exec.LookPath("node"); err != nil || missing != nil {
+		t.Skipf("needs node, and npm ci in examples/%s", example)
+	}
+}
+
+// needPython skips the test where Python's gRPC is missing.
+func needPython(t *testing.T) {
+	t.Helper()
+	if exec.Command(python3, "-c", "import grpc, google.protobuf").Run() != nil {
+		t.Skip("needs python3-grpcio and python3-protobuf")
+	}
+}
+
+// python3 is Debian's, which has Debian's packages.
+const python3 = "/usr/bin/python3"
+
+// typescript returns the example in TypeScript as a command.
 func typescript(t *testing.T, arguments ...string) *exec.Cmd {
 	t.Helper()
-	folder := filepath.Join(examples, "typescript")
-	compiler := filepath.Join(folder, "node_modules", "typescript", "bin", "tsc")
-	node, err := exec.LookPath("node")
-	if _, missing := filepath.EvalSymlinks(compiler); err != nil || missing != nil {
-		t.Skip("needs node, and npm ci in examples/typescript")
+	needNode(t, "typescript")
+	if err := compile(); err != nil {
+		t.Fatalf("compile: %v", err)
 	}
-	// Beside the sources, so that Node finds node_modules.
-	if out, err := exec.Command(node, compiler, "--project", folder).CombinedOutput(); err != nil {
-		t.Fatalf("compile: %v\n%s", err, out)
-	}
-	return exec.Command(node, append([]string{filepath.Join(folder, "dist", "src", "main.js")}, arguments...)...)
+	return exec.Command("node", append([]string{filepath.Join(examples, "typescript", "dist", "src", "main.js")}, arguments...)...)
 }
 
 // python returns the example in Python as a command.
 func python(t *testing.T, arguments ...string) *exec.Cmd {
 	t.Helper()
-	const interpreter = "/usr/bin/python3" // Debian's, which has Debian's packages
-	if exec.Command(interpreter, "-c", "import grpc, google.protobuf").Run() != nil {
-		t.Skip("needs python3-grpcio and python3-protobuf")
-	}
-	return exec.Command(interpreter, append([]string{filepath.Join(examples, "python", "main.py")}, arguments...)...)
+	needPython(t)
+	return exec.Command(python3, append([]string{filepath.Join(examples, "python", "main.py")}, arguments...)...)
 }
 
 // TestExamples runs a client in another language while its service is killed, started again at the same address, and then replaced
@@ -136,6 +158,48 @@ func TestExamples(t *testing.T) {
 			}
 			if now := count("SELECT count() - uniqExact(Body) FROM otel_logs"); now != doubles {
 				t.Errorf("after the drain there are %d doubles, before there were %d", now, doubles)
+			}
+		})
+	}
+}
+
+// TestWaysIn pastes every command of docs/ways-in.md into a shell in the checkout, as the page says, and looks for its "hello".
+func TestWaysIn(t *testing.T) {
+	page, err := os.ReadFile("../../docs/ways-in.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), "")
+	s := &service{bench: b, clickhouse: newCutter(t, strings.TrimPrefix(b.clickhouse.Address, "http://")), redis: newCutter(t, b.redis.Address())}
+	s.process = startProcess(t, s.arguments()...)
+	here := strings.NewReplacer(
+		"localhost:4320", s.logged(t, `msg=serving .*grpc=(\S+)`), "localhost:4321", s.logged(t, `msg=serving .*http=(\S+)`),
+		"/tmp/logbatcher-hello", t.TempDir(), "npm ci ", "true ", "npm run ", "true ", // they are there, and compiled
+	)
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+		text := block[1]
+		if strings.HasPrefix(text, "bin/logbatcher query") {
+			continue
+		}
+		hello := regexp.MustCompile("hello[a-zA-Z ]{2,}").FindString(text)
+		t.Run(hello, func(t *testing.T) {
+			switch {
+			case strings.Contains(text, "examples/typescript"):
+				typescript(t)
+			case strings.Contains(text, "examples/otel/node"):
+				needNode(t, "otel/node")
+			case strings.Contains(text, python3):
+				needPython(t)
+			case strings.Contains(text, "jq "):
+				if _, err := exec.LookPath("jq"); err != nil {
+					t.Skip("needs jq")
+				}
+			}
+			shell := exec.Command("bash", "-euo", "pipefail", "-c", here.Replace(text))
+			shell.Dir = "../.."
+			out, err := shell.CombinedOutput()
+			if stored := b.clickhouse.Query(t, "SELECT count() FROM otel_logs WHERE Body = '"+hello+"'"); err != nil || stored != "1" {
+				t.Errorf("%v, %s rows; it printed\n%s", err, stored, out)
 			}
 		})
 	}
