@@ -30,9 +30,62 @@ const (
 	DefaultIndexSet = "bloom"
 )
 
+// A Layout is a set of columns that a route chooses by one name, and what a table with these columns has unless the route writes
+// something else.
+type Layout struct {
+	// Name stands for the columns in a route's list.
+	Name string
+	// Columns are in the order of the table, the batch id last.
+	Columns []Column
+	// PartitionBy, PrimaryKey and OrderBy are the table's keys.
+	PartitionBy, PrimaryKey, OrderBy string
+	// IndexSet is the name of its index set.
+	IndexSet string
+}
+
+// NewerLayoutName is the name of the layout that the collector's exporter makes since its version 0.152.
+const NewerLayoutName = "otel_logs_v2"
+
+// Layouts returns the two layouts of the OpenTelemetry Collector's otel_logs: the firehose's, which the exporter made from version 0.103
+// to 0.150, and the newer one. The newer one's indexes depend on the exporter's version and ClickHouse's, so it has none by default: a
+// table that the exporter made is not given a second set.
+func Layouts() []Layout {
+	columns := DefaultColumns()
+	newer := slices.DeleteFunc(slices.Clone(columns), func(c Column) bool { return c.Name == "TimestampTime" })
+	return []Layout{
+		{
+			Name: DefaultTableName, Columns: columns, IndexSet: DefaultIndexSet,
+			PartitionBy: "toDate(TimestampTime)", PrimaryKey: "(ServiceName, TimestampTime)", OrderBy: "(ServiceName, TimestampTime, Timestamp)",
+		},
+		{
+			Name: NewerLayoutName, Columns: newer, IndexSet: "none",
+			PartitionBy: "toDate(Timestamp)", OrderBy: "(toStartOfFiveMinutes(Timestamp), ServiceName, Timestamp)",
+		},
+	}
+}
+
+// LayoutOf returns the first layout whose columns are all among a table's, by their names, or nil.
+func LayoutOf(columns []Column) *Layout {
+	layouts := Layouts()
+	i := slices.IndexFunc(layouts, func(l Layout) bool {
+		return !slices.ContainsFunc(l.Columns, func(want Column) bool {
+			return !slices.ContainsFunc(columns, func(c Column) bool { return c.Name == want.Name })
+		})
+	})
+	if i < 0 {
+		return nil
+	}
+	return &layouts[i]
+}
+
+// HasDefaultCodec reports whether a column has the codec that the firehose's column of that name has by default. Such a codec is
+// for tables that are created: nobody asked to change that of an existing one.
+func (c *Column) HasDefaultCodec() bool {
+	return slices.ContainsFunc(DefaultColumns(), func(d Column) bool { return d.Name == c.Name && SameCodec(d.Codec, c.Codec) })
+}
+
 // DefaultColumns returns the columns of the OpenTelemetry Collector's otel_logs, in its order and with its
-// codecs, and the batch id. They are those of the layout with TimestampTime. The exporter's newer
-// layout lacks it and adds materialized copies of some resource attributes.
+// codecs, and the batch id.
 func DefaultColumns() []Column {
 	text := Type{Kind: KindString}
 	word := Type{Kind: KindString, LowCardinality: true}
@@ -79,7 +132,8 @@ func BatchColumn() Column {
 
 // DefaultRoute returns the firehose: every entry, in a table that works with dashboards made for the collector's otel_logs.
 func DefaultRoute(database string) *Route {
-	indexes, err := IndexSet(DefaultIndexSet)
+	layout := Layouts()[0]
+	indexes, err := IndexSet(layout.IndexSet)
 	if err != nil {
 		panic(err) // the name is a constant of this file
 	}
@@ -88,11 +142,11 @@ func DefaultRoute(database string) *Route {
 		Table: &Table{
 			Database:    database,
 			Name:        DefaultTableName,
-			Columns:     DefaultColumns(),
+			Columns:     layout.Columns,
 			Indexes:     indexes,
-			PartitionBy: "toDate(TimestampTime)",
-			PrimaryKey:  "(ServiceName, TimestampTime)",
-			OrderBy:     "(ServiceName, TimestampTime, Timestamp)",
+			PartitionBy: layout.PartitionBy,
+			PrimaryKey:  layout.PrimaryKey,
+			OrderBy:     layout.OrderBy,
 			Fsync:       true,
 		},
 		MaxAge:   DefaultMaxAge,

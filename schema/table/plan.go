@@ -157,6 +157,9 @@ func (p *Plan) checkEngine() bool {
 }
 
 func (p *Plan) compare() {
+	if p.refuseJSON() || p.refuseLayout() {
+		return
+	}
 	p.compareKeys()
 	var a alteration
 	p.compareColumns(&a)
@@ -226,6 +229,32 @@ func (p *Plan) compareColumns(a *alteration) {
 	}
 }
 
+// refuseJSON refuses a table whose attributes are in JSON columns: there is no way from those to a Map, so nothing else matters.
+func (p *Plan) refuseJSON() bool {
+	for i := range p.Table.Columns {
+		c := &p.Table.Columns[i]
+		if have := p.existing.column(c.Name); have != nil && c.Type.Kind == schema.KindMap && strings.HasPrefix(have.Type, "JSON") {
+			p.refuse("column %s is %s: the Collector's exporter makes such a table with json: true, and LogBatcher writes attributes to Map columns only; "+
+				"let the route name another table", c.Name, have.Type)
+		}
+	}
+	return len(p.Refused) > 0
+}
+
+// refuseLayout refuses a table of one of the collector's layouts for a route of the other: the route has to change, not the table.
+func (p *Plan) refuseLayout() bool {
+	want, have := schema.LayoutOf(p.Table.Columns), p.existing.Definition.Clauses
+	for _, l := range schema.Layouts() {
+		if want != nil && l.Name != want.Name && !sameExpression(p.Table.PartitionBy, have["PARTITION BY"]) &&
+			sameExpression(l.PartitionBy, have["PARTITION BY"]) && sameExpression(l.OrderBy, have["ORDER BY"]) {
+			p.refuse("PARTITION BY %s, ORDER BY %s: the table has the layout %s of the Collector's exporter, and the route the layout %s; "+
+				"to use the table as it is, write columns: [%s] in the route", l.PartitionBy, l.OrderBy, l.Name, want.Name, l.Name)
+			return true
+		}
+	}
+	return false
+}
+
 func (p *Plan) compareColumn(a *alteration, c *schema.Column, have *ExistingColumn) {
 	switch have.DefaultKind {
 	case "", "DEFAULT":
@@ -252,7 +281,12 @@ func (p *Plan) compareColumn(a *alteration, c *schema.Column, have *ExistingColu
 		modification += " COMMENT " + schema.QuoteString(c.Comment)
 		changes = append(changes, "comment")
 	}
-	if codec := schema.CanonicalCodec(c.Codec, c.Type); codec != "" && !schema.SameCodec(codec, schema.CanonicalCodec(have.Codec, c.Type)) {
+	codec := schema.CanonicalCodec(c.Codec, c.Type)
+	switch {
+	case codec == "" || schema.SameCodec(codec, schema.CanonicalCodec(have.Codec, c.Type)):
+	case c.HasDefaultCodec():
+		p.note("column %s has %s and not the default CODEC(%s): left alone", c.Name, cmp.Or(have.Codec, "no codec"), codec)
+	default:
 		modification += " CODEC(" + codec + ")"
 		changes = append(changes, "codec "+have.Codec+" to CODEC("+codec+")")
 	}

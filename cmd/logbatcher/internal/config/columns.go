@@ -113,12 +113,13 @@ func (b *builder) layout(table *schema.Table, route, path string) {
 	}
 }
 
-// choose returns the columns that a route names, in its order, and the batch's id. The firehose's table among the names stands
+// choose returns the columns that a route names, in its order, and the batch's id. The name of a layout among the names stands
 // for its columns, which can also be chosen one by one.
 func (b *builder) choose(list []schema.Column, names []string, path string) []schema.Column {
 	if len(names) == 0 {
 		return withBatchID(list)
 	}
+	layouts := schema.Layouts()
 	known := make([]string, len(list))
 	byName := map[string]schema.Column{}
 	for _, column := range withBatchID(schema.DefaultColumns()) {
@@ -144,11 +145,12 @@ func (b *builder) choose(list []schema.Column, names []string, path string) []sc
 	}
 	for i, name := range names {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		if name != schema.DefaultTableName {
+		layout := slices.IndexFunc(layouts, func(l schema.Layout) bool { return l.Name == name })
+		if layout < 0 {
 			add(name, at)
 			continue
 		}
-		for _, column := range schema.DefaultColumns() {
+		for _, column := range layouts[layout].Columns {
 			add(column.Name, at)
 		}
 	}

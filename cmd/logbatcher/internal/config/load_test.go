@@ -257,3 +257,30 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestLayouts: a layout's name stands for its columns, keys and indexes.
+func TestLayouts(t *testing.T) {
+	c, err := parse(t.Context(), "f", []byte(`routes:
+  - {name: newer, table: a, columns: [otel_logs_v2]}
+  - {name: text, table: b, columns: [otel_logs_v2], indexes: text, order_by: Timestamp}
+  - {name: older, table: c, columns: [otel_logs]}
+`), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes, problems := c.Routes()
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	layouts := schema.Layouts()
+	for i, want := range []struct {
+		layout  int
+		orderBy string
+		indexes int
+	}{{1, layouts[1].OrderBy, 0}, {1, "Timestamp", 8}, {0, layouts[0].OrderBy, 8}} {
+		table, layout := routes[i].Table, layouts[want.layout]
+		if !reflect.DeepEqual(table.Columns, layout.Columns) || table.PartitionBy != layout.PartitionBy || table.OrderBy != want.orderBy || len(table.Indexes) != want.indexes {
+			t.Errorf("%s: %+v", routes[i].Name, table)
+		}
+	}
+}

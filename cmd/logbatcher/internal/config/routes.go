@@ -121,15 +121,6 @@ func (b *builder) tableName(table *schema.Table, name, database, path string) {
 	b.matches(path, table.Name, identifier, identifierRule)
 }
 
-// hasFirehose reports whether a table has all columns that the firehose has.
-func hasFirehose(columns []schema.Column) bool {
-	have := map[string]bool{}
-	for i := range columns {
-		have[columns[i].Name] = true
-	}
-	return !slices.ContainsFunc(schema.DefaultColumns(), func(c schema.Column) bool { return !have[c.Name] })
-}
-
 // timeColumn returns the first column of dates or times whose source is the entry's time; nil if there is none.
 func timeColumn(columns []schema.Column) *schema.Column {
 	for i := range columns {
@@ -140,13 +131,12 @@ func timeColumn(columns []schema.Column) *schema.Column {
 	return nil
 }
 
-// keys sets the partition key and the sorting key, by default the firehose's for a table with its columns.
+// keys sets the partition key and the sorting key, by default those of the layout whose columns the table has.
 func (b *builder) keys(r *Route, table *schema.Table, path string, columnsKnown bool) {
-	firehose := schema.DefaultRoute("").Table
-	same := hasFirehose(table.Columns)
+	layout := schema.LayoutOf(table.Columns)
 	switch {
-	case r.OrderBy == "" && same:
-		table.OrderBy, table.PrimaryKey = firehose.OrderBy, cmp.Or(r.PrimaryKey, firehose.PrimaryKey)
+	case r.OrderBy == "" && layout != nil:
+		table.OrderBy, table.PrimaryKey = layout.OrderBy, cmp.Or(r.PrimaryKey, layout.PrimaryKey)
 	case r.OrderBy == "" && columnsKnown:
 		b.report(path+".order_by", "there is no sorting key; write the columns that queries filter by, those with few values first, as in (service, time)")
 	}
@@ -157,8 +147,8 @@ func (b *builder) keys(r *Route, table *schema.Table, path string, columnsKnown 
 	switch at := timeColumn(table.Columns); {
 	case r.PartitionBy != nil:
 		table.PartitionBy = *r.PartitionBy
-	case same:
-		table.PartitionBy = firehose.PartitionBy
+	case layout != nil:
+		table.PartitionBy = layout.PartitionBy
 	case at == nil || at.Name == "":
 	case at.Type.Kind == schema.KindDate:
 		table.PartitionBy = at.Name
@@ -193,19 +183,19 @@ func (b *builder) expressions(r *Route, table *schema.Table, path string) {
 // indexTypes are ClickHouse's types of data skipping indexes.
 var indexTypes = []string{"minmax", "set", "bloom_filter", "ngrambf_v1", "tokenbf_v1", "sparse_grams", "text", "vector_similarity", "hypothesis"}
 
-// indexes sets the table's indexes: those of a set or a list, by default the firehose's for a table with its columns.
+// indexes sets the table's indexes: those of a set or a list, by default those of the layout whose columns the table has.
 func (b *builder) indexes(r *Route, table *schema.Table, path string, columnsKnown bool) {
-	set, same := r.Indexes.Set, hasFirehose(table.Columns)
+	set, layout := r.Indexes.Set, schema.LayoutOf(table.Columns)
 	switch {
 	case set == "" && r.Indexes.List != nil:
 		b.indexList(r.Indexes.List, path)
 		table.Indexes = r.Indexes.List
 		return
-	case set == "" && !same:
+	case set == "" && layout == nil:
 		return
 	case set == "":
-		set = schema.DefaultIndexSet
-	case set != "none" && !same && columnsKnown:
+		set = layout.IndexSet
+	case set != "none" && layout == nil && columnsKnown:
 		if _, err := schema.IndexSet(set); err == nil {
 			b.report(path, "the set %s is for tables with all columns of the firehose; write a list of indexes", set)
 			return
