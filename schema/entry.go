@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"time"
+	"unsafe"
 )
 
 // Entry is one log record. It is a view: its strings and attributes alias the request's receive buffer
@@ -120,7 +121,7 @@ var attributeTypeNames = [...]string{"string", "int", "double", "bool", "bytes",
 
 // Attribute is a key with one typed value.
 type Attribute struct {
-	// Key is the attribute's name. It is never empty.
+	// Key is the attribute's name. Only OTLP allows an empty one.
 	Key string
 	// Text is the value of types String, Bytes and JSON.
 	Text string
@@ -139,20 +140,38 @@ func (a *Attribute) AsDouble() float64 { return math.Float64frombits(a.Bits) }
 // AsBool returns the value of an attribute of type Bool.
 func (a *Attribute) AsBool() bool { return a.Bits != 0 }
 
-// AppendText appends the value as text: strings, bytes and JSON unchanged, doubles in the shortest form that reads back as the same
-// double, times in RFC 3339.
+// AppendText appends the value as text: strings, bytes and JSON unchanged, doubles as JavaScript and JSON do, times in RFC 3339.
 func (a *Attribute) AppendText(dst []byte) []byte {
 	switch a.Type {
 	case Int:
 		return strconv.AppendInt(dst, a.AsInt(), 10)
 	case Double:
-		return strconv.AppendFloat(dst, a.AsDouble(), 'g', -1, 64)
+		return appendDouble(dst, a.AsDouble())
 	case Bool:
 		return strconv.AppendBool(dst, a.AsBool())
 	case Time:
 		return appendTime(dst, a.AsInt())
 	}
 	return append(dst, a.Text...)
+}
+
+// appendDouble appends the fewest digits that read back as the same double, without an exponent from 1e-6 up to below 1e21: the form
+// of JavaScript, of most writers of JSON, and of the Collector.
+func appendDouble(dst []byte, x float64) []byte {
+	switch abs := math.Abs(x); {
+	case math.IsInf(x, 1):
+		return append(dst, "Infinity"...)
+	case math.IsInf(x, -1):
+		return append(dst, "-Infinity"...)
+	case abs != 0 && abs < 1e-6, abs >= 1e21:
+		dst = strconv.AppendFloat(dst, x, 'e', -1, 64)
+		if n := len(dst); dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' { // 1e-7, not 1e-07
+			dst[n-2] = dst[n-1]
+			dst = dst[:n-1]
+		}
+		return dst
+	}
+	return strconv.AppendFloat(dst, x, 'f', -1, 64)
 }
 
 // appendTime is a function of its own to keep AppendText's stack frame small: numbers are on the hot path.
@@ -214,4 +233,13 @@ func Lookup(attributes []Attribute, key string) *Attribute {
 		}
 	}
 	return nil
+}
+
+// AttributeBytes returns the memory that attributes occupy which own their strings.
+func AttributeBytes(attributes []Attribute) int {
+	bytes := len(attributes) * int(unsafe.Sizeof(Attribute{}))
+	for i := range attributes {
+		bytes += len(attributes[i].Key) + len(attributes[i].Text)
+	}
+	return bytes
 }

@@ -554,3 +554,27 @@ func TestEmptyBatch(t *testing.T) {
 		t.Error("sealed, it is another block")
 	}
 }
+
+// A key may be empty: OTLP allows it.
+func TestEmptyKeys(t *testing.T) {
+	layout := mustLayout(t, tableOf(t, `k|String|attributes["k"]`, "attributes|Map(LowCardinality(String), String)|attributes", "scope|Map(String, String)|scope_attributes"))
+	b := layout.NewBatch("id", nil)
+	stream := &schema.Stream{ScopeAttributes: []schema.Attribute{named("", text("s"))}}
+	lists := [][]schema.Attribute{
+		{named("", text("1"))}, {named("k", text("2")), named("", whole(3))}, {}, {named("", text("4")), named("a", text("5")), named("", text("6"))},
+	}
+	for range 2 {
+		b.Begin(Origin{}, time.Unix(1, 0))
+		for _, list := range lists {
+			e := withAttributes(list...)
+			e.Stream = stream
+			mustAppend(t, b, e)
+		}
+	}
+	for i, row := range decode(t, encode(t, b)) {
+		want := expectedMap(lists[i%len(lists)], "k")
+		if row[1] != fmt.Sprint(want) || row[2] != "map[:s]" {
+			t.Errorf("row %d is %v, want %v", i, row, want)
+		}
+	}
+}

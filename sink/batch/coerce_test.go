@@ -139,7 +139,7 @@ var coercionExamples = map[string][]struct {
 }{
 	"String": {
 		{text("a\xff"), "a\xff"}, {text(""), ""}, {whole(-9223372036854775808), "-9223372036854775808"}, {double(0.1), "0.1"},
-		{double(math.Inf(-1)), "-Inf"}, {double(1e300), "1e+300"}, {truth(true), "true"}, {truth(false), "false"},
+		{double(math.Inf(-1)), "-Infinity"}, {double(1e300), "1e+300"}, {truth(true), "true"}, {truth(false), "false"},
 		{octets("\x00\x01"), "\x00\x01"}, {object(`{"a":1}`), `{"a":1}`}, {instant(1e18 + 1), "2001-09-09T01:46:40.000000001Z"},
 	},
 	"FixedString(4)": {

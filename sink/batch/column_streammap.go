@@ -19,7 +19,7 @@ type streamMapColumn struct {
 	maps map[*schema.Stream]*streamMap
 	// last is the stream of the last run, or nil.
 	last *schema.Stream
-	// kept is the bytes of all maps, repeated is about the bytes that the rows take in the block.
+	// kept is the bytes of all maps and of the attributes that their streams keep, repeated is about the bytes that the rows take in the block.
 	kept, repeated int
 }
 
@@ -65,7 +65,7 @@ func (c *streamMapColumn) mapOf(stream *schema.Stream) *streamMap {
 	}
 	m := c.newMap(attributes)
 	c.maps[stream] = m
-	c.kept += 4*len(m.keys) + len(m.values)
+	c.kept += 4*len(m.keys) + len(m.values) + schema.AttributeBytes(attributes)
 	return m
 }
 
