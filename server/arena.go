@@ -18,6 +18,8 @@ const (
 	minSlab = 16
 	// maxChunk is how many attributes lie together. A larger chunk wastes more at the end of a request.
 	maxChunk = 4096
+	// textChunk is how many bytes of texts lie together for each attribute that does.
+	textChunk = 16
 )
 
 // slabs is a pool of slices whose capacities are powers of two. With one capacity for all, a request with one entry could hold,
@@ -61,11 +63,18 @@ type arena struct {
 	entries *[]schema.Entry
 	places  *[]uint32
 	// chunks have the attributes; those of one entry lie together in one chunk.
-	chunks   []*[]schema.Attribute
+	chunks []*[]schema.Attribute
+	// texts are the chunks with texts that a decoder makes itself.
+	texts []*[]byte
+	// held is the memory that entries refer to and the arena does not own.
+	held     int
 	refusals []schema.Refusal
+	// dropped is what an OTLP sender says that the entries lack.
+	dropped droppedAttributes
 	// place is that of the next entry.
 	place int
-	// maxEntries is how many entries a piece may have. chunk is the size of a chunk; attributeBytes is what all chunks may occupy.
+	// maxEntries is how many entries a piece may have. chunk is the size of a chunk; attributeBytes is what
+	// all chunks, the texts, and what is held may occupy.
 	maxEntries, chunk, attributeBytes int
 }
 
@@ -148,7 +157,7 @@ func (a *arena) attributes(n int) ([]schema.Attribute, bool) {
 		}
 	}
 	size := slabCap(max(n, a.chunk))
-	if a.chunkBytes()+size*attributeSize > a.attributeBytes {
+	if a.charged()+size*attributeSize > a.attributeBytes {
 		return nil, false
 	}
 	p := a.memory.attributes.Get(size)
@@ -157,8 +166,43 @@ func (a *arena) attributes(n int) ([]schema.Attribute, bool) {
 	return (*p)[:n:n], true
 }
 
-func (a *arena) chunkBytes() int {
-	bytes := 0
+// text returns room for a text of n bytes. It reports false if the texts may not grow any more.
+func (a *arena) text(n int) ([]byte, bool) {
+	if n == 0 {
+		return nil, true
+	}
+	if len(a.texts) > 0 {
+		if last := a.texts[len(a.texts)-1]; cap(*last)-len(*last) >= n {
+			from := len(*last)
+			*last = (*last)[:from+n]
+			return (*last)[from : from+n : from+n], true
+		}
+	}
+	size := slabCap(max(n, a.chunk*textChunk))
+	if a.charged()+size > a.attributeBytes {
+		return nil, false
+	}
+	p := a.memory.buffers.Get(size)
+	*p = (*p)[:n]
+	a.texts = append(a.texts, p)
+	return (*p)[:n:n], true
+}
+
+// hold charges memory that entries refer to and the arena does not own. It reports false if there is no room for it.
+func (a *arena) hold(bytes int) bool {
+	if a.charged()+bytes > a.attributeBytes {
+		return false
+	}
+	a.held += bytes
+	return true
+}
+
+// charged returns what counts against attributeBytes.
+func (a *arena) charged() int {
+	bytes := a.held
+	for _, t := range a.texts {
+		bytes += cap(*t)
+	}
 	for _, c := range a.chunks {
 		bytes += cap(*c) * attributeSize
 	}
@@ -167,7 +211,7 @@ func (a *arena) chunkBytes() int {
 
 // bytes returns the memory that the arena occupies.
 func (a *arena) bytes() int {
-	bytes := a.chunkBytes()
+	bytes := a.charged()
 	if a.entries != nil {
 		bytes += cap(*a.entries)*entrySize + cap(*a.places)*placeSize
 	}
@@ -185,5 +229,9 @@ func (a *arena) free() {
 		clear(*c)
 		a.memory.attributes.Put(c)
 	}
-	a.entries, a.places, a.chunks, a.refusals = nil, nil, nil, nil
+	for _, t := range a.texts {
+		a.memory.buffers.Put(t)
+	}
+	a.entries, a.places, a.chunks, a.texts, a.refusals = nil, nil, nil, nil, nil
+	a.held, a.dropped = 0, droppedAttributes{}
 }

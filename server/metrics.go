@@ -21,6 +21,7 @@ type metrics struct {
 	forgottenOutcomes        prometheus.Counter
 	panics                   prometheus.Counter
 	failedCalls              *prometheus.CounterVec
+	otlpDropped              *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -58,5 +59,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Help: "Panics that ended a call."}),
 		failedCalls: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_calls_failed_total",
 			Help: "Calls that ended with a status other than OK, by the reason in its ErrorInfo, or the status if it has none."}, reason),
+		otlpDropped: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_otlp_dropped_attributes_total",
+			Help: "Attributes that OTLP senders say they have dropped, by where they are missing: resource, scope or record."}, []string{"from"}),
 	}
 }

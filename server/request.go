@@ -45,6 +45,7 @@ type request struct {
 	arena    arena
 	granted  int
 	refusals []schema.Refusal
+	dropped  droppedAttributes
 	// next is where the next piece begins.
 	next cut
 	// pieces is set if the entries come in several: everything granted is needed until the last one.
@@ -127,6 +128,7 @@ func (r *request) decode(ctx context.Context, stream *defaults) error {
 			return err
 		}
 		r.refusals = append(r.refusals, r.arena.refusals...)
+		r.dropped.add(r.arena.dropped)
 		if r.next.place == r.outline.entries {
 			break
 		}
@@ -214,4 +216,5 @@ func (r *request) count() {
 	for i := range r.refusals {
 		m.refused.WithLabelValues(r.refusals[i].Reason.String()).Inc()
 	}
+	r.dropped.count(m)
 }
