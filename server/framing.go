@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -30,18 +29,18 @@ type transport interface {
 // RecvMsg drops unknown fields; here they are refused. And a message that is too large is refused before it is read.
 type messages struct {
 	transport transport
-	limit     int
+	unpack    *decompressor
 	single    bool // the call has one request
 }
 
 // receiver returns a replacement for the recvMsg of the call that ctx belongs to. It returns io.EOF when the client has
 // half-closed.
-func receiver(ctx context.Context, limit int, single bool, recvMsg func(any) error) func(any) error {
+func receiver(ctx context.Context, unpack *decompressor, single bool, recvMsg func(any) error) func(any) error {
 	t, ok := grpc.ServerTransportStreamFromContext(ctx).(transport)
 	if !ok {
 		return recvMsg
 	}
-	return (&messages{transport: t, limit: limit, single: single}).receive
+	return (&messages{transport: t, unpack: unpack, single: single}).receive
 }
 
 func (s *messages) receive(m any) error {
@@ -81,8 +80,8 @@ func (s *messages) next() (mem.BufferSlice, error) {
 		return nil, transportError(err)
 	}
 	flags, length := header[0], int64(binary.BigEndian.Uint32(header[1:]))
-	if length > int64(s.limit) {
-		return nil, statusTooLarge("max_request_bytes", s.limit, int(length))
+	if length > int64(s.unpack.limit) {
+		return nil, statusTooLarge("max_request_bytes", s.unpack.limit, int(length))
 	}
 	data, err := s.transport.Read(int(length))
 	if err == io.EOF {
@@ -95,33 +94,11 @@ func (s *messages) next() (mem.BufferSlice, error) {
 		return data, nil
 	}
 	defer data.Free()
-	compressor := encoding.GetCompressor(s.transport.RecvCompress()) // gRPC has answered calls with an unknown encoding
-	if flags != 1 || compressor == nil {
+	name := s.transport.RecvCompress() // gRPC has answered calls with an unknown encoding
+	if flags != 1 || s.unpack.readers[name] == nil {
 		return nil, statusMalformed("the first byte of a message must be 0, or 1 if it is compressed with the call's grpc-encoding")
 	}
-	return s.decompress(compressor, data)
-}
-
-func (s *messages) decompress(compressor encoding.Compressor, data mem.BufferSlice) (mem.BufferSlice, error) {
-	from := data.Reader()
-	defer func() { _ = from.Close() }() // frees what has not been read
-	reader, err := compressor.Decompress(from)
-	if err != nil {
-		return nil, statusMalformed("a message can't be decompressed with " + compressor.Name())
-	}
-	if closer, ok := reader.(io.Closer); ok {
-		defer func() { _ = closer.Close() }()
-	}
-	whole, err := mem.ReadAll(io.LimitReader(reader, int64(s.limit)+1), mem.DefaultBufferPool())
-	switch {
-	case err != nil:
-		whole.Free()
-		return nil, statusMalformed("a message can't be decompressed with " + compressor.Name())
-	case whole.Len() > s.limit:
-		whole.Free()
-		return nil, statusTooLarge("max_request_bytes", s.limit, s.limit+1)
-	}
-	return whole, nil
+	return s.unpack.decompress(name, data)
 }
 
 // transportError returns the status for an error of the transport: the client broke off a message, or the call has ended.
@@ -148,8 +125,8 @@ type framedStream struct {
 func (s *framedStream) RecvMsg(m any) error { return s.receive(m) }
 
 // framing is the interceptor that replaces RecvMsg for streams.
-func framing(limit int) grpc.StreamServerInterceptor {
+func framing(unpack *decompressor) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		return handler(srv, &framedStream{stream, receiver(stream.Context(), limit, !info.IsClientStream, stream.RecvMsg)})
+		return handler(srv, &framedStream{stream, receiver(stream.Context(), unpack, !info.IsClientStream, stream.RecvMsg)})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,6 +36,9 @@ func zipped(data []byte) []byte {
 	_ = w.Close()
 	return b.Bytes()
 }
+
+// hugeWindow is a zstd frame of one byte that asks for a window of 512 MiB.
+var hugeWindow = []byte{0x28, 0xb5, 0x2f, 0xfd, 0, 19 << 3, 1 | 1<<3, 0, 0, 'a'}
 
 // rawClient speaks HTTP/2 directly, because gRPC's own client sends only valid frames.
 type rawClient struct {
@@ -111,6 +115,7 @@ func TestFramesThatAreWrong(t *testing.T) {
 		"unknown flags":                  {framed(2, nil), nil, codes.InvalidArgument, "MALFORMED"},
 		"no gzip":                        {framed(1, []byte("nonsense")), []string{"Grpc-Encoding", "gzip"}, codes.InvalidArgument, "MALFORMED"},
 		"no zstd":                        {framed(1, []byte("nonsense")), []string{"Grpc-Encoding", "zstd"}, codes.InvalidArgument, "MALFORMED"},
+		"a window of 512 MiB":            {framed(1, hugeWindow), []string{"Grpc-Encoding", "zstd"}, codes.ResourceExhausted, "TOO_LARGE"},
 		"truncated gzip":                 {framed(1, zipped(make([]byte, 1000))[:20]), []string{"Grpc-Encoding", "gzip"}, codes.InvalidArgument, "MALFORMED"},
 		"bomb":                           {framed(1, zipped(make([]byte, 1<<24))), []string{"Grpc-Encoding", "gzip"}, codes.ResourceExhausted, "TOO_LARGE"},
 		"half a header":                  {empty[:3], nil, codes.InvalidArgument, "MALFORMED"},
@@ -223,4 +228,25 @@ func TestBrokenCallsAreNotLogged(t *testing.T) {
 	if log.String() != "" {
 		t.Errorf("logged:\n%s", log.String())
 	}
+}
+
+// What a compressed request may make the server allocate is bounded, whatever it claims.
+func TestDecompressionIsBounded(t *testing.T) {
+	c := testConfig()
+	d := newDecompressor(&c)
+	for name, data := range map[string][]byte{"zstd": hugeWindow, "gzip": zipped(make([]byte, 1<<28))} {
+		before := allocated()
+		_, err := d.decompress(name, frameOf(data).BufferSlice)
+		wantStatus(t, err, codes.ResourceExhausted, "TOO_LARGE")
+		if bytes := allocated() - before; bytes > uint64(c.MaxRequestBytes)+1<<20 {
+			t.Errorf("%s: allocated %d bytes", name, bytes)
+		}
+	}
+}
+
+// allocated returns the bytes that the process has allocated.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }

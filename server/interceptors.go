@@ -16,7 +16,7 @@ import (
 
 // interceptors returns the options that wrap every call: they count it and how it ended, and turn a panic into an error. They log
 // at level debug only: mostly it is the client who ends a call, and no client may fill the log.
-func interceptors(c *Config, m *metrics, calls *grpcprometheus.ServerMetrics, recovered func(any) error) []grpc.ServerOption {
+func interceptors(c *Config, m *metrics, unpack *decompressor, calls *grpcprometheus.ServerMetrics, recovered func(any) error) []grpc.ServerOption {
 	logger := logging.LoggerFunc(func(ctx context.Context, _ logging.Level, message string, fields ...any) {
 		c.Log.Log(ctx, slog.LevelDebug, message, fields...)
 	})
@@ -33,7 +33,7 @@ func interceptors(c *Config, m *metrics, calls *grpcprometheus.ServerMetrics, re
 			recovery.UnaryServerInterceptor(recovering),
 		),
 		grpc.ChainStreamInterceptor(
-			framing(int(c.MaxRequestBytes)),
+			framing(unpack),
 			m.countStream,
 			calls.StreamServerInterceptor(),
 			logging.StreamServerInterceptor(logger, logged...),

@@ -57,8 +57,9 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	s.connections = &connections{limit: config.MaxConnections, bound: "max_connections", log: config.Log, metrics: m.connections}
 	calls := grpcprometheus.NewServerMetrics()
 	config.Registerer.MustRegister(calls)
-	s.grpc = grpc.NewServer(append(interceptors(&s.config, m, calls, s.ingest.recovered), s.options()...)...)
-	services := strict{s.grpc, int(config.MaxRequestBytes)}
+	unpack := newDecompressor(&s.config)
+	s.grpc = grpc.NewServer(append(interceptors(&s.config, m, unpack, calls, s.ingest.recovered), s.options()...)...)
+	services := strict{s.grpc, unpack}
 	services.RegisterService(s.ingest.service(), s.ingest)
 	pb.RegisterAdminServiceServer(services, &adminService{admin: admin, config: &s.config})
 	grpc_health_v1.RegisterHealthServer(services, s.health)

@@ -11,7 +11,7 @@ import (
 // received inside the interceptors, so that they see it fail.
 type strict struct {
 	*grpc.Server
-	limit int
+	unpack *decompressor
 }
 
 // RegisterService implements grpc.ServiceRegistrar.
@@ -23,7 +23,7 @@ func (s strict) RegisterService(d *grpc.ServiceDesc, implementation any) {
 		info := &grpc.UnaryServerInfo{Server: implementation, FullMethod: "/" + d.ServiceName + "/" + m.MethodName}
 		handle := m.Handler
 		m.Handler = func(srv any, ctx context.Context, receive func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-			receive = receiver(ctx, s.limit, true, receive)
+			receive = receiver(ctx, s.unpack, true, receive)
 			return interceptor(ctx, nil, info, func(ctx context.Context, _ any) (any, error) { return handle(srv, ctx, receive, nil) })
 		}
 	}
