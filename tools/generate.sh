@@ -7,7 +7,9 @@ into=${1:-.}
 
 missing=()
 without='^$' # what the paragraphs of buf.gen.yaml that are left out match
-[ -x examples/typescript/node_modules/.bin/protoc-gen-es ] || {
+protoc_gen_es=examples/typescript/node_modules/.bin/protoc-gen-es
+[ -x $protoc_gen_es ] || [ "$into" != . ] || npm ci --prefix examples/typescript --ignore-scripts --no-audit --no-fund >/dev/null 2>&1 || true
+[ -x $protoc_gen_es ] || {
 	missing+=("protoc-gen-es: the TypeScript stubs were left as they are (npm ci in examples/typescript)")
 	without+='|out: examples/typescript'
 }
