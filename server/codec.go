@@ -36,8 +36,16 @@ func (f *frame) free() {
 // Name returns the content subtype, gRPC's default.
 func (codec) Name() string { return proto.Name }
 
+// encoded is a response that is already encoded.
+type encoded []byte
+
 // Marshal encodes a message.
-func (codec) Marshal(v any) (mem.BufferSlice, error) { return grpcCodec.Marshal(v) }
+func (codec) Marshal(v any) (mem.BufferSlice, error) {
+	if e, ok := v.(encoded); ok {
+		return mem.BufferSlice{mem.SliceBuffer(e)}, nil
+	}
+	return grpcCodec.Marshal(v)
+}
 
 // Unmarshal decodes a message, or makes a frame keep the data.
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {

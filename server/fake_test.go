@@ -291,7 +291,7 @@ func newFixture(t *testing.T, adjust func(*Config)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.ingest.intake.memory.buffers = f.buffers
+	s.ingest.intake.memory.buffers, s.ingest.otlp.memory.buffers = f.buffers, f.buffers
 	f.server = s
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,12 +16,13 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// ingest is IngestService. Each call, stream or unary, opens a session and passes its requests to route.
+// ingest is IngestService and OTLP's LogsService. Each call, stream or unary, opens a session and passes its requests to route.
 type ingest struct {
 	config   *Config
 	router   Router
 	registry *registry
 	intake   *intake
+	otlp     *intake
 	metrics  *metrics
 	life     *lifecycle
 
@@ -36,7 +37,8 @@ type ingest struct {
 func newIngest(config *Config, router Router, budget Budget, m *metrics) *ingest {
 	return &ingest{
 		config: config, router: router, registry: newRegistry(config, m), metrics: m, life: newLifecycle(),
-		intake: newIntake(config, budget, m, newProtobufDecoder(config)), exited: make(chan struct{}, 1),
+		intake: newIntake(config, budget, m, newProtobufDecoder(config)), otlp: newIntake(config, budget, m, newOTLPDecoder(config)),
+		exited: make(chan struct{}, 1),
 	}
 }
 

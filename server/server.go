@@ -61,6 +61,7 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	s.grpc = grpc.NewServer(append(interceptors(&s.config, m, unpack, calls, s.ingest.recovered), s.options()...)...)
 	services := strict{s.grpc, unpack}
 	services.RegisterService(s.ingest.service(), s.ingest)
+	services.RegisterService(s.ingest.logsService(), s.ingest)
 	pb.RegisterAdminServiceServer(services, &adminService{admin: admin, config: &s.config})
 	grpc_health_v1.RegisterHealthServer(services, s.health)
 	reflection.Register(services)
