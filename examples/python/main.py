@@ -2,7 +2,8 @@
 
     python3 main.py --address localhost:4320 --producer shop/0 --service shop < app.log
 
-A line may begin with a time, as in 2026-11-25T09:30:00Z. What is refused is printed; the rest goes on.
+A line may begin with a time, as in 2026-11-25T09:30:00Z. What is refused is printed; the rest goes on. With --ca the connection
+uses TLS, and LOGBATCHER_TOKEN is the token that the server asks for.
 """
 
 import argparse
@@ -37,10 +38,19 @@ def entry_of(line):
 
 
 def read_input(producer):
-    sys.stdin.reconfigure(errors="replace")
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     for line in sys.stdin:
-        producer.send(entry_of(line.rstrip("\n")))
+        producer.send(entry_of(line.rstrip("\r\n")))
     producer.close()
+
+
+def connect(flags, options):
+    if not flags.ca:
+        return grpc.insecure_channel(flags.address, options)
+    credentials = grpc.ssl_channel_credentials(pathlib.Path(flags.ca).read_bytes())
+    if token := os.environ.get("LOGBATCHER_TOKEN"):
+        credentials = grpc.composite_channel_credentials(credentials, grpc.access_token_call_credentials(token))
+    return grpc.secure_channel(flags.address, credentials, options)
 
 
 def main():
@@ -48,6 +58,7 @@ def main():
     parser.add_argument("--address", default="localhost:4320")
     parser.add_argument("--producer", default=f"python-{os.getpid()}/0")
     parser.add_argument("--service", default="stdin")
+    parser.add_argument("--ca", help="file with the trusted certificates, PEM; none: no TLS")
     flags = parser.parse_args()
 
     opening = ingest_pb2.Open(
@@ -59,7 +70,7 @@ def main():
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 5_000),  # instead of two minutes
     ]
-    with grpc.insecure_channel(flags.address, options) as channel:
+    with connect(flags, options) as channel:
         producer = Producer(channel, opening)
         threading.Thread(target=read_input, args=[producer], daemon=True).start()
         try:

@@ -2,12 +2,13 @@
 //
 //   node dist/src/main.js --address http://localhost:4320 --producer shop/0 --service shop < app.log
 //
-// A line may begin with a time, as in 2026-11-25T09:30:00Z. What is refused is printed; the rest goes on.
+// A line may begin with a time, as in 2026-11-25T09:30:00Z. What is refused is printed; the rest goes on. With an https address the
+// connection uses TLS (NODE_EXTRA_CA_CERTS adds trusted certificates); LOGBATCHER_TOKEN is the token that the server asks for.
 
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { create } from "@bufbuild/protobuf";
-import { createClient } from "@connectrpc/connect";
+import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { EntrySchema } from "../gen/logbatcher/v1/entry_pb.js";
 import { IngestService } from "../gen/logbatcher/v1/ingest_pb.js";
@@ -36,7 +37,12 @@ async function readInput(producer: Producer) {
   producer.close();
 }
 
-const transport = createGrpcTransport({ baseUrl: flags.address, pingIntervalMs: 60_000 });
+const token = process.env.LOGBATCHER_TOKEN;
+const authorize: Interceptor = (next) => (request) => {
+  if (token) request.header.set("authorization", `Bearer ${token}`);
+  return next(request);
+};
+const transport = createGrpcTransport({ baseUrl: flags.address, interceptors: [authorize], pingIntervalMs: 60_000 });
 const producer = new Producer(createClient(IngestService, transport), {
   producer: flags.producer,
   resourceAttributes: [{ key: "service.name", stringValue: flags.service }],
