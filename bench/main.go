@@ -19,9 +19,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/logbatcher/logbatcher/bench/internal/rig"
 )
 
 // options are the command line.
@@ -74,33 +77,24 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	s, err := startStack(ctx, folder)
+	s, err := rig.Start(ctx, folder)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
-	fmt.Printf("%s\n\n", machine(ctx, s))
-
-	results := make([][]result, len(variants))
-	for round := range o.rounds {
-		for i, v := range variants {
-			if err := rest(ctx, o.rest); err != nil {
-				return err
-			}
-			r, err := s.measure(ctx, v)
-			if err != nil {
-				return fmt.Errorf("%s: %w", v.name, err)
-			}
-			fmt.Fprintf(os.Stderr, "round %d: %s\n", round+1, r)
-			results[i] = append(results[i], r)
-		}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	fmt.Printf("%s\n\n", s.Machine(ctx))
+	var runs []rig.Run
+	for _, v := range variants {
+		runs = append(runs, rig.Run{Name: v.name, Rows: v.rows, Open: func(ctx context.Context, database string) (rig.Writer, error) {
+			return open(ctx, s, &v, database)
+		}})
 	}
-	medians := make([]result, len(variants))
-	for i := range results {
-		medians[i] = median(results[i])
+	results, err := s.Rounds(ctx, runs, o.rounds, o.rest)
+	if err != nil {
+		return err
 	}
-	printTable(os.Stdout, medians)
-	printAims(os.Stdout, medians)
+	rig.PrintTable(os.Stdout, results)
+	printAims(results)
 	return nil
 }
 
@@ -109,7 +103,7 @@ type variant struct {
 	name                                  string
 	binary                                string // of the gateway, which makes the table for direct insertion too
 	compression                           string
-	direct                                way // not empty: insert without the gateway
+	direct                                rig.Way // not empty: insert without the gateway
 	rows, streams, entries, batch         int
 	inserts, routes, colos, rowsPerSecond int
 	linger                                time.Duration
@@ -150,7 +144,7 @@ func (o options) variants() ([]variant, error) {
 		}
 	}
 	if o.direct {
-		for _, w := range []way{byRow, byColumn} {
+		for _, w := range []rig.Way{rig.ByRow, rig.ByColumn} {
 			v := variants[0]
 			v.name, v.direct = "direct, "+string(w), w
 			variants = append(variants, v)
@@ -159,12 +153,68 @@ func (o options) variants() ([]variant, error) {
 	return variants, nil
 }
 
-// rest waits for d.
-func rest(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// open starts the variant's writer. The tables exist when it returns.
+func open(ctx context.Context, s *rig.Rig, v *variant, database string) (rig.Writer, error) {
+	templates := rig.Templates(rig.Shape{Batch: v.batch, Entries: v.entries, Routes: v.routes, Colos: v.colos})
+	if v.direct != "" {
+		if err := s.ApplySchema(ctx, v.binary, database, configuration(s, v, database)); err != nil {
+			return nil, err
+		}
+		return s.OpenDirect(ctx, database, rig.DirectLoad{
+			Way: v.direct, Rows: v.rows, Batch: v.batch, Writers: v.inserts, Templates: templates, TimestampTime: true,
+		})
 	}
+	gateway, err := s.StartGateway(ctx, v.binary, database, configuration(s, v, database))
+	if err != nil {
+		return nil, err
+	}
+	return rig.NewStreams(gateway, rig.Load{Rows: v.rows, Streams: v.streams, Entries: v.entries, RowsPerSecond: v.rowsPerSecond, Templates: templates})
+}
+
+// configuration is the gateway's: what a run needs, and defaults for the rest.
+func configuration(s *rig.Rig, v *variant, database string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `listen: {grpc: "127.0.0.1:0", http: "127.0.0.1:0"}
+server: {limits: {max_request_bytes: 1MiB, max_streams: %d}}
+memory: {table_share: 1}
+shards: {count: %d, max_batch_rows: %d, linger: %s}
+clickhouse: {addresses: [%q], database: %s, compression: %s, inserts_per_table: %d}
+redis: {addresses: [%q]}
+retention: {enabled: false}
+routes:
+`, v.streams+4, min(runtime.NumCPU(), 4), v.batch, v.linger, s.Address, database, v.compression, v.inserts, s.RedisAddress())
+	if v.routes == 1 {
+		b.WriteString("  - {name: firehose, table: otel_logs, indexes: none}\n")
+		return b.String()
+	}
+	for i := range v.routes {
+		fmt.Fprintf(&b, "  - {name: route_%d, table: otel_logs_%d, indexes: none, filter: {service: {equals: %s}}}\n", i, i, rig.ServiceOf(i))
+	}
+	return b.String()
+}
+
+// Names of the runs that aims are about.
+const (
+	gatewayPlain = "gateway, none"
+	gatewayLZ4   = "gateway, lz4"
+	directByRow  = "direct, row by row"
+)
+
+// printAims compares the runs, where the ones concerned were made.
+func printAims(results []rig.Result) {
+	named := map[string]rig.Result{}
+	for _, r := range results {
+		named[r.Name] = r
+	}
+	plain, lz4, direct := named[gatewayPlain], named[gatewayLZ4], named[directByRow]
+	if plain.Rows == 0 || direct.Rows == 0 {
+		return
+	}
+	rig.PrintAims(os.Stdout,
+		rig.Aim{Name: "gateway CPU / ClickHouse CPU, none", Is: plain.PerRow(plain.WriterCPU) / plain.PerRow(plain.EngineCPU), Wanted: 0.25},
+		rig.Aim{Name: "gateway CPU / ClickHouse CPU, lz4", Is: lz4.PerRow(lz4.WriterCPU) / lz4.PerRow(lz4.EngineCPU), Wanted: 0.33},
+		rig.Aim{Name: "gateway CPU / client CPU of direct, row by row", Is: plain.PerRow(plain.WriterCPU) / direct.PerRow(direct.WriterCPU), Wanted: 0.5},
+		rig.Aim{Name: "gateway rows/s / direct rows/s, row by row", Is: plain.Rate() / direct.Rate(), Wanted: 1.3, AtLeast: true},
+		rig.Aim{Name: "gateway memory, MiB", Is: float64(max(plain.Memory, lz4.Memory)) / (1 << 20), Wanted: 150},
+	)
 }

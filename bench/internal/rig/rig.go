@@ -1,6 +1,11 @@
 //go:build linux
 
-package main
+// Package rig starts the servers that a measurement needs, runs what is measured on them, and keeps the accounts: rows per second, CPU by
+// the operating system's accounts, memory, latency. It is shared by the commands that measure.
+//
+// In comes a Run, which opens a Writer; out comes a Result. Always: every row has a number, and every run ends by counting rows and
+// numbers in ClickHouse; a lost or doubled row is an error. No process outlives the rig.
+package rig
 
 import (
 	"context"
@@ -18,26 +23,30 @@ import (
 	"github.com/logbatcher/logbatcher/embedded"
 )
 
-// A stack is the servers that all runs share.
-type stack struct {
-	folder        string
+// A Rig is the servers that all runs share: ClickHouse and Redis.
+type Rig struct {
+	// Folder is where the servers have their data, and runs their files.
+	Folder string
+	// Address is ClickHouse's, host:port.
+	Address string
+	// Conn is a connection to ClickHouse.
+	Conn driver.Conn
+
 	engine, redis *embedded.Server
 	enginePID     int
-	address       string // of ClickHouse, host:port
-	conn          driver.Conn
 	databases     int
 }
 
-// startStack starts ClickHouse and Redis with their data under folder.
-func startStack(ctx context.Context, folder string) (_ *stack, err error) {
-	s := &stack{
-		folder: folder,
+// Start starts the servers with their data under folder.
+func Start(ctx context.Context, folder string) (_ *Rig, err error) {
+	s := &Rig{
+		Folder: folder,
 		engine: embedded.NewClickHouse(embedded.ClickHouseConfig{Directory: filepath.Join(folder, "clickhouse")}),
 		redis:  embedded.NewRedis(embedded.RedisConfig{Directory: filepath.Join(folder, "redis")}),
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.stop())
+			err = errors.Join(err, s.Stop())
 		}
 	}()
 	if err := s.engine.Start(ctx); err != nil {
@@ -49,8 +58,8 @@ func startStack(ctx context.Context, folder string) (_ *stack, err error) {
 	if s.enginePID, err = s.engine.PID(); err != nil {
 		return nil, err
 	}
-	s.address = strings.TrimPrefix(s.engine.Address(), "http://")
-	s.conn, err = openDriver(s.address, "default", 2)
+	s.Address = strings.TrimPrefix(s.engine.Address(), "http://")
+	s.Conn, err = openDriver(s.Address, "default", 2)
 	return s, err
 }
 
@@ -66,28 +75,31 @@ func openDriver(address, database string, connections int) (driver.Conn, error) 
 // stopTimeout bounds the stop of a server.
 const stopTimeout = 40 * time.Second
 
-// stop stops the servers.
-func (s *stack) stop() error {
+// Stop stops the servers.
+func (s *Rig) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	var err error
-	if s.conn != nil {
-		err = s.conn.Close()
+	if s.Conn != nil {
+		err = s.Conn.Close()
 	}
 	return errors.Join(err, s.redis.Stop(ctx), s.engine.Stop(ctx))
 }
 
-// newDatabase returns the name of a database that no run has used. The gateway creates it.
-func (s *stack) newDatabase() string {
+// RedisAddress returns the address of Redis.
+func (s *Rig) RedisAddress() string { return s.redis.Address() }
+
+// newDatabase returns the name of a database that no run has used. The writer creates it.
+func (s *Rig) newDatabase() string {
 	s.databases++
 	return fmt.Sprintf("bench_%d", s.databases)
 }
 
 // counted checks that the database's tables hold each row of a run once.
-func (s *stack) counted(ctx context.Context, database string, rows int) error {
+func (s *Rig) counted(ctx context.Context, database string, rows int) error {
 	var count, distinct uint64
-	query := fmt.Sprintf("SELECT count(), uniqExact(toUInt64(LogAttributes['%s'])) FROM merge('%s', '^otel_logs')", numberKey, database)
-	if err := s.conn.QueryRow(ctx, query).Scan(&count, &distinct); err != nil {
+	query := fmt.Sprintf("SELECT count(), uniqExact(toUInt64(LogAttributes['%s'])) FROM merge('%s', '^otel_logs')", NumberKey, database)
+	if err := s.Conn.QueryRow(ctx, query).Scan(&count, &distinct); err != nil {
 		return fmt.Errorf("count the rows: %w", err)
 	}
 	if count != uint64(rows) || distinct != uint64(rows) {
@@ -98,13 +110,13 @@ func (s *stack) counted(ctx context.Context, database string, rows int) error {
 }
 
 // settle waits until ClickHouse has no merges left, at most fifteen seconds.
-func (s *stack) settle(ctx context.Context) error {
+func (s *Rig) settle(ctx context.Context) error {
 	for range 75 {
 		var merges uint64
-		if err := s.conn.QueryRow(ctx, "SELECT count() FROM system.merges").Scan(&merges); err != nil || merges == 0 {
+		if err := s.Conn.QueryRow(ctx, "SELECT count() FROM system.merges").Scan(&merges); err != nil || merges == 0 {
 			return err
 		}
-		if err := rest(ctx, 200*time.Millisecond); err != nil {
+		if err := Rest(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -112,14 +124,14 @@ func (s *stack) settle(ctx context.Context) error {
 }
 
 // drop removes a run's database.
-func (s *stack) drop(ctx context.Context, database string) error {
-	return s.conn.Exec(ctx, "DROP DATABASE IF EXISTS "+database+" SYNC")
+func (s *Rig) drop(ctx context.Context, database string) error {
+	return s.Conn.Exec(ctx, "DROP DATABASE IF EXISTS "+database+" SYNC")
 }
 
-// machine describes what is measured on.
-func machine(ctx context.Context, s *stack) string {
+// Machine describes what is measured on.
+func (s *Rig) Machine(ctx context.Context) string {
 	var version string
-	if err := s.conn.QueryRow(ctx, "SELECT version()").Scan(&version); err != nil {
+	if err := s.Conn.QueryRow(ctx, "SELECT version()").Scan(&version); err != nil {
 		version = "unknown: " + err.Error()
 	}
 	cpus, _ := os.ReadFile("/proc/cpuinfo") // for the reader only, as the load
@@ -127,4 +139,14 @@ func machine(ctx context.Context, s *stack) string {
 	model, _, _ = strings.Cut(model, "\n")
 	load, _ := os.ReadFile("/proc/loadavg")
 	return fmt.Sprintf("%d cores (%s), ClickHouse %s, load before %s", runtime.NumCPU(), model, version, strings.TrimSpace(string(load)))
+}
+
+// Rest waits for d.
+func Rest(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

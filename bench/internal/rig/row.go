@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package rig
 
 import (
 	"fmt"
@@ -9,27 +9,34 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// numberKey is the attribute that holds a row's number.
-const numberKey = "number"
+// NumberKey is the attribute that holds a row's number.
+const NumberKey = "number"
 
-// resources is how many different resources send.
-const resources = 4
+// Resources is how many different resources send.
+const Resources = 4
 
-// templates returns the requests that all runs repeat, as many as a batch has rows for. Their rows are the design's: about 338
-// bytes, eight attributes with the number, which is added later. Service and colo follow from an entry's place where there are several
-// routes or colos, the worst case.
-func templates(v *variant) (requests [][]*logbatcherv1.Entry) {
+// Shape is how the rows of a run differ.
+type Shape struct {
+	// Batch and Entries are the rows of a batch and of a request.
+	Batch, Entries int
+	// Routes and Colos are how many services and colos the entries name in turn, the worst case.
+	Routes, Colos int
+}
+
+// Templates returns the requests that all runs repeat, as many as a batch has rows for. Their rows are the design's: about 338
+// bytes, eight attributes with the number, which is added later.
+func Templates(s Shape) (requests [][]*logbatcherv1.Entry) {
 	// Yesterday noon, so that no run goes over midnight into a second partition.
 	start := time.Now().UTC().Truncate(24 * time.Hour).Add(-12 * time.Hour)
-	for i := range max(v.batch, v.entries) / v.entries * v.entries {
+	for i := range max(s.Batch, s.Entries) / s.Entries * s.Entries {
 		e := entry(start, i)
-		if v.routes > 1 {
-			e.Service = serviceOf(i % v.routes)
+		if s.Routes > 1 {
+			e.Service = ServiceOf(i % s.Routes)
 		}
-		if n := i % v.colos; n > 0 {
-			e.Colo = fmt.Sprintf("C%02d", n)
+		if s.Colos > 1 && i%s.Colos > 0 {
+			e.Colo = fmt.Sprintf("C%02d", i%s.Colos)
 		}
-		if i%v.entries == 0 {
+		if i%s.Entries == 0 {
 			requests = append(requests, nil)
 		}
 		requests[len(requests)-1] = append(requests[len(requests)-1], e)
@@ -73,17 +80,18 @@ func numbered(templates []*logbatcherv1.Entry, first, rows int) []*logbatcherv1.
 			TimeUnixNano: t.TimeUnixNano, ObservedTimeUnixNano: t.ObservedTimeUnixNano,
 			SeverityNumber: t.SeverityNumber, SeverityText: t.SeverityText, Body: t.Body, Service: t.Service, Colo: t.Colo,
 			TraceId: t.TraceId, SpanId: t.SpanId, TraceFlags: t.TraceFlags, ScopeName: t.ScopeName, ScopeVersion: t.ScopeVersion,
-			Attributes: append(attributes, integer(numberKey, first+i)),
+			Attributes: append(attributes, integer(NumberKey, first+i)),
 		})
 	}
 	return entries
 }
 
-// resource returns the resource attributes of producer n.
-func resource(n int) map[string]string {
+// Resource returns the resource attributes of producer n.
+func Resource(n int) map[string]string {
 	return map[string]string{
 		"service.name": fmt.Sprintf("checkout-%d", n), "k8s.pod.name": fmt.Sprintf("checkout-%d-abcdef", n), "host.name": "node-17",
 	}
 }
 
-func serviceOf(route int) string { return fmt.Sprintf("service-%02d", route) }
+// ServiceOf returns the name of the service of a route.
+func ServiceOf(route int) string { return fmt.Sprintf("service-%02d", route) }

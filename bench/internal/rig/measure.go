@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package rig
 
 import (
 	"context"
@@ -12,39 +12,49 @@ import (
 	"time"
 )
 
-// measure runs a variant in a database of its own and counts its rows there.
-func (s *stack) measure(ctx context.Context, v variant) (r result, err error) {
+// A Run is something that is measured.
+type Run struct {
+	// Name is the run's in tables.
+	Name string
+	// Rows is how many rows it writes, numbered from 0.
+	Rows int
+	// Open starts the writer. The tables exist in the database, otel_logs or several whose names begin so, when it returns.
+	Open func(ctx context.Context, database string) (Writer, error)
+}
+
+// Measure runs something in a database of its own and counts its rows there.
+func (s *Rig) Measure(ctx context.Context, run Run) (r Result, err error) {
 	database := s.newDatabase()
-	w, err := s.open(ctx, v, database)
+	w, err := run.Open(ctx, database)
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, w.close()) }()
+	defer func() { err = errors.Join(err, w.Close()) }()
 
 	before, err := s.accounts(w)
 	if err != nil {
 		return r, err
 	}
 	began := time.Now()
-	if err := w.write(ctx); err != nil {
+	if err := w.Write(ctx); err != nil {
 		return r, err
 	}
-	r.wall = time.Since(began)
+	r.Wall = time.Since(began)
 	after, err := s.accounts(w)
 	if err != nil {
 		return r, err
 	}
-	r.name, r.rows = v.name, v.rows
-	r.engineCPU, r.writerCPU = after.engine-before.engine, after.writer-before.writer
-	others := after.machine - before.machine - r.engineCPU - (after.self - before.self)
-	if v.direct == "" {
-		others -= r.writerCPU
-		if r.memory, err = peakMemory(w.pid()); err != nil {
+	r.Name, r.Rows = run.Name, run.Rows
+	r.EngineCPU, r.WriterCPU = after.engine-before.engine, after.writer-before.writer
+	others := after.machine - before.machine - r.EngineCPU - (after.self - before.self)
+	if w.PID() != os.Getpid() {
+		others -= r.WriterCPU
+		if r.Memory, err = peakMemory(w.PID()); err != nil {
 			return r, err
 		}
 	}
-	r.others = max(0, others.Seconds()/r.wall.Seconds())
-	if err := w.report(ctx, &r); err != nil {
+	r.Others = max(0, others.Seconds()/r.Wall.Seconds())
+	if err := w.Report(ctx, &r); err != nil {
 		return r, err
 	}
 	if err := s.settle(ctx); err != nil {
@@ -54,28 +64,30 @@ func (s *stack) measure(ctx context.Context, v variant) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.mergedCPU = settled.engine - before.engine
-	if err := s.counted(ctx, database, v.rows); err != nil {
+	r.MergedCPU = settled.engine - before.engine
+	if err := s.counted(ctx, database, run.Rows); err != nil {
 		return r, err
 	}
 	return r, s.drop(ctx, database)
 }
 
-// A writer inserts a variant's rows.
-type writer interface {
-	// write returns once all rows are committed.
-	write(context.Context) error
-	// report adds what only the writer knows: latencies and batches.
-	report(context.Context, *result) error
-	pid() int
-	close() error
+// A Writer writes the rows of a run.
+type Writer interface {
+	// Write returns once all rows are committed.
+	Write(context.Context) error
+	// Report adds what only the writer knows: latencies and batches.
+	Report(context.Context, *Result) error
+	// PID is the process whose CPU and memory count: a server's, or this one where it inserts directly.
+	PID() int
+	// Close stops the writer.
+	Close() error
 }
 
 // accounts are the CPU times of ClickHouse, the writer, this process, and the whole machine.
 type accounts struct{ engine, writer, self, machine time.Duration }
 
-func (s *stack) accounts(w writer) (a accounts, err error) {
-	for pid, time := range map[int]*time.Duration{s.enginePID: &a.engine, w.pid(): &a.writer} {
+func (s *Rig) accounts(w Writer) (a accounts, err error) {
+	for pid, time := range map[int]*time.Duration{s.enginePID: &a.engine, w.PID(): &a.writer} {
 		if *time, err = cpuTime(pid); err != nil {
 			return a, err
 		}
