@@ -177,16 +177,13 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 
 // listen opens the ports first, so that a taken one is reported before anything else is tried.
 func (g *gateway) listen() (err error) {
-	if g.grpcListener, err = net.Listen("tcp", g.config.Listen.GRPC); err != nil {
-		return fmt.Errorf("listen.grpc: %w", err)
+	l := &g.config.Listen
+	g.grpcListener, err = listenOn(listenAddress{"listen.grpc", l.GRPC}, listenAddress{"listen.otlp_grpc", l.OTLPGRPC})
+	if err != nil {
+		return err
 	}
-	if g.config.Listen.HTTP == "" {
-		return nil
-	}
-	if g.httpListener, err = net.Listen("tcp", g.config.Listen.HTTP); err != nil {
-		return errors.Join(fmt.Errorf("listen.http: %w", err), g.grpcListener.Close())
-	}
-	return nil
+	g.httpListener, err = listenOn(listenAddress{"listen.http", l.HTTP}, listenAddress{"listen.otlp_http", l.OTLPHTTP})
+	return err
 }
 
 // prepare connects to ClickHouse, migrates the tables, and reloads the router with the server's time zone.

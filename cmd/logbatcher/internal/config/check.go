@@ -60,17 +60,29 @@ func (b *builder) matches(path, text string, pattern *regexp.Regexp, rule string
 	return ok
 }
 
-// checkListen checks the addresses that are listened on.
+// checkListen checks the addresses that are listened on. All but the first may be empty.
 func (b *builder) checkListen(l *Listen, secured bool) {
-	grpcHost, grpcPort, ok := b.address("listen.grpc", l.GRPC, true)
-	b.checkPlain("listen.grpc", l.GRPC, grpcHost, ok && !secured && !l.Insecure)
-	if l.HTTP == "" {
-		return
-	}
-	host, port, httpOK := b.address("listen.http", l.HTTP, true)
-	b.checkPlain("listen.http", l.HTTP, host, httpOK && !secured && !l.Insecure)
-	if ok && httpOK && port == grpcPort && port != "0" && (host == grpcHost || isAnyHost(host) || isAnyHost(grpcHost)) {
-		b.report("listen.http", "the address %s uses the port of listen.grpc, %s; write another port", l.HTTP, l.GRPC)
+	type checked struct{ path, address, host, port string }
+	var others []checked
+	for i, c := range []checked{
+		{path: "listen.grpc", address: l.GRPC}, {path: "listen.http", address: l.HTTP},
+		{path: "listen.otlp_grpc", address: l.OTLPGRPC}, {path: "listen.otlp_http", address: l.OTLPHTTP},
+	} {
+		if i > 0 && c.address == "" {
+			continue
+		}
+		var ok bool
+		if c.host, c.port, ok = b.address(c.path, c.address, true); !ok {
+			continue
+		}
+		b.checkPlain(c.path, c.address, c.host, !secured && !l.Insecure)
+		for _, o := range others {
+			if c.port == o.port && c.port != "0" && (c.host == o.host || isAnyHost(c.host) || isAnyHost(o.host)) {
+				b.report(c.path, "the address %s uses the port of %s, %s; write another port", c.address, o.path, o.address)
+				break
+			}
+		}
+		others = append(others, c)
 	}
 }
 

@@ -64,6 +64,9 @@ type Listen struct {
 	// GRPC is the address of the gRPC services, HTTP that of health and metrics; empty HTTP: none.
 	GRPC string `yaml:"grpc"`
 	HTTP string `yaml:"http"`
+	// OTLPGRPC and OTLPHTTP are more addresses of the same, such as OTLP's standard ports 4317 and 4318. Empty: none.
+	OTLPGRPC string `yaml:"otlp_grpc"`
+	OTLPHTTP string `yaml:"otlp_http"`
 	// Insecure allows addresses beyond loopback without TLS.
 	Insecure bool `yaml:"insecure"`
 }

@@ -53,6 +53,8 @@ var problemCases = []struct{ text, want string }{
 	{"listen: {grpc: \":1\", http: \"\"}", `f:1:16: listen.grpc: ":1" can be reached from other machines, and there is no TLS: write server.tls.cert_file and key_file, or listen.insecure: true if the network is trusted or a proxy adds TLS, or listen on 127.0.0.1`},
 	{"listen: {http: \"host:1\"}", `f:1:16: listen.http: "host:1" can be reached from other machines, and there is no TLS: write server.tls.cert_file and key_file, or listen.insecure: true if the network is trusted or a proxy adds TLS, or listen on 127.0.0.1`},
 	{"listen: {insecure: true, grpc: \":1\", http: \":1\"}", "f:1:44: listen.http: the address :1 uses the port of listen.grpc, :1; write another port"},
+	{"listen: {http: \"127.0.0.1:1\", otlp_http: \"localhost:4317\", otlp_grpc: \"localhost:4317\"}", "f:1:42: listen.otlp_http: the address localhost:4317 uses the port of listen.otlp_grpc, localhost:4317; write another port"},
+	{"listen: {otlp_grpc: \":4317\"}", `f:1:21: listen.otlp_grpc: ":4317" can be reached from other machines, and there is no TLS: write server.tls.cert_file and key_file, or listen.insecure: true if the network is trusted or a proxy adds TLS, or listen on 127.0.0.1`},
 	{"listen: {grpc: \"a/b:1\"}", `f:1:16: listen.grpc: an address is host:port without a scheme, as in :4320; this is "a/b:1"`},
 	{"server: {limits: {max_request_bytes: 128KiB}}", "f:1:10: server.limits.max_entry_bytes: 256KiB is more than limits.max_request_bytes, 128KiB, so such an entry could not be sent"},
 	{"server: {windows: {stream: 2MiB}}", "f:1:28: server.windows.stream: 2MiB is more than windows.connection, 1MiB, which all streams of a connection share"},
