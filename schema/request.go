@@ -8,8 +8,10 @@ import (
 // Request is a producer's request on its way from the server into batches: entries, which
 // are valid until Release is called, and the two callbacks that end its life.
 type Request struct {
-	// Producer is the producer's id.
-	Producer string
+	// Producer is the producer's id, and Tenant the tenant within which it is unique.
+	Producer, Tenant string
+	// Routes are the names of the routes that the entries may match. Empty: all.
+	Routes []string
 	// Epoch is the producer's epoch.
 	Epoch uint64
 	// Sequence is the request's number in the epoch.

@@ -46,7 +46,8 @@ const (
 	FieldScopeAttributes
 	// FieldReceivedTime is when the server received the request.
 	FieldReceivedTime
-	// FieldProducer, FieldSequence and FieldBatchID are the row's origin.
+	// FieldTenant, FieldProducer, FieldSequence and FieldBatchID are the row's origin.
+	FieldTenant
 	FieldProducer
 	FieldSequence
 	FieldBatchID
@@ -78,6 +79,7 @@ var fields = [...]struct {
 	FieldResourceAttributes: {"resource_attributes", String},
 	FieldScopeAttributes:    {"scope_attributes", String},
 	FieldReceivedTime:       {"received_time", Time},
+	FieldTenant:             {"tenant", String},
 	FieldProducer:           {"producer", String},
 	FieldSequence:           {"sequence", Int},
 	FieldBatchID:            {"batch_id", String},

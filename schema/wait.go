@@ -11,9 +11,11 @@ const (
 	WaitTable
 	// WaitResponses: the producer does not read its responses.
 	WaitResponses
+	// WaitTenant: the tenant has sent as much as it may for now.
+	WaitTenant
 )
 
-var waitCauses = [...]string{"none", "memory", "table", "responses"}
+var waitCauses = [...]string{"none", "memory", "table", "responses", "tenant"}
 
 // String returns the cause as in metrics and logs.
 func (c WaitCause) String() string { return waitCauses[c] }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/settings"
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 // Config is how the server faces its clients. Start from DefaultConfig; new fields work at their zero value.
@@ -18,6 +19,8 @@ type Config struct {
 	Instance string
 	// Colo is the colo of entries for which neither they nor their stream name one.
 	Colo string
+	// Gate decides who may call. Nil asks nobody who they are.
+	Gate *access.Gate
 	// TLS is the server's TLS configuration; nil serves plain text.
 	TLS *tls.Config
 	// Log receives what an operator should know.

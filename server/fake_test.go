@@ -15,6 +15,7 @@ import (
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/server/access"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -270,9 +271,15 @@ type fixture struct {
 	conn      *grpc.ClientConn
 }
 
+// anyone is the caller where nobody is asked who they are.
+func anyone() *access.Caller {
+	caller, _ := new(access.Gate).Authenticate(access.Credentials{})
+	return caller
+}
+
 func testConfig() Config {
 	c := DefaultConfig()
-	c.Instance, c.Colo = "i1", "TST"
+	c.Instance, c.Colo, c.Gate = "i1", "TST", new(access.Gate)
 	c.Log, c.Registerer = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	c.ResponseInterval = time.Millisecond
 	return c

@@ -13,6 +13,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 // The limits of the HTTP server, whose requests and responses are small.
@@ -31,19 +35,34 @@ type HTTP struct {
 	connections *connections
 }
 
-// NewHTTP returns the HTTP server. It starts nothing. Without a TLS configuration it serves plain text.
-func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness, secured *tls.Config) *HTTP {
+// NewHTTP returns the HTTP server. It starts nothing. Without a TLS configuration it serves plain text. Everybody may ask whether the
+// instance is alive and ready; the metrics, and the reasons why it is not ready, need a right.
+func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness, gate *access.Gate, secured *tls.Config) *HTTP {
 	bounded := &connections{limit: maxHTTPConnections, bound: "the limit of the HTTP port", log: slog.Default(), metrics: newConnectionMetrics(nil)}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	door := &doorkeeper{gate: gate, log: slog.Default()}
+	metrics := promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := door.askHTTP(r, access.Metrics); err != nil {
+			refuse(w, err)
+			return
+		}
+		metrics.ServeHTTP(w, r)
+	})
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeLines(w, http.StatusOK, "alive") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		told := func(reasons []string) []string { // they name tables, servers and files
+			if caller, err := gate.Authenticate(shownByHTTP(r)); err != nil || !caller.May(access.Metrics) {
+				return []string{"why is told to callers with the right " + string(access.Metrics)}
+			}
+			return reasons
+		}
 		if ready, reasons := readiness.Ready(); !ready {
-			writeLines(w, http.StatusServiceUnavailable, "not ready", reasons...)
+			writeLines(w, http.StatusServiceUnavailable, "not ready", told(reasons)...)
 			return
 		}
 		if degraded := append(bounded.degraded(), readiness.Degraded()...); len(degraded) > 0 {
-			writeLines(w, http.StatusOK, "ready, degraded", degraded...)
+			writeLines(w, http.StatusOK, "ready, degraded", told(degraded)...)
 			return
 		}
 		writeLines(w, http.StatusOK, "ready")
@@ -55,6 +74,16 @@ func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness, secured *tls.Con
 		// Clients must not fill the log; connections reports the listener's errors.
 		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}}
+}
+
+// refuse answers a request that its caller has no right to.
+func refuse(w http.ResponseWriter, err error) {
+	code := http.StatusForbidden
+	if status.Code(err) == codes.Unauthenticated {
+		code = http.StatusUnauthorized
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	writeLines(w, code, status.Convert(err).Message())
 }
 
 // writeLines writes a line, and one for each reason.

@@ -21,6 +21,7 @@ type ingest struct {
 	config   *Config
 	router   Router
 	registry *registry
+	tenants  *tenants
 	intake   *intake
 	otlp     *intake
 	metrics  *metrics
@@ -37,7 +38,8 @@ type ingest struct {
 func newIngest(config *Config, router Router, budget Budget, m *metrics) *ingest {
 	return &ingest{
 		config: config, router: router, registry: newRegistry(config, m), metrics: m, life: newLifecycle(),
-		intake: newIntake(config, budget, m, newProtobufDecoder(config)), otlp: newIntake(config, budget, m, newOTLPDecoder(config)),
+		tenants: &tenants{config: config, metrics: m, known: map[string]*tenant{}},
+		intake:  newIntake(config, budget, m, newProtobufDecoder(config)), otlp: newIntake(config, budget, m, newOTLPDecoder(config)),
 		exited: make(chan struct{}, 1),
 	}
 }
@@ -53,8 +55,8 @@ func (in *ingest) service() *grpc.ServiceDesc {
 	return &d
 }
 
-// serve runs a call, unless there are too many or the instance is shutting down, and returns its status.
-func (in *ingest) serve(call func() error) error {
+// serve runs a tenant's call, unless there are too many or the instance is shutting down, and returns its status.
+func (in *ingest) serve(t *tenant, call func() error) error {
 	if in.life.draining.Err() != nil {
 		return errShutdown
 	}
@@ -66,8 +68,12 @@ func (in *ingest) serve(call func() error) error {
 		}
 	}()
 	if in.calls.Add(1) > int64(in.config.MaxStreams) {
-		return statusTooManyStreams(in.config.MaxStreams)
+		return statusTooManyStreams("max_streams", in.config.MaxStreams)
 	}
+	if err := t.enter(); err != nil {
+		return err
+	}
+	defer t.leave()
 	in.metrics.streams.Inc()
 	defer in.metrics.streams.Dec()
 	return in.statusOf(call())
@@ -132,7 +138,11 @@ func (in *ingest) statusOf(err error) error {
 // route accepts a request for its session's producer, decodes it and hands it to the Router. It frees the request unless the
 // Router takes it.
 func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, error) {
-	p := s.producer
+	p, t := s.producer, s.opening.tenant
+	if err := t.admit(ctx, s, r); err != nil {
+		r.free()
+		return accepted{}, err
+	}
 	a, err := p.accept(ctx, s, r.outline.sequence, r.sum)
 	if err != nil || a.verdict == verdictRepeat {
 		r.free()
@@ -150,6 +160,7 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 		return a, err
 	}
 	r.Producer, r.Epoch, r.Sequence = p.id, a.epoch, a.sequence
+	r.Tenant, r.Routes = t.name, t.bounds.Load().Routes
 	refusals, received := r.refusals, r.Received
 	if s.unary() {
 		p.note(s.answer, a.sequence, refusals)
@@ -161,7 +172,7 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 	}
 	if len(r.Entries) == 0 && !r.pieces {
 		taken = true
-		r.count()
+		r.count(t)
 		r.free()
 		r.Settled(&schema.Outcome{})
 		return a, nil
@@ -171,7 +182,7 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 	inRouter = false
 	if err == nil {
 		taken = true
-		r.count()
+		r.count(t)
 		return a, nil
 	}
 	if ctx.Err() != nil {

@@ -16,7 +16,8 @@ import (
 
 // interceptors returns the options that wrap every call: they count it and how it ended, and turn a panic into an error. They log
 // at level debug only: mostly it is the client who ends a call, and no client may fill the log.
-func interceptors(c *Config, m *metrics, unpack *decompressor, calls *grpcprometheus.ServerMetrics, recovered func(any) error) []grpc.ServerOption {
+func interceptors(c *Config, m *metrics, unpack *decompressor, calls *grpcprometheus.ServerMetrics, door *doorkeeper,
+	recovered func(any) error) []grpc.ServerOption {
 	logger := logging.LoggerFunc(func(ctx context.Context, _ logging.Level, message string, fields ...any) {
 		c.Log.Log(ctx, slog.LevelDebug, message, fields...)
 	})
@@ -31,6 +32,7 @@ func interceptors(c *Config, m *metrics, unpack *decompressor, calls *grpcpromet
 			calls.UnaryServerInterceptor(),
 			logging.UnaryServerInterceptor(logger, logged...),
 			recovery.UnaryServerInterceptor(recovering),
+			door.unary,
 		),
 		grpc.ChainStreamInterceptor(
 			framing(unpack),
@@ -38,6 +40,7 @@ func interceptors(c *Config, m *metrics, unpack *decompressor, calls *grpcpromet
 			calls.StreamServerInterceptor(),
 			logging.StreamServerInterceptor(logger, logged...),
 			recovery.StreamServerInterceptor(recovering),
+			door.stream,
 		),
 		grpc.StatsHandler(encodings{m}),
 	}

@@ -7,26 +7,28 @@ import (
 
 // metrics are the package's own. The middleware has those of gRPC calls.
 type metrics struct {
-	entries, requests, bytes prometheus.Counter
-	refused                  *prometheus.CounterVec
-	repeats                  prometheus.Counter
-	connections              *connectionMetrics
-	streams                  prometheus.Gauge
-	producers                prometheus.Gauge
-	lag                      prometheus.Gauge
-	throttled                *waited
-	drains                   *prometheus.CounterVec
-	commitSeconds            prometheus.Histogram
-	forgottenProducers       prometheus.Counter
-	forgottenOutcomes        prometheus.Counter
-	panics                   prometheus.Counter
-	failedCalls              *prometheus.CounterVec
-	otlpDropped              *prometheus.CounterVec
+	entries, requests, bytes                  prometheus.Counter
+	refused                                   *prometheus.CounterVec
+	repeats                                   prometheus.Counter
+	connections                               *connectionMetrics
+	streams                                   prometheus.Gauge
+	producers                                 prometheus.Gauge
+	lag                                       prometheus.Gauge
+	throttled                                 *waited
+	drains                                    *prometheus.CounterVec
+	commitSeconds                             prometheus.Histogram
+	forgottenProducers                        prometheus.Counter
+	forgottenOutcomes                         prometheus.Counter
+	panics                                    prometheus.Counter
+	failedCalls                               *prometheus.CounterVec
+	otlpDropped                               *prometheus.CounterVec
+	tenantStreams                             *prometheus.GaugeVec
+	tenantEntries, tenantBytes, tenantLimited *prometheus.CounterVec
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
 	auto := promauto.With(registerer)
-	reason := []string{"reason"}
+	reason, tenant := []string{"reason"}, []string{"tenant"}
 	return &metrics{
 		entries: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_entries_received_total",
 			Help: "Entries of accepted requests, including refused ones, excluding repeats."}),
@@ -61,5 +63,13 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Help: "Calls that ended with a status other than OK, by the reason in its ErrorInfo, or the status if it has none."}, reason),
 		otlpDropped: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_otlp_dropped_attributes_total",
 			Help: "Attributes that OTLP senders say they have dropped, by where they are missing: resource, scope or record."}, []string{"from"}),
+		tenantStreams: auto.NewGaugeVec(prometheus.GaugeOpts{Name: "logbatcher_tenant_open_streams",
+			Help: "Open ingest streams and unary calls of a tenant."}, tenant),
+		tenantEntries: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_tenant_entries_received_total",
+			Help: "Entries of a tenant's accepted requests, including refused ones, excluding repeats."}, tenant),
+		tenantBytes: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_tenant_request_bytes_total",
+			Help: "Bytes of those requests after decompression."}, tenant),
+		tenantLimited: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_tenant_limited_requests_total",
+			Help: "Requests that had to wait, or were refused, because their tenant had sent as much as it may."}, tenant),
 	}
 }

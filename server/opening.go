@@ -16,6 +16,7 @@ const maxNumber = math.MaxInt64
 
 // opening is a checked Open. Its strings alias nothing.
 type opening struct {
+	tenant    *tenant
 	producer  string // empty: anonymous
 	epoch     uint64
 	committed uint64

@@ -17,7 +17,7 @@ var errClosed = errors.New("the session accepts no more requests")
 // producer is what the server knows of one producer: its epoch, the sequences of that epoch, the outcomes it has not been sent
 // yet, and whose session speaks for it.
 type producer struct {
-	id      string
+	producerKey
 	now     func() time.Time
 	metrics *metrics
 	// total counts the outcomes that all producers keep while nobody reads them.

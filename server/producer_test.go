@@ -68,7 +68,7 @@ func TestOpeningRules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := testRegistry(t, nil)
 			r.now = func() time.Time { return time.UnixMilli(1_700_000_000_123) }
-			p, err := r.use("p")
+			p, err := r.use("", "p")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +95,7 @@ func TestOpeningRules(t *testing.T) {
 func TestThreeOpeningsTheNewestWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := testRegistry(t, nil)
-		p, _ := r.use("p")
+		p, _ := r.use("", "p")
 		first, w, err := openAs(t.Context(), p, &opening{})
 		if err != nil {
 			t.Fatal(err)
@@ -134,7 +134,7 @@ func TestThreeOpeningsTheNewestWins(t *testing.T) {
 func TestProducersAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := testRegistry(t, func(c *Config) { c.ProducerIdle = time.Hour })
-		p, _ := r.use("p")
+		p, _ := r.use("", "p")
 		s, w, err := openAs(t.Context(), p, &opening{})
 		if err != nil {
 			t.Fatal(err)
@@ -144,18 +144,18 @@ func TestProducersAreForgotten(t *testing.T) {
 		r.leave(p)
 
 		time.Sleep(59 * time.Minute)
-		again, _ := r.use("p")
+		again, _ := r.use("", "p")
 		if again != p {
 			t.Fatal("forgotten too early")
 		}
 		time.Sleep(2 * time.Hour) // it is in use
-		if third, _ := r.use("p"); third != p {
+		if third, _ := r.use("", "p"); third != p {
 			t.Fatal("forgotten while in use")
 		}
 		r.leave(p)
 		r.leave(p)
 		time.Sleep(time.Hour)
-		fresh, _ := r.use("p")
+		fresh, _ := r.use("", "p")
 		if fresh == p {
 			t.Fatal("not forgotten")
 		}
@@ -169,7 +169,7 @@ func TestProducersAreForgotten(t *testing.T) {
 func TestProducersInFlightAreNotForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := testRegistry(t, nil)
-		p, _ := r.use("p")
+		p, _ := r.use("", "p")
 		s, w, err := openAs(t.Context(), p, &opening{})
 		if err != nil {
 			t.Fatal(err)
@@ -179,7 +179,7 @@ func TestProducersInFlightAreNotForgotten(t *testing.T) {
 		s.end()
 		r.leave(p)
 		time.Sleep(5 * time.Hour)
-		if again, _ := r.use("p"); again != p {
+		if again, _ := r.use("", "p"); again != p {
 			t.Fatal("forgotten with entries in flight")
 		}
 		p.settle(w.epoch, a.sequence, nil, nil)
@@ -190,25 +190,25 @@ func TestProducersAreBounded(t *testing.T) {
 	r := testRegistry(t, func(c *Config) { c.MaxProducers = 3 })
 	var used []*producer
 	for i := range 3 {
-		p, err := r.use(fmt.Sprint(i))
+		p, err := r.use("", fmt.Sprint(i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		used = append(used, p)
 	}
-	_, err := r.use("one more")
+	_, err := r.use("", "one more")
 	wantStatus(t, err, codes.Unavailable, "TOO_MANY_PRODUCERS")
 	for range 10 { // anonymous ones are not kept
-		if _, err := r.use(""); err != nil {
+		if _, err := r.use("", ""); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.leave(used[1])
 	r.leave(used[0])
-	if _, err := r.use("one more"); err != nil {
+	if _, err := r.use("", "one more"); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := r.use("0"); err != nil || again != used[0] {
+	if again, err := r.use("", "0"); err != nil || again != used[0] {
 		t.Fatal("the one that was idle for longest was not the one forgotten")
 	}
 }
@@ -249,7 +249,7 @@ func TestOutboxIsBoundedAndTellsAgain(t *testing.T) {
 // Every epoch that the server assigns can be claimed. It assigns none when the numbers are used up.
 func TestEpochsEnd(t *testing.T) {
 	r := testRegistry(t, nil)
-	p, _ := r.use("p")
+	p, _ := r.use("", "p")
 	c := testConfig()
 	for _, claimed := range []uint64{maxNumber - 1, maxNumber} {
 		s, w, err := openAs(t.Context(), p, &opening{epoch: claimed})
@@ -281,7 +281,7 @@ func TestEpochsEnd(t *testing.T) {
 func TestKeptOutcomesAreBoundedTogether(t *testing.T) {
 	r := testRegistry(t, nil)
 	leave := func(id string) *producer {
-		p, err := r.use(id)
+		p, err := r.use("", id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,7 +312,7 @@ func TestKeptOutcomesAreBoundedTogether(t *testing.T) {
 	if n := r.kept.Load(); n != maxKeptOutcomes || last.outbox.len() != 0 {
 		t.Errorf("%d outcomes are kept, %d of them by the last", n, last.outbox.len())
 	}
-	first, _ := r.use("0")
+	first, _ := r.use("", "0")
 	s, _, err := openAs(t.Context(), first, &opening{epoch: first.epoch})
 	if err != nil || first.outbox.len() != keptOutcomes || r.kept.Load() != maxKeptOutcomes-keptOutcomes {
 		t.Errorf("resumed: %v, %d to tell, %d kept", err, first.outbox.len(), r.kept.Load())
@@ -321,7 +321,7 @@ func TestKeptOutcomesAreBoundedTogether(t *testing.T) {
 	r.leave(first)
 	for len(r.producers) > 0 {
 		r.mu.Lock()
-		r.forgetOldestLocked()
+		r.forgetOldestLocked(func(*producer) bool { return true })
 		r.mu.Unlock()
 	}
 	if n := r.kept.Load(); n != 0 {

@@ -19,35 +19,42 @@ type registry struct {
 	kept     atomic.Int64  // outcomes of producers that nobody reads
 
 	mu        sync.Mutex
-	producers map[string]*producer
+	producers map[producerKey]*producer
 	idle      list.List // of *producer, the longest idle first
 }
+
+// producerKey names a producer: its id is unique within its tenant.
+type producerKey struct{ tenant, id string }
 
 func newRegistry(config *Config, m *metrics) *registry {
 	return &registry{
 		limit: config.MaxProducers, forget: config.ProducerIdle, instance: config.Instance,
-		now: time.Now, metrics: m, producers: make(map[string]*producer),
+		now: time.Now, metrics: m, producers: make(map[producerKey]*producer),
 	}
 }
 
-// use returns the producer with the id, or a new one if it is not known. For an empty id it returns one with a new name, which
-// is not kept. leave must be called when the producer is no longer used.
-func (r *registry) use(id string) (*producer, error) {
+// use returns the tenant's producer with the id, or a new one if it is not known. For an empty id it returns one with a new name,
+// which is not kept. leave must be called when the producer is no longer used.
+func (r *registry) use(tenant, id string) (*producer, error) {
+	key := producerKey{tenant, id}
 	if id == "" {
-		p := r.newProducer("anonymous/" + r.instance + "/" + decimal(r.names.Add(1)))
+		key.id = "anonymous/" + r.instance + "/" + decimal(r.names.Add(1))
+		p := r.newProducer(key)
 		p.anonymous = true
 		return p, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweepLocked(r.now())
-	p := r.producers[id]
+	p := r.producers[key]
 	if p == nil {
-		if len(r.producers) >= r.limit && !r.forgetOldestLocked() {
+		// A tenant with many producers makes room itself, before others must.
+		if len(r.producers) >= r.limit && !r.forgetOldestLocked(func(p *producer) bool { return p.tenant == tenant }) &&
+			!r.forgetOldestLocked(func(*producer) bool { return true }) {
 			return nil, statusTooManyProducers(r.limit)
 		}
-		p = r.newProducer(id)
-		r.producers[id] = p
+		p = r.newProducer(key)
+		r.producers[key] = p
 		r.metrics.producers.Set(float64(len(r.producers)))
 	}
 	if p.uses.idle != nil {
@@ -71,8 +78,8 @@ func (r *registry) leave(p *producer) {
 	}
 }
 
-func (r *registry) newProducer(id string) *producer {
-	return &producer{id: id, now: r.now, metrics: r.metrics, total: &r.kept, answers: make(map[uint64]*outcomes)}
+func (r *registry) newProducer(key producerKey) *producer {
+	return &producer{producerKey: key, now: r.now, metrics: r.metrics, total: &r.kept, answers: make(map[uint64]*outcomes)}
 }
 
 func (r *registry) sweepLocked(now time.Time) {
@@ -90,10 +97,10 @@ func (r *registry) sweepLocked(now time.Time) {
 	}
 }
 
-// forgetOldestLocked forgets the producer that has been idle longest. It reports whether there was one.
-func (r *registry) forgetOldestLocked() bool {
+// forgetOldestLocked forgets, of the producers that one may be, the one that has been idle longest. It reports whether there was one.
+func (r *registry) forgetOldestLocked(may func(*producer) bool) bool {
 	for e := r.idle.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*producer); p.idle() {
+		if p := e.Value.(*producer); may(p) && p.idle() {
 			r.removeLocked(p)
 			r.metrics.forgottenProducers.Inc()
 			return true
@@ -104,7 +111,7 @@ func (r *registry) forgetOldestLocked() bool {
 
 func (r *registry) removeLocked(p *producer) {
 	r.idle.Remove(p.uses.idle)
-	delete(r.producers, p.id)
+	delete(r.producers, p.producerKey)
 	p.forget()
 	r.metrics.producers.Set(float64(len(r.producers)))
 }

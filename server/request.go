@@ -210,7 +210,8 @@ func (r *request) free() {
 }
 
 // count counts the entries of an accepted request.
-func (r *request) count() {
+func (r *request) count(t *tenant) {
+	t.count(r.outline.entries, r.Size)
 	m := r.intake.metrics
 	m.entries.Add(float64(r.outline.entries))
 	for i := range r.refusals {

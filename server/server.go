@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 // stopMargin is the fraction of Shutdown's time kept for what follows once streams must end at once.
@@ -51,14 +52,18 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	if router == nil || budget == nil || admin == nil || readiness == nil {
 		return nil, errors.New("server: router, budget, admin and readiness are needed")
 	}
+	if config.Gate == nil {
+		config.Gate = new(access.Gate)
+	}
 	m := newMetrics(config.Registerer)
 	s := &Server{config: config, readiness: readiness, health: newHealth(), stopped: make(chan struct{})}
 	s.ingest = newIngest(&s.config, router, budget, m)
 	s.connections = &connections{limit: config.MaxConnections, bound: "max_connections", log: config.Log, metrics: m.connections}
 	calls := grpcprometheus.NewServerMetrics()
 	config.Registerer.MustRegister(calls)
+	door := &doorkeeper{gate: config.Gate, log: config.Log}
 	unpack := newDecompressor(&s.config)
-	s.grpc = grpc.NewServer(append(interceptors(&s.config, m, unpack, calls, s.ingest.recovered), s.options()...)...)
+	s.grpc = grpc.NewServer(append(interceptors(&s.config, m, unpack, calls, door, s.ingest.recovered), s.options()...)...)
 	services := strict{s.grpc, unpack}
 	services.RegisterService(s.ingest.service(), s.ingest)
 	services.RegisterService(s.ingest.logsService(), s.ingest)

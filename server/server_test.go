@@ -30,6 +30,7 @@ import (
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 func TestHealthFollowsReadiness(t *testing.T) {
@@ -140,7 +141,7 @@ func TestHTTP(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	newMetrics(registry)
 	readiness := &fakeReadiness{}
-	h := NewHTTP(registry, readiness, nil)
+	h := NewHTTP(registry, readiness, new(access.Gate), nil)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,9 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 // This file makes all gRPC statuses of the package, so that one test can walk them. Each has an ErrorInfo, whose reason programs
@@ -127,9 +129,24 @@ func statusUnavailable(reason, message string, data metadata) error {
 	return statusOf(codes.Unavailable, reason, message, data, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)})
 }
 
-func statusTooManyStreams(limit int) error {
-	return statusUnavailable("TOO_MANY_STREAMS", "the instance has as many streams as max_streams allows, "+strconv.Itoa(limit),
-		metadata{"bound": "max_streams", "limit": strconv.Itoa(limit)})
+// statusTooManyStreams is for a stream or call beyond the bound of the instance or of its tenant.
+func statusTooManyStreams(bound string, limit int) error {
+	return statusUnavailable("TOO_MANY_STREAMS", "there are as many streams as "+bound+" allows, "+strconv.Itoa(limit),
+		metadata{"bound": bound, "limit": strconv.Itoa(limit)})
+}
+
+// statusTenantLimit is for a call whose tenant has sent as much as it may for now. It may come again after the wait.
+func statusTenantLimit(tenant string, wait time.Duration) error {
+	return statusOf(codes.Unavailable, "TENANT_LIMIT", "tenant "+tenant+" has sent as much as it may for now", metadata{"tenant": tenant},
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)})
+}
+
+func statusUnauthenticated(refused *access.RefusedError) error {
+	return statusOf(codes.Unauthenticated, refused.Reason, refused.Message, nil)
+}
+
+func statusNotAllowed(caller string, right access.Right) error {
+	return statusOf(codes.PermissionDenied, "NOT_ALLOWED", caller+" has no right to this: it needs "+string(right), metadata{"right": string(right)})
 }
 
 func statusTooManyProducers(limit int) error {
@@ -137,11 +154,17 @@ func statusTooManyProducers(limit int) error {
 		metadata{"bound": "max_producers", "limit": strconv.Itoa(limit)})
 }
 
-func statusDrained(shutdown bool) error {
-	if shutdown {
-		return statusUnavailable("DRAINED_SHUTDOWN", "the stream was drained because the instance is shutting down: open a new one", nil)
-	}
-	return statusUnavailable("DRAINED_AGE", "the stream was drained because of its age: open a new one", nil)
+// drains has what a stream that was drained ends with, and the label of the metric.
+var drains = map[pb.DrainReason]struct {
+	label string
+	err   error
+}{
+	pb.DrainReason_DRAIN_REASON_AGE: {"age",
+		statusUnavailable("DRAINED_AGE", "the stream was drained because of its age: open a new one", nil)},
+	pb.DrainReason_DRAIN_REASON_SHUTDOWN: {"shutdown",
+		statusUnavailable("DRAINED_SHUTDOWN", "the stream was drained because the instance is shutting down: open a new one", nil)},
+	pb.DrainReason_DRAIN_REASON_CREDENTIALS: {"credentials",
+		statusUnavailable("DRAINED_CREDENTIALS", "the stream was drained because its credentials are no longer accepted: open a new one with others", nil)},
 }
 
 func statusNotFinished(unsettled uint64) error {

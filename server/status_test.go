@@ -22,7 +22,9 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 // allStatuses has the statuses of status.go, and an example of each function that makes one.
@@ -48,10 +50,13 @@ var allStatuses = map[string]struct {
 	"errSuperseded":           {codes.Aborted, errSuperseded},
 	"statusTooLarge":          {codes.ResourceExhausted, statusTooLarge("max_request_entries", 1, 2)},
 	"statusUnavailable":       {codes.Unavailable, statusUnavailable("X", "y\xff", metadata{"k": "v\xff"})},
-	"statusTooManyStreams":    {codes.Unavailable, statusTooManyStreams(3)},
+	"statusTooManyStreams":    {codes.Unavailable, statusTooManyStreams("max_streams", 3)},
 	"statusTooManyProducers":  {codes.Unavailable, statusTooManyProducers(3)},
 	"errShutdown":             {codes.Unavailable, errShutdown},
-	"statusDrained":           {codes.Unavailable, statusDrained(true)},
+	"drains":                  {codes.Unavailable, drains[pb.DrainReason_DRAIN_REASON_CREDENTIALS].err},
+	"statusTenantLimit":       {codes.Unavailable, statusTenantLimit("a", time.Second)},
+	"statusUnauthenticated":   {codes.Unauthenticated, statusUnauthenticated(&access.RefusedError{Reason: "X", Message: "y"})},
+	"statusNotAllowed":        {codes.PermissionDenied, statusNotAllowed("token x", access.Admin)},
 	"statusNotFinished":       {codes.Unavailable, statusNotFinished(2)},
 	"errResponsesUnread":      {codes.Unavailable, errResponsesUnread},
 	"errOlderNotFinished":     {codes.Unavailable, errOlderNotFinished},

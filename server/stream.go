@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 // flushTimeout is how long the end of a stream waits for a client that does not read its last responses.
@@ -28,6 +29,8 @@ var (
 type stream struct {
 	ingest *ingest
 	grpc   grpc.ServerStream
+	caller *access.Caller
+	tenant *tenant
 
 	// ctx ends with the handler, or when the producer opens again. reading is derived from it and ends when reading must stop.
 	ctx         context.Context
@@ -44,8 +47,10 @@ type stream struct {
 
 // serveStream handles one IngestStream.
 func (in *ingest) serveStream(_ any, gs grpc.ServerStream) error {
-	return in.serve(func() error {
-		st := &stream{ingest: in, grpc: gs, received: make(chan error, 1), sent: make(chan error, 1), finish: make(chan struct{})}
+	caller := callerOf(gs.Context())
+	t := in.tenants.of(caller.Tenant)
+	return in.serve(t, func() error {
+		st := &stream{ingest: in, grpc: gs, caller: caller, tenant: t, received: make(chan error, 1), sent: make(chan error, 1), finish: make(chan struct{})}
 		st.ctx, st.stop = context.WithCancelCause(gs.Context())
 		defer st.stop(nil)
 		st.reading, st.stopReading = context.WithCancelCause(st.ctx)
@@ -59,7 +64,7 @@ func (st *stream) run() error {
 	if err != nil {
 		return err
 	}
-	p, err := in.registry.use(o.producer)
+	p, err := in.registry.use(st.tenant.name, o.producer)
 	if err != nil {
 		return err
 	}
@@ -98,7 +103,12 @@ func (st *stream) receiveOpening() (*opening, error) {
 	case l.entries > 0 || l.sequence != 0:
 		return nil, errOpeningNotAlone
 	}
-	return c.decodeOpening(data, &l)
+	o, err := c.decodeOpening(data, &l)
+	if err != nil {
+		return nil, err
+	}
+	o.tenant = st.tenant
+	return o, nil
 }
 
 // open makes the session its producer's and prepares the Welcome.
@@ -133,6 +143,8 @@ func (st *stream) coordinate() error {
 		age = timer.C
 	}
 	draining := in.life.draining.Done()
+	replaced, expired := st.askAgain()
+	var reason pb.DrainReason
 	var drainEnds time.Time
 	for {
 		select {
@@ -143,29 +155,51 @@ func (st *stream) coordinate() error {
 		case <-st.ctx.Done():
 			return context.Cause(st.ctx)
 		case <-age:
-			age = nil
-			drainEnds = time.Now().Add(in.config.StreamDrain)
-			deadline = st.drain(pb.DrainReason_DRAIN_REASON_AGE, "age", drainEnds)
+			age, replaced, expired = nil, nil, nil
+			reason, drainEnds = pb.DrainReason_DRAIN_REASON_AGE, time.Now().Add(in.config.StreamDrain)
+			deadline = st.drain(reason, drainEnds)
+		case <-replaced:
+			replaced, expired = st.askAgain()
+		case <-expired:
+			age, replaced, expired = nil, nil, nil
+			reason, drainEnds = pb.DrainReason_DRAIN_REASON_CREDENTIALS, time.Now().Add(in.config.StreamDrain)
+			deadline = st.drain(reason, drainEnds)
 		case <-draining:
-			age, draining = nil, nil
+			age, draining, replaced, expired = nil, nil, nil, nil
 			if ends := in.life.deadline; drainEnds.IsZero() || ends.Before(drainEnds) {
 				drainEnds = ends
 			}
-			deadline = st.drain(pb.DrainReason_DRAIN_REASON_SHUTDOWN, "shutdown", drainEnds)
+			reason = pb.DrainReason_DRAIN_REASON_SHUTDOWN
+			deadline = st.drain(reason, drainEnds)
 		case <-deadline:
 			st.stopReading(errDrained)
 			st.session.close()
 			if err := st.finishAll(); err != nil {
 				return err
 			}
-			return statusDrained(in.life.draining.Err() != nil)
+			return drains[reason].err
 		}
 	}
 }
 
+// askAgain asks whether the caller's credentials still open a stream. It returns a channel that is closed when to ask again, and one
+// that fires when they do not any more.
+func (st *stream) askAgain() (replaced <-chan struct{}, expired <-chan time.Time) {
+	caller, replaced, err := st.ingest.config.Gate.Again(st.caller)
+	if err != nil || !caller.May(access.Ingest) || caller.Tenant.Name != st.tenant.name {
+		return nil, time.After(0)
+	}
+	st.caller = caller
+	st.ingest.tenants.of(caller.Tenant) // its bounds may have changed
+	if !caller.Expires.IsZero() {
+		expired = time.After(time.Until(caller.Expires))
+	}
+	return replaced, expired
+}
+
 // drain tells the client to move, and returns a channel that fires when it should have.
-func (st *stream) drain(reason pb.DrainReason, label string, ends time.Time) <-chan time.Time {
-	st.ingest.metrics.drains.WithLabelValues(label).Inc()
+func (st *stream) drain(reason pb.DrainReason, ends time.Time) <-chan time.Time {
+	st.ingest.metrics.drains.WithLabelValues(drains[reason].label).Inc()
 	s := st.session
 	s.tell(func() { s.drain = &pb.Drain{Reason: reason, DeadlineUnixNano: uint64(ends.UnixNano())} })
 	return time.After(time.Until(ends))

@@ -14,6 +14,7 @@ import (
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 // pipe is a gRPC stream without a network, so that a handler can be tested in virtual time.
@@ -65,6 +66,7 @@ type bubble struct {
 	router   *fakeRouter
 	budget   *fakeBudget
 	registry *prometheus.Registry
+	caller   *access.Caller // of streams
 }
 
 func newBubble(t *testing.T, adjust func(*Config)) *bubble {
@@ -73,7 +75,7 @@ func newBubble(t *testing.T, adjust func(*Config)) *bubble {
 	if adjust != nil {
 		adjust(&c)
 	}
-	b := &bubble{t: t, router: &fakeRouter{}, budget: &fakeBudget{}, registry: prometheus.NewRegistry()}
+	b := &bubble{t: t, router: &fakeRouter{}, budget: &fakeBudget{}, registry: prometheus.NewRegistry(), caller: anyone()}
 	m := newMetrics(b.registry)
 	b.ingest = newIngest(&c, b.router, b.budget, m)
 	return b
@@ -82,7 +84,7 @@ func newBubble(t *testing.T, adjust func(*Config)) *bubble {
 // open opens a stream; unread is how many responses it may hold before its client must read.
 func (b *bubble) open(o *pb.Open, unread int) *pipe {
 	p := &pipe{in: make(chan *pb.IngestStreamRequest), out: make(chan *pb.IngestStreamResponse, unread), ended: make(chan error, 1)}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.ctx, p.cancel = context.WithCancel(context.WithValue(context.Background(), callerKey{}, b.caller))
 	go func() {
 		err := b.ingest.serveStream(nil, p)
 		p.finished = time.Now()
@@ -344,7 +346,7 @@ func TestUnreadRefusalsStopTheReading(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		producer, _ := b.ingest.registry.use("p")
+		producer, _ := b.ingest.registry.use("", "p")
 		if waiting := producer.outbox.len(); waiting > 10+3 || sent > 10 {
 			t.Fatalf("%d refusals wait, %d requests were read", waiting, sent)
 		}
@@ -421,7 +423,7 @@ func TestOpeningDuringShutdown(t *testing.T) {
 func TestUnsettledSequencesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := testRegistry(t, nil)
-		p, _ := r.use("p")
+		p, _ := r.use("", "p")
 		s, w, err := openAs(t.Context(), p, &opening{})
 		if err != nil {
 			t.Fatal(err)

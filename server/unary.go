@@ -18,6 +18,7 @@ var errLate = errors.New("late")
 
 // call is a unary call of any protocol: one request that brings its opening with it.
 type call struct {
+	tenant *tenant
 	intake *intake
 	// opening is nil if the request has it.
 	opening *opening
@@ -40,7 +41,7 @@ type answer struct {
 
 // serveCall handles one Ingest.
 func (in *ingest) serveCall(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-	a, err := in.exchange(ctx, &call{intake: in.intake, receive: func(f *frame) error { return receive(f) }})
+	a, err := in.exchange(ctx, &call{tenant: in.tenants.of(callerOf(ctx).Tenant), intake: in.intake, receive: func(f *frame) error { return receive(f) }})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (a *answer) response() *pb.IngestResponse {
 
 // exchange handles a unary call of any protocol. The error is the status for the client.
 func (in *ingest) exchange(ctx context.Context, c *call) (a answer, err error) {
-	err = in.serve(func() (err error) {
+	err = in.serve(c.tenant, func() (err error) {
 		ctx, cancel := in.callContext(ctx)
 		defer cancel()
 		a, err = in.call(ctx, c)
@@ -146,11 +147,12 @@ func (in *ingest) openCall(ctx context.Context, c *call, r *request, known metad
 		return nil, welcome{}, errSequenceWithoutEpoch
 	}
 	r.Suspend() // other calls of the producer may go first, and wait for a table
-	p, err := in.registry.use(o.producer)
+	p, err := in.registry.use(c.tenant.name, o.producer)
 	if err != nil {
 		return nil, welcome{}, err
 	}
 	known["producer"] = p.id
+	o.tenant = c.tenant
 	s := newCallSession(p, o)
 	w, err := p.open(ctx, s)
 	if err == nil {

@@ -66,7 +66,7 @@ func frameOf(data []byte) *frame { return &frame{mem.BufferSlice{mem.SliceBuffer
 // Copying and decoding do not count as waiting for memory.
 func TestDecodingIsNoWaiting(t *testing.T) {
 	in, budget := testIntake(t, nil)
-	p, err := testRegistry(t, nil).use("p")
+	p, err := testRegistry(t, nil).use("", "p")
 	if err != nil {
 		t.Fatal(err)
 	}

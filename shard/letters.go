@@ -61,8 +61,12 @@ func newLetter(r *route, id *shardID, problem *batch.RowError) *letter {
 // writeLetters starts writing the gathered letters. The request is settled once they are in the queue.
 func (w *worker) writeLetters(ctx context.Context, p *pending) {
 	for i, l := range w.letters.order {
-		l.ID = fmt.Sprintf("%s/%s/%d/%d/%d/%d/%d", w.router.config.Instance, p.Producer, p.Epoch, p.Sequence, p.piece, w.number, i)
-		l.Origins = []batch.Origin{{Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: l.ShardID, Rows: l.Rows}}
+		producer := p.Producer
+		if p.Tenant != "" {
+			producer = p.Tenant + ":" + producer // which no other tenant's can be, because a tenant's name has no colon
+		}
+		l.ID = fmt.Sprintf("%s/%s/%d/%d/%d/%d/%d", w.router.config.Instance, producer, p.Epoch, p.Sequence, p.piece, w.number, i)
+		l.Origins = []batch.Origin{{Tenant: p.Tenant, Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: l.ShardID, Rows: l.Rows}}
 		account, bytes := w.router.unmatchedAccount, len(l.Payload)
 		if l.route != nil {
 			account = l.route.account

@@ -19,6 +19,7 @@ const RowBytes = 64
 // survey matches all entries of the request, in however many pieces they come, and computes what each table will have to hold.
 func (r *Router) survey(request *schema.Request) *pending {
 	p := &pending{Request: request, routing: r.routing.Load()}
+	p.allowed = p.routing.allowed(request.Routes)
 	counts := make([]int32, len(p.routing.routes))
 	var touched []int
 	entries, unmatched := 0, 0
@@ -82,6 +83,9 @@ func (r *Router) match(p *pending) {
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		p.routing.matcher.Match(e, p.set(i))
+		for word, mask := range p.allowed {
+			p.set(i)[word] &= mask
+		}
 		if i == 0 || e.Colo != colo {
 			colo, place = e.Colo, r.shardIDOf(p, e.Colo, bucket)
 		}

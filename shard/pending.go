@@ -12,6 +12,8 @@ type pending struct {
 	*schema.Request
 	routing *routing
 	pieces  int // that the entries come in
+	// allowed is the set of routes that the entries may match. Nil: all.
+	allowed []uint64
 	// reserved are the bytes reserved in tables until the entries are in their batches.
 	reserved []reservation
 

@@ -100,6 +100,7 @@ func filtered(t *testing.T, service string) *schema.Route {
 
 // running is a router at work, and the counts of what it owes.
 type running struct {
+	routes []string // that the sender may use; nil: all
 	*Router
 	t                 *testing.T
 	budget            *Budget
@@ -147,7 +148,7 @@ func (r *running) tryPieces(ctx context.Context, waiting func(schema.WaitCause, 
 	r.sequence++
 	sequence := r.sequence
 	r.mu.Unlock()
-	request := &schema.Request{Producer: "p", Epoch: 1, Sequence: sequence, Received: time.Now()}
+	request := &schema.Request{Tenant: "t", Routes: r.routes, Producer: "p", Epoch: 1, Sequence: sequence, Received: time.Now()}
 	for _, piece := range pieces {
 		request.Size += 400 * len(piece)
 		for i := range piece {
@@ -499,6 +500,30 @@ func TestUnmatchedIsRefusedOrKept(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTenantUsesItsRoutes sends what several routes match as a tenant that may use one of them.
+func TestTenantUsesItsRoutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		config := testConfig()
+		config.KeepUnmatched = true
+		r := start(t, config, delivery, firehose(t), filtered(t, "a"), filtered(t, "b"))
+		r.routes = []string{"a", "gone"}
+		sequence := r.send(entry("a", "EWR", time.Now()), entry("b", "EWR", time.Now()))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if _, rows := delivery.rows(); rows != 1 {
+			t.Errorf("%d rows, want the one of the tenant's route", rows)
+		}
+		if o := r.outcome(sequence); o == nil || o.Unmatched != 1 || len(o.DeadLettered) != 1 || !strings.Contains(o.DeadLettered[0].Message, "the tenant may use") {
+			t.Errorf("outcome %+v, want the other entry in a letter", o)
+		}
+		if l := delivery.letters[0]; !strings.Contains(l.ID, "/t:p/") || l.Origins[0].Tenant != "t" {
+			t.Errorf("letter %s of %+v does not name the tenant", l.ID, l.Origins)
+		}
+		r.stop()
+	})
 }
 
 func TestFlushWaitsForWhatIsInFlight(t *testing.T) {

@@ -3,6 +3,7 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -51,6 +52,20 @@ func (r *Router) compile(routes []*schema.Route, zone *time.Location) (*routing,
 		route.account = account
 	}
 	return compiled, nil
+}
+
+// allowed returns the set of the routes with the names; nil, which stands for all routes, if there are no names.
+func (r *routing) allowed(names []string) []uint64 {
+	if len(names) == 0 {
+		return nil
+	}
+	set := make([]uint64, r.matcher.Words())
+	for i, route := range r.routes {
+		if slices.Contains(names, route.Name) {
+			set[i/64] |= 1 << (i % 64)
+		}
+	}
+	return set
 }
 
 // outOfTime returns why the route does not accept the entry's time, or nil.

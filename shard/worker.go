@@ -117,7 +117,7 @@ func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *b
 	if problem := r.outOfTime(e, p.Received); problem != nil {
 		return problem
 	}
-	origin := batch.Origin{Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: id.text}
+	origin := batch.Origin{Tenant: p.Tenant, Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: id.text}
 	partition, problem := w.partitioner(r).Of(e, &origin)
 	if problem != nil {
 		return problem
@@ -157,6 +157,9 @@ func (w *worker) unmatched(p *pending, i int, id *shardID) {
 	p.outcome.Unmatched++
 	p.mu.Unlock()
 	problem := &batch.RowError{Reason: schema.Unmatched, Message: "no route matches the entry"}
+	if p.allowed != nil {
+		problem.Message = "no route that the tenant may use matches the entry"
+	}
 	if w.router.config.KeepUnmatched {
 		w.letters.add(nil, &p.Entries[i], id, problem)
 		return

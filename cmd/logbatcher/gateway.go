@@ -127,7 +127,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 		stopBackground()
 		_ = tasks.Wait() // what ended it is reported already
 	}()
-	g.http = server.NewHTTP(g.registry, g.status, g.keyring.http())
+	g.http = server.NewHTTP(g.registry, g.status, &g.keyring.gate, g.keyring.http())
 	if g.httpListener != nil {
 		tasks.Go(func() error { return g.http.Serve(g.httpListener) })
 		defer func() {
@@ -254,7 +254,7 @@ func (g *gateway) routerConfig() shard.Config {
 func (g *gateway) serverConfig() server.Config {
 	c, capacity := g.config.Server.Config, g.config.Capacity()
 	c.Instance, c.Log, c.Registerer = g.instance, g.log, g.registry
-	c.Colo, c.TLS = g.config.Colo, g.keyring.grpc()
+	c.Colo, c.Gate, c.TLS = g.config.Colo, &g.keyring.gate, g.keyring.grpc()
 	c.MaxStreams, c.MaxConnections = capacity.MaxStreams, capacity.MaxConnections
 	return c
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 // keyringInterval is how often the files that secure our ports are read. Reading them again is simpler than being told, and
@@ -22,19 +23,21 @@ const keyringInterval = 5 * time.Second
 type keyring struct {
 	log     *slog.Logger
 	refused prometheus.Gauge
+	gate    access.Gate
 	current atomic.Pointer[config.Credentials]
 
 	mu      sync.Mutex
 	config  *config.Config
-	problem string // why the files as they are now are not used
+	seen    *config.Credentials // what the files said when they were last read, if that is not in force
+	problem string              // why the files as they are now are not used
 }
 
 func newKeyring(cfg *config.Config, log *slog.Logger, registerer prometheus.Registerer) *keyring {
 	k := &keyring{log: log, config: cfg}
-	k.current.Store(cfg.Credentials())
+	k.put(cfg.Credentials())
 	auto := promauto.With(registerer)
 	k.refused = auto.NewGauge(prometheus.GaugeOpts{Name: "logbatcher_credential_files_refused",
-		Help: "1 if the files of certificates and keys can't be used as they are now, so that older contents stay in force."})
+		Help: "1 if the files of certificates and tokens can't be used as they are now, so that older contents stay in force."})
 	auto.NewGaugeFunc(prometheus.GaugeOpts{Name: "logbatcher_certificate_expiry_timestamp_seconds",
 		Help: "When the certificate of our ports expires. 0: there is none."}, func() float64 {
 		if expiry := k.expiry(); !expiry.IsZero() {
@@ -59,28 +62,57 @@ func (k *keyring) run(ctx context.Context) error {
 	}
 }
 
-// look reads the files and uses what has changed.
+// put puts credentials in force.
+func (k *keyring) put(c *config.Credentials) {
+	k.current.Store(c)
+	if c.Policy != nil {
+		k.gate.Use(c.Policy)
+	}
+	k.seen, k.problem = nil, ""
+}
+
+// look reads the files. What has changed is used when it is the same twice: the first time it may be half written, or a certificate
+// without its new key.
 func (k *keyring) look(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	known := k.current.Load()
 	found, err := k.config.ReadCredentials(ctx, known)
+	twice := k.seen != nil && found.SameFiles(k.seen)
 	switch {
 	case ctx.Err() != nil:
-	case err != nil:
-		if err.Error() != k.problem {
-			k.log.Error("changed certificate files refused, keeping the old certificate", "error", err)
-		}
+		return
+	case found == known:
+		k.seen, k.problem = nil, ""
+	case !twice:
+		k.seen = found
+		return
+	case err == nil:
+		k.put(found)
+		k.log.Info("changed files of certificates and tokens are used now")
+	case err.Error() != k.problem:
 		k.problem = err.Error()
+		k.log.Error("changed files of certificates and tokens refused, keeping what they said before", "error", err)
+	}
+	k.refused.Set(0)
+	if k.problem != "" {
 		k.refused.Set(1)
-	default:
-		if found != known {
-			k.current.Store(found)
-			k.log.Info("certificate files have changed and are used", "expires", k.expiry())
-		}
-		k.problem = ""
+	}
+}
+
+// use takes the tenants of a configuration that has been loaded again. The names of the files stay.
+func (k *keyring) use(ctx context.Context, cfg *config.Config) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := *k.config
+	next.Tenants = cfg.Tenants
+	found, err := next.ReadCredentials(ctx, nil)
+	if err == nil {
+		k.config = &next
+		k.put(found)
 		k.refused.Set(0)
 	}
+	return err
 }
 
 // expiry returns when our certificate expires; the zero time if there is none.
@@ -96,7 +128,7 @@ func (k *keyring) degraded() (reasons []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.problem != "" {
-		reasons = append(reasons, "the certificate files can't be used, and the old certificate stays: "+k.problem)
+		reasons = append(reasons, "the files of certificates and tokens can't be used, and what they said before stays in force: "+k.problem)
 	}
 	if expiry := k.expiry(); !expiry.IsZero() && time.Now().After(expiry) {
 		reasons = append(reasons, "the certificate in server.tls.cert_file has expired on "+expiry.Format(time.RFC3339))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/schema"
@@ -33,18 +34,21 @@ func (g *gateway) reload(ctx context.Context, load loader) {
 		g.log.Error("configuration refused, keeping the old one", "error", err)
 		return
 	}
+	if err := g.keyring.use(ctx, cfg); err != nil {
+		g.log.Error("changed files of certificates and tokens refused, keeping tenants, tokens and certificates", "error", err)
+	}
 	if g.config.Retention.Enabled {
 		g.scheduler.Use(routes)
 	}
 	g.log.Info("configuration reloaded", "routes", len(routes))
 }
 
-// fixedSections returns the sections that differ and can't change while the service runs: all but columns and routes.
+// fixedSections returns the sections that differ and can't change while the service runs: all but columns, routes and tenants.
 func fixedSections(old, new *config.Config) []string {
 	var changed []string
 	after := settings.Fields(reflect.ValueOf(new).Elem(), "")
 	for i, before := range settings.Fields(reflect.ValueOf(old).Elem(), "") {
-		if before.Key != "columns" && before.Key != "routes" && !reflect.DeepEqual(before.Value.Interface(), after[i].Value.Interface()) {
+		if !slices.Contains([]string{"columns", "routes", "tenants"}, before.Key) && !reflect.DeepEqual(before.Value.Interface(), after[i].Value.Interface()) {
 			changed = append(changed, before.Key)
 		}
 	}

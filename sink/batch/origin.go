@@ -4,7 +4,8 @@ package batch
 type Origin struct {
 	// Request is the request's index among those that the batch has rows of. It means nothing outside of the process.
 	Request int `json:"-"`
-	// Producer, Epoch and Sequence name the request.
+	// Tenant, Producer, Epoch and Sequence name the request.
+	Tenant   string `json:"tenant,omitempty"`
 	Producer string `json:"producer"`
 	Epoch    uint64 `json:"epoch"`
 	Sequence uint64 `json:"sequence"`

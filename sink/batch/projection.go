@@ -164,6 +164,8 @@ func (p *projection) read(r *row) *schema.Attribute {
 		r.own.Bits = uint64(r.received)
 	case schema.FieldSequence:
 		r.own.Bits = min(r.origin.Sequence, math.MaxInt64) // attributes have no unsigned numbers, and no producer counts this far
+	case schema.FieldTenant:
+		r.own.Text = r.origin.Tenant
 	case schema.FieldProducer:
 		r.own.Text = r.origin.Producer
 	case schema.FieldShardID:

@@ -168,6 +168,8 @@ const (
 	ThrottleCause_THROTTLE_CAUSE_TABLE ThrottleCause = 2
 	// The producer does not read its responses.
 	ThrottleCause_THROTTLE_CAUSE_RESPONSES ThrottleCause = 3
+	// The tenant has sent as much as it may for now.
+	ThrottleCause_THROTTLE_CAUSE_TENANT ThrottleCause = 4
 )
 
 // Enum value maps for ThrottleCause.
@@ -177,12 +179,14 @@ var (
 		1: "THROTTLE_CAUSE_MEMORY",
 		2: "THROTTLE_CAUSE_TABLE",
 		3: "THROTTLE_CAUSE_RESPONSES",
+		4: "THROTTLE_CAUSE_TENANT",
 	}
 	ThrottleCause_value = map[string]int32{
 		"THROTTLE_CAUSE_UNSPECIFIED": 0,
 		"THROTTLE_CAUSE_MEMORY":      1,
 		"THROTTLE_CAUSE_TABLE":       2,
 		"THROTTLE_CAUSE_RESPONSES":   3,
+		"THROTTLE_CAUSE_TENANT":      4,
 	}
 )
 
@@ -223,6 +227,8 @@ const (
 	DrainReason_DRAIN_REASON_AGE DrainReason = 1
 	// The instance is shutting down.
 	DrainReason_DRAIN_REASON_SHUTDOWN DrainReason = 2
+	// What the stream was opened with has expired or is no longer accepted: open the next one with newer credentials.
+	DrainReason_DRAIN_REASON_CREDENTIALS DrainReason = 3
 )
 
 // Enum value maps for DrainReason.
@@ -231,11 +237,13 @@ var (
 		0: "DRAIN_REASON_UNSPECIFIED",
 		1: "DRAIN_REASON_AGE",
 		2: "DRAIN_REASON_SHUTDOWN",
+		3: "DRAIN_REASON_CREDENTIALS",
 	}
 	DrainReason_value = map[string]int32{
 		"DRAIN_REASON_UNSPECIFIED": 0,
 		"DRAIN_REASON_AGE":         1,
 		"DRAIN_REASON_SHUTDOWN":    2,
+		"DRAIN_REASON_CREDENTIALS": 3,
 	}
 )
 
@@ -1356,16 +1364,18 @@ const file_logbatcher_v1_ingest_proto_rawDesc = "" +
 	"\x1cREFUSAL_REASON_TYPE_MISMATCH\x10\x05\x12\x1f\n" +
 	"\x1bREFUSAL_REASON_OUT_OF_RANGE\x10\x06\x12\x1c\n" +
 	"\x18REFUSAL_REASON_UNMATCHED\x10\a\x12 \n" +
-	"\x1cREFUSAL_REASON_MISSING_VALUE\x10\b*\x82\x01\n" +
+	"\x1cREFUSAL_REASON_MISSING_VALUE\x10\b*\x9d\x01\n" +
 	"\rThrottleCause\x12\x1e\n" +
 	"\x1aTHROTTLE_CAUSE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15THROTTLE_CAUSE_MEMORY\x10\x01\x12\x18\n" +
 	"\x14THROTTLE_CAUSE_TABLE\x10\x02\x12\x1c\n" +
-	"\x18THROTTLE_CAUSE_RESPONSES\x10\x03*\\\n" +
+	"\x18THROTTLE_CAUSE_RESPONSES\x10\x03\x12\x19\n" +
+	"\x15THROTTLE_CAUSE_TENANT\x10\x04*z\n" +
 	"\vDrainReason\x12\x1c\n" +
 	"\x18DRAIN_REASON_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10DRAIN_REASON_AGE\x10\x01\x12\x19\n" +
-	"\x15DRAIN_REASON_SHUTDOWN\x10\x022\xb3\x01\n" +
+	"\x15DRAIN_REASON_SHUTDOWN\x10\x02\x12\x1c\n" +
+	"\x18DRAIN_REASON_CREDENTIALS\x10\x032\xb3\x01\n" +
 	"\rIngestService\x12[\n" +
 	"\fIngestStream\x12\".logbatcher.v1.IngestStreamRequest\x1a#.logbatcher.v1.IngestStreamResponse(\x010\x01\x12E\n" +
 	"\x06Ingest\x12\x1c.logbatcher.v1.IngestRequest\x1a\x1d.logbatcher.v1.IngestResponseBAZ?github.com/logbatcher/logbatcher/api/logbatcher/v1;logbatcherv1b\x06proto3"

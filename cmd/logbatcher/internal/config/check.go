@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/settings"
+	"github.com/logbatcher/logbatcher/server/access"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
@@ -21,6 +23,7 @@ func (c *Config) Validate() []schema.Problem {
 	if c.Server.TLS.ClientCAFile != "" && c.Server.TLS.CertFile == "" {
 		b.report("server.tls.client_ca_file", "clients show certificates only over TLS; write server.tls.cert_file and key_file")
 	}
+	b.checkTenants(c)
 	b.checkOpenBatches(c)
 	b.checkBudget(c)
 	b.matches("colo", c.Colo, coloName, "a colo is 1 to 32 letters, digits, _ and .")
@@ -135,6 +138,53 @@ func (b *builder) addresses(path string, addresses []string) {
 			b.report(at, "%s[%d] is the same address; leave one out", path, before)
 		}
 		first[address] = i
+	}
+}
+
+// checkTenants checks the tenants, and that somebody can be one.
+func (b *builder) checkTenants(c *Config) {
+	for _, p := range access.CheckTenants(c.Tenants) {
+		b.report("tenants"+p.Path, "%s", p.Message)
+	}
+	routes := []string{schema.DefaultRoute("").Name}
+	if len(c.RouteList) > 0 {
+		routes = nil
+	}
+	for _, r := range c.RouteList {
+		routes = append(routes, r.Route.Name)
+	}
+	certified := false
+	for i, t := range c.Tenants {
+		certified = certified || len(t.Certificates) > 0
+		if len(t.Certificates) > 0 && c.Server.TLS.ClientCAFile == "" {
+			b.report(fmt.Sprintf("tenants[%d].certificates", i), "nobody is asked for a certificate; write server.tls.client_ca_file, or leave them out")
+		}
+		for n, name := range t.Routes {
+			if !slices.Contains(routes, name) {
+				b.report(fmt.Sprintf("tenants[%d].routes[%d]", i, n), "%s", schema.UnknownName("route", name, routes))
+			}
+		}
+	}
+	switch {
+	case len(c.Tenants) > 0 && !c.Server.asks():
+		b.report("tenants", "nobody is asked who they are, so tenants do nothing; write server.tokens_file or server.tls.client_ca_file, or leave them out")
+	case len(c.Tenants) == 0 && c.Server.asks():
+		b.report("tenants", "there is no tenant, so nobody could call; write one, as in tenants: [{name: shop}]")
+	case c.Server.TLS.ClientCAFile != "" && !certified:
+		b.report("server.tls.client_ca_file", "no tenant has a certificate, so none would be accepted; write the names in tenants, as in "+
+			"certificates: [shop.example.com], or leave client_ca_file out")
+	}
+}
+
+// warnPlainTokens warns of tokens that others may read on their way.
+func (c *Config) warnPlainTokens() {
+	if c.Server.TokensFile == "" || c.Server.TLS.CertFile != "" {
+		return
+	}
+	for _, address := range []string{c.Listen.GRPC, c.Listen.HTTP} {
+		if host, _, err := net.SplitHostPort(address); err == nil && !IsLoopback(host) {
+			c.Warnings = append(c.Warnings, "tokens come to "+address+" in plain text: whoever can read the network can use them; only a proxy that adds TLS makes this safe")
+		}
 	}
 }
 

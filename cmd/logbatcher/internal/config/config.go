@@ -13,6 +13,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/settings"
 	"github.com/logbatcher/logbatcher/server"
+	"github.com/logbatcher/logbatcher/server/access"
 	"github.com/logbatcher/logbatcher/shard"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
@@ -25,7 +26,9 @@ type Config struct {
 	Instance Instance `yaml:"instance"`
 	Listen   Listen   `yaml:"listen"`
 	Server   Server   `yaml:"server"`
-	Memory   Memory   `yaml:"memory"`
+	// Tenants are those who may call, where callers are asked who they are.
+	Tenants []access.Tenant `yaml:"tenants"`
+	Memory  Memory          `yaml:"memory"`
 	// Colo is the colo of entries whose producer names none: the first half of their shard id.
 	Colo string `yaml:"colo"`
 	// Unmatched is what happens to entries that match no route.
@@ -75,7 +78,12 @@ type Listen struct {
 type Server struct {
 	server.Config `yaml:",inline"`
 	TLS           ServerTLS `yaml:"tls"`
+	// TokensFile has the tokens of callers. Empty, and without TLS.ClientCAFile: nobody is asked who they are.
+	TokensFile string `yaml:"tokens_file"`
 }
+
+// asks reports whether callers are asked who they are.
+func (s *Server) asks() bool { return s.TokensFile != "" || s.TLS.ClientCAFile != "" }
 
 // ServerTLS is the certificate of all ports, in PEM files. Empty: no TLS.
 type ServerTLS struct {

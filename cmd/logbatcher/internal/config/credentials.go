@@ -4,21 +4,30 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+
+	"github.com/logbatcher/logbatcher/server/access"
 )
+
+// maxTokensBytes bounds the file of tokens: some 30 000 of them.
+const maxTokensBytes = 4 << 20
 
 // Credentials are what the files say that secure our ports.
 type Credentials struct {
 	// GRPC and HTTP are the TLS of the two kinds of ports, which differ in their protocols. Nil: none.
 	GRPC, HTTP *tls.Config
+	// Policy is who may call. Nil: nobody is asked who they are.
+	Policy *access.Policy
 
 	files credentialFiles
 }
 
-// credentialFiles are the bytes of the files, to notice that they have changed. Nil: there is no such file.
-type credentialFiles struct{ certificate, key, clientCA []byte }
+// credentialFiles are the bytes of the files. Nil: there is no such file.
+type credentialFiles struct{ certificate, key, clientCA, tokens []byte }
 
-func (a *credentialFiles) equal(b *credentialFiles) bool {
-	return bytes.Equal(a.certificate, b.certificate) && bytes.Equal(a.key, b.key) && bytes.Equal(a.clientCA, b.clientCA)
+// SameFiles reports whether both were made of files with the same bytes.
+func (c *Credentials) SameFiles(other *Credentials) bool {
+	a, b := &c.files, &other.files
+	return bytes.Equal(a.certificate, b.certificate) && bytes.Equal(a.key, b.key) && bytes.Equal(a.clientCA, b.clientCA) && bytes.Equal(a.tokens, b.tokens)
 }
 
 // Credentials returns the credentials that the configuration was loaded with.
@@ -33,34 +42,43 @@ func (c *Config) ReadCredentials(ctx context.Context, known *Credentials) (*Cred
 
 // credentials reads the files that secure our ports. It returns known if they are as they were then.
 func (f *fileReader) credentials(c *Config, known *Credentials) *Credentials {
-	t := &c.Server.TLS
-	found := &Credentials{}
-	if t.CertFile == "" || t.KeyFile == "" { // one of the two is reported by Validate
-		return found
+	t, found := &c.Server.TLS, &Credentials{}
+	read := func(path, file string, limit int64) []byte {
+		if file == "" {
+			return nil
+		}
+		return f.read(path, file, limit)
 	}
 	files := &found.files
-	files.certificate = f.read("server.tls.cert_file", t.CertFile, maxCertificateBytes)
-	files.key = f.read("server.tls.key_file", t.KeyFile, maxCertificateBytes)
-	if t.ClientCAFile != "" {
-		files.clientCA = f.read("server.tls.client_ca_file", t.ClientCAFile, maxCertificateBytes)
+	if t.CertFile != "" && t.KeyFile != "" { // one without the other is reported by Validate
+		files.certificate = read("server.tls.cert_file", t.CertFile, maxCertificateBytes)
+		files.key = read("server.tls.key_file", t.KeyFile, maxCertificateBytes)
+		files.clientCA = read("server.tls.client_ca_file", t.ClientCAFile, maxCertificateBytes)
 	}
-	if known != nil && files.equal(&known.files) {
+	files.tokens = read("server.tokens_file", c.Server.TokensFile, maxTokensBytes)
+	if known != nil && len(f.problems) == 0 && found.SameFiles(known) {
 		return known
 	}
-	pair := f.pair("server.tls", t.CertFile, t.KeyFile, files.certificate, files.key)
-	if pair == nil {
-		return found
-	}
-	found.GRPC = &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}
-	if files.clientCA != nil {
-		pool, err := poolOf(t.ClientCAFile, files.clientCA)
-		if err != nil {
-			f.report("server.tls.client_ca_file", err.Error())
+	if pair := f.pair("server.tls", t.CertFile, t.KeyFile, files.certificate, files.key); pair != nil {
+		found.GRPC = &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}
+		if files.clientCA != nil {
+			pool, err := poolOf(t.ClientCAFile, files.clientCA)
+			if err != nil {
+				f.report("server.tls.client_ca_file", err.Error())
+			}
+			// Probes have no certificate; who needs one is decided call by call.
+			found.GRPC.ClientCAs, found.GRPC.ClientAuth = pool, tls.VerifyClientCertIfGiven
 		}
-		// Probes have no certificate; who needs one is decided call by call.
-		found.GRPC.ClientCAs, found.GRPC.ClientAuth = pool, tls.VerifyClientCertIfGiven
+		found.HTTP = found.GRPC.Clone()
+		found.HTTP.NextProtos = []string{"http/1.1"}
 	}
-	found.HTTP = found.GRPC.Clone()
-	found.HTTP.NextProtos = []string{"http/1.1"}
+	if c.Server.asks() {
+		tokens, problems := access.ParseTokens(files.tokens)
+		policy, unknown := access.NewPolicy(c.Tenants, tokens)
+		for _, problem := range append(problems, unknown...) {
+			f.report("server.tokens_file", c.Server.TokensFile+": "+problem)
+		}
+		found.Policy = policy
+	}
 	return found
 }

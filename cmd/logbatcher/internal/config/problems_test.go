@@ -61,7 +61,16 @@ var problemCases = []struct{ text, want string }{
 	{"server: {connection_age: 10m}", "f:1:26: server.connection_age: 10m is not above stream_age, 30m: streams move before their connection is closed"},
 	{"server: {tls: {cert_file: a}}", "f:1:27: server.tls.cert_file: a certificate needs its key; write server.tls.key_file"},
 	{"server: {tls: {key_file: a}}", "f:1:26: server.tls.key_file: a key needs its certificate; write server.tls.cert_file"},
-	{"server: {tls: {client_ca_file: a}}", "f:1:32: server.tls.client_ca_file: clients show certificates only over TLS; write server.tls.cert_file and key_file"},
+	{"server: {tls: {client_ca_file: a}}", "f:1:32: server.tls.client_ca_file: clients show certificates only over TLS; write server.tls.cert_file and key_file\n" +
+		"tenants: there is no tenant, so nobody could call; write one, as in tenants: [{name: shop}]"},
+	{"tenants: [{name: a b}]", "f:1:1: tenants: nobody is asked who they are, so tenants do nothing; write server.tokens_file or server.tls.client_ca_file, or leave them out\n" +
+		`f:1:18: tenants[0].name: the name of a tenant is 1 to 64 letters, digits, _, - and .; this is "a b"`},
+	{"tenants: [{name: a, certificates: [b], rights: [ingets], routes: [firehoes], max_streams: -1}, {name: a}]\nserver: {tokens_file: /dev/null}",
+		"f:1:21: tenants[0].certificates: nobody is asked for a certificate; write server.tls.client_ca_file, or leave them out\n" +
+			`f:1:49: tenants[0].rights[0]: unknown right "ingets"; did you mean ingest?` + "\n" +
+			`f:1:67: tenants[0].routes[0]: unknown route "firehoes"; did you mean firehose?` + "\n" +
+			"f:1:91: tenants[0].max_streams: must be from 0 to 1000000\n" +
+			"f:1:103: tenants[1].name: tenants[0] has the name a already"},
 	{"memory: {budget: 2MiB}", "f:1:18: memory.budget: 2MiB is less than server.limits.max_request_bytes, 4MiB; a request must find room in it"},
 	{"memory: {table_share: 0.02}", "f:1:23: memory.table_share: 0.02 of the budget is 1.9 MiB, less than server.limits.max_request_bytes, 4MiB; one table must be able to hold a request"},
 	{"colo: a b", `f:1:7: colo: a colo is 1 to 32 letters, digits, _ and .; this is "a b"`},

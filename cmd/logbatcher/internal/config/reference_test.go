@@ -10,6 +10,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/settings"
+	"github.com/logbatcher/logbatcher/server/access"
 )
 
 const referenceFile = "../../../../docs/logbatcher.yaml"
@@ -30,7 +31,7 @@ func TestReference(t *testing.T) {
 			t.Errorf("%s is not in the reference", s.Path)
 		}
 	}
-	for _, element := range []any{&Column{}, &Route{}, &schema.Retention{}, &schema.Index{}, &ErrorClass{}} {
+	for _, element := range []any{&Column{}, &Route{}, &schema.Retention{}, &schema.Index{}, &ErrorClass{}, &access.Tenant{}} {
 		for _, f := range settings.Fields(reflect.ValueOf(element).Elem(), "") {
 			if !regexp.MustCompile(`(?m)^[ #-]*` + f.Key + `:`).Match(data) {
 				t.Errorf("%T: %s is not in the reference", element, f.Key)
