@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/server/access"
@@ -28,7 +27,7 @@ type tenant struct {
 // bounds are a tenant's settings, and what follows from them.
 type bounds struct {
 	*access.Tenant
-	entries, bytes *rate.Limiter // in a second
+	entries, bytes *bucket
 }
 
 // tenants are those that have called. They are as many as the configuration has, so none is forgotten.
@@ -60,7 +59,7 @@ func (ts *tenants) of(settings *access.Tenant) *tenant {
 	}
 	now := &bounds{
 		Tenant:  settings,
-		entries: limiter(settings.MaxEntries, ts.config.MaxRequestEntries), bytes: limiter(int(settings.MaxBytes), int(ts.config.MaxRequestBytes)),
+		entries: newBucket(settings.MaxEntries, ts.config.MaxRequestEntries), bytes: newBucket(int(settings.MaxBytes), int(ts.config.MaxRequestBytes)),
 	}
 	if before != nil && before.MaxEntries == now.MaxEntries && before.MaxBytes == now.MaxBytes {
 		now.entries, now.bytes = before.entries, before.bytes // what has been sent counts on
@@ -69,12 +68,47 @@ func (ts *tenants) of(settings *access.Tenant) *tenant {
 	return t
 }
 
-// limiter bounds what is sent in a second. What was not sent in the second before may be sent too, and in any case the largest request.
-func limiter(perSecond, largest int) *rate.Limiter {
+// bucket bounds what is sent in a second. What was not sent in the second before may be sent too, and in any case the largest request.
+// Nil: there is no bound. Package x/time/rate has buckets, but what is given back while others wait is not all there again.
+type bucket struct {
+	perSecond, most float64
+
+	mu   sync.Mutex
+	left float64 // below 0: what waits
+	at   time.Time
+}
+
+// longestWait keeps waits within what a Duration can hold.
+const longestWait = 24 * time.Hour
+
+func newBucket(perSecond, largest int) *bucket {
 	if perSecond == 0 {
-		return rate.NewLimiter(rate.Inf, 0)
+		return nil
 	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(perSecond, largest))
+	most := float64(max(perSecond, largest))
+	return &bucket{perSecond: float64(perSecond), most: most, left: most, at: time.Now()}
+}
+
+// take takes n, and returns how long to wait until that many are there.
+func (b *bucket) take(n int) time.Duration {
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.left = min(b.most, b.left+now.Sub(b.at).Seconds()*b.perSecond) - float64(n)
+	b.at = now
+	return time.Duration(min(max(0, -b.left/b.perSecond), longestWait.Seconds()) * float64(time.Second))
+}
+
+// giveBack gives back n that were taken and not used.
+func (b *bucket) giveBack(n int) {
+	if b != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.left += float64(n)
+	}
 }
 
 // enter takes a place for a stream or call; leave must be called if it returns nil.
@@ -108,18 +142,17 @@ func (t *tenant) count(entries, bytes int) {
 // streams of a tenant take turns. A unary call is refused, and told when to come again. While the request waits it holds nothing of the
 // budget, so that a tenant at its bound keeps no memory from others.
 func (t *tenant) admit(ctx context.Context, s *session, r *request) error {
-	now, b := time.Now(), t.bounds.Load()
-	entries, bytes := b.entries.ReserveN(now, r.outline.entries), b.bytes.ReserveN(now, r.Size)
-	wait := max(entries.DelayFrom(now), bytes.DelayFrom(now))
-	if wait <= 0 {
+	b := t.bounds.Load()
+	wait := max(b.entries.take(r.outline.entries), b.bytes.take(r.Size))
+	if wait == 0 {
 		return nil
 	}
 	if t.limitedRequest != nil {
 		t.limitedRequest.Inc()
 	}
 	giveBack := func() {
-		entries.Cancel()
-		bytes.Cancel()
+		b.entries.giveBack(r.outline.entries)
+		b.bytes.giveBack(r.Size)
 	}
 	if s.unary() {
 		giveBack()

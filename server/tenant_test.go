@@ -306,7 +306,7 @@ func TestWaitingForTheTenantEnds(t *testing.T) {
 			}
 		}
 		b.close(pipes...)
-		if left := b.ingest.tenants.of(k.caller("a").Tenant).bounds.Load().bytes.Tokens(); left < 0 {
+		if left := b.ingest.tenants.of(k.caller("a").Tenant).bounds.Load().bytes.left; left < 0 {
 			t.Errorf("what was cut off is still owed: %v", left)
 		}
 	})
