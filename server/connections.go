@@ -38,11 +38,11 @@ type connectionMetrics struct {
 	acceptErrors prometheus.Counter
 }
 
-func newConnectionMetrics(registerer prometheus.Registerer) *connectionMetrics {
-	auto := promauto.With(registerer)
+func newConnectionMetrics(registerer prometheus.Registerer, port string) *connectionMetrics {
+	auto := promauto.With(prometheus.WrapRegistererWith(prometheus.Labels{"port": port}, registerer))
 	return &connectionMetrics{
 		open: auto.NewGauge(prometheus.GaugeOpts{Name: "logbatcher_open_connections",
-			Help: "Open connections to the gRPC port."}),
+			Help: "Open connections to the ports."}),
 		refused: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_connections_refused_total",
 			Help: "Connections closed because the limit was reached: the new one (limit), or one that had sent nothing yet (silent)."}, []string{"reason"}),
 		acceptErrors: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_accept_errors_total",

@@ -157,7 +157,7 @@ func (l *failing) Accept() (net.Conn, error) {
 func TestAcceptErrorsAreSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lines
-		m := newConnectionMetrics(nil)
+		m := newConnectionMetrics(nil, "grpc")
 		l := &connections{
 			Listener: &failing{left: 130, closed: make(chan struct{})}, limit: 4, log: log.logger(), metrics: m,
 		}

@@ -215,6 +215,13 @@ func (r *fakeReadiness) Ready() (bool, []string) {
 	return len(r.reasons) == 0, r.reasons
 }
 
+// set sets why the instance is not ready.
+func (r *fakeReadiness) set(reasons ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reasons = reasons
+}
+
 func (r *fakeReadiness) Degraded() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

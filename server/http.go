@@ -19,28 +19,35 @@ import (
 	"github.com/logbatcher/logbatcher/server/access"
 )
 
-// The limits of the HTTP server, whose requests and responses are small.
+// The limits of the HTTP server. Requests and responses are small, except for the bodies of posts, which have limits of their own.
 const (
 	httpReadTimeout  = 5 * time.Second
 	httpWriteTimeout = 30 * time.Second
 	httpIdleTimeout  = time.Minute
 	httpHeaderBytes  = 16 << 10
-	// maxHTTPConnections is far more than scrapers and probes need.
-	maxHTTPConnections = 64
 )
 
-// HTTP serves /metrics, /readyz and /livez to monitoring.
+// HTTP serves /metrics, /readyz and /livez to monitoring, and takes entries that are posted.
 type HTTP struct {
 	server      *http.Server
 	connections *connections
 }
 
-// NewHTTP returns the HTTP server. It starts nothing. Without a TLS configuration it serves plain text. Everybody may ask whether the
-// instance is alive and ready; the metrics, and the reasons why it is not ready, need a right.
-func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness, gate *access.Gate, secured *tls.Config) *HTTP {
-	bounded := &connections{limit: maxHTTPConnections, bound: "the limit of the HTTP port", log: slog.Default(), metrics: newConnectionMetrics(nil)}
+// NewHTTP returns the HTTP server of an instance. It starts nothing. Without a TLS configuration it serves plain text. It may serve
+// before the instance does: until then it takes no entries. The calls of posts are the Server's, and end with its Shutdown. Everybody may ask whether
+// the instance is alive and ready; the metrics, and the reasons why it is not ready, need a right.
+func NewHTTP(s *Server, gatherer prometheus.Gatherer, secured *tls.Config) *HTTP {
+	return newHTTP(s, gatherer, secured, s.ingest.httpProtocols())
+}
+
+func newHTTP(s *Server, gatherer prometheus.Gatherer, secured *tls.Config, protocols map[string]httpProtocol) *HTTP {
+	c, readiness := &s.config, s.readiness
+	bounded := &connections{limit: c.MaxConnections, bound: "max_connections", log: c.Log, metrics: s.ingest.metrics.httpConnections}
 	mux := http.NewServeMux()
-	door := &doorkeeper{gate: gate, log: slog.Default()}
+	gate, door := c.Gate, &doorkeeper{gate: c.Gate, log: c.Log}
+	for path, protocol := range protocols {
+		mux.Handle("POST "+path, &posts{ingest: s.ingest, unpack: s.unpack, readiness: readiness, door: door, protocol: protocol})
+	}
 	metrics := promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := door.askHTTP(r, access.Metrics); err != nil {
@@ -71,8 +78,12 @@ func NewHTTP(gatherer prometheus.Gatherer, readiness Readiness, gate *access.Gat
 		Handler: mux, TLSConfig: secured,
 		ReadHeaderTimeout: httpReadTimeout, ReadTimeout: httpReadTimeout, WriteTimeout: httpWriteTimeout, IdleTimeout: httpIdleTimeout,
 		MaxHeaderBytes: httpHeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: c.MaxConnectionStreams, MaxReceiveBufferPerStream: int(c.StreamWindowBytes),
+			MaxReceiveBufferPerConnection: int(c.ConnectionWindowBytes),
+		},
 		// Clients must not fill the log; connections reports the listener's errors.
-		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}}
 }
 

@@ -10,7 +10,7 @@ type metrics struct {
 	entries, requests, bytes                  prometheus.Counter
 	refused                                   *prometheus.CounterVec
 	repeats                                   prometheus.Counter
-	connections                               *connectionMetrics
+	connections, httpConnections              *connectionMetrics
 	streams                                   prometheus.Gauge
 	producers                                 prometheus.Gauge
 	lag                                       prometheus.Gauge
@@ -40,7 +40,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Help: "Entries that the server refused before they reached a route, by reason."}, reason),
 		repeats: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_requests_repeated_total",
 			Help: "Requests acknowledged and not stored, because their sequence had been accepted before."}),
-		connections: newConnectionMetrics(registerer),
+		connections:     newConnectionMetrics(registerer, "grpc"),
+		httpConnections: newConnectionMetrics(registerer, "http"),
 		streams: auto.NewGauge(prometheus.GaugeOpts{Name: "logbatcher_open_streams",
 			Help: "Open ingest streams and unary calls."}),
 		producers: auto.NewGauge(prometheus.GaugeOpts{Name: "logbatcher_known_producers",

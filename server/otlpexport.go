@@ -28,7 +28,7 @@ func (in *ingest) serveExport(_ any, ctx context.Context, receive func(any) erro
 	if err != nil {
 		return nil, err
 	}
-	a, err := in.exchange(ctx, &call{tenant: in.tenants.of(callerOf(ctx).Tenant), intake: in.otlp, opening: o, receive: func(f *frame) error { return receive(f) }})
+	a, err := in.exchange(ctx, &call{tenant: in.tenants.of(callerOf(ctx).Tenant), intake: in.otlp, opening: o, receive: in.message(receive)})
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ type Server struct {
 	config Config
 	grpc   *grpc.Server
 	ingest *ingest
+	unpack *decompressor
 	health *health.Server
 	// readiness is what health follows.
 	readiness Readiness
@@ -57,14 +58,13 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	}
 	m := newMetrics(config.Registerer)
 	s := &Server{config: config, readiness: readiness, health: newHealth(), stopped: make(chan struct{})}
-	s.ingest = newIngest(&s.config, router, budget, m)
+	s.ingest, s.unpack = newIngest(&s.config, router, budget, m), newDecompressor(&s.config)
 	s.connections = &connections{limit: config.MaxConnections, bound: "max_connections", log: config.Log, metrics: m.connections}
 	calls := grpcprometheus.NewServerMetrics()
 	config.Registerer.MustRegister(calls)
 	door := &doorkeeper{gate: config.Gate, log: config.Log}
-	unpack := newDecompressor(&s.config)
-	s.grpc = grpc.NewServer(append(interceptors(&s.config, m, unpack, calls, door, s.ingest.recovered), s.options()...)...)
-	services := strict{s.grpc, unpack}
+	s.grpc = grpc.NewServer(append(interceptors(&s.config, m, s.unpack, calls, door, s.ingest.recovered), s.options()...)...)
+	services := strict{s.grpc, s.unpack}
 	services.RegisterService(s.ingest.service(), s.ingest)
 	services.RegisterService(s.ingest.logsService(), s.ingest)
 	pb.RegisterAdminServiceServer(services, &adminService{admin: admin, config: &s.config})

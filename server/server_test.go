@@ -30,7 +30,6 @@ import (
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
-	"github.com/logbatcher/logbatcher/server/access"
 )
 
 func TestHealthFollowsReadiness(t *testing.T) {
@@ -138,10 +137,9 @@ func TestReasonsHaveTheSameNumbers(t *testing.T) {
 }
 
 func TestHTTP(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	newMetrics(registry)
-	readiness := &fakeReadiness{}
-	h := NewHTTP(registry, readiness, new(access.Gate), nil)
+	f := newFixture(t, nil)
+	readiness := f.readiness
+	h := NewHTTP(f.server, f.server.config.Registerer.(*prometheus.Registry), nil)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -172,9 +170,11 @@ func TestHTTP(t *testing.T) {
 	want("/readyz", 200, "ready\n")
 	want("/metrics", 200, "logbatcher_open_streams 0")
 	want("/", 404, "")
+	readiness.mu.Lock()
 	readiness.degraded = []string{"clickhouse away"}
+	readiness.mu.Unlock()
 	want("/readyz", 200, "clickhouse away")
-	readiness.reasons = []string{"no room"}
+	readiness.set("no room")
 	want("/readyz", 503, "no room")
 	transport.CloseIdleConnections()
 	if err := h.Shutdown(t.Context()); err != nil {

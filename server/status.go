@@ -76,6 +76,7 @@ var (
 	errSequenceWithoutEpoch = statusInvalid("SEQUENCE_WITHOUT_EPOCH", violation{"open.epoch", "a call with a sequence needs its epoch; a call with a producer, but no epoch, sequence or entries, begins one"})
 	errNoLog                = statusOf(codes.FailedPrecondition, "NO_LOG", "this instance keeps no write-ahead log, so nothing is ever LOGGED: ask for COMMITTED or RECEIVED", nil)
 	errSuperseded           = statusOf(codes.Aborted, "SUPERSEDED", "the producer has opened again", nil)
+	errNotReady             = statusUnavailable("NOT_READY", "the instance does not accept entries yet; /readyz tells why", nil)
 	errShutdown             = statusUnavailable("SHUTTING_DOWN", "the instance is shutting down", nil)
 	errResponsesUnread      = statusUnavailable("RESPONSES_UNREAD", "the last responses could not be sent, because the client does not read", nil)
 	errOlderNotFinished     = statusUnavailable("OLDER_NOT_FINISHED", "what an older stream of the producer sent is not committed yet", nil)
@@ -147,6 +148,21 @@ func statusUnauthenticated(refused *access.RefusedError) error {
 
 func statusNotAllowed(caller string, right access.Right) error {
 	return statusOf(codes.PermissionDenied, "NOT_ALLOWED", caller+" has no right to this: it needs "+string(right), metadata{"right": string(right)})
+}
+
+// statusUnknownEncoding is for a body that is compressed in another way.
+func statusUnknownEncoding(name string) error {
+	return statusOf(codes.Unimplemented, "UNKNOWN_ENCODING", "the Content-Encoding must be gzip, zstd or identity, not "+schema.Quoted(name), nil)
+}
+
+// statusUnknownMediaType is for a body of another kind.
+func statusUnknownMediaType(got, want string) error {
+	return statusOf(codes.Unimplemented, "UNKNOWN_MEDIA_TYPE", "the Content-Type must be "+want+", not "+schema.Quoted(got), nil)
+}
+
+// statusBodyTimeout is for a body of which no more arrives.
+func statusBodyTimeout(silence time.Duration) error {
+	return statusOf(codes.DeadlineExceeded, "BODY_TIMEOUT", "nothing of the body arrived for "+silence.String(), nil)
 }
 
 func statusTooManyProducers(limit int) error {

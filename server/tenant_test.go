@@ -1,15 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -142,24 +141,8 @@ func TestCallersAreAsked(t *testing.T) {
 // TestMetricsNeedARight asks over HTTP: whether the instance is ready is for everybody, why not and the metrics are not.
 func TestMetricsNeedARight(t *testing.T) {
 	k := newKeys(t, access.Tenant{Name: "shop"}, access.Tenant{Name: "ops", Rights: []access.Right{access.Metrics}})
-	gate := new(access.Gate)
-	gate.Use(k.policy())
-	readiness := &fakeReadiness{reasons: []string{"secret reason"}}
-	h := NewHTTP(prometheus.NewRegistry(), readiness, gate, nil)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- h.Serve(listener) }()
-	defer func() {
-		if err := h.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	}()
+	f := newHTTPFixture(t, gated(k), func(*ingest) map[string]httpProtocol { return nil })
+	f.readiness.set("secret reason")
 	for _, test := range []struct {
 		path, who string
 		code      int
@@ -173,14 +156,14 @@ func TestMetricsNeedARight(t *testing.T) {
 		{"/metrics", "shop", http.StatusForbidden, ""},
 		{"/metrics", "ops", http.StatusOK, ""},
 	} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+test.path, nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+f.host+test.path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if test.who != "" {
 			r.Header.Set("Authorization", "Bearer "+k.tokens[test.who])
 		}
-		response, err := http.DefaultClient.Do(r)
+		response, err := f.client.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +173,25 @@ func TestMetricsNeedARight(t *testing.T) {
 			t.Errorf("%s as %q: %d, %q, %v", test.path, test.who, response.StatusCode, body, err)
 		}
 	}
-	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestPostsNeedARight posts as others: only who may ingest is told more than that, and its entries are its tenant's.
+func TestPostsNeedARight(t *testing.T) {
+	k := newKeys(t, access.Tenant{Name: "shop"}, access.Tenant{Name: "ops", Rights: []access.Right{access.Metrics}})
+	f := newPostFixture(t, gated(k))
+	for who, want := range map[string]int{"": 401, "ops": 403, "shop": 200} {
+		var headers []string
+		if who != "" {
+			headers = []string{"Authorization", "Bearer " + k.tokens[who]}
+		}
+		r, body := f.post("/post", bytes.NewReader(requestOf(t, "a")), headers...)
+		if r.StatusCode != want || want == 401 && r.Header.Get("WWW-Authenticate") != "Bearer" {
+			t.Errorf("as %q: %s %v %s", who, r.Status, r.Header, body)
+		}
+	}
+	if routed := f.router.routed(); len(routed) != 1 || routed[0].Tenant != "shop" {
+		t.Errorf("routed: %+v", routed)
+	}
 }
 
 // TestProducersAreNamedWithinATenant opens two streams of the same name as different tenants, and one more of each.
@@ -356,7 +357,7 @@ func (b *bubble) callOf(t *tenant, entries []*pb.Entry) (answer, error) {
 	}
 	ctx, cancel := b.ingest.callContext(b.t.Context())
 	defer cancel()
-	return b.ingest.call(ctx, &call{tenant: t, intake: b.ingest.intake, receive: func(f *frame) error { *f = *frameOf(data); return nil }})
+	return b.ingest.call(ctx, &call{tenant: t, intake: b.ingest.intake, receive: func(context.Context) (*frame, error) { return frameOf(data), nil }})
 }
 
 // retryDelayOf returns the wait that a status asks for.

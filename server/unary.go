@@ -22,8 +22,8 @@ type call struct {
 	intake *intake
 	// opening is nil if the request has it.
 	opening *opening
-	// receive receives the request. It may block until the handler has returned.
-	receive func(*frame) error
+	// receive receives the request. It returns when ctx ends, too.
+	receive func(ctx context.Context) (*frame, error)
 }
 
 // answer is what a unary call is told about its request. Each protocol turns it into its own response.
@@ -41,11 +41,16 @@ type answer struct {
 
 // serveCall handles one Ingest.
 func (in *ingest) serveCall(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-	a, err := in.exchange(ctx, &call{tenant: in.tenants.of(callerOf(ctx).Tenant), intake: in.intake, receive: func(f *frame) error { return receive(f) }})
+	a, err := in.exchange(ctx, &call{tenant: in.tenants.of(callerOf(ctx).Tenant), intake: in.intake, receive: in.message(receive)})
 	if err != nil {
 		return nil, err
 	}
 	return a.response(), nil
+}
+
+// message returns the receive of a gRPC call.
+func (in *ingest) message(receive func(any) error) func(context.Context) (*frame, error) {
+	return func(ctx context.Context) (*frame, error) { return in.receiveFirst(ctx, receive) }
 }
 
 // response returns Ingest's response.
@@ -89,7 +94,7 @@ func (in *ingest) call(ctx context.Context, c *call) (_ answer, err error) {
 			err = statusUnaryShutdown(known)
 		}
 	}()
-	f, err := in.receiveFirst(ctx, func(m any) error { return c.receive(m.(*frame)) })
+	f, err := c.receive(ctx)
 	if err != nil {
 		return answer{}, err
 	}

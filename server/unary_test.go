@@ -240,7 +240,7 @@ func (b *bubble) call(ctx context.Context, m *pb.IngestRequest) (*pb.IngestRespo
 	}
 	ctx, cancel := b.ingest.callContext(ctx)
 	defer cancel()
-	a, err := b.ingest.call(ctx, &call{tenant: b.ingest.tenants.of(anyone().Tenant), intake: b.ingest.intake, receive: func(f *frame) error { *f = *frameOf(data); return nil }})
+	a, err := b.ingest.call(ctx, &call{tenant: b.ingest.tenants.of(anyone().Tenant), intake: b.ingest.intake, receive: func(context.Context) (*frame, error) { return frameOf(data), nil }})
 	return a.response(), err
 }
 
@@ -261,7 +261,7 @@ func (b *bubble) callAs(ctx context.Context, producer, sequence string, m *pb.In
 	}
 	ctx, cancel := b.ingest.callContext(ctx)
 	defer cancel()
-	return b.ingest.call(ctx, &call{tenant: b.ingest.tenants.of(anyone().Tenant), intake: b.ingest.intake, opening: o, receive: func(f *frame) error { *f = *frameOf(data); return nil }})
+	return b.ingest.call(ctx, &call{tenant: b.ingest.tenants.of(anyone().Tenant), intake: b.ingest.intake, opening: o, receive: func(context.Context) (*frame, error) { return frameOf(data), nil }})
 }
 
 // troubled is a request with an entry that the server refuses, one that a route refuses, and one that is dead-lettered.

@@ -62,8 +62,8 @@ func ownMetrics(t *testing.T) map[string][2]string {
 		if parts == nil {
 			t.Errorf("can't read %s", d)
 		} else if strings.HasPrefix(parts[1], "logbatcher_") {
-			labels := regexp.MustCompile(`="[^"]*"`).ReplaceAllString(parts[3], "") + parts[4]
-			metrics[parts[1]] = [2]string{strings.ReplaceAll(labels, ",", ", "), parts[2]}
+			labels := regexp.MustCompile(`="[^"]*"`).ReplaceAllString(parts[3], "") + "," + parts[4]
+			metrics[parts[1]] = [2]string{strings.ReplaceAll(strings.Trim(labels, ","), ",", ", "), parts[2]}
 		}
 	}
 	return metrics

@@ -127,7 +127,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 		stopBackground()
 		_ = tasks.Wait() // what ended it is reported already
 	}()
-	g.http = server.NewHTTP(g.registry, g.status, &g.keyring.gate, g.keyring.http())
+	g.http = server.NewHTTP(g.server, g.registry, g.keyring.http())
 	if g.httpListener != nil {
 		tasks.Go(func() error { return g.http.Serve(g.httpListener) })
 		defer func() {

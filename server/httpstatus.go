@@ -1,0 +1,82 @@
+package server
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// httpCodes are the HTTP status codes of the statuses that this package makes. Clients repeat a request after 503 and no other.
+var httpCodes = map[codes.Code]int{
+	codes.OK:                 http.StatusOK,
+	codes.Canceled:           499, // nobody reads it
+	codes.InvalidArgument:    http.StatusBadRequest,
+	codes.DeadlineExceeded:   http.StatusServiceUnavailable,
+	codes.NotFound:           http.StatusNotFound,
+	codes.PermissionDenied:   http.StatusForbidden,
+	codes.Unauthenticated:    http.StatusUnauthorized,
+	codes.ResourceExhausted:  http.StatusRequestEntityTooLarge,
+	codes.FailedPrecondition: http.StatusConflict,
+	codes.Aborted:            http.StatusConflict,
+	codes.OutOfRange:         http.StatusConflict,
+	codes.Unimplemented:      http.StatusUnsupportedMediaType,
+	codes.Internal:           http.StatusInternalServerError,
+	codes.Unavailable:        http.StatusServiceUnavailable,
+}
+
+// writeStatus answers a request with the status that ended its call: google.rpc.Status, as JSON or in protobuf.
+func writeStatus(w http.ResponseWriter, err error, inProtobuf bool) {
+	st := status.Convert(err)
+	code := httpCodes[st.Code()]
+	if code == 0 {
+		code = http.StatusInternalServerError
+	}
+	header := w.Header()
+	switch code {
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(retryAfter(st).Seconds()))))
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", "Bearer")
+	case http.StatusUnsupportedMediaType:
+		header.Set("Accept-Encoding", "gzip, zstd")
+	}
+	marshal, contentType := protojson.Marshal, contentJSON
+	if inProtobuf {
+		marshal, contentType = proto.Marshal, contentProtobuf
+	}
+	body, err := marshal(st.Proto())
+	if err != nil { // impossible: status.go makes all texts valid UTF-8
+		body = nil
+	}
+	writeBody(w, code, contentType, body)
+}
+
+// retryAfter returns how long a client should wait before it sends again.
+func retryAfter(st *status.Status) time.Duration {
+	for _, d := range st.Details() {
+		if info, ok := d.(*errdetails.RetryInfo); ok {
+			return info.RetryDelay.AsDuration()
+		}
+	}
+	return retryDelay
+}
+
+// The content types of responses.
+const (
+	contentJSON     = "application/json"
+	contentProtobuf = "application/x-protobuf"
+)
+
+// writeBody writes a response. The client may be gone.
+func writeBody(w http.ResponseWriter, code int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
+}
