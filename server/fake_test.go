@@ -305,7 +305,9 @@ func newFixture(t *testing.T, adjust func(*Config)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.ingest.intake.memory.buffers, s.ingest.otlp.memory.buffers = f.buffers, f.buffers
+	for _, in := range []*intake{s.ingest.intake, s.ingest.otlp, s.ingest.otlpJSON} {
+		in.memory.buffers = f.buffers
+	}
 	f.server = s
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -23,9 +23,10 @@ type ingest struct {
 	registry *registry
 	tenants  *tenants
 	intake   *intake
-	otlp     *intake
-	metrics  *metrics
-	life     *lifecycle
+	// otlp and otlpJSON share what is known of resources.
+	otlp, otlpJSON *intake
+	metrics        *metrics
+	life           *lifecycle
 
 	// Clients can cause these log lines at will.
 	panicked, unclassed, closed rarely
@@ -36,12 +37,16 @@ type ingest struct {
 }
 
 func newIngest(config *Config, router Router, budget Budget, m *metrics) *ingest {
-	return &ingest{
+	ofOTLP := newOTLPDecoder(config)
+	in := &ingest{
 		config: config, router: router, registry: newRegistry(config, m), metrics: m, life: newLifecycle(),
 		tenants: &tenants{config: config, metrics: m, known: map[string]*tenant{}},
-		intake:  newIntake(config, budget, m, newProtobufDecoder(config)), otlp: newIntake(config, budget, m, newOTLPDecoder(config)),
-		exited: make(chan struct{}, 1),
+		intake:  newIntake(config, budget, m, newProtobufDecoder(config)), otlp: newIntake(config, budget, m, ofOTLP),
+		otlpJSON: newIntake(config, budget, m, ofOTLP),
+		exited:   make(chan struct{}, 1),
 	}
+	in.otlpJSON.convert = appendOTLP
+	return in
 }
 
 // service describes IngestService to gRPC. Unlike the generated handlers, ours receive frames instead of messages.

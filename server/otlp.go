@@ -251,9 +251,9 @@ func (o *otlpRecord) check() *schema.Refusal {
 	case o.severity < 0 || o.severity > maxSeverity:
 		return invalidField("severity_number", "it must be 0 to 24")
 	case len(o.traceID) != 0 && len(o.traceID) != traceIDDigits/2:
-		return invalidField("trace_id", "it must be 16 bytes, or empty")
+		return invalidField("trace_id", "it must be 16 bytes (32 hexadecimal digits), or empty")
 	case len(o.spanID) != 0 && len(o.spanID) != spanIDDigits/2:
-		return invalidField("span_id", "it must be 8 bytes, or empty")
+		return invalidField("span_id", "it must be 8 bytes (16 hexadecimal digits), or empty")
 	}
 	return nil
 }

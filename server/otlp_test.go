@@ -482,7 +482,7 @@ func TestOTLPPieces(t *testing.T) {
 	}
 	small.ResourceLogs[0].ScopeLogs = []*logspb.ScopeLogs{scope}
 	attributes := &logspb.LogsData{}
-	for i := range 2000 {
+	for i := range 1000 {
 		list := kv("i", integer(int64(i)), "", nil, "", nil, "", nil, "", nil, "", nil, "", nil, "", nil, "", nil, "", nil, "", nil, "", nil)
 		attributes.ResourceLogs = append(attributes.ResourceLogs, &logspb.ResourceLogs{
 			Resource:  &resourcepb.Resource{Attributes: list, DroppedAttributesCount: 1},
@@ -498,7 +498,7 @@ func TestOTLPPieces(t *testing.T) {
 		logs    *logspb.LogsData
 		dropped droppedAttributes
 	}{
-		"small": {small, droppedAttributes{scope: 5}}, "attributes": {attributes, droppedAttributes{resource: 2000}}, "texts": {texts, droppedAttributes{}},
+		"small": {small, droppedAttributes{scope: 5}}, "attributes": {attributes, droppedAttributes{resource: 1000}}, "texts": {texts, droppedAttributes{}},
 	} {
 		in, budget := otlpIntake(t, nil)
 		data, _ := proto.Marshal(c.logs)
@@ -555,13 +555,13 @@ func TestOTLPStreamsAreKept(t *testing.T) {
 	if stream("a", "1") != first || stream("a", "2") == first || stream("b", "1") == first {
 		t.Error("streams are confused")
 	}
-	for i := range 2000 { // too many to keep, but this one is needed again and again
+	for i := range 1000 { // too many to keep, but this one is needed again and again
 		stream("r"+strconv.Itoa(i), "")
 		if stream("a", "1") != first {
 			t.Fatalf("not kept after %d others", i)
 		}
 	}
-	for i := range 2000 {
+	for i := range 1000 {
 		stream("a", strconv.Itoa(i))
 		streams.mu.Lock()
 		if kept := streams.bytes; kept > streams.bound+1024 {

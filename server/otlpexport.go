@@ -10,13 +10,16 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// otlpLogsService is OTLP's service for logs.
-const otlpLogsService = "opentelemetry.proto.collector.logs.v1.LogsService"
+// OTLP's service for logs, and the file that describes it.
+const (
+	otlpLogsService = "opentelemetry.proto.collector.logs.v1.LogsService"
+	otlpProto       = "opentelemetry/proto/collector/logs/v1/logs_service.proto"
+)
 
 // logsService describes OTLP's LogsService to gRPC.
 func (in *ingest) logsService() *grpc.ServiceDesc {
 	return &grpc.ServiceDesc{
-		ServiceName: otlpLogsService, HandlerType: (*any)(nil), Metadata: "opentelemetry/proto/collector/logs/v1/logs_service.proto",
+		ServiceName: otlpLogsService, HandlerType: (*any)(nil), Metadata: otlpProto,
 		Methods: []grpc.MethodDesc{{MethodName: "Export", Handler: in.serveExport}},
 	}
 }

@@ -103,7 +103,7 @@ func TestExportPartialSuccess(t *testing.T) {
 	}
 	good, bad := &logspb.LogRecord{Body: str("good")}, &logspb.LogRecord{SpanId: []byte("short")}
 	p, err := f.export(logsOf(bad, good, good, good), nil)
-	const want = "2 of 4 records are refused: record 0, span_id: it must be 8 bytes, or empty; record 1, time_unix_nano, route a: too old; " +
+	const want = "2 of 4 records are refused: record 0, span_id: it must be 8 bytes (16 hexadecimal digits), or empty; record 1, time_unix_nano, route a: too old; " +
 		"record 1, route b: out of range. 3 rows for logs.a are kept in the dead-letter queue: no such column"
 	if err != nil || p.rejected != 2 || p.message != want {
 		t.Errorf("%+v, %v", p, err)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/mem"
+
 	"github.com/logbatcher/logbatcher/schema"
 )
 
@@ -21,8 +23,12 @@ type intake struct {
 	metrics  *metrics
 	seed     maphash.Seed
 	decoders sync.Pool // of decoder
-	// decoding bounds the decoders at work: each may hold one entry as a message, which the budget does not count.
+	// decoding bounds the decoders and conversions at work: each may hold one entry as a message, or one request, which the budget does
+	// not count.
 	decoding chan struct{}
+	// convert appends a received request in the form that the decoder reads, which must not be longer. Nil: it is received in that form.
+	// The error is the status for the client.
+	convert func(dst, received []byte) ([]byte, error)
 }
 
 func newIntake(config *Config, budget Budget, m *metrics, newDecoder func() decoder) *intake {
@@ -61,6 +67,12 @@ func (in *intake) admit(ctx context.Context, f *frame, received time.Time, s *se
 	if size > int(in.config.MaxRequestBytes) {
 		return nil, statusTooLarge("max_request_bytes", int(in.config.MaxRequestBytes), size)
 	}
+	if in.convert != nil {
+		if err := in.converted(f); err != nil {
+			return nil, err
+		}
+		size = f.Len()
+	}
 	r := &request{intake: in, session: s}
 	r.Received, r.Size, r.Decoder, r.Release = received, size, r, r.free
 	_, views := in.memory.plan(in.config, size, min(size/minEntryGuess, in.config.MaxRequestEntries))
@@ -75,6 +87,20 @@ func (in *intake) admit(ctx context.Context, f *frame, received time.Time, s *se
 	in.metrics.requests.Inc()
 	in.metrics.bytes.Add(float64(size))
 	return r, nil
+}
+
+// converted replaces what a frame has by its converted form.
+func (in *intake) converted(f *frame) error {
+	in.decoding <- struct{}{} // whoever has a place waits for nothing
+	defer func() { <-in.decoding }()
+	received := f.join(in.memory.buffers)
+	defer in.memory.buffers.Put(received)
+	converted, err := in.convert(make([]byte, 0, len(*received)), *received)
+	if err != nil {
+		return err
+	}
+	f.BufferSlice = mem.BufferSlice{mem.SliceBuffer(converted)}
+	return nil
 }
 
 func (r *request) readOutline() (err error) {

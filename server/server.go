@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/server/access"
@@ -69,7 +68,7 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	services.RegisterService(s.ingest.logsService(), s.ingest)
 	pb.RegisterAdminServiceServer(services, &adminService{admin: admin, config: &s.config})
 	grpc_health_v1.RegisterHealthServer(services, s.health)
-	reflection.Register(services)
+	registerReflection(services)
 	calls.InitializeMetrics(s.grpc)
 	return s, nil
 }

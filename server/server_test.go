@@ -65,6 +65,10 @@ func TestReflection(t *testing.T) {
 	for _, ask := range []*grpc_reflection_v1.ServerReflectionRequest{
 		{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{}},
 		{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "logbatcher.v1.IngestService"}},
+		{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: otlpLogsService}},
+		{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "opentelemetry.proto.collector.logs.v1.ExportLogsPartialSuccess"}},
+		{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileByFilename{FileByFilename: otlpProto}},
+		{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileByFilename{FileByFilename: "opentelemetry/proto/common/v1/common.proto"}},
 	} {
 		if err := stream.Send(ask); err != nil {
 			t.Fatal(err)
