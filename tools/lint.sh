@@ -37,15 +37,22 @@ generated() {
 	return $status
 }
 
-tidy() { go mod tidy -diff && (cd tools && go mod tidy -diff); }
+# The tools and some examples have modules of their own.
+each_module() { # COMMAND…: runs a go command in each of them
+	local folder status=0
+	for folder in . tools examples/otel/go; do
+		go -C "$folder" "$@" || status=1
+	done
+	return $status
+}
 
 check gofmt formatted
-check "go vet" go vet ./...
+check "go vet" each_module vet ./...
 check staticcheck tool staticcheck ./...
 check "buf lint" tool buf lint
 check "buf breaking" breaking
 check "generated code" generated
-check "go mod tidy" tidy
+check "go mod tidy" each_module mod tidy -diff
 [ -z "$missing" ] || echo "$missing"
 [ $failed -eq 0 ] && echo "lint: clean"
 exit $failed

@@ -22,7 +22,7 @@ if [ ${#packages[@]} -gt 0 ]; then
 fi
 
 # What the examples for Node need, from npm. node_modules/.package-lock.json says what is installed.
-for example in examples/typescript; do
+for example in examples/typescript examples/otel/node; do
 	[ "$example/node_modules/.package-lock.json" -nt "$example/package-lock.json" ] && continue
 	echo "installing the npm packages of $example"
 	npm ci --prefix "$example" --ignore-scripts --no-audit --no-fund >/tmp/logbatcher-setup-npm.log 2>&1 ||

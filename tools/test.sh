@@ -15,7 +15,9 @@ fi
 command -v redis-server >/dev/null 2>&1 || missing+=("redis-server: tests of the dead-letter queue's durability were skipped (apt-get install redis-server)")
 [ -n "${LOGBATCHER_TEST_CLICKHOUSE:-}" ] || bin/logbatcher engine path >/dev/null 2>&1 ||
 	missing+=("the ClickHouse engine: tests against ClickHouse were skipped (npm, and access to its registry)")
-node -e 0 2>/dev/null && [ -d examples/typescript/node_modules ] || missing+=("node, or the packages of the examples: those in TypeScript were not tried (npm ci in examples/typescript)")
+for example in typescript otel/node; do
+	node -e 0 2>/dev/null && [ -d "examples/$example/node_modules" ] || missing+=("node, or its packages: examples/$example was not tried (npm ci in that folder)")
+done
 /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || missing+=("Python's gRPC: the example in Python was not tried (apt-get install python3-grpcio python3-protobuf)")
 
 go test "${race[@]}" -timeout 20m "$@" ./...
