@@ -424,6 +424,22 @@ func scribbledAppend(b *Batch, e schema.Entry) error {
 	return err
 }
 
+// TestResourcesInAnyOrder: the same attributes make the same map, in whatever order they came.
+func TestResourcesInAnyOrder(t *testing.T) {
+	layout := mustLayout(t, tableOf(t, "resource|Map(LowCardinality(String), String)|resource_attributes", "scope|Map(String, String)|scope_attributes"))
+	attributes := []schema.Attribute{named("z", text("1")), named("a", whole(2)), named("m", text("old")), named("m", text("3")), named("A", text("4"))}
+	var blocks [][]byte
+	for range 2 {
+		batch := layout.NewBatch("b", nil)
+		mustAppend(t, batch, schema.Entry{Time: 1e18, Stream: &schema.Stream{ResourceAttributes: attributes, ScopeAttributes: attributes}})
+		blocks = append(blocks, encode(t, batch))
+		attributes = []schema.Attribute{attributes[4], attributes[2], attributes[3], attributes[1], attributes[0]}
+	}
+	if !bytes.Equal(blocks[0], blocks[1]) {
+		t.Errorf("the blocks are %q and %q", blocks[0], blocks[1])
+	}
+}
+
 func TestWideDictionaries(t *testing.T) {
 	layout := mustLayout(t, tableOf(t, "word|LowCardinality(String)|body", "attributes|Map(LowCardinality(String), String)|attributes",
 		"resource|Map(LowCardinality(String), String)|resource_attributes"))

@@ -1,6 +1,9 @@
 package batch
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -69,18 +72,19 @@ func (c *streamMapColumn) mapOf(stream *schema.Stream) *streamMap {
 	return m
 }
 
-// newMap makes a map of the attributes. Of a key that is there twice, the last one counts.
+// newMap makes a map of the attributes, sorted by key as in the collector's tables: who groups by the map sees a resource once,
+// whatever order its senders have. Of a key that is there twice, the last one counts.
 func (c *streamMapColumn) newMap(attributes []schema.Attribute) *streamMap {
 	m := &streamMap{}
 	places := make(map[string]int, len(attributes))
 	for i := range attributes {
 		places[attributes[i].Key] = i
 	}
-	for i := range attributes {
-		a := &attributes[i]
-		if _, own := c.own[a.Key]; own || places[a.Key] != i {
+	for _, key := range slices.Sorted(maps.Keys(places)) {
+		if _, own := c.own[key]; own {
 			continue
 		}
+		a := &attributes[places[key]]
 		m.keys = append(m.keys, c.names.index(a.Key))
 		m.values = appendAttribute(m.values, a)
 		m.bytes++ // the key's index
