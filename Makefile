@@ -7,7 +7,7 @@ export CGO_ENABLED ?= 0
 
 .PHONY: help
 help: ## Show the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/logbatcher (static) and bin/logbatcher-engine (hosts the embedded ClickHouse)
@@ -48,6 +48,14 @@ generate: ## Generate the code of api/ and the stubs of examples/ anew
 .PHONY: bench
 bench: setup ## Measure the gateway against direct insertion, from end to end
 	$(GO) run ./bench -axes -rounds 3 -rest 2s
+
+.PHONY: peers
+peers: ## Build bin/collector: an OpenTelemetry Collector with its ClickHouse exporter, to compare with
+	$(GO) -C bench/peers/collector build -trimpath -o ../../../bin/collector .
+
+.PHONY: bench-peers
+bench-peers: setup peers ## Measure the gateway beside the OpenTelemetry Collector on the same records
+	$(GO) run ./bench/peers -rounds 3 -rest 2s
 
 .PHONY: gobench
 gobench: ## Run the Go benchmarks beside the code

@@ -20,6 +20,10 @@ for example in typescript otel/node; do
 done
 /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || missing+=("Python's gRPC: the example in Python was not tried (apt-get install python3-grpcio python3-protobuf)")
 
+# The comparison with the Collector is a long test.
+[[ " $* " == *" -short "* ]] || CGO_ENABLED=0 make -s peers ||
+	missing+=("the OpenTelemetry Collector: the comparison with its exporter was skipped (the Go module proxy)")
+
 go test "${race[@]}" -timeout 20m "$@" ./...
 status=$?
 for part in "${missing[@]}"; do
