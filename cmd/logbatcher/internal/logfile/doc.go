@@ -30,13 +30,9 @@
 // # Time stamps
 //
 // A stamp stands at the start of a line, in square brackets or not, possibly after a syslog priority, a level or a thread; in the
-// brackets of an access log; or after "time=", "ts=", "timestamp=" or "t=". Its layout is one of those listed in stamp.go, or seconds,
-// milliseconds, microseconds or nanoseconds since 1970. AM and PM count.
-//
-// A zone is an offset (+03, +0300, +03:00), Z, UTC, GMT, or a name such as Europe/Berlin. An abbreviation such as CET
-// counts if [Options.Location] uses it at that time. A stamp is not used, but counted, if it has any other zone, or a date that does
-// not exist or can be read in two ways. Without a zone a stamp is in Options.Location; without a year it gets the latest
-// year that does not put it more than a day after [Options.Now].
+// brackets of an access log; or after "time=", "ts=", "timestamp=" or "t=". Package logline knows the layouts. A stamp that it does
+// not understand is counted. Without a zone a stamp is in [Options.Location]; without a year it gets the latest year that does not put
+// it more than a day after [Options.Now].
 //
 // An entry without a time takes that of the entry before it in its stream: it is closer to the truth than the time of reading.
 //
@@ -48,7 +44,5 @@
 //
 // # JSON lines
 //
-// Time, level, message, service and ids have the names that common loggers use, see jsonline.go; other members become
-// attributes. Integers that fit int64 are INT, numbers with a fraction or an exponent DOUBLE, other numbers the STRING of
-// their digits; objects and arrays are JSON; null is left out.
+// Package logline knows which members are the fields of an entry. The others become attributes.
 package logfile

@@ -8,13 +8,14 @@ import (
 	"github.com/tidwall/gjson"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema/logline"
 )
 
 // line is a line of the input and, once it was taken out of its envelope, what the envelope provides.
 type line struct {
 	text string
-	cut  int64    // bytes of the input's line that text lacks
-	json []member // of the JSON object that text is; nil if it is none
+	cut  int64           // bytes of the input's line that text lacks
+	json *logline.Object // that text is; nil if it is none, only valid until the next one
 
 	stream     string // lines of one stream may continue each other
 	partial    bool   // the next line of the stream continues text
@@ -27,38 +28,28 @@ type line struct {
 
 // unwrap takes l out of its envelope, if it has one.
 func (r *Reader) unwrap(l *line) {
-	members := r.object(l.text)
+	object := r.object(l.text)
 	switch {
-	case members == nil:
+	case object == nil:
 		l.cri()
-	case !l.docker(members) && !l.journald(members):
-		l.json = members
+	case !l.docker(object) && !l.journald(object):
+		l.json = object
 	}
-}
-
-// get returns the value of the first member with a key.
-func get(members []member, key string) gjson.Result {
-	for i := range members {
-		if members[i].key == key {
-			return members[i].value
-		}
-	}
-	return gjson.Result{}
 }
 
 // docker recognizes the lines of Docker's json-file driver. Text that lacks its line feed is partial, unless a tag that
 // Fluent Bit adds marks it as whole.
-func (l *line) docker(members []member) bool {
-	text, tag := get(members, "log"), cmp.Or(get(members, "logtag").Str, get(members, "_p").Str)
-	if text.Type != gjson.String || !l.container(get(members, "stream").Str, get(members, "time").Str) {
+func (l *line) docker(object *logline.Object) bool {
+	text, tag := object.Get("log"), cmp.Or(object.Get("logtag").Str, object.Get("_p").Str)
+	if text.Type != gjson.String || !l.container(object.Get("stream").Str, object.Get("time").Str) {
 		return false
 	}
 	l.text = strings.TrimSuffix(text.Str, "\n")
 	l.partial = l.text == text.Str && tag != "F"
 	l.text = strings.TrimSuffix(l.text, "\r")
-	for _, m := range members {
-		if m.key != "log" && m.key != "time" {
-			l.attributes = appendMember(l.attributes, m.key, m.value)
+	for _, m := range object.Members {
+		if m.Key != "log" && m.Key != "time" {
+			l.attributes = appendMember(l.attributes, m.Key, m.Value)
 		}
 	}
 	return true
@@ -82,7 +73,7 @@ func (l *line) cri() bool {
 // container sets what both container formats have. It reports whether the values are valid.
 func (l *line) container(stream, at string) bool {
 	when, err := time.Parse(time.RFC3339Nano, at)
-	if (stream != "stdout" && stream != "stderr") || err != nil || !plausible(when) {
+	if (stream != "stdout" && stream != "stderr") || err != nil || !logline.Plausible(when) {
 		return false
 	}
 	l.stream, l.at = stream, when
@@ -90,37 +81,37 @@ func (l *line) container(stream, at string) bool {
 }
 
 // journald recognizes the lines of journalctl -o json.
-func (l *line) journald(members []member) bool {
-	text := journalText(get(members, "MESSAGE"))
-	at, ok := epoch(get(members, "__REALTIME_TIMESTAMP").String())
-	if !ok || isBlank(plain(text)) {
+func (l *line) journald(object *logline.Object) bool {
+	text := journalText(object.Get("MESSAGE"))
+	at, ok := logline.Epoch(object.Get("__REALTIME_TIMESTAMP").String())
+	if !ok || isBlank(logline.Plain(text)) {
 		return false
 	}
 	l.text, l.at = text, at
 	pid := ""
-	for _, m := range members {
-		value := journalText(m.value)
-		switch m.key {
+	for _, m := range object.Members {
+		value := journalText(m.Value)
+		switch m.Key {
 		case "__REALTIME_TIMESTAMP", "MESSAGE":
 			continue
 		case "PRIORITY":
 			if len(value) == 1 && value[0] >= '0' && value[0] <= '7' {
-				l.severity, l.priority = syslogSeverities[value[0]-'0'], value
+				l.severity, l.priority = logline.SyslogSeverities[value[0]-'0'], value
 				continue
 			}
 		case "SYSLOG_IDENTIFIER":
 			l.service = value
 			continue
 		case "_HOSTNAME":
-			m.key = "host.name"
+			m.Key = "host.name"
 		case "_PID":
 			pid = value
-			m.key, m.value = "process.pid", gjson.Result{Type: gjson.Number, Raw: value}
+			m.Key, m.Value = "process.pid", gjson.Result{Type: gjson.Number, Raw: value}
 		}
-		if m.value.IsArray() && !strings.HasPrefix(m.value.Raw, `["`) {
-			m.value = gjson.Result{Type: gjson.String, Str: value}
+		if m.Value.IsArray() && !strings.HasPrefix(m.Value.Raw, `["`) {
+			m.Value = gjson.Result{Type: gjson.String, Str: value}
 		}
-		l.attributes = appendMember(l.attributes, m.key, m.value)
+		l.attributes = appendMember(l.attributes, m.Key, m.Value)
 	}
 	l.stream = "journal/" + l.service + "/" + pid
 	return true

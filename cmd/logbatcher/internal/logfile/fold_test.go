@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema/logline"
 )
 
 // A case's input is its entries, joined: folding must find them again.
@@ -134,7 +136,7 @@ func TestFoldIsSplit(t *testing.T) {
 		var lines []string
 		for i, r := range records {
 			lines = append(lines, strings.Split(r.Body, "\n")...)
-			if r.TimeUnixNano == 0 || r.TimeUnixNano != records[0].TimeUnixNano || r.SeverityNumber != sevError || r.SeverityText != "ERROR" {
+			if r.TimeUnixNano == 0 || r.TimeUnixNano != records[0].TimeUnixNano || r.SeverityNumber != logline.Error || r.SeverityText != "ERROR" {
 				t.Errorf("%s: record %d is %+v", test.name, i, r)
 			}
 		}
@@ -168,8 +170,8 @@ func TestInheritedTime(t *testing.T) {
 
 func TestCrashSeverity(t *testing.T) {
 	for line, want := range map[string]uint32{
-		"panic: runtime error": sevFatal, "fatal error: all goroutines are asleep": sevFatal,
-		"Exception in thread \"main\" java.lang.Error": sevError, "panicking is no use": 0,
+		"panic: runtime error": logline.Fatal, "fatal error: all goroutines are asleep": logline.Fatal,
+		"Exception in thread \"main\" java.lang.Error": logline.Error, "panicking is no use": 0,
 	} {
 		records, _ := readAll(t, line, Options{})
 		if records[0].SeverityNumber != want {

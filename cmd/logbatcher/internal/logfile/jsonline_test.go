@@ -3,12 +3,8 @@ package logfile
 import (
 	"encoding/json"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
-
-	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
 func TestJSONLines(t *testing.T) {
@@ -140,67 +136,4 @@ func TestDockerFold(t *testing.T) {
 	if got := bodies(records); !reflect.DeepEqual(got, want) || stats.BlankLines != 1 || stats.FoldedLines != 3 {
 		t.Errorf("%q %+v", got, stats)
 	}
-}
-
-// FuzzJSONLine compares with encoding/json what is an object, and what its members are.
-func FuzzJSONLine(f *testing.F) {
-	for _, s := range []string{
-		`{}`, `{"a":1,"b":[1,{"c":"\u00e9\n"}],"d":-1.5e+3,"e":null,"f":true,"g":false}`, `{"a":01}`, `{"a":1,}`, `{"a":"\x"}`,
-		`{"a":"\ud800\u0041"}`, `{"a":"\ud800\ud83d\ude00\udc00"}`, `{"a":[[[[]]]]}`, `{"a" : 1 }` + "\t", `{"":""}`,
-		`{"a":1e400,"b":123456789012345678901234567890}`, `{"a":"` + "\xff" + `"}`, "{\"a\":\"\x7f\"}", `{"a":-0,"b":-0.0}`,
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		members := (&Reader{stats: &Stats{}}).object(s)
-		ok := members != nil
-		s = strings.Trim(s, white+"\n")
-		valid := strings.HasPrefix(s, "{") && json.Valid([]byte(s))
-		if ok != valid {
-			t.Fatalf("%q: %v, encoding/json: %v", s, ok, valid)
-		}
-		if !ok || !utf8.ValidString(s) {
-			return
-		}
-		want := map[string]any{}
-		decoder := json.NewDecoder(strings.NewReader(s))
-		decoder.UseNumber()
-		if err := decoder.Decode(&want); err != nil {
-			t.Fatal(err)
-		}
-		got, count := map[string]*logbatcherv1.Attribute{}, map[string]int{}
-		for _, m := range members {
-			count[m.key]++
-			for _, a := range appendMember(nil, m.key, m.value) {
-				got[m.key] = a
-			}
-		}
-		if len(count) != len(want) {
-			t.Fatalf("%q: %d members, want %d", s, len(count), len(want))
-		}
-		for key, value := range want {
-			m, ok := got[key]
-			switch v := value.(type) {
-			case nil:
-				ok = !ok
-			case string:
-				ok = ok && m.Type == 0 && m.StringValue == v
-			case bool:
-				ok = ok && m.Type == logbatcherv1.AttributeType_ATTRIBUTE_TYPE_BOOL && m.BoolValue == v
-			case json.Number:
-				if n, err := v.Int64(); err == nil {
-					ok = ok && m.Type == logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT && m.IntValue == n
-				} else if x, err := v.Float64(); err == nil && strings.ContainsAny(v.String(), ".eE") {
-					ok = ok && m.Type == logbatcherv1.AttributeType_ATTRIBUTE_TYPE_DOUBLE && m.DoubleValue == x
-				} else {
-					ok = ok && m.Type == 0 && m.StringValue == v.String()
-				}
-			default:
-				ok = ok && m.Type == logbatcherv1.AttributeType_ATTRIBUTE_TYPE_JSON && json.Valid([]byte(m.StringValue))
-			}
-			if !ok && count[key] == 1 {
-				t.Fatalf("%q: %q is %+v, want %v", s, key, m, value)
-			}
-		}
-	})
 }

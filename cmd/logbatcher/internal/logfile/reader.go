@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/logline"
 )
 
 // Options configures a Reader. The zero value is valid.
@@ -51,15 +53,18 @@ const (
 
 // Reader reads the entries of one input. It is not safe for concurrent use.
 type Reader struct {
-	lines    *lineReader
-	stamps   stamps
-	maxBytes int
-	maxFold  int
-	stats    *Stats
-	read     int64                 // lines
-	streams  []*stream             // the one with the latest line comes last
-	ready    []*logbatcherv1.Entry // to be returned
-	err      error
+	lines      *lineReader
+	stamps     stamps
+	objects    logline.Reader
+	parsed     logline.Object
+	maxBytes   int
+	maxFold    int
+	stats      *Stats
+	attributes []schema.Attribute    // kept for their memory
+	read       int64                 // lines
+	streams    []*stream             // the one with the latest line comes last
+	ready      []*logbatcherv1.Entry // to be returned
+	err        error
 }
 
 // NewReader returns a Reader of in, whose bytes may be compressed or UTF-16. After ctx has ended, Next returns the entries that
@@ -67,11 +72,13 @@ type Reader struct {
 func NewReader(ctx context.Context, in io.Reader, options Options) *Reader {
 	r := &Reader{
 		maxBytes: cmp.Or(max(options.MaxEntryBytes, 0), defaultMaxEntryBytes), maxFold: cmp.Or(options.MaxFoldLines, defaultMaxFoldLines),
-		stamps: stamps{now: options.Now, loc: cmp.Or(options.Location, time.Local)}, stats: cmp.Or(options.Stats, &Stats{}),
+		stats: cmp.Or(options.Stats, &Stats{}),
 	}
-	if r.stamps.now == nil {
-		r.stamps.now = time.Now
+	r.stamps = stamps{logline.Stamps{Now: options.Now, Location: cmp.Or(options.Location, time.Local)}}
+	if r.stamps.Now == nil {
+		r.stamps.Now = time.Now
 	}
+	r.objects.Stamps = r.stamps.Stamps
 	r.lines = &lineReader{src: newSource(ctx, &decoder{src: in}, options.Wait), max: r.maxBytes, stats: r.stats}
 	return r
 }
@@ -168,7 +175,7 @@ func (r *Reader) streamOf(key string) *stream {
 
 // add folds a line into the pending entry of its stream, or makes it an entry.
 func (r *Reader) add(s *stream, l *line) {
-	text := plain(l.text)
+	text := logline.Plain(l.text)
 	if isBlank(text) {
 		r.stats.BlankLines++
 		s.blanks++
@@ -181,7 +188,7 @@ func (r *Reader) add(s *stream, l *line) {
 		l.json = r.object(text)
 	}
 	var e entry
-	trimmed := strings.TrimLeft(text, white)
+	trimmed := strings.TrimLeft(text, logline.White)
 	if l.json != nil {
 		e = r.jsonEntry(l)
 	} else {
@@ -243,7 +250,7 @@ func (r *Reader) begin(s *stream, e entry, l *line) {
 	switch {
 	case l.severity == 0:
 	case e.SeverityNumber == 0 && e.SeverityText == "":
-		e.SeverityNumber, e.SeverityText = l.severity, severityName(l.severity)
+		e.SeverityNumber, e.SeverityText = l.severity, logline.SeverityName(l.severity)
 	default:
 		e.Attributes = append(e.Attributes, &logbatcherv1.Attribute{Key: "PRIORITY", StringValue: l.priority})
 	}

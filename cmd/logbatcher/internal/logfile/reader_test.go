@@ -14,6 +14,7 @@ import (
 	"time"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/schema/logline"
 )
 
 // readAll reads all of input, and fails the test for any error but the end.
@@ -200,7 +201,7 @@ func naiveLines(input string) []string {
 		if i == 0 {
 			l = strings.TrimPrefix(l, byteOrderMark)
 		}
-		if !isBlank(plain(l)) {
+		if !isBlank(logline.Plain(l)) {
 			lines = append(lines, l)
 		}
 	}
@@ -274,7 +275,7 @@ func checkConserved(t *testing.T, input string, bodies []string, maxBytes int, s
 	var cut int64
 	next := 0
 	for _, l := range naiveLines(input) {
-		if strings.HasPrefix(strings.Trim(plain(l), white), "{") && json.Valid([]byte(strings.Trim(plain(l), white))) || len(l) > maxBytes && l[0] == '{' {
+		if strings.HasPrefix(strings.Trim(logline.Plain(l), logline.White), "{") && json.Valid([]byte(strings.Trim(logline.Plain(l), logline.White))) || len(l) > maxBytes && l[0] == '{' {
 			return // its message may be anything; what follows is ambiguous
 		}
 		if c := (&line{text: l[:min(len(l), maxBytes)]}); c.cri() {
@@ -282,10 +283,10 @@ func checkConserved(t *testing.T, input string, bodies []string, maxBytes int, s
 		}
 		keep := fit(l, maxBytes)
 		cut += int64(len(l) - keep)
-		if isBlank(plain(l[:keep])) {
+		if isBlank(logline.Plain(l[:keep])) {
 			continue
 		}
-		for next < len(got) && isBlank(plain(got[next])) {
+		for next < len(got) && isBlank(logline.Plain(got[next])) {
 			next++
 		}
 		if next == len(got) || got[next] != l[:keep] {

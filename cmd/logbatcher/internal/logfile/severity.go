@@ -4,85 +4,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-)
 
-// OpenTelemetry's severity numbers for the words and numbers of other systems.
-const (
-	sevTrace  uint32 = 1
-	sevDebug  uint32 = 5
-	sevInfo   uint32 = 9
-	sevNotice uint32 = 10
-	sevWarn   uint32 = 13
-	sevError  uint32 = 17
-	sevCrit   uint32 = 18
-	sevAlert  uint32 = 19
-	sevFatal  uint32 = 21
+	"github.com/logbatcher/logbatcher/schema/logline"
 )
-
-var severities = func() map[string]uint32 {
-	all := map[string]uint32{}
-	for number, words := range map[uint32]string{
-		sevTrace:  "TRACE TRCE TRC VERBOSE FINEST FINER",
-		sevDebug:  "DEBUG DBUG DBG FINE",
-		sevInfo:   "INFO INF INFORMATION INFORMATIONAL LOG",
-		sevNotice: "NOTICE",
-		sevWarn:   "WARN WARNING WRN",
-		sevError:  "ERROR ERR EROR FAIL SEVERE",
-		sevCrit:   "CRIT CRITICAL",
-		sevAlert:  "ALERT",
-		sevFatal:  "FATAL FTL PANIC DPANIC EMERG EMERGENCY",
-	} {
-		for _, word := range strings.Fields(words) {
-			all[word] = number
-		}
-	}
-	return all
-}()
 
 // ambiguous are words for severities that often mean something else, so that capitals are not enough.
 var ambiguous = map[string]bool{"LOG": true, "FINE": true, "FAIL": true, "ALERT": true, "PANIC": true}
-
-// severityOf returns the number of a word in any case, or 0.
-func severityOf(word string) uint32 {
-	var upper [len("INFORMATIONAL")]byte
-	if len(word) < len("LOG") || len(word) > len(upper) {
-		return 0
-	}
-	for i := range len(word) {
-		upper[i] = word[i] &^ 0x20
-	}
-	return severities[string(upper[:len(word)])]
-}
-
-// severityName returns the usual word for a number.
-func severityName(number uint32) string {
-	if number == 0 {
-		return ""
-	}
-	return [...]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}[(number-1)/4]
-}
-
-var syslogSeverities = [8]uint32{sevFatal, sevAlert, sevCrit, sevError, sevWarn, sevNotice, sevInfo, sevDebug}
-
-// numericSeverity returns what n means in the scale of the format that uses key, a normalized name; 0 is nothing.
-func numericSeverity(key string, n int64) uint32 {
-	switch {
-	case key == "severitynumber": // OpenTelemetry
-		if n >= 1 && n <= 24 {
-			return uint32(n)
-		}
-	case n < 0:
-	case key == "levelno" || key == "levelnumber": // Python
-		if n >= 10 && n < 60 {
-			return [...]uint32{sevDebug, sevInfo, sevWarn, sevError, sevCrit}[n/10-1]
-		}
-	case n < 8: // syslog, journald, GELF
-		return syslogSeverities[n]
-	case n >= 10 && n < 70: // bunyan, pino
-		return [...]uint32{sevTrace, sevDebug, sevInfo, sevWarn, sevError, sevFatal}[n/10-1]
-	}
-	return 0
-}
 
 // priority reads a syslog priority such as <34> at the start of s. It returns 0 and 0 if there is none.
 func priority(s string) (number uint32, width int) {
@@ -94,7 +21,7 @@ func priority(s string) (number uint32, width int) {
 	if err != nil || n > 191 {
 		return 0, 0
 	}
-	return syslogSeverities[n&7], end + 1
+	return logline.SyslogSeverities[n&7], end + 1
 }
 
 var (
@@ -105,7 +32,7 @@ var (
 // levelWidth returns the length of a level at the start of s and of what separates it from a time stamp, or 0.
 func levelWidth(s string) int {
 	found := levelBeforeStamp.FindString(s)
-	if severityOf(strings.Trim(found, "[(<| \t])>:,-")) == 0 {
+	if logline.SeverityOf(strings.Trim(found, "[(<| \t])>:,-")) == 0 {
 		return 0
 	}
 	return len(found)
@@ -119,7 +46,7 @@ func beginsWithLevel(s string) bool {
 	}
 	found := levelAtStart.FindString(s)
 	word := strings.Trim(found, "[] \t:|")
-	if severityOf(word) != 0 && (found[0] == '[' || !ambiguous[word]) {
+	if logline.SeverityOf(word) != 0 && (found[0] == '[' || !ambiguous[word]) {
 		return true
 	}
 	number, _ := levelPair(s)
@@ -151,7 +78,7 @@ func findLevel(s string) (number uint32, word string) {
 			i++
 		}
 		if isLevel(s, start, i, first) {
-			return severityOf(s[start:i]), s[start:i]
+			return logline.SeverityOf(s[start:i]), s[start:i]
 		}
 		first = false
 	}
@@ -162,7 +89,7 @@ func findLevel(s string) (number uint32, word string) {
 // before a colon as the first word (warning: ...), or alone in capitals (INFO, WARN:).
 func isLevel(s string, start, end int, first bool) bool {
 	word := s[start:end]
-	if severityOf(word) == 0 {
+	if logline.SeverityOf(word) == 0 {
 		return false
 	}
 	before, after := byte(' '), byte(' ')
@@ -201,7 +128,7 @@ func levelPair(s string) (number uint32, word string) {
 			if end >= 0 {
 				word = word[:end]
 			}
-			if number := severityOf(word); number != 0 {
+			if number := logline.SeverityOf(word); number != 0 {
 				return number, word
 			}
 		}
