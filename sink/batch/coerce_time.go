@@ -2,7 +2,6 @@ package batch
 
 import (
 	"math"
-	"strings"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -26,22 +25,23 @@ func parseTime(t *target, text string) (time.Time, bool) {
 
 // parseLocal parses "YYYY-MM-DD hh:mm:ss", with or without a fraction, as if it were UTC.
 func parseLocal(text string) (time.Time, bool) {
-	day, clock, found := strings.Cut(text, " ")
-	if !found {
+	const day = len(time.DateOnly)
+	if len(text) <= day || text[day] != ' ' {
 		return time.Time{}, false
 	}
-	return schema.ParseTime(day + "T" + clock + "Z")
+	return schema.ParseTime(text[:day] + "T" + text[day+1:] + "Z")
 }
 
 func textToDate(t *target, in *schema.Attribute, out *value) schema.Reason {
-	text := in.Text
-	if len(text) == len(time.DateOnly) {
-		text += " 00:00:00"
+	local, ok := parseLocal(in.Text)
+	if len(in.Text) == len(time.DateOnly) {
+		day, err := time.Parse(time.DateOnly, in.Text)
+		local, ok = day, err == nil
 	}
-	if local, ok := parseLocal(text); ok {
-		return setDay(schema.Calendar{Zone: time.UTC}.Day(local.Unix()), out)
+	if ok {
+		return setDay(schema.FloorDivide(local.Unix(), 24*60*60), out)
 	}
-	at, ok := schema.ParseTime(text)
+	at, ok := schema.ParseTime(in.Text)
 	if !ok {
 		return schema.TypeMismatch
 	}

@@ -23,11 +23,14 @@ type value struct {
 // set copies w's value, and its elements, because v's next value overwrites v's.
 func (v *value) set(w *value) {
 	v.text, v.bits, v.high, v.null = w.text, w.bits, w.high, w.null
-	v.elements = append(v.elements[:0], w.elements...)
+	v.elements = v.elements[:0]
+	if len(w.elements) > 0 { // append would call memmove for nothing
+		v.elements = append(v.elements, w.elements...)
+	}
 }
 
 // clear makes v the zero value of every type.
-func (v *value) clear() { v.set(&value{}) }
+func (v *value) clear() { v.text, v.elements, v.bits, v.high, v.null = "", v.elements[:0], 0, 0, false }
 
 // setText sets text to bytes in scratch.
 func (v *value) setText(bytes []byte) { v.text = unsafe.String(unsafe.SliceData(bytes), len(bytes)) }
