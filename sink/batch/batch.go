@@ -104,26 +104,42 @@ func (b *Batch) Bytes() int {
 // anyway: 10 000 entries of a stream with 64 KiB of attributes would take 640 MB.
 const mostRepeated = 8
 
-// Seal returns the rows as a block, encoded and compressed, and releases the batch.
+// Seal returns the rows as a block, encoded and compressed, and ends the batch. An uncompressed block keeps the columns until its release,
+// because its frames are their memory; copying them would cost more than the rest of sealing.
 func (b *Batch) Seal(c Compression) *Block {
 	if c == Uncompressed && b.columns.repeated() > mostRepeated*b.columns.memory() {
 		c = LZ4
 	}
 	w := newBlockWriter(c)
 	b.write(w)
+	lent := w.lent
 	block := newBlock(b.id, b.layout, b.partition, b.rows, b.origins, c, w)
-	b.Release()
+	columns := b.detach()
+	if lent {
+		block.columns = columns
+	} else {
+		b.layout.reuse(columns)
+	}
 	return block
 }
 
 // Release returns the columns to the pool. Only ID, Layout, Partition and Rows may be called afterwards. Further calls do nothing.
 func (b *Batch) Release() {
-	c := b.columns
-	if c == nil {
-		return
+	if b.columns != nil {
+		b.layout.reuse(b.detach())
 	}
+}
+
+// detach ends the batch and returns its columns.
+func (b *Batch) detach() *columns {
+	c := b.columns
 	b.columns, b.origins = nil, nil
 	c.measure(b.layout.lastBytes)
+	return c
+}
+
+// reuse empties columns and keeps them for another batch.
+func (l *Layout) reuse(c *columns) {
 	c.reset()
-	b.layout.pool.Put(c)
+	l.pool.Put(c)
 }

@@ -111,7 +111,9 @@ func BenchmarkSeal(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				bytes += batch.Seal(compression).Bytes()
+				block := batch.Seal(compression)
+				bytes += block.Bytes()
+				block.Release()
 			}
 			b.ReportMetric(float64(bytes)/float64(b.N), "B/row")
 		})

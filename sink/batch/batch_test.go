@@ -76,11 +76,12 @@ func encode(tb testing.TB, b *Batch) []byte {
 	tb.Helper()
 	w := newBlockWriter(Uncompressed)
 	b.write(w)
-	frames, size := w.finish(Uncompressed)
-	block := bytes.Join(frames, nil)
-	if len(block) != size {
-		tb.Fatalf("%d bytes were written, the writer has counted %d", len(block), size)
+	w.finish()
+	block := bytes.Join(w.frames, nil)
+	if len(block) != w.plainBytes {
+		tb.Fatalf("%d bytes were written, the writer has counted %d", len(block), w.plainBytes)
 	}
+	w.release(Uncompressed)
 	if len(block) > b.Bytes() {
 		tb.Fatalf("a block of %d bytes of a batch of %d", len(block), b.Bytes())
 	}

@@ -10,14 +10,15 @@ import (
 )
 
 // Block is a sealed batch: its rows encoded as one Native block and compressed once, with everything needed to send it, look it up,
-// cut it, and send it again. It is immutable and shares no memory with its batch, so any number of goroutines may read it at any
-// time.
+// cut it, and send it again. It is immutable, so any number of goroutines may read it at any time.
 //
 // Its owner releases it once nothing needs its rows. A reader that a transport still holds then fails; it never reads the bytes of
 // another block.
 type Block struct {
 	// users counts the owner, until Release, and the readers that are copying right now. At 0 the frames' memory is reused.
-	users       atomic.Int64
+	users atomic.Int64
+	// columns are the columns whose memory is in frames, or nil.
+	columns     *columns
 	id          string
 	layout      *Layout
 	partition   *Partition
@@ -29,10 +30,13 @@ type Block struct {
 	bytes       int
 }
 
-// newBlock returns a block with the frames of the writer.
+// newBlock returns a block with the frames of the writer, and releases that.
 func newBlock(id string, l *Layout, p *Partition, rows int, origins []Origin, c Compression, w *blockWriter) *Block {
-	b := &Block{id: id, layout: l, partition: p, rows: rows, origins: origins, compression: c}
-	b.frames, b.plainBytes = w.finish(c)
+	w.finish()
+	b := &Block{
+		id: id, layout: l, partition: p, rows: rows, origins: origins, compression: c, frames: w.frames, plainBytes: w.plainBytes,
+	}
+	w.release(c)
 	b.users.Store(1)
 	b.bytes = blockBytes + originBytes*len(origins)
 	for _, frame := range b.frames {
@@ -85,12 +89,11 @@ func (b *Block) leave() {
 	if b.users.Add(-1) > 0 {
 		return
 	}
-	for _, frame := range b.frames {
-		if b.compression == Uncompressed && cap(frame) == frameBytes {
-			chunks.Put((*[frameBytes]byte)(frame[:frameBytes]))
-		}
-	}
 	b.frames = nil
+	if b.columns != nil {
+		b.layout.reuse(b.columns)
+		b.columns = nil
+	}
 }
 
 // Frames returns a new reader of the bytes that go on the wire.

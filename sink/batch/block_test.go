@@ -140,6 +140,35 @@ func TestDamagedBlocksAreNotCut(t *testing.T) {
 	}
 }
 
+// TestBlocksKeepColumns seals a small and a large batch, and a compressed one.
+func TestBlocksKeepColumns(t *testing.T) {
+	layout := mustLayout(t, tableOf(t, "body|String|body"))
+	for _, c := range []struct {
+		body        string
+		compression Compression
+		keeps       bool
+	}{
+		{"x", Uncompressed, false}, {strings.Repeat("x", leastLent), Uncompressed, true}, {strings.Repeat("x", leastLent), LZ4, false},
+	} {
+		batch := layout.NewBatch("b", nil)
+		e := withAttributes()
+		e.Body = c.body
+		mustAppend(t, batch, e)
+		columns := batch.columns
+		block := batch.Seal(c.compression)
+		if kept := block.columns == columns; kept != c.keeps {
+			t.Errorf("%d bytes, %s: columns kept: %t", len(c.body), c.compression, kept)
+		}
+		if block.Compression() == Uncompressed && block.Bytes() < len(c.body) {
+			t.Errorf("a block of %d bytes counts as %d", len(c.body), block.Bytes())
+		}
+		block.Release()
+		if block.columns != nil {
+			t.Error("columns are kept after the release")
+		}
+	}
+}
+
 // TestReleasedBlocks reads a released block while others take its memory: each reader has the block's own bytes, or an error.
 func TestReleasedBlocks(t *testing.T) {
 	layout := mustLayout(t, tableOf(t, "body|String|body"))

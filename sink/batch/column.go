@@ -12,7 +12,7 @@ type column interface {
 	append(v *value)
 	// undo removes the last row. It is called at most once after an append.
 	undo()
-	// write writes all rows, at least one. w keeps references to the column's memory until it is flushed.
+	// write writes all rows, at least one. w keeps references to the column's memory.
 	write(w *blockWriter)
 	// memory returns the bytes that the rows occupy.
 	memory() int

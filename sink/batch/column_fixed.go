@@ -27,7 +27,7 @@ func (c *fixedColumn) append(v *value) {
 
 func (c *fixedColumn) undo() { c.bytes = c.bytes[:len(c.bytes)-c.size] }
 
-func (c *fixedColumn) write(w *blockWriter) { w.ChainWrite(c.bytes) }
+func (c *fixedColumn) write(w *blockWriter) { w.write(c.bytes) }
 
 func (c *fixedColumn) memory() int { return len(c.bytes) }
 
@@ -62,7 +62,7 @@ func (c *nullableColumn) undo() {
 }
 
 func (c *nullableColumn) write(w *blockWriter) {
-	w.ChainWrite(c.mask)
+	w.write(c.mask)
 	c.column.write(w)
 }
 

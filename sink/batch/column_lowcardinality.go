@@ -73,9 +73,9 @@ func writeDictionary(w *blockWriter, texts *dictionary, keys *keyColumn) {
 	}
 	w.buffer.PutInt64(ownDictionary | int64(keys.width))
 	w.buffer.PutInt64(int64(texts.size()))
-	w.ChainWrite(texts.bytes)
+	w.write(texts.bytes)
 	w.buffer.PutInt64(int64(keys.len()))
-	w.ChainWrite(keys.bytes)
+	w.write(keys.bytes)
 }
 
 // lowCardinalityColumn stores LowCardinality(String) and LowCardinality(Nullable(String)). In the second, index 0 is NULL.

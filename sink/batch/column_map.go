@@ -1,10 +1,6 @@
 package batch
 
-import (
-	"github.com/ClickHouse/ch-go/proto"
-
-	"github.com/logbatcher/logbatcher/schema"
-)
+import "github.com/logbatcher/logbatcher/schema"
 
 // mapColumn stores the entries' own attributes as Map(LowCardinality(String), String) or Map(String, String). Keys are indexes of
 // a dictionary in both; those of the second are expanded when the block is written.
@@ -12,9 +8,8 @@ type mapColumn struct {
 	// names are the keys. They belong to the attributeReader that fills the column.
 	names *dictionary
 	// plain is true for Map(String, String).
-	plain bool
-	// ends has the number of pairs up to the end of each row.
-	ends   proto.ColUInt64
+	plain  bool
+	ends   endColumn
 	keys   keyColumn
 	values []byte
 	// lastValues is the offset of the last row's values.
@@ -28,11 +23,11 @@ func (c *mapColumn) begin() {
 }
 
 // end ends the row.
-func (c *mapColumn) end() { c.ends = append(c.ends, uint64(c.keys.len())) }
+func (c *mapColumn) end() { c.ends.append(c.keys.len()) }
 
 // abandon removes the pairs of a row that has begun and not ended.
 func (c *mapColumn) abandon() {
-	c.keys.truncate(int(lastEnd(c.ends)))
+	c.keys.truncate(c.ends.last())
 	c.values = c.values[:c.lastValues]
 }
 
@@ -43,22 +38,22 @@ func (c *mapColumn) append(*value) {
 }
 
 func (c *mapColumn) undo() {
-	c.ends = c.ends[:len(c.ends)-1]
+	c.ends.undo()
 	c.abandon()
 	c.names.undo()
 }
 
 func (c *mapColumn) write(w *blockWriter) {
 	writeMapKeys(w, c.plain, c.ends, c.names, &c.keys)
-	w.ChainWrite(c.values)
+	w.write(c.values)
 }
 
 // writeMapKeys writes what comes before the values of a Map.
-func writeMapKeys(w *blockWriter, plain bool, ends proto.ColUInt64, names *dictionary, keys *keyColumn) {
+func writeMapKeys(w *blockWriter, plain bool, ends endColumn, names *dictionary, keys *keyColumn) {
 	if !plain {
 		w.buffer.PutInt64(dictionaryVersion)
 	}
-	ends.WriteColumn(w.Writer)
+	w.write(ends)
 	if !plain {
 		writeDictionary(w, names, keys)
 		return
@@ -69,7 +64,7 @@ func writeMapKeys(w *blockWriter, plain bool, ends proto.ColUInt64, names *dicti
 	}
 }
 
-func (c *mapColumn) memory() int { return 8*len(c.ends) + c.keys.memory() + len(c.values) }
+func (c *mapColumn) memory() int { return len(c.ends) + c.keys.memory() + len(c.values) }
 
 func (c *mapColumn) reset() {
 	c.ends = emptied(c.ends)

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/ClickHouse/ch-go/proto"
-
 	"github.com/logbatcher/logbatcher/schema"
 )
 
@@ -24,6 +22,9 @@ type streamMapColumn struct {
 	last *schema.Stream
 	// kept is the bytes of all maps and of the attributes that their streams keep, repeated is about the bytes that the rows take in the block.
 	kept, repeated int
+	// ends and keys are made when the block is written.
+	ends endColumn
+	keys keyColumn
 }
 
 // streamMap is a map: its keys as indexes of names, its values as the data of a String column.
@@ -75,7 +76,7 @@ func (c *streamMapColumn) mapOf(stream *schema.Stream) *streamMap {
 // newMap makes a map of the attributes, sorted by key as in the collector's tables: who groups by the map sees a resource once,
 // whatever order its senders have. Of a key that is there twice, the last one counts.
 func (c *streamMapColumn) newMap(attributes []schema.Attribute) *streamMap {
-	m := &streamMap{}
+	m := &streamMap{bytes: endBytes}
 	places := make(map[string]int, len(attributes))
 	for i := range attributes {
 		places[attributes[i].Key] = i
@@ -99,9 +100,10 @@ func (c *streamMapColumn) newMap(attributes []schema.Attribute) *streamMap {
 // append adds a row without pairs, for a column without a source. All its rows are so.
 func (c *streamMapColumn) append(*value) {
 	if len(c.runs) == 0 {
-		c.runs = append(c.runs, mapRun{streamMap: &streamMap{}})
+		c.runs = append(c.runs, mapRun{streamMap: &streamMap{bytes: endBytes}})
 	}
 	c.runs[0].rows++
+	c.repeated += endBytes
 }
 
 // undo keeps a map that was made for the row: the next entry of its stream needs it.
@@ -115,17 +117,16 @@ func (c *streamMapColumn) undo() {
 }
 
 func (c *streamMapColumn) write(w *blockWriter) {
-	var ends proto.ColUInt64
-	var keys keyColumn
+	c.ends, c.keys.bytes = c.ends[:0], c.keys.bytes[:0]
 	for _, run := range c.runs {
 		for range run.rows {
 			for _, key := range run.keys {
-				keys.append(key)
+				c.keys.append(key)
 			}
-			ends = append(ends, uint64(keys.len()))
+			c.ends.append(c.keys.len())
 		}
 	}
-	writeMapKeys(w, c.plain, ends, &c.names, &keys)
+	writeMapKeys(w, c.plain, c.ends, &c.names, &c.keys)
 	for _, run := range c.runs {
 		for range run.rows {
 			w.buffer.PutRaw(run.values)
@@ -142,4 +143,6 @@ func (c *streamMapColumn) reset() {
 	c.runs = emptied(c.runs)
 	clear(c.maps)
 	c.last, c.kept, c.repeated = nil, 0, 0
+	c.ends = emptied(c.ends)
+	c.keys.reset()
 }

@@ -1,10 +1,6 @@
 package batch
 
-import (
-	"encoding/binary"
-
-	"github.com/ClickHouse/ch-go/proto"
-)
+import "encoding/binary"
 
 // stringColumn stores String in the block's form: each text after its length. ch-go's ColStr keeps texts and offsets apart and
 // joins them when it writes, which costs a second copy and 16 more bytes a text.
@@ -34,7 +30,7 @@ func (c *stringColumn) append(v *value) { c.appendText(v.text) }
 func (c *stringColumn) undo() { c.bytes = c.bytes[:c.last] }
 
 func (c *stringColumn) write(w *blockWriter) {
-	w.ChainWrite(c.bytes)
+	w.write(c.bytes)
 }
 
 func (c *stringColumn) memory() int { return len(c.bytes) }
@@ -43,8 +39,7 @@ func (c *stringColumn) reset() { c.bytes = emptied(c.bytes) }
 
 // arrayColumn stores Array(String).
 type arrayColumn struct {
-	// ends has the number of elements up to the end of each row.
-	ends     proto.ColUInt64
+	ends     endColumn
 	elements []byte
 	last     int
 }
@@ -54,30 +49,40 @@ func (c *arrayColumn) append(v *value) {
 	for _, element := range v.elements {
 		c.elements = appendString(c.elements, element)
 	}
-	c.ends = append(c.ends, lastEnd(c.ends)+uint64(len(v.elements)))
+	c.ends.append(c.ends.last() + len(v.elements))
 }
 
 func (c *arrayColumn) undo() {
-	c.ends = c.ends[:len(c.ends)-1]
+	c.ends.undo()
 	c.elements = c.elements[:c.last]
 }
 
 func (c *arrayColumn) write(w *blockWriter) {
-	c.ends.WriteColumn(w.Writer)
-	w.ChainWrite(c.elements)
+	w.write(c.ends)
+	w.write(c.elements)
 }
 
-func (c *arrayColumn) memory() int { return 8*len(c.ends) + len(c.elements) }
+func (c *arrayColumn) memory() int { return len(c.ends) + len(c.elements) }
 
 func (c *arrayColumn) reset() {
 	c.ends = emptied(c.ends)
 	c.elements = emptied(c.elements)
 }
 
-// lastEnd returns the number of elements in all rows.
-func lastEnd(ends []uint64) uint64 {
-	if len(ends) == 0 {
+// endColumn stores for each row of an Array or Map the number of elements up to its end.
+type endColumn []byte
+
+// endBytes is what a row takes in it.
+const endBytes = 8
+
+func (c *endColumn) append(end int) { *c = binary.LittleEndian.AppendUint64(*c, uint64(end)) }
+
+func (c *endColumn) undo() { *c = (*c)[:len(*c)-endBytes] }
+
+// last returns the number of elements in all rows.
+func (c endColumn) last() int {
+	if len(c) == 0 {
 		return 0
 	}
-	return ends[len(ends)-1]
+	return int(binary.LittleEndian.Uint64(c[len(c)-endBytes:]))
 }

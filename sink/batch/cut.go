@@ -47,7 +47,7 @@ func cut(w *blockWriter, b *Block, id string, rows RowSet) error {
 		default:
 			c.column(&p.Type)
 		}
-		w.flush()
+		w.flushFull()
 	}
 	return c.err
 }

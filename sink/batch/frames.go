@@ -8,22 +8,23 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// frameBytes is the largest frame before compression.
+// frameBytes is the largest compressed frame before compression.
 const frameBytes = 1 << 20
 
-// chunks are the memory of large uncompressed frames, to be used again: fresh memory costs as much as encoding does.
-var chunks = sync.Pool{New: func() any { return new([frameBytes]byte) }}
+// leastLent is the least memory of a column that becomes a frame itself. Less is copied: many small frames are as many small writes, and
+// a small batch does not keep its columns.
+const leastLent = 16 << 10
 
-// blockWriter encodes a block into frames: pieces of its Native form, each compressed into a frame of ClickHouse's own format, or
-// left uncompressed. It writes to memory and never fails. Columns write to the embedded ch-go writer, which keeps references
-// until flush, or to buffer.
+// blockWriter encodes a block into frames. Compressed, these are pieces of its Native form in ClickHouse's own format. Uncompressed, they
+// are the memory of the columns where that is large, and copies of the rest. It writes to memory and never fails.
 type blockWriter struct {
-	*proto.Writer
-	buffer     *proto.Buffer
+	// buffer takes what is small and what is made on the way.
+	buffer     proto.Buffer
 	compressor *compress.Writer // nil: not compressed
 	data       []byte           // the next frame, before compression
 	frames     [][]byte
-	plainBytes int // written so far
+	plainBytes int  // in frames and data
+	lent       bool // a frame is memory of a column
 }
 
 // writers pools blockWriters by compression.
@@ -33,63 +34,92 @@ func newBlockWriter(c Compression) *blockWriter {
 	if w, pooled := writers[c].Get().(*blockWriter); pooled {
 		return w
 	}
-	w := &blockWriter{compressor: c.compressor(), buffer: &proto.Buffer{}, data: chunks.Get().(*[frameBytes]byte)[:0]}
-	w.Writer = proto.NewWriter(w, w.buffer)
+	w := &blockWriter{compressor: c.compressor()}
+	if w.compressor != nil {
+		w.data = make([]byte, 0, frameBytes)
+	}
 	return w
 }
 
-// finish returns the block's frames and its size before compression, and returns the writer to the pool.
-func (w *blockWriter) finish(c Compression) (frames [][]byte, plainBytes int) {
+// finish completes the frames. The writer must then be released.
+func (w *blockWriter) finish() {
 	w.flush()
 	w.endFrame()
-	frames, plainBytes = w.frames, w.plainBytes
-	w.frames, w.plainBytes = nil, 0
+}
+
+// release returns the writer to the pool.
+func (w *blockWriter) release(c Compression) {
+	w.frames, w.plainBytes, w.lent = nil, 0, false
 	if cap(w.buffer.Buf) <= frameBytes {
 		writers[c].Put(w)
 	}
-	return frames, plainBytes
 }
 
-// Write adds p to the frames. The embedded writer flushes to it.
-func (w *blockWriter) Write(p []byte) (int, error) {
-	w.plainBytes += len(p)
-	for rest := p; len(rest) > 0; {
-		n := copy(w.data[len(w.data):frameBytes], rest)
-		w.data = w.data[:len(w.data)+n]
-		rest = rest[n:]
-		if len(w.data) == frameBytes {
-			w.endFrame()
-		}
-	}
-	return len(p), nil
-}
-
-// endFrame makes a frame of data. Uncompressed, a chunk that is nearly full becomes the frame itself.
-func (w *blockWriter) endFrame() {
+// write adds a column's memory, which must not change as long as the frames are in use.
+func (w *blockWriter) write(p []byte) {
 	switch {
-	case len(w.data) == 0:
+	case len(p) < leastLent:
+		w.buffer.PutRaw(p)
+		w.flushFull()
 		return
 	case w.compressor != nil:
-		if err := w.compressor.Compress(w.data); err != nil {
-			panic("batch: compress a frame: " + err.Error()) // can't happen: only inputs of 4 GiB fail
-		}
-		w.frames = append(w.frames, bytes.Clone(w.compressor.Data))
-	case len(w.data) > frameBytes/8*7:
-		w.frames = append(w.frames, w.data)
-		w.data = chunks.Get().(*[frameBytes]byte)[:0]
+		w.flush()
+		w.compress(p)
 		return
-	default:
-		w.frames = append(w.frames, bytes.Clone(w.data))
 	}
-	w.data = w.data[:0]
+	w.flush()
+	if len(p) < cap(p)/2 { // the memory of a larger batch
+		p = bytes.Clone(p)
+	} else {
+		w.lent = true
+	}
+	w.add(p)
 }
 
-// flush writes what the embedded writer holds. Columns may change afterwards.
-func (w *blockWriter) flush() { _, _ = w.Flush() } // Write never fails
+// flush empties buffer.
+func (w *blockWriter) flush() {
+	if w.compressor != nil {
+		w.compress(w.buffer.Buf)
+	} else if len(w.buffer.Buf) > 0 {
+		w.add(bytes.Clone(w.buffer.Buf))
+	}
+	w.buffer.Reset()
+}
 
 // flushFull flushes a buffer that has grown large.
 func (w *blockWriter) flushFull() {
 	if len(w.buffer.Buf) >= frameBytes/8 {
 		w.flush()
 	}
+}
+
+// add adds an uncompressed frame.
+func (w *blockWriter) add(frame []byte) {
+	w.frames = append(w.frames, frame)
+	w.plainBytes += len(frame)
+}
+
+// compress adds p to the compressed frames.
+func (w *blockWriter) compress(p []byte) {
+	w.plainBytes += len(p)
+	for len(p) > 0 {
+		n := copy(w.data[len(w.data):frameBytes], p)
+		w.data = w.data[:len(w.data)+n]
+		p = p[n:]
+		if len(w.data) == frameBytes {
+			w.endFrame()
+		}
+	}
+}
+
+// endFrame compresses data.
+func (w *blockWriter) endFrame() {
+	if len(w.data) == 0 {
+		return
+	}
+	if err := w.compressor.Compress(w.data); err != nil {
+		panic("batch: compress a frame: " + err.Error()) // can't happen: only inputs of 4 GiB fail
+	}
+	w.frames = append(w.frames, bytes.Clone(w.compressor.Data))
+	w.data = w.data[:0]
 }

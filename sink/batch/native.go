@@ -20,6 +20,5 @@ func (b *Batch) write(w *blockWriter) {
 		if b.rows > 0 {
 			column.write(w)
 		}
-		w.flush()
 	}
 }
