@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"os"
 	"time"
 
 	"google.golang.org/grpc"
@@ -116,16 +115,6 @@ func Example_attributes() {
 	// Output: 5 attributes
 }
 
-// token is a bearer token for every call.
-type token string
-
-func (t token) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + string(t)}, nil
-}
-
-// RequireTransportSecurity keeps the token from being sent in plain text.
-func (token) RequireTransportSecurity() bool { return true }
-
 // TLS and tokens belong to the connection. Many producers may share it.
 func ExampleNewProducer_credentials() {
 	tls, err := credentials.NewClientTLSFromFile("ca.pem", "")
@@ -133,7 +122,7 @@ func ExampleNewProducer_credentials() {
 		log.Fatal(err)
 	}
 	conn, err := grpc.NewClient("logs.example.com:4320",
-		grpc.WithTransportCredentials(tls), grpc.WithPerRPCCredentials(token(os.Getenv("LOGBATCHER_TOKEN"))))
+		grpc.WithTransportCredentials(tls), grpc.WithPerRPCCredentials(client.Token{File: "/etc/shop/token"}))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -166,7 +166,7 @@ FROM access GROUP BY Path ORDER BY failed DESC LIMIT 5`, tableFormat)
 // send is `logbatcher send`. Refused and dead-lettered entries are shown and are no failure.
 func (d *demo) send(ctx context.Context, in io.Reader, files ...string) error {
 	o := &sendOptions{
-		address: d.gateway.grpcListener.Addr().String(), zone: "Local", entries: 1000, quiet: true, stopTimeout: sendStopTimeout,
+		target: target{address: d.gateway.grpcListener.Addr().String()}, zone: "Local", entries: 1000, quiet: true, stopTimeout: sendStopTimeout,
 	}
 	err := runSend(ctx, o, files, in, d.out, io.Discard)
 	if errors.Is(err, errNotAllStored) {

@@ -5,46 +5,93 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/spf13/pflag"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/logbatcher/logbatcher/client"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/smallfile"
 )
 
-// dial returns a connection to a LogBatcher without waiting for it; the first call does.
-func dial(ctx context.Context, address string, useTLS bool, caFile string) (*grpc.ClientConn, error) {
-	if err := checkAddress(address); err != nil {
-		return nil, fmt.Errorf("--address %q: %w", address, err)
+// target is the LogBatcher that a command calls.
+type target struct {
+	address           string
+	tls               bool
+	caFile, tokenFile string
+}
+
+// addFlags adds the flags that set it.
+func (t *target) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&t.address, "address", defaultGRPCAddress, "gRPC address of the server")
+	flags.BoolVar(&t.tls, "tls", false, "connect with TLS")
+	flags.StringVar(&t.caFile, "ca-file", "", "PEM file of certificates to trust instead of the system's; implies --tls")
+	flags.StringVar(&t.tokenFile, "token-file", "", "file with the token to show, read again for each stream (default: the variable "+tokenVariable+")")
+}
+
+// dial returns a connection without waiting for it; the first call does.
+func (t *target) dial(ctx context.Context) (*grpc.ClientConn, error) {
+	if err := checkAddress(t.address); err != nil {
+		return nil, fmt.Errorf("--address %q: %w", t.address, err)
 	}
 	transport := insecure.NewCredentials()
 	switch {
-	case caFile != "":
-		trusted, err := config.CertificatePool(ctx, caFile)
+	case t.caFile != "":
+		trusted, err := config.CertificatePool(ctx, t.caFile)
 		if err != nil {
 			return nil, fmt.Errorf("--ca-file: %w", err)
 		}
 		transport = credentials.NewClientTLSFromCert(trusted, "")
-	case useTLS:
+	case t.tls:
 		transport = credentials.NewTLS(nil)
+	}
+	shown, err := t.token(ctx)
+	if err != nil {
+		return nil, err
 	}
 	// By default gRPC retries only every two minutes, and never notices a server that vanishes.
 	attempts := backoff.DefaultConfig
 	attempts.MaxDelay = 5 * time.Second
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(transport),
+	conn, err := grpc.NewClient(t.address, append(shown, grpc.WithTransportCredentials(transport),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: attempts, MinConnectTimeout: 10 * time.Second}),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}))
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}))...)
 	if err != nil {
-		return nil, fmt.Errorf("--address %q: %w", address, err)
+		return nil, fmt.Errorf("--address %q: %w", t.address, err)
 	}
 	return conn, nil
+}
+
+// token returns the option that shows the token, none without one.
+func (t *target) token(ctx context.Context) ([]grpc.DialOption, error) {
+	shown := client.Token{Value: strings.TrimSpace(os.Getenv(tokenVariable)), AllowPlain: !t.tls && t.caFile == ""}
+	from := tokenVariable
+	if t.tokenFile != "" {
+		from = "--token-file"
+		data, err := smallfile.Read(ctx, t.tokenFile, maxTokenFileBytes)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("--token-file: %w", err)
+		case strings.TrimSpace(string(data)) == "":
+			return nil, fmt.Errorf("--token-file: %s is empty", t.tokenFile)
+		}
+		shown.Value, shown.File = "", t.tokenFile
+	}
+	if shown.Value == "" && shown.File == "" {
+		return nil, nil
+	}
+	if host, _, err := net.SplitHostPort(t.address); shown.AllowPlain && err == nil && !config.IsLoopback(host) {
+		return nil, fmt.Errorf("%s: the token would go to %s in plain text; connect with --tls or --ca-file", from, t.address)
+	}
+	return []grpc.DialOption{grpc.WithPerRPCCredentials(shown)}, nil
 }
 
 // checkAddress returns an error for an address that can never work. gRPC would accept it and retry forever.

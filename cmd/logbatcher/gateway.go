@@ -127,7 +127,8 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 		stopBackground()
 		_ = tasks.Wait() // what ended it is reported already
 	}()
-	g.http = server.NewHTTP(g.server, g.registry, g.keyring.http())
+	tasks.Go(func() error { return g.keyring.run(background) })
+	g.http = server.NewHTTP(g.server, g.registry, g.keyring.tls())
 	if g.httpListener != nil {
 		tasks.Go(func() error { return g.http.Serve(g.httpListener) })
 		defer func() {
@@ -144,7 +145,6 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 	case err != nil:
 		return err
 	}
-	tasks.Go(func() error { return g.keyring.run(background) })
 	tasks.Go(func() error { return g.returnMemory(background) })
 	tasks.Go(func() error { return g.letters.Run(background) })
 	tasks.Go(func() error { return g.migrations.run(background) })
@@ -254,7 +254,7 @@ func (g *gateway) routerConfig() shard.Config {
 func (g *gateway) serverConfig() server.Config {
 	c, capacity := g.config.Server.Config, g.config.Capacity()
 	c.Instance, c.Log, c.Registerer = g.instance, g.log, g.registry
-	c.Colo, c.Gate, c.TLS = g.config.Colo, &g.keyring.gate, g.keyring.grpc()
+	c.Colo, c.Gate, c.TLS = g.config.Colo, &g.keyring.gate, g.keyring.tls()
 	c.MaxStreams, c.MaxConnections = capacity.MaxStreams, capacity.MaxConnections
 	return c
 }

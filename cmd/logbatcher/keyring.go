@@ -117,8 +117,8 @@ func (k *keyring) use(ctx context.Context, cfg *config.Config) error {
 
 // expiry returns when our certificate expires; the zero time if there is none.
 func (k *keyring) expiry() time.Time {
-	if current := k.current.Load(); current.GRPC != nil {
-		return current.GRPC.Certificates[0].Leaf.NotAfter
+	if current := k.current.Load(); current.TLS != nil {
+		return current.TLS.Certificates[0].Leaf.NotAfter
 	}
 	return time.Time{}
 }
@@ -136,20 +136,12 @@ func (k *keyring) degraded() (reasons []string) {
 	return reasons
 }
 
-// grpc returns the TLS of gRPC ports, http that of HTTP ports; nil if there is none. Each connection gets the newest certificate.
-func (k *keyring) grpc() *tls.Config {
-	return k.tls(func(current *config.Credentials) *tls.Config { return current.GRPC })
-}
-
-func (k *keyring) http() *tls.Config {
-	return k.tls(func(current *config.Credentials) *tls.Config { return current.HTTP })
-}
-
-func (k *keyring) tls(of func(*config.Credentials) *tls.Config) *tls.Config {
-	if of(k.current.Load()) == nil {
+// tls returns the TLS of all ports; nil if there is none. Each connection gets the newest certificate.
+func (k *keyring) tls() *tls.Config {
+	if k.current.Load().TLS == nil {
 		return nil
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		return of(k.current.Load()), nil
+		return k.current.Load().TLS, nil
 	}}
 }

@@ -113,7 +113,7 @@ func TestCertificatesAreReloaded(t *testing.T) {
 	}
 	var log bytes.Buffer
 	k := newKeyring(cfg, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", k.grpc())
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", k.tls())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		newServeCommand(), newDevCommand(), newDemoCommand(), newSendCommand(), newQueryCommand(),
-		newSchemaCommand(), newRetentionCommand(), newConfigCommand(), newEngineCommand(),
+		newSchemaCommand(), newRetentionCommand(), newConfigCommand(), newTokenCommand(), newEngineCommand(),
 	)
 	return root
 }

@@ -27,9 +27,7 @@ const (
 
 // sendOptions are the flags of `logbatcher send`.
 type sendOptions struct {
-	address    string
-	tls        bool
-	caFile     string
+	target
 	producer   string
 	service    string
 	colo       string
@@ -67,9 +65,7 @@ it and account for every entry that was read.`,
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&o.address, "address", defaultGRPCAddress, "gRPC address of the server")
-	flags.BoolVar(&o.tls, "tls", false, "connect with TLS")
-	flags.StringVar(&o.caFile, "ca-file", "", "PEM file of certificates to trust instead of the system's; implies --tls")
+	o.addFlags(flags)
 	flags.StringVar(&o.producer, "producer", "", "producer id (default: a new one for this run)")
 	flags.StringVar(&o.service, "service", "", "service of entries that name none (default: the file's name without its extension)")
 	flags.StringVar(&o.colo, "colo", "", "where the entries come from (default: the server's)")
@@ -89,7 +85,7 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	if err != nil {
 		return err
 	}
-	conn, err := dial(ctx, o.address, o.tls, o.caFile)
+	conn, err := o.dial(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = errors.New(err.Error()) // only the text, see below

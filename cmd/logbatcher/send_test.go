@@ -273,7 +273,7 @@ func TestSendStopsInALine(t *testing.T) {
 			var out strings.Builder
 			ended := make(chan error, 1)
 			go func() {
-				ended <- runSend(ctx, &sendOptions{address: b.address, zone: "Local", entries: 1000, stopTimeout: patience, quiet: true}, []string{"-"}, in, &out, io.Discard)
+				ended <- runSend(ctx, &sendOptions{target: target{address: b.address}, zone: "Local", entries: 1000, stopTimeout: patience, quiet: true}, []string{"-"}, in, &out, io.Discard)
 			}()
 			before := b.entries(t)
 			for _, text := range test {

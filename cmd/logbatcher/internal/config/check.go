@@ -124,6 +124,9 @@ func (b *builder) address(path, address string, listening bool) (host, port stri
 	if listening {
 		example = ":4320"
 	}
+	if at := strings.LastIndex(address, "@"); at >= 0 { // what is before it may be a password
+		address = "…" + address[at:]
+	}
 	b.report(path, "an address is host:port without a scheme, as in %s; this is %s", example, schema.Quoted(address))
 	return host, port, false
 }

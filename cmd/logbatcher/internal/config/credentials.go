@@ -13,8 +13,8 @@ const maxTokensBytes = 4 << 20
 
 // Credentials are what the files say that secure our ports.
 type Credentials struct {
-	// GRPC and HTTP are the TLS of the two kinds of ports, which differ in their protocols. Nil: none.
-	GRPC, HTTP *tls.Config
+	// TLS is the TLS of all ports. Nil: none.
+	TLS *tls.Config
 	// Policy is who may call. Nil: nobody is asked who they are.
 	Policy *access.Policy
 
@@ -60,17 +60,15 @@ func (f *fileReader) credentials(c *Config, known *Credentials) *Credentials {
 		return known
 	}
 	if pair := f.pair("server.tls", t.CertFile, t.KeyFile, files.certificate, files.key); pair != nil {
-		found.GRPC = &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}
+		found.TLS = &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 		if files.clientCA != nil {
 			pool, err := poolOf(t.ClientCAFile, files.clientCA)
 			if err != nil {
 				f.report("server.tls.client_ca_file", err.Error())
 			}
 			// Probes have no certificate; who needs one is decided call by call.
-			found.GRPC.ClientCAs, found.GRPC.ClientAuth = pool, tls.VerifyClientCertIfGiven
+			found.TLS.ClientCAs, found.TLS.ClientAuth = pool, tls.VerifyClientCertIfGiven
 		}
-		found.HTTP = found.GRPC.Clone()
-		found.HTTP.NextProtos = []string{"http/1.1"}
 	}
 	if c.Server.asks() {
 		tokens, problems := access.ParseTokens(files.tokens)

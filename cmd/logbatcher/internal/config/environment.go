@@ -16,9 +16,9 @@ func variable(f settings.Field) string {
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(f.Path, ".", "_"))
 }
 
-// foreignVariables have our prefix and are no settings: those of the tests and of the embedded engine, and the path of the
-// file. One that ends in "_" is a prefix.
-var foreignVariables = []string{"LOGBATCHER_TEST_", "LOGBATCHER_CHDB_LIBRARY", "LOGBATCHER_ENGINE", "LOGBATCHER_ENGINE_LOG", "LOGBATCHER_CONFIG"}
+// foreignVariables have our prefix and are no settings: those of the tests and of the embedded engine, the path of the file, and the
+// token of commands that call a LogBatcher. One that ends in "_" is a prefix.
+var foreignVariables = []string{"LOGBATCHER_TEST_", "LOGBATCHER_CHDB_LIBRARY", "LOGBATCHER_ENGINE", "LOGBATCHER_ENGINE_LOG", "LOGBATCHER_CONFIG", "LOGBATCHER_TOKEN"}
 
 // isForeign reports whether a variable is no setting though it has our prefix.
 func isForeign(name string) bool {

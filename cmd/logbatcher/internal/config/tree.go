@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -58,6 +59,9 @@ type tree struct {
 
 // report adds a problem at a token.
 func (t *tree) report(at *token.Token, path, format string, arguments ...any) {
+	if strings.HasSuffix(path, ".password") { // which no message may quote
+		format, arguments = "this is not read as a text; put the password in quotes", nil
+	}
 	t.problems = append(t.problems, Problem{origin: t.origin(at), Path: path, Message: fmt.Sprintf(format, arguments...)})
 }
 
