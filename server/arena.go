@@ -48,6 +48,8 @@ func (s *slabs[T]) Put(p *[]T) { s[class(cap(*p))].Put(p) }
 
 // memory is where requests live while they are in flight.
 type memory struct {
+	// shared is set for a protocol whose requests bring what entries share, and whose values may need texts of their own.
+	shared     bool
 	buffers    mem.BufferPool
 	entries    slabs[schema.Entry]
 	attributes slabs[schema.Attribute]
@@ -88,6 +90,11 @@ const (
 	attributeBytesPaid = 2
 	// minAttributeBytes is the least that an attribute has in an entry: tags, lengths and a key.
 	minAttributeBytes = 5
+	// minSharedBytes is the same where keys may be empty, sharedOverhead what shared attributes need besides.
+	minSharedBytes = 2
+	sharedOverhead = 4 << 10
+	// maxExpansion is how many times its bytes the texts made of a value may occupy: a byte becomes six in JSON, in a slab of twice that.
+	maxExpansion = 12
 )
 
 // plan returns an arena for a request of that many bytes and entries, and the most memory it may occupy.
@@ -96,13 +103,18 @@ func (m *memory) plan(c *Config, requestBytes, entries int) (a arena, bytes int)
 	a.maxEntries = min(entries, max(minPieceEntries, entryBytesPaid*requestBytes/entrySize))
 	// Any one entry fits into an empty arena.
 	largest := slabCap(min(c.MaxEntryAttributes, requestBytes/minAttributeBytes))
-	a.attributeBytes = attributeBytesPaid*requestBytes + max(a.chunk, largest)*attributeSize
+	a.attributeBytes = attributeBytesPaid * requestBytes
+	if m.shared {
+		largest = slabCap(min(3*c.MaxEntryAttributes, requestBytes/minSharedBytes)) // its own, its resource's and its scope's
+		a.attributeBytes += sharedOverhead + min(2*int(c.MaxEntryBytes), maxExpansion*requestBytes)
+	}
+	a.attributeBytes += max(a.chunk, largest) * attributeSize
 	return a, slabCap(a.maxEntries)*(entrySize+placeSize) + a.attributeBytes
 }
 
 // RequestMemory returns the most that one request may occupy while it is decoded.
 func (c *Config) RequestMemory() int {
-	_, views := (*memory)(nil).plan(c, int(c.MaxRequestBytes), c.MaxRequestEntries)
+	_, views := (&memory{shared: true}).plan(c, int(c.MaxRequestBytes), c.MaxRequestEntries)
 	return slabCap(int(c.MaxRequestBytes)) + views
 }
 

@@ -41,8 +41,8 @@ func newIngest(config *Config, router Router, budget Budget, m *metrics) *ingest
 	in := &ingest{
 		config: config, router: router, registry: newRegistry(config, m), metrics: m, life: newLifecycle(),
 		tenants: &tenants{config: config, metrics: m, known: map[string]*tenant{}},
-		intake:  newIntake(config, budget, m, newProtobufDecoder(config)), otlp: newIntake(config, budget, m, ofOTLP),
-		otlpJSON: newIntake(config, budget, m, ofOTLP),
+		intake:  newIntake(config, budget, m, newProtobufDecoder(config)), otlp: newOTLPIntake(config, budget, m, ofOTLP),
+		otlpJSON: newOTLPIntake(config, budget, m, ofOTLP),
 		exited:   make(chan struct{}, 1),
 	}
 	in.otlpJSON.convert = appendOTLP

@@ -45,6 +45,13 @@ type otlpDecoder struct {
 	record otlpRecord
 }
 
+// newOTLPIntake returns an intake of OTLP.
+func newOTLPIntake(config *Config, budget Budget, m *metrics, newDecoder func() decoder) *intake {
+	in := newIntake(config, budget, m, newDecoder)
+	in.memory.shared = true
+	return in
+}
+
 func newOTLPDecoder(config *Config) func() decoder {
 	streams := &otlpStreams{bound: otlpStreamBytes}
 	return func() decoder {

@@ -31,7 +31,7 @@ func otlpIntake(t testing.TB, adjust func(*Config)) (*intake, *fakeBudget) {
 		adjust(&c)
 	}
 	budget := &fakeBudget{}
-	return newIntake(&c, budget, newMetrics(prometheus.NewRegistry()), newOTLPDecoder(&c)), budget
+	return newOTLPIntake(&c, budget, newMetrics(prometheus.NewRegistry()), newOTLPDecoder(&c)), budget
 }
 
 func str(s string) *commonpb.AnyValue {
@@ -473,6 +473,43 @@ func TestOTLPResourceRefusals(t *testing.T) {
 	}
 }
 
+// Whatever the size of a request, one record fits with its resource and scope.
+func TestOTLPOneRecordFits(t *testing.T) {
+	attributes := func(n int, v *commonpb.AnyValue) (list []*commonpb.KeyValue) {
+		for i := range n {
+			list = append(list, &commonpb.KeyValue{Key: strconv.Itoa(i), Value: v})
+		}
+		return list
+	}
+	for _, resource := range []int{0, 1, 30, 1024} {
+		for _, own := range []int{0, 1, 30, 1024} {
+			for _, text := range []int{0, 1, 100, 3000, 41_000} {
+				record := &logspb.LogRecord{
+					Body: array(str(strings.Repeat("\x02", text))), Attributes: attributes(own, octets("x")), TraceId: []byte("0123456789abcdef"), SpanId: []byte("01234567"),
+				}
+				data, _ := proto.Marshal(&logspb.LogsData{ResourceLogs: []*logspb.ResourceLogs{{
+					Resource: &resourcepb.Resource{Attributes: attributes(resource, str("v"))},
+					ScopeLogs: []*logspb.ScopeLogs{{
+						Scope: &commonpb.InstrumentationScope{Name: "s", Attributes: attributes(resource, integer(1))}, LogRecords: []*logspb.LogRecord{record},
+					}},
+				}}})
+				in, _ := otlpIntake(t, nil)
+				r, err := decodeBytes(t, in, data, otlpDefaults)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(r.Entries) != 1 {
+					t.Errorf("%d and %d attributes, %d bytes of text: %+v", resource, own, text, r.refusals)
+				}
+				if limit := in.config.RequestMemory(); r.Bytes > limit {
+					t.Errorf("%d bytes, and at most %d are foreseen", r.Bytes, limit)
+				}
+				r.free()
+			}
+		}
+	}
+}
+
 // Requests come in pieces when their records, or what these refer to, take more memory than their bytes pay for.
 func TestOTLPPieces(t *testing.T) {
 	small := &logspb.LogsData{ResourceLogs: []*logspb.ResourceLogs{{SchemaUrl: "url"}}}
@@ -530,7 +567,7 @@ func TestOTLPPieces(t *testing.T) {
 func TestOTLPStreamsAreKept(t *testing.T) {
 	c := testConfig()
 	streams := &otlpStreams{bound: 64 << 10}
-	in := newIntake(&c, &fakeBudget{}, newMetrics(prometheus.NewRegistry()), func() decoder {
+	in := newOTLPIntake(&c, &fakeBudget{}, newMetrics(prometheus.NewRegistry()), func() decoder {
 		return &otlpDecoder{config: &c, streams: streams, text: otlpText{limit: int(c.MaxEntryBytes)}}
 	})
 	stream := func(resource, scope string) *schema.Stream {
@@ -754,12 +791,16 @@ func BenchmarkDecodeOTLP(b *testing.B) {
 	})
 	b.Run("100/10_a_scope/not_kept", func(b *testing.B) {
 		c := testConfig()
-		in := newIntake(&c, &fakeBudget{}, newMetrics(prometheus.NewRegistry()), func() decoder {
-			return &otlpDecoder{config: &c, streams: &otlpStreams{bound: -1}, text: otlpText{limit: int(c.MaxEntryBytes)}}
-		})
-		in.decoders.New = func() any {
-			return &otlpDecoder{config: &c, streams: &otlpStreams{bound: -1}, text: otlpText{limit: int(c.MaxEntryBytes)}}
-		}
+		ofOTLP := newOTLPDecoder(&c)
+		in := newOTLPIntake(&c, &fakeBudget{}, newMetrics(prometheus.NewRegistry()), func() decoder { return forgetful{ofOTLP().(*otlpDecoder)} })
 		benchmarkDecode(b, in, designLogs(100, 10, 1), 100)
 	})
+}
+
+// forgetful knows no resource from an earlier request.
+type forgetful struct{ *otlpDecoder }
+
+func (d forgetful) decode(data []byte, from cut, values *defaults, into *arena) (cut, error) {
+	d.streams = &otlpStreams{bound: otlpStreamBytes}
+	return d.otlpDecoder.decode(data, from, values, into)
 }
