@@ -46,7 +46,7 @@ func TestEntryJSON(t *testing.T) {
 		if !json.Valid(line) || strings.ContainsRune(string(line), '\n') {
 			t.Errorf("not a line of JSON: %s", line)
 		}
-		got, err := parseEntryJSON(line)
+		got, err := ParseEntryJSON(line)
 		if err != nil || !sameEntry(&e, &got) {
 			t.Errorf("%s\nbecame %+v, %v", line, got, err)
 		}
@@ -78,7 +78,7 @@ func FuzzEntryJSON(f *testing.F) {
 		e.Attributes = append(e.Attributes, StringAttribute(other, text), IntAttribute(text, n), DoubleAttribute("x", x),
 			BytesAttribute("y", other), JSONAttribute("z", text))
 		line := AppendJSON(nil, &e)
-		got, err := parseEntryJSON(line)
+		got, err := ParseEntryJSON(line)
 		if err != nil || !sameEntry(&e, &got) {
 			t.Fatalf("%s became %+v, %v", line, got, err)
 		}

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// This file reads what AppendJSON writes, to show that nothing is lost.
-
+// jsonEntry is an entry in the form that AppendJSON writes.
 type jsonEntry struct {
 	Time               time.Time       `json:"time"`
 	ObservedTime       time.Time       `json:"observed_time"`
@@ -96,8 +95,8 @@ func (a *jsonAttribute) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// parseEntryJSON reads an entry that AppendJSON wrote.
-func parseEntryJSON(line []byte) (Entry, error) {
+// ParseEntryJSON reads an entry that AppendJSON wrote. A field that AppendJSON does not write is an error: it would be lost.
+func ParseEntryJSON(line []byte) (Entry, error) {
 	var j jsonEntry
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	decoder.DisallowUnknownFields()
