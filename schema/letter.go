@@ -1,6 +1,12 @@
 package schema
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrUnknownLetter is returned for a dead letter that is not in the queue.
+var ErrUnknownLetter = errors.New("the queue has no dead letter")
 
 // Value is a column's value as text.
 type Value struct {
@@ -34,9 +40,9 @@ type Letter struct {
 	First, Last time.Time
 	// SchemaHash is the hash of the schema that the rows were made for.
 	SchemaHash string
-	// Format says how Payload is written, Payload has the rows.
-	Format  string
-	Payload []byte
+	// Format says how the payload is written, PayloadBytes is its size.
+	Format       string
+	PayloadBytes int
 	// Origins are the requests that the rows came from.
 	Origins []LetterOrigin
 	// History has the failures before the last one, the oldest first.

@@ -28,6 +28,10 @@ type DeadLetter struct {
 	Origins []batch.Origin
 	// SchemaHash is the hash of the schema that the rows were made for (schema.Table.Hash).
 	SchemaHash string
+	// Tried are the ids of blocks under which the rows may be in the table all the same, because their fate is unknown.
+	Tried []string
+	// History has the failures before this one, the oldest first.
+	History []schema.LetterFailure
 	// Format says how to read Payload: one of the formats below, which may be followed by GzipSuffix.
 	Format string
 	// Payload holds the rows. It is empty with FormatNone, and in a letter returned by a Delivery.

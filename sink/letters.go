@@ -47,6 +47,9 @@ func (v *delivery) refuse(p *piece, rows batch.RowSet, err *Error, reason string
 	if errors.As(err, &violation) {
 		r.Column = violation.Column
 	}
+	if reason == reasonUnknown {
+		r.Tried = []string{p.block.ID()}
+	}
 	if r.First.IsZero() { // refused without an insert
 		r.First, r.Last = time.Now(), time.Now()
 	}
@@ -98,7 +101,7 @@ func grouped(refused []refusal) []refusal {
 
 func (r *refusal) joins(next *refusal) bool {
 	return r.rows[len(r.rows)-1].To == next.rows[0].From && r.Reason == next.Reason && r.Column == next.Column &&
-		r.Code == next.Code && r.Class == next.Class &&
+		r.Code == next.Code && r.Class == next.Class && slices.Equal(r.Tried, next.Tried) &&
 		constraintInMessage.FindString(r.Message) == constraintInMessage.FindString(next.Message)
 }
 

@@ -16,8 +16,10 @@ type Redelivery struct {
 	Committed, Found bool
 	// Refused are rows that the table rejects.
 	Refused []RefusedRows
-	// Rest are the rows that were not found to be bad, or not told apart from the bad ones.
+	// Rest are the rows that were not found to be bad.
 	Rest batch.RowSet
+	// Mixed means that the refused rows may have good ones among them, which were not told apart.
+	Mixed bool
 }
 
 // RefusedRows are rows that the table rejects for the same reason.
@@ -29,17 +31,33 @@ type RefusedRows struct {
 }
 
 // Redeliver tries to settle the rows of a dead letter as one block, once more. The block has no attempts of this process behind it,
-// but perhaps one of another: so it is asked for first, and inserted under its own id as token if it is absent. since is when
-// the last attempt began that may still be under way; zero if there is none.
+// but perhaps one of another: so it is asked for first, and inserted under its own id as token if it is absent. tried are the same rows
+// under other ids under which they may have been stored, by attempts that began at last or before.
 //
 // Redeliver waits for a ClickHouse that is away. It gives up soon if an operator has to act. It never divides the block,
 // because the next attempt, perhaps of another process, must ask for the same rows. The error is that of ctx.
-func (d *Delivery) Redeliver(ctx context.Context, b *batch.Block, since time.Time) (Redelivery, error) {
+func (d *Delivery) Redeliver(ctx context.Context, b *batch.Block, tried []*batch.Block, last time.Time) (Redelivery, error) {
 	// Any limit ends a hold after the least number of tries.
 	v := &delivery{Delivery: d, block: b, table: d.watch(b.Layout().Table().FullName()), limits: Limits{HoldFor: time.Nanosecond}}
-	p := &piece{rows: batch.RowSet{{To: b.Rows()}}, block: b}
+	all := batch.RowSet{{To: b.Rows()}}
+	for _, earlier := range tried {
+		p := &piece{rows: all, block: earlier, settling: settling{touched: true, uncertain: true, arrived: last}}
+		found, err := v.askFinally(ctx, p)
+		v.unhold(p)
+		v.forget(p)
+		switch {
+		case err != nil:
+			return Redelivery{}, err
+		case found == present:
+			return Redelivery{Committed: true, Found: true}, nil
+		case found == unknowable:
+			v.conclude(p, found, nil, "")
+			return Redelivery{Refused: v.refusedRows()}, nil
+		}
+	}
+	p := &piece{rows: all, block: b}
 	p.settling = settling{
-		touched: true, uncertain: true, arrived: since,
+		touched: true, uncertain: true,
 		migrated: true, // the block's columns are those of an earlier schema, which no table should be made to fit
 	}
 	verdict, err := v.settle(ctx, p)
@@ -56,17 +74,24 @@ func (d *Delivery) Redeliver(ctx context.Context, b *batch.Block, since time.Tim
 			return Redelivery{}, err
 		}
 		if !judged {
-			reason := reasonNotIsolated
-			if p.size() == 1 {
-				reason = reasonRefused
+			reason := reasonRefused
+			if outcome.Mixed = p.size() > 1; outcome.Mixed {
+				reason = reasonNotIsolated
 			}
+			outcome.Rest = nil
 			v.refuse(p, p.rows, p.settling.refusal, reason)
 		}
 	}
-	for _, r := range v.refused {
-		outcome.Refused = append(outcome.Refused, RefusedRows{Rows: r.rows, Letter: r.DeadLetter})
-	}
+	outcome.Refused = v.refusedRows()
 	return outcome, nil
+}
+
+func (v *delivery) refusedRows() []RefusedRows {
+	var refused []RefusedRows
+	for _, r := range v.refused {
+		refused = append(refused, RefusedRows{Rows: r.rows, Letter: r.DeadLetter})
+	}
+	return refused
 }
 
 // Forecaster is a Sink that can tell without an insert whether a table takes a block.

@@ -150,7 +150,7 @@ func (b *Block) Native() io.Reader {
 }
 
 // OriginsOf returns the origins of some of the rows, in order.
-func (b *Block) OriginsOf(rows RowSet) []Origin { return originsOf(b.origins, rows) }
+func (b *Block) OriginsOf(rows RowSet) []Origin { return OriginsOf(b.origins, rows) }
 
 // Cut returns rows, at least one, as a separate block with its own id. The same rows always give the same bytes. It fails if the frames
 // are damaged or the block was released.

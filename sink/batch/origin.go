@@ -15,8 +15,8 @@ type Origin struct {
 	Rows int `json:"rows"`
 }
 
-// originsOf returns where those of the rows come from, in their order.
-func originsOf(origins []Origin, rows RowSet) []Origin {
+// OriginsOf returns the origins of some of the rows, in order.
+func OriginsOf(origins []Origin, rows RowSet) []Origin {
 	var theirs []Origin
 	start := 0
 	for _, o := range origins {

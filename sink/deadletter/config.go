@@ -77,5 +77,6 @@ func (c Config) beside() string {
 	return "{" + c.Stream + "}"
 }
 
-func (c Config) usageKey() string           { return c.beside() + ":usage" }
-func (c Config) idKey(letter string) string { return c.beside() + ":id:" + letter }
+func (c Config) usageKey() string              { return c.beside() + ":usage" }
+func (c Config) idKey(letter string) string    { return c.beside() + ":id:" + letter }
+func (c Config) claimKey(letter string) string { return c.beside() + ":claim:" + letter }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
@@ -15,29 +16,33 @@ import (
 type field struct {
 	name  string
 	value any
+	// added means that letters of older versions lack the field.
+	added bool
 }
 
 // fieldsOf returns the fields of a letter's entry. They are a contract with everything that reads the stream: fields may be
 // added, none changes its meaning.
 func fieldsOf(l *sink.DeadLetter) []field {
 	return []field{
-		{"id", &l.ID},
-		{"table", &l.Table},
-		{"route", &l.Route},
-		{"shard_id", &l.ShardID},
-		{"class", &l.Class},
-		{"code", &l.Code},
-		{"reason", &l.Reason},
-		{"column", &l.Column},
-		{"message", &l.Message},
-		{"attempts", &l.Attempts},
-		{"first", &l.First},
-		{"last", &l.Last},
-		{"origins", &l.Origins},
-		{"schema_hash", &l.SchemaHash},
-		{"rows", &l.Rows},
-		{"format", &l.Format},
-		{"payload", &l.Payload},
+		{name: "id", value: &l.ID},
+		{name: "table", value: &l.Table},
+		{name: "route", value: &l.Route},
+		{name: "shard_id", value: &l.ShardID},
+		{name: "class", value: &l.Class},
+		{name: "code", value: &l.Code},
+		{name: "reason", value: &l.Reason},
+		{name: "column", value: &l.Column},
+		{name: "message", value: &l.Message},
+		{name: "attempts", value: &l.Attempts},
+		{name: "first", value: &l.First},
+		{name: "last", value: &l.Last},
+		{name: "origins", value: &l.Origins},
+		{name: "schema_hash", value: &l.SchemaHash},
+		{name: "rows", value: &l.Rows},
+		{name: "format", value: &l.Format},
+		{name: "payload", value: &l.Payload},
+		{name: "tried", value: &l.Tried, added: true},
+		{name: "history", value: &l.History, added: true},
 	}
 }
 
@@ -57,6 +62,9 @@ func decode(values map[string]any) (l sink.DeadLetter, err error) {
 	var problems []error
 	for _, f := range fieldsOf(&l) {
 		text, ok := values[f.name].(string)
+		if !ok && f.added {
+			continue
+		}
 		err := errors.New("missing")
 		if ok {
 			err = f.parse(text)
@@ -83,6 +91,12 @@ func (f field) text() string {
 	case *[]batch.Origin:
 		text, _ := json.Marshal(append([]batch.Origin{}, *v...)) // cannot fail; [] for none
 		return string(text)
+	case *[]schema.LetterFailure:
+		text, _ := json.Marshal(append([]schema.LetterFailure{}, *v...)) // cannot fail; [] for none
+		return string(text)
+	case *[]string:
+		text, _ := json.Marshal(append([]string{}, *v...)) // cannot fail; [] for none
+		return string(text)
 	}
 	panic("deadletter: field " + f.name)
 }
@@ -105,6 +119,14 @@ func (f field) parse(text string) (err error) {
 		}
 	case *[]batch.Origin:
 		if err = json.Unmarshal([]byte(text), v); err != nil {
+			*v = nil
+		}
+	case *[]schema.LetterFailure:
+		if err = json.Unmarshal([]byte(text), v); err != nil || len(*v) == 0 {
+			*v = nil
+		}
+	case *[]string:
+		if err = json.Unmarshal([]byte(text), v); err != nil || len(*v) == 0 {
 			*v = nil
 		}
 	}

@@ -9,6 +9,8 @@ type metrics struct {
 	letters, rows            *prometheus.CounterVec
 	repeats                  prometheus.Counter
 	trimmed, trimmedRows     prometheus.Counter
+	replayed, replayedRows   *prometheus.CounterVec
+	dropped, droppedRows     *prometheus.CounterVec
 	errors                   *prometheus.CounterVec
 	bytes, queued            prometheus.Gauge
 	bound, fullness, waiting prometheus.Gauge
@@ -27,6 +29,14 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Help: "Letters deleted for good to make room for letters of this instance. Always 0 unless when_full is trim."}),
 		trimmedRows: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_dead_letters_trimmed_rows_total",
 			Help: "Rows of the letters deleted for good to make room."}),
+		replayed: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_dead_letters_replayed_total",
+			Help: "Letters that this instance has replayed, by outcome: committed, present, refused, divided, claimed, gone or open."}, []string{"table", "outcome"}),
+		replayedRows: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_dead_letters_replayed_rows_total",
+			Help: "Rows of the letters that this instance has replayed, by outcome."}, []string{"table", "outcome"}),
+		dropped: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_dead_letters_dropped_total",
+			Help: "Letters that operators have dropped through this instance."}, []string{"table"}),
+		droppedRows: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_dead_letters_dropped_rows_total",
+			Help: "Rows of the letters that operators have dropped through this instance."}, []string{"table"}),
 		errors: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_dead_letters_errors_total",
 			Help: "Failed operations on the queue, by kind of error."}, []string{"kind"}),
 		bytes: auto.NewGauge(prometheus.GaugeOpts{Name: "logbatcher_dead_letters_queue_bytes",
