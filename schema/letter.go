@@ -5,8 +5,12 @@ import (
 	"time"
 )
 
-// ErrUnknownLetter is returned for a dead letter that is not in the queue.
-var ErrUnknownLetter = errors.New("the queue has no dead letter")
+var (
+	// ErrUnknownLetter is returned for a dead letter that is not in the queue.
+	ErrUnknownLetter = errors.New("the queue has no dead letter")
+	// ErrBadToken is returned for the token of a page of dead letters that no page came with.
+	ErrBadToken = errors.New("the page token is malformed")
+)
 
 // Value is a column's value as text.
 type Value struct {

@@ -14,6 +14,7 @@ type adminService struct {
 	pb.UnimplementedAdminServiceServer
 	admin  Admin
 	config *Config
+	life   *lifecycle
 }
 
 // ListShards returns the state of all shards.

@@ -35,6 +35,21 @@ type Admin interface {
 	Flush(ctx context.Context, table string) (batches, rows int, err error)
 	// Explain returns what would happen to the entry. It keeps nothing of it.
 	Explain(ctx context.Context, e *schema.Entry) (*schema.Explanation, error)
+	DeadLetters
+}
+
+// DeadLetters is the dead-letter queue. A schema.ErrUnknownLetter is reported as such.
+type DeadLetters interface {
+	// ListDeadLetters returns at most count letters of the selection, without their rows, and the token of the next page; empty at the end.
+	ListDeadLetters(ctx context.Context, selection *schema.LetterSelection, token string, count int) (page []schema.Letter, next string, err error)
+	// ShowDeadLetter returns a letter with its rows.
+	ShowDeadLetter(ctx context.Context, id string) (*schema.Letter, error)
+	// ReplayDeadLetters stores the rows of letters, and reports each letter. It ends with the first error of report.
+	ReplayDeadLetters(ctx context.Context, work *schema.LetterWork, report func(*schema.LetterReport) error) error
+	// DropDeadLetters deletes letters, and reports each. It ends with the first error of report.
+	DropDeadLetters(ctx context.Context, work *schema.LetterWork, report func(*schema.LetterReport) error) error
+	// ExportDeadLetters writes letters as lines of JSON. It ends with the first error of write.
+	ExportDeadLetters(ctx context.Context, selection *schema.LetterSelection, write func(line []byte) error) error
 }
 
 // Readiness is the state of the instance. It is asked every second and must not block.

@@ -66,7 +66,7 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	services := strict{s.grpc, s.unpack}
 	services.RegisterService(s.ingest.service(), s.ingest)
 	services.RegisterService(s.ingest.logsService(), s.ingest)
-	pb.RegisterAdminServiceServer(services, &adminService{admin: admin, config: &s.config})
+	pb.RegisterAdminServiceServer(services, &adminService{admin: admin, config: &s.config, life: s.ingest.life})
 	grpc_health_v1.RegisterHealthServer(services, s.health)
 	registerReflection(services)
 	calls.InitializeMetrics(s.grpc)

@@ -221,6 +221,10 @@ func statusOfAdmin(err error, table string) error {
 	switch {
 	case errors.Is(err, schema.ErrUnknownTable):
 		return statusUnknownTable(table)
+	case errors.Is(err, schema.ErrUnknownLetter):
+		return statusOf(codes.NotFound, "UNKNOWN_LETTER", err.Error(), nil)
+	case errors.Is(err, schema.ErrBadToken):
+		return statusInvalid("INVALID_PAGE", violation{"page_token", "it is not one that ListDeadLetters has returned"})
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return statusOfContext(err)
 	}

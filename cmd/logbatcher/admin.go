@@ -9,6 +9,31 @@ import (
 // admin answers the admin service from the router and the delivery.
 type admin struct{ g *gateway }
 
+// ListDeadLetters implements server.DeadLetters.
+func (a *admin) ListDeadLetters(ctx context.Context, selection *schema.LetterSelection, token string, count int) ([]schema.Letter, string, error) {
+	return a.g.mender.List(ctx, selection, token, count)
+}
+
+// ShowDeadLetter implements server.DeadLetters.
+func (a *admin) ShowDeadLetter(ctx context.Context, id string) (*schema.Letter, error) {
+	return a.g.mender.Show(ctx, id)
+}
+
+// ReplayDeadLetters implements server.DeadLetters.
+func (a *admin) ReplayDeadLetters(ctx context.Context, work *schema.LetterWork, report func(*schema.LetterReport) error) error {
+	return a.g.mender.Replay(ctx, work, report)
+}
+
+// DropDeadLetters implements server.DeadLetters.
+func (a *admin) DropDeadLetters(ctx context.Context, work *schema.LetterWork, report func(*schema.LetterReport) error) error {
+	return a.g.mender.Drop(ctx, work, report)
+}
+
+// ExportDeadLetters implements server.DeadLetters.
+func (a *admin) ExportDeadLetters(ctx context.Context, selection *schema.LetterSelection, write func(line []byte) error) error {
+	return a.g.mender.Export(ctx, selection, write)
+}
+
 // ListShards implements server.Admin.
 func (a *admin) ListShards(ctx context.Context) ([]schema.ShardState, error) {
 	return a.g.router.Shards(ctx)

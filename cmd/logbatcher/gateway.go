@@ -51,6 +51,7 @@ type gateway struct {
 	retainer   *retention.Retainer
 	scheduler  *retention.Scheduler
 	delivery   *sink.Delivery
+	mender     *deadletter.Mender
 	budget     *shard.Budget
 	router     *shard.Router
 	server     *server.Server
@@ -98,6 +99,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 		return nil, err
 	}
 	g.migrations.gate = g.delivery
+	g.mender = deadletter.NewMender(g.letters, g.delivery, func() ([]*schema.Route, *time.Location) { return g.migrations.inForce(), g.zone }, log)
 	routes, err := routesOf(cfg)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,8 @@
 // Command logbatcher is the service and its tools in one static binary.
 //
 // `logbatcher serve` receives log entries over gRPC and writes them to ClickHouse; `logbatcher dev` does the same with its
-// own ClickHouse and Redis. The other commands send files, run queries, and manage schema, retention and configuration.
+// own ClickHouse and Redis. The other commands send files, run queries, and manage dead letters, schema, retention and
+// configuration.
 // This package only wires: it reads flags, environment and signals, builds the parts, starts them from the far end and
 // stops them in flow order.
 package main
@@ -38,7 +39,8 @@ const exitStatusHelp = `Exit status:
     0  success; serve, dev: stopped by SIGTERM or SIGINT with everything accepted settled
     1  failure: an invalid command line or configuration, a port in use, a server that refuses, a part that died;
        send: something was not read, not sent or not answered, including because of a signal
-    3  send: everything was read; some entries were refused or dead-lettered, the others are safe
+    3  send: everything was read; some entries were refused or dead-lettered, the others are safe;
+       dlq replay, dlq drop: some of the letters stay in the queue
     4  serve, dev, demo: stopped with accepted rows that are not settled; the last line has their number.
        Their producers have no acknowledgement and send them again
   130  another command was interrupted by SIGTERM or SIGINT, or a second signal stopped this one at once`
@@ -105,7 +107,7 @@ func exitStatus(ctx context.Context, err error, out io.Writer) int {
 	case errors.As(err, &left):
 		fmt.Fprintln(out, "logbatcher: not everything is settled:", left)
 		return exitRowsLeft
-	case errors.Is(err, errNotAllStored):
+	case errors.Is(err, errNotAllStored), errors.Is(err, errLettersLeft):
 		fmt.Fprintln(out, "logbatcher:", err)
 		return exitNotAllStored
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &interrupted):
@@ -126,7 +128,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		newServeCommand(), newDevCommand(), newDemoCommand(), newSendCommand(), newQueryCommand(),
+		newServeCommand(), newDevCommand(), newDemoCommand(), newSendCommand(), newQueryCommand(), newDLQCommand(),
 		newSchemaCommand(), newRetentionCommand(), newConfigCommand(), newTokenCommand(), newEngineCommand(),
 	)
 	return root

@@ -28,7 +28,7 @@ const (
 type Error struct {
 	// Kind is what the error means.
 	Kind Kind
-	// Op is what was tried: "write", "list", "measure" or "check".
+	// Op is what was tried, such as "write" or "list".
 	Op string
 	// Stream is the stream that it was tried on.
 	Stream string
@@ -54,7 +54,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // sink.DeadLetters.
 func (e *Error) Permanent() bool { return e.Kind == TooLarge || e.Kind == Malformed }
 
-const rightsAdvice = "the Redis user needs: ~ for the stream's keys; +evalsha +eval +xadd +xlen +xdel +xrange +get +set +expire +hset +hmget +memory|usage"
+const rightsAdvice = "the Redis user needs: ~ for the stream's keys; +evalsha +eval +xadd +xlen +xdel +xrange +xrevrange +get +set +expire +del +hset +hmget +memory|usage"
 
 // refusals are known error replies of Redis, by their beginnings.
 var refusals = []struct {

@@ -174,7 +174,7 @@ func TestRightsThatSuffice(t *testing.T) {
 	admin := connect(t, server)
 	for _, memory := range []string{"+memory|usage", "-memory"} {
 		rights := []any{"ACL", "SETUSER", "keeper", "reset", "on", ">k", "~logbatcher:dead_letters", "~{logbatcher:dead_letters}:*",
-			"+evalsha", "+eval", "+xadd", "+xlen", "+xdel", "+xrange", "+get", "+set", "+expire", "+hset", "+hmget", memory}
+			"+evalsha", "+eval", "+xadd", "+xlen", "+xdel", "+xrange", "+xrevrange", "+get", "+set", "+expire", "+del", "+hset", "+hmget", memory}
 		if err := admin.Do(t.Context(), rights...).Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -100,18 +100,22 @@ func (m *Mender) Replay(ctx context.Context, w *schema.LetterWork, report func(*
 			if err := pause(ctx, begun, rows, w.RowsPerSecond); err != nil {
 				return err
 			}
-			r, parts, err := m.replay(ctx, queue[0], w.Edits, token, &divisions)
+			reports, parts, err := m.replay(ctx, queue[0], w.Edits, token, &divisions)
 			if err != nil {
 				return err
 			}
-			m.queue.metrics.replayed.WithLabelValues(r.Table, r.Outcome.String()).Inc()
-			m.queue.metrics.replayedRows.WithLabelValues(r.Table, r.Outcome.String()).Add(float64(r.Rows))
-			m.audit("dead letter replayed", w, queue[0], r)
-			if err := report(r); err != nil {
-				return err
+			for _, r := range reports { // before any is sent: sending may fail
+				m.queue.metrics.replayed.WithLabelValues(r.Table, r.Outcome.String()).Inc()
+				m.queue.metrics.replayedRows.WithLabelValues(r.Table, r.Outcome.String()).Add(float64(r.Rows))
+				m.audit("dead letter replayed", w, queue[0], r)
 			}
-			if r.Outcome == schema.LetterCommitted {
-				rows += r.Rows
+			for _, r := range reports {
+				if err := report(r); err != nil {
+					return err
+				}
+				if r.Outcome == schema.LetterCommitted {
+					rows += r.Rows
+				}
 			}
 			queue = append(parts, queue[1:]...)
 		}
@@ -200,7 +204,7 @@ func describe(l *sink.DeadLetter, parts []part) string {
 	for i, p := range parts {
 		switch {
 		case p.problem != nil:
-			texts[i] = fmt.Sprintf("%d rows fit no table: %s", p.rows.Size(), p.problem.Message)
+			texts[i] = fmt.Sprintf("%d rows are refused: %s", p.rows.Size(), explain(p.problem))
 		case p.route != nil:
 			texts[i] = fmt.Sprintf("%d rows for %s", p.rows.Size(), p.route.Table.FullName())
 		default:
@@ -210,24 +214,30 @@ func describe(l *sink.DeadLetter, parts []part) string {
 	return strings.Join(texts, "; ")
 }
 
-// replay replays one letter. It returns what became of it, and the letters that have taken its place and are still to be tried. The
-// error is why the letter could not be claimed.
-func (m *Mender) replay(ctx context.Context, s *Stored, edits []schema.Edit, token string, divisions *int) (*schema.LetterReport, []*Stored, error) {
+// replay replays one letter. It returns what became of it and of letters that have taken its place, except for those that are still to
+// be tried, which it returns too. The error is why the letter could not be claimed.
+func (m *Mender) replay(ctx context.Context, s *Stored, edits []schema.Edit, token string, divisions *int) ([]*schema.LetterReport, []*Stored, error) {
 	ttl := m.delivery.AttemptEnds() + claimSlack
 	holder, err := m.queue.claim(ctx, s, token, ttl)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case holder == gone:
-		return reportOf(s, schema.LetterGone, "somebody else has replayed or dropped it"), nil, nil
+		return one(s, schema.LetterGone, "somebody else has replayed or dropped it"), nil, nil
 	case holder != "":
-		return reportOf(s, schema.LetterClaimed, claimedBy(holder)), nil, nil
+		return one(s, schema.LetterClaimed, claimedBy(holder)), nil, nil
 	}
 	ctx, done := m.underClaim(ctx, s, token, ttl)
-	r, parts := m.replayClaimed(ctx, s, edits, token, divisions)
-	// A claim on a letter whose fate is open ends by itself, when no attempt can be under way any more. Others were ended with the letter.
-	done(r.Outcome == schema.LetterRefused)
-	return r, parts, nil
+	// A claim on a letter whose fate is open ends by itself, when no attempt can be under way any more. Others have ended with the letter.
+	release := false
+	defer func() { done(release) }()
+	reports, parts := m.replayClaimed(ctx, s, edits, token, divisions)
+	release = reports[0].Outcome == schema.LetterRefused
+	return reports, parts, nil
+}
+
+func one(s *Stored, outcome schema.LetterOutcome, message string) []*schema.LetterReport {
+	return []*schema.LetterReport{reportOf(s, outcome, message)}
 }
 
 // underClaim renews the claim until done is called, which may release it. The context that it returns outlives ctx for a moment, and
@@ -275,10 +285,10 @@ func (m *Mender) underClaim(ctx context.Context, s *Stored, token string, ttl ti
 	}
 }
 
-func (m *Mender) replayClaimed(ctx context.Context, s *Stored, edits []schema.Edit, token string, divisions *int) (*schema.LetterReport, []*Stored) {
+func (m *Mender) replayClaimed(ctx context.Context, s *Stored, edits []schema.Edit, token string, divisions *int) ([]*schema.LetterReport, []*Stored) {
 	p, tried, err := m.blocks(s, edits)
 	if err != nil {
-		return reportOf(s, schema.LetterRefused, err.Error()), nil
+		return one(s, schema.LetterRefused, err.Error()), nil
 	}
 	if p.block == nil {
 		return m.divide(ctx, s, token, describe(&s.Letter, p.parts), p.parts, nil)
@@ -287,17 +297,17 @@ func (m *Mender) replayClaimed(ctx context.Context, s *Stored, edits []schema.Ed
 	outcome, err := m.delivery.Redeliver(ctx, p.block, tried, s.Letter.Last)
 	switch {
 	case err != nil:
-		return reportOf(s, schema.LetterOpen, "interrupted before its fate was known; replay it again: "+err.Error()), nil
+		return one(s, schema.LetterOpen, "interrupted before its fate was known; replay it again: "+err.Error()), nil
 	case outcome.Committed:
 		return m.settle(ctx, s, token, outcome.Found), nil
 	}
-	failure := &outcome.Refused[0].Letter
-	message := failure.Message
+	message := outcome.Refused[0].Letter.Message
 	failures := map[int]*sink.DeadLetter{}
 	var parts []part
 	for i := range outcome.Refused {
-		failures[len(parts)] = &outcome.Refused[i].Letter
-		parts = append(parts, part{rows: outcome.Refused[i].Rows, problem: &batch.RowError{Message: message}})
+		failure := &outcome.Refused[i].Letter
+		failures[len(parts)] = failure
+		parts = append(parts, part{rows: outcome.Refused[i].Rows, problem: &batch.RowError{Message: failure.Message}})
 	}
 	if len(outcome.Rest) > 0 {
 		parts = append(parts, part{rows: outcome.Rest})
@@ -313,7 +323,7 @@ func (m *Mender) replayClaimed(ctx context.Context, s *Stored, edits []schema.Ed
 
 // divide puts letters of the parts in the letter's place, those that have failed with their failures. It returns those that are still
 // to be tried.
-func (m *Mender) divide(ctx context.Context, s *Stored, token, message string, parts []part, failures map[int]*sink.DeadLetter) (*schema.LetterReport, []*Stored) {
+func (m *Mender) divide(ctx context.Context, s *Stored, token, message string, parts []part, failures map[int]*sink.DeadLetter) ([]*schema.LetterReport, []*Stored) {
 	letters := make([]*sink.DeadLetter, len(parts))
 	for i, p := range parts {
 		letter, err := &s.Letter, error(nil)
@@ -321,7 +331,7 @@ func (m *Mender) divide(ctx context.Context, s *Stored, token, message string, p
 			letter, err = letterOf(&s.Letter, p)
 		}
 		if err != nil {
-			return reportOf(s, schema.LetterRefused, err.Error()), nil
+			return one(s, schema.LetterRefused, err.Error()), nil
 		}
 		failure := failures[i]
 		if failure == nil && p.problem != nil {
@@ -340,36 +350,39 @@ func (m *Mender) divide(ctx context.Context, s *Stored, token, message string, p
 	})
 	switch {
 	case err != nil && permanent(err):
-		return reportOf(s, schema.LetterRefused, message+"; this could not be added to the letter: "+err.Error()), nil
+		return one(s, schema.LetterRefused, message+"; this could not be added to the letter: "+err.Error()), nil
 	case err != nil:
-		return reportOf(s, schema.LetterOpen, message+"; this could not be recorded: "+err.Error()), nil
+		return one(s, schema.LetterOpen, message+"; this could not be recorded: "+err.Error()), nil
 	case replaced == nil:
-		return reportOf(s, schema.LetterGone, "somebody else has dropped it meanwhile, or Redis has lost its claim"), nil
+		return one(s, schema.LetterGone, "somebody else has dropped it meanwhile, or Redis has lost its claim"), nil
 	case len(parts) == 1 && parts[0].route == nil:
-		return reportOf(s, schema.LetterRefused, message), nil
+		return one(s, schema.LetterRefused, message), nil
 	}
+	reports := one(s, schema.LetterDivided, message)
 	var again []*Stored
 	for i := range replaced {
-		if parts[i].problem == nil {
+		if problem := parts[i].problem; problem != nil {
+			reports = append(reports, reportOf(&replaced[i], schema.LetterRefused, problem.Message))
+		} else {
 			again = append(again, &replaced[i])
 		}
 	}
-	return reportOf(s, schema.LetterDivided, message), again
+	return reports, again
 }
 
 // settle deletes a letter whose rows are in the table.
-func (m *Mender) settle(ctx context.Context, s *Stored, token string, found bool) *schema.LetterReport {
+func (m *Mender) settle(ctx context.Context, s *Stored, token string, found bool) []*schema.LetterReport {
 	err := recorded(ctx, func() error {
 		_, err := m.queue.remove(ctx, s, token, true)
 		return err
 	})
 	switch {
 	case err != nil:
-		return reportOf(s, schema.LetterOpen, "its rows are in the table, but it could not be deleted; replay it again: "+err.Error())
+		return one(s, schema.LetterOpen, "its rows are in the table, but it could not be deleted; replay it again: "+err.Error())
 	case found:
-		return reportOf(s, schema.LetterPresent, "")
+		return one(s, schema.LetterPresent, "")
 	}
-	return reportOf(s, schema.LetterCommitted, "")
+	return one(s, schema.LetterCommitted, "")
 }
 
 // recorded repeats a change of the queue while Redis is away, until ctx ends.

@@ -152,7 +152,7 @@ func (r *routing) planEntries(l *sink.DeadLetter, lines [][]byte, edits []schema
 		}
 	}
 	if only := g.order[0]; len(g.order) == 1 && only.problem != nil {
-		return plan{}, only.problem
+		return plan{}, errors.New(explain(only.problem))
 	} else if len(g.order) == 1 && own != nil {
 		return plan{block: only.batch.Seal(batch.Uncompressed)}, nil
 	}
@@ -243,8 +243,16 @@ func (g *gathering) add(i int, route *schema.Route, entry *schema.Entry) error {
 			g.order = slices.DeleteFunc(g.order, func(other *group) bool { return other == at })
 		}
 	}
-	g.of(groupKey{route: route, problem: problem.Error()}, route, problem).add(i)
+	g.of(groupKey{route: route, problem: explain(problem)}, route, problem).add(i)
 	return nil
+}
+
+// explain returns what is wrong with an entry, without the field: an edit has none.
+func explain(problem *batch.RowError) string {
+	if problem.Column == "" {
+		return problem.Message
+	}
+	return fmt.Sprintf("column %q: %s", problem.Column, problem.Message)
 }
 
 func (g *gathering) projector(route *schema.Route) (*projector, error) {

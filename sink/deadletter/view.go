@@ -17,6 +17,9 @@ const scanBytes = 64 << 20
 // List returns a page of the selection's letters without their rows, in the order in which they were written: those after the stream id,
 // or from the oldest if it is empty. It returns at most count, and where the next page begins; empty at the end.
 func (m *Mender) List(ctx context.Context, sel *schema.LetterSelection, after string, count int) (page []schema.Letter, next string, err error) {
+	if after != "" && !streamID.MatchString(after) {
+		return nil, "", schema.ErrBadToken
+	}
 	if len(sel.IDs) > 0 {
 		err := m.queue.each(ctx, sel, pageEntries, func(s *Stored) error {
 			page = append(page, viewOf(s))

@@ -21,6 +21,83 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// DeadLetterOutcome is what became of a dead letter.
+type DeadLetterOutcome int32
+
+const (
+	// Not set.
+	DeadLetterOutcome_DEAD_LETTER_OUTCOME_UNSPECIFIED DeadLetterOutcome = 0
+	// Its rows are in the table now, and the letter is gone.
+	DeadLetterOutcome_DEAD_LETTER_OUTCOME_COMMITTED DeadLetterOutcome = 1
+	// Its rows had been in the table before, and the letter is gone.
+	DeadLetterOutcome_DEAD_LETTER_OUTCOME_PRESENT DeadLetterOutcome = 2
+	// Its rows don't fit, and the letter is in the queue.
+	DeadLetterOutcome_DEAD_LETTER_OUTCOME_REFUSED DeadLetterOutcome = 3
+	// Letters with the same rows have taken its place, because they have different fates.
+	DeadLetterOutcome_DEAD_LETTER_OUTCOME_DIVIDED DeadLetterOutcome = 4
+	// Somebody else replays it now, or has until a moment ago.
+	DeadLetterOutcome_DEAD_LETTER_OUTCOME_CLAIMED DeadLetterOutcome = 5
+	// Somebody else has replayed or dropped it meanwhile.
+	DeadLetterOutcome_DEAD_LETTER_OUTCOME_GONE DeadLetterOutcome = 6
+	// It is not known what became of it. It is in the queue, and the next replay finds out.
+	DeadLetterOutcome_DEAD_LETTER_OUTCOME_OPEN DeadLetterOutcome = 7
+	// It was deleted.
+	DeadLetterOutcome_DEAD_LETTER_OUTCOME_DROPPED DeadLetterOutcome = 8
+)
+
+// Enum value maps for DeadLetterOutcome.
+var (
+	DeadLetterOutcome_name = map[int32]string{
+		0: "DEAD_LETTER_OUTCOME_UNSPECIFIED",
+		1: "DEAD_LETTER_OUTCOME_COMMITTED",
+		2: "DEAD_LETTER_OUTCOME_PRESENT",
+		3: "DEAD_LETTER_OUTCOME_REFUSED",
+		4: "DEAD_LETTER_OUTCOME_DIVIDED",
+		5: "DEAD_LETTER_OUTCOME_CLAIMED",
+		6: "DEAD_LETTER_OUTCOME_GONE",
+		7: "DEAD_LETTER_OUTCOME_OPEN",
+		8: "DEAD_LETTER_OUTCOME_DROPPED",
+	}
+	DeadLetterOutcome_value = map[string]int32{
+		"DEAD_LETTER_OUTCOME_UNSPECIFIED": 0,
+		"DEAD_LETTER_OUTCOME_COMMITTED":   1,
+		"DEAD_LETTER_OUTCOME_PRESENT":     2,
+		"DEAD_LETTER_OUTCOME_REFUSED":     3,
+		"DEAD_LETTER_OUTCOME_DIVIDED":     4,
+		"DEAD_LETTER_OUTCOME_CLAIMED":     5,
+		"DEAD_LETTER_OUTCOME_GONE":        6,
+		"DEAD_LETTER_OUTCOME_OPEN":        7,
+		"DEAD_LETTER_OUTCOME_DROPPED":     8,
+	}
+)
+
+func (x DeadLetterOutcome) Enum() *DeadLetterOutcome {
+	p := new(DeadLetterOutcome)
+	*p = x
+	return p
+}
+
+func (x DeadLetterOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeadLetterOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_logbatcher_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (DeadLetterOutcome) Type() protoreflect.EnumType {
+	return &file_logbatcher_v1_admin_proto_enumTypes[0]
+}
+
+func (x DeadLetterOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeadLetterOutcome.Descriptor instead.
+func (DeadLetterOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
 // ListShardsRequest asks for the state of the shards.
 type ListShardsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -962,6 +1039,1359 @@ func (x *RouteExplanation) GetRefusal() *Refusal {
 	return nil
 }
 
+// DeadLetterSelection selects dead letters: those for which all that is set holds.
+type DeadLetterSelection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only these letters, by their ids, or by the ids of their entries in the Redis stream.
+	Ids []string `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	// Only letters of this table, as database.table or a table alone. Empty: all.
+	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	// Only this class of errors: transient, ambiguous, hold, schema, shape, row or
+	// unclassified. Empty: all.
+	Class string `protobuf:"bytes,3,opt,name=class,proto3" json:"class,omitempty"`
+	// Only these error codes of ClickHouse; 0 is LogBatcher's own.
+	Codes []int32 `protobuf:"varint,4,rep,packed,name=codes,proto3" json:"codes,omitempty"`
+	// Only letters whose reason or message contains this text, in whatever case.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Only letters whose rows were first tried at this time or later, in nanoseconds since
+	// 1970-01-01T00:00:00Z. Zero: no bound.
+	SinceUnixNano uint64 `protobuf:"fixed64,6,opt,name=since_unix_nano,json=sinceUnixNano,proto3" json:"since_unix_nano,omitempty"`
+	// Only letters whose rows were first tried before this time. Zero: no bound.
+	UntilUnixNano uint64 `protobuf:"fixed64,7,opt,name=until_unix_nano,json=untilUnixNano,proto3" json:"until_unix_nano,omitempty"`
+	// All letters. ReplayDeadLetters and DropDeadLetters refuse a selection in which nothing
+	// else is set, unless this is.
+	All           bool `protobuf:"varint,8,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterSelection) Reset() {
+	*x = DeadLetterSelection{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterSelection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterSelection) ProtoMessage() {}
+
+func (x *DeadLetterSelection) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterSelection.ProtoReflect.Descriptor instead.
+func (*DeadLetterSelection) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DeadLetterSelection) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *DeadLetterSelection) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *DeadLetterSelection) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *DeadLetterSelection) GetCodes() []int32 {
+	if x != nil {
+		return x.Codes
+	}
+	return nil
+}
+
+func (x *DeadLetterSelection) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetterSelection) GetSinceUnixNano() uint64 {
+	if x != nil {
+		return x.SinceUnixNano
+	}
+	return 0
+}
+
+func (x *DeadLetterSelection) GetUntilUnixNano() uint64 {
+	if x != nil {
+		return x.UntilUnixNano
+	}
+	return 0
+}
+
+func (x *DeadLetterSelection) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+// DeadLetter is rows that are kept in the dead-letter queue, and why.
+type DeadLetter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The letter's id: that of the batch that its rows become when they are replayed.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The id of its entry in the Redis stream.
+	StreamId string `protobuf:"bytes,2,opt,name=stream_id,json=streamId,proto3" json:"stream_id,omitempty"`
+	// The rows' table, as database.table. Empty: no route matched.
+	Table string `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
+	// The rows' route. Empty: none matched.
+	Route string `protobuf:"bytes,4,opt,name=route,proto3" json:"route,omitempty"`
+	// The number of rows.
+	Rows uint64 `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
+	// The class of the last error: transient, ambiguous, hold, schema, shape, row or unclassified.
+	Class string `protobuf:"bytes,6,opt,name=class,proto3" json:"class,omitempty"`
+	// ClickHouse's code of the last error. Zero: LogBatcher decided.
+	Code int32 `protobuf:"varint,7,opt,name=code,proto3" json:"code,omitempty"`
+	// The name of the reason.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The column that the error names. Empty: none.
+	Column string `protobuf:"bytes,9,opt,name=column,proto3" json:"column,omitempty"`
+	// The text of the last error.
+	Message string `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`
+	// How many inserts were tried with the rows.
+	Attempts uint32 `protobuf:"varint,11,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// When the rows were first tried, in nanoseconds since 1970-01-01T00:00:00Z. Zero: unknown.
+	FirstUnixNano uint64 `protobuf:"fixed64,12,opt,name=first_unix_nano,json=firstUnixNano,proto3" json:"first_unix_nano,omitempty"`
+	// When they were last tried. Zero: unknown.
+	LastUnixNano uint64 `protobuf:"fixed64,13,opt,name=last_unix_nano,json=lastUnixNano,proto3" json:"last_unix_nano,omitempty"`
+	// The hash of the schema that the rows were made for.
+	SchemaHash string `protobuf:"bytes,14,opt,name=schema_hash,json=schemaHash,proto3" json:"schema_hash,omitempty"`
+	// How the rows are written in the stream.
+	Format string `protobuf:"bytes,15,opt,name=format,proto3" json:"format,omitempty"`
+	// The bytes of the rows.
+	PayloadBytes uint64 `protobuf:"varint,16,opt,name=payload_bytes,json=payloadBytes,proto3" json:"payload_bytes,omitempty"`
+	// The requests that the rows came from; at most 100.
+	Origins []*DeadLetterOrigin `protobuf:"bytes,17,rep,name=origins,proto3" json:"origins,omitempty"`
+	// Earlier failures, the oldest first.
+	History []*DeadLetterFailure `protobuf:"bytes,18,rep,name=history,proto3" json:"history,omitempty"`
+	// What is wrong with the letter itself. Empty: nothing.
+	Problem       string `protobuf:"bytes,19,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetter) Reset() {
+	*x = DeadLetter{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetter) ProtoMessage() {}
+
+func (x *DeadLetter) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
+func (*DeadLetter) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DeadLetter) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetStreamId() string {
+	if x != nil {
+		return x.StreamId
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetFirstUnixNano() uint64 {
+	if x != nil {
+		return x.FirstUnixNano
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetLastUnixNano() uint64 {
+	if x != nil {
+		return x.LastUnixNano
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetSchemaHash() string {
+	if x != nil {
+		return x.SchemaHash
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetPayloadBytes() uint64 {
+	if x != nil {
+		return x.PayloadBytes
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetOrigins() []*DeadLetterOrigin {
+	if x != nil {
+		return x.Origins
+	}
+	return nil
+}
+
+func (x *DeadLetter) GetHistory() []*DeadLetterFailure {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *DeadLetter) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// DeadLetterOrigin is a request that rows of a dead letter came from.
+type DeadLetterOrigin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The producer's id.
+	Producer string `protobuf:"bytes,1,opt,name=producer,proto3" json:"producer,omitempty"`
+	// The producer's epoch.
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The request's sequence.
+	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// The number of rows.
+	Rows          uint64 `protobuf:"varint,4,opt,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterOrigin) Reset() {
+	*x = DeadLetterOrigin{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterOrigin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterOrigin) ProtoMessage() {}
+
+func (x *DeadLetterOrigin) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterOrigin.ProtoReflect.Descriptor instead.
+func (*DeadLetterOrigin) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DeadLetterOrigin) GetProducer() string {
+	if x != nil {
+		return x.Producer
+	}
+	return ""
+}
+
+func (x *DeadLetterOrigin) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *DeadLetterOrigin) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *DeadLetterOrigin) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+// DeadLetterFailure is an earlier failure of a dead letter's rows.
+type DeadLetterFailure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it happened, in nanoseconds since 1970-01-01T00:00:00Z. Zero: unknown.
+	TimeUnixNano uint64 `protobuf:"fixed64,1,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
+	// The error's class.
+	Class string `protobuf:"bytes,2,opt,name=class,proto3" json:"class,omitempty"`
+	// ClickHouse's code. Zero: LogBatcher decided.
+	Code int32 `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
+	// The name of the reason.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The column that the error names. Empty: none.
+	Column string `protobuf:"bytes,5,opt,name=column,proto3" json:"column,omitempty"`
+	// The error's text, shortened.
+	Message string `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	// How many inserts had been tried by then.
+	Attempts      uint32 `protobuf:"varint,7,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterFailure) Reset() {
+	*x = DeadLetterFailure{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterFailure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterFailure) ProtoMessage() {}
+
+func (x *DeadLetterFailure) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterFailure.ProtoReflect.Descriptor instead.
+func (*DeadLetterFailure) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DeadLetterFailure) GetTimeUnixNano() uint64 {
+	if x != nil {
+		return x.TimeUnixNano
+	}
+	return 0
+}
+
+func (x *DeadLetterFailure) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *DeadLetterFailure) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *DeadLetterFailure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetterFailure) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *DeadLetterFailure) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *DeadLetterFailure) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+// ListDeadLettersRequest selects dead letters.
+type ListDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which letters. Absent: all.
+	Selection *DeadLetterSelection `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	// The most letters to return; at most 1000. Zero: 100.
+	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before. Empty: the first page.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersRequest) Reset() {
+	*x = ListDeadLettersRequest{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersRequest) ProtoMessage() {}
+
+func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListDeadLettersRequest) GetSelection() *DeadLetterSelection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+func (x *ListDeadLettersRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDeadLettersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListDeadLettersResponse is a page of dead letters.
+type ListDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The letters, perhaps none: one call looks at a bounded part of the queue.
+	Letters []*DeadLetter `protobuf:"bytes,1,rep,name=letters,proto3" json:"letters,omitempty"`
+	// What the request for the next page says. Empty: this is the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersResponse) Reset() {
+	*x = ListDeadLettersResponse{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersResponse) ProtoMessage() {}
+
+func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListDeadLettersResponse) GetLetters() []*DeadLetter {
+	if x != nil {
+		return x.Letters
+	}
+	return nil
+}
+
+func (x *ListDeadLettersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetDeadLetterRequest names a dead letter.
+type GetDeadLetterRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The letter's id, or that of its entry in the Redis stream.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The first row to return, from 0.
+	FirstRow uint32 `protobuf:"varint,2,opt,name=first_row,json=firstRow,proto3" json:"first_row,omitempty"`
+	// The most rows to return; at most 1000. Zero: 10.
+	MaxRows       uint32 `protobuf:"varint,3,opt,name=max_rows,json=maxRows,proto3" json:"max_rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeadLetterRequest) Reset() {
+	*x = GetDeadLetterRequest{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeadLetterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeadLetterRequest) ProtoMessage() {}
+
+func (x *GetDeadLetterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeadLetterRequest.ProtoReflect.Descriptor instead.
+func (*GetDeadLetterRequest) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetDeadLetterRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *GetDeadLetterRequest) GetFirstRow() uint32 {
+	if x != nil {
+		return x.FirstRow
+	}
+	return 0
+}
+
+func (x *GetDeadLetterRequest) GetMaxRows() uint32 {
+	if x != nil {
+		return x.MaxRows
+	}
+	return 0
+}
+
+// GetDeadLetterResponse is a dead letter with rows.
+type GetDeadLetterResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The letter.
+	Letter *DeadLetter `protobuf:"bytes,1,opt,name=letter,proto3" json:"letter,omitempty"`
+	// Its rows from first_row on, as many as fit in a response.
+	Rows []*DeadLetterRow `protobuf:"bytes,2,rep,name=rows,proto3" json:"rows,omitempty"`
+	// Why its rows can't be read. Empty: they can.
+	Unreadable    string `protobuf:"bytes,3,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeadLetterResponse) Reset() {
+	*x = GetDeadLetterResponse{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeadLetterResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeadLetterResponse) ProtoMessage() {}
+
+func (x *GetDeadLetterResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeadLetterResponse.ProtoReflect.Descriptor instead.
+func (*GetDeadLetterResponse) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetDeadLetterResponse) GetLetter() *DeadLetter {
+	if x != nil {
+		return x.Letter
+	}
+	return nil
+}
+
+func (x *GetDeadLetterResponse) GetRows() []*DeadLetterRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *GetDeadLetterResponse) GetUnreadable() string {
+	if x != nil {
+		return x.Unreadable
+	}
+	return ""
+}
+
+// DeadLetterRow is a row of a dead letter.
+type DeadLetterRow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The row's values, in the order of the columns. Empty: it is an entry.
+	Values []*DeadLetterValue `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	// The entry as JSON, if no row could be made of it.
+	Entry         string `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterRow) Reset() {
+	*x = DeadLetterRow{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterRow) ProtoMessage() {}
+
+func (x *DeadLetterRow) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterRow.ProtoReflect.Descriptor instead.
+func (*DeadLetterRow) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DeadLetterRow) GetValues() []*DeadLetterValue {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *DeadLetterRow) GetEntry() string {
+	if x != nil {
+		return x.Entry
+	}
+	return ""
+}
+
+// DeadLetterValue is the value of a column.
+type DeadLetterValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The column's name.
+	Column string `protobuf:"bytes,1,opt,name=column,proto3" json:"column,omitempty"`
+	// The column's type.
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// The value as text: times in RFC 3339, arrays and maps as JSON. A long one is shortened.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// Whether the value is NULL.
+	Null          bool `protobuf:"varint,4,opt,name=null,proto3" json:"null,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterValue) Reset() {
+	*x = DeadLetterValue{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterValue) ProtoMessage() {}
+
+func (x *DeadLetterValue) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterValue.ProtoReflect.Descriptor instead.
+func (*DeadLetterValue) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DeadLetterValue) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *DeadLetterValue) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *DeadLetterValue) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *DeadLetterValue) GetNull() bool {
+	if x != nil {
+		return x.Null
+	}
+	return false
+}
+
+// ReplayDeadLettersRequest is what to replay, and how.
+type ReplayDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which letters.
+	Selection *DeadLetterSelection `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	// Changes to make in all rows. The letters in the queue stay as they are.
+	Edits []*DeadLetterEdit `protobuf:"bytes,2,rep,name=edits,proto3" json:"edits,omitempty"`
+	// Whether to do it. False: only report what would become of the letters.
+	Execute bool `protobuf:"varint,3,opt,name=execute,proto3" json:"execute,omitempty"`
+	// The most rows to store in a second. Zero: no limit.
+	RowsPerSecond uint32 `protobuf:"varint,4,opt,name=rows_per_second,json=rowsPerSecond,proto3" json:"rows_per_second,omitempty"`
+	// Who asks, for the server's log. Empty: the peer's address.
+	Operator      string `protobuf:"bytes,5,opt,name=operator,proto3" json:"operator,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeadLettersRequest) Reset() {
+	*x = ReplayDeadLettersRequest{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeadLettersRequest) ProtoMessage() {}
+
+func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ReplayDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ReplayDeadLettersRequest) GetSelection() *DeadLetterSelection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+func (x *ReplayDeadLettersRequest) GetEdits() []*DeadLetterEdit {
+	if x != nil {
+		return x.Edits
+	}
+	return nil
+}
+
+func (x *ReplayDeadLettersRequest) GetExecute() bool {
+	if x != nil {
+		return x.Execute
+	}
+	return false
+}
+
+func (x *ReplayDeadLettersRequest) GetRowsPerSecond() uint32 {
+	if x != nil {
+		return x.RowsPerSecond
+	}
+	return 0
+}
+
+func (x *ReplayDeadLettersRequest) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+// DeadLetterEdit changes a column in all rows.
+type DeadLetterEdit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The column's name.
+	Column string `protobuf:"bytes,1,opt,name=column,proto3" json:"column,omitempty"`
+	// The new value as text, as docs/coercions.md describes for strings; arrays as JSON.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// NULL instead of the text.
+	Null bool `protobuf:"varint,3,opt,name=null,proto3" json:"null,omitempty"`
+	// Leave the column out instead, so that the rows get the table's default.
+	Omit          bool `protobuf:"varint,4,opt,name=omit,proto3" json:"omit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterEdit) Reset() {
+	*x = DeadLetterEdit{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterEdit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterEdit) ProtoMessage() {}
+
+func (x *DeadLetterEdit) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterEdit.ProtoReflect.Descriptor instead.
+func (*DeadLetterEdit) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *DeadLetterEdit) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *DeadLetterEdit) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *DeadLetterEdit) GetNull() bool {
+	if x != nil {
+		return x.Null
+	}
+	return false
+}
+
+func (x *DeadLetterEdit) GetOmit() bool {
+	if x != nil {
+		return x.Omit
+	}
+	return false
+}
+
+// ReplayDeadLettersResponse reports one dead letter.
+type ReplayDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The letter, and what became of it, or would.
+	Report        *DeadLetterReport `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeadLettersResponse) Reset() {
+	*x = ReplayDeadLettersResponse{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeadLettersResponse) ProtoMessage() {}
+
+func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ReplayDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReplayDeadLettersResponse) GetReport() *DeadLetterReport {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
+// DeadLetterReport is what became of a dead letter, or would.
+type DeadLetterReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The letter's id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Its table, as database.table.
+	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	// The number of its rows.
+	Rows uint64 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
+	// What became of it, or would.
+	Outcome DeadLetterOutcome `protobuf:"varint,4,opt,name=outcome,proto3,enum=logbatcher.v1.DeadLetterOutcome" json:"outcome,omitempty"`
+	// An explanation. Empty: none is needed.
+	Message       string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterReport) Reset() {
+	*x = DeadLetterReport{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterReport) ProtoMessage() {}
+
+func (x *DeadLetterReport) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterReport.ProtoReflect.Descriptor instead.
+func (*DeadLetterReport) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DeadLetterReport) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DeadLetterReport) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *DeadLetterReport) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *DeadLetterReport) GetOutcome() DeadLetterOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return DeadLetterOutcome_DEAD_LETTER_OUTCOME_UNSPECIFIED
+}
+
+func (x *DeadLetterReport) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+// DropDeadLettersRequest is what to drop.
+type DropDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which letters.
+	Selection *DeadLetterSelection `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	// Whether to do it. False: only report which letters would be dropped.
+	Execute bool `protobuf:"varint,2,opt,name=execute,proto3" json:"execute,omitempty"`
+	// Who asks, for the server's log. Empty: the peer's address.
+	Operator      string `protobuf:"bytes,3,opt,name=operator,proto3" json:"operator,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropDeadLettersRequest) Reset() {
+	*x = DropDeadLettersRequest{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropDeadLettersRequest) ProtoMessage() {}
+
+func (x *DropDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*DropDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DropDeadLettersRequest) GetSelection() *DeadLetterSelection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+func (x *DropDeadLettersRequest) GetExecute() bool {
+	if x != nil {
+		return x.Execute
+	}
+	return false
+}
+
+func (x *DropDeadLettersRequest) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+// DropDeadLettersResponse reports one dead letter.
+type DropDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The letter, and what became of it, or would.
+	Report        *DeadLetterReport `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropDeadLettersResponse) Reset() {
+	*x = DropDeadLettersResponse{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropDeadLettersResponse) ProtoMessage() {}
+
+func (x *DropDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*DropDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DropDeadLettersResponse) GetReport() *DeadLetterReport {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
+// ExportDeadLettersRequest is what to export.
+type ExportDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which letters. Absent: all.
+	Selection     *DeadLetterSelection `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportDeadLettersRequest) Reset() {
+	*x = ExportDeadLettersRequest{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportDeadLettersRequest) ProtoMessage() {}
+
+func (x *ExportDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ExportDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ExportDeadLettersRequest) GetSelection() *DeadLetterSelection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+// ExportDeadLettersResponse is a piece of an export.
+type ExportDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The piece. All pieces together are one JSON object per line.
+	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportDeadLettersResponse) Reset() {
+	*x = ExportDeadLettersResponse{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportDeadLettersResponse) ProtoMessage() {}
+
+func (x *ExportDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ExportDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ExportDeadLettersResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_logbatcher_v1_admin_proto protoreflect.FileDescriptor
 
 const file_logbatcher_v1_admin_proto_rawDesc = "" +
@@ -1038,14 +2468,129 @@ const file_logbatcher_v1_admin_proto_rawDesc = "" +
 	"conditions\x18\x04 \x03(\tR\n" +
 	"conditions\x12\x1c\n" +
 	"\tpartition\x18\x05 \x01(\tR\tpartition\x120\n" +
-	"\arefusal\x18\x06 \x01(\v2\x16.logbatcher.v1.RefusalR\arefusal2\xc2\x02\n" +
+	"\arefusal\x18\x06 \x01(\v2\x16.logbatcher.v1.RefusalR\arefusal\"\xe3\x01\n" +
+	"\x13DeadLetterSelection\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\tR\x05table\x12\x14\n" +
+	"\x05class\x18\x03 \x01(\tR\x05class\x12\x14\n" +
+	"\x05codes\x18\x04 \x03(\x05R\x05codes\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12&\n" +
+	"\x0fsince_unix_nano\x18\x06 \x01(\x06R\rsinceUnixNano\x12&\n" +
+	"\x0funtil_unix_nano\x18\a \x01(\x06R\runtilUnixNano\x12\x10\n" +
+	"\x03all\x18\b \x01(\bR\x03all\"\xc6\x04\n" +
+	"\n" +
+	"DeadLetter\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\tstream_id\x18\x02 \x01(\tR\bstreamId\x12\x14\n" +
+	"\x05table\x18\x03 \x01(\tR\x05table\x12\x14\n" +
+	"\x05route\x18\x04 \x01(\tR\x05route\x12\x12\n" +
+	"\x04rows\x18\x05 \x01(\x04R\x04rows\x12\x14\n" +
+	"\x05class\x18\x06 \x01(\tR\x05class\x12\x12\n" +
+	"\x04code\x18\a \x01(\x05R\x04code\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12\x16\n" +
+	"\x06column\x18\t \x01(\tR\x06column\x12\x18\n" +
+	"\amessage\x18\n" +
+	" \x01(\tR\amessage\x12\x1a\n" +
+	"\battempts\x18\v \x01(\rR\battempts\x12&\n" +
+	"\x0ffirst_unix_nano\x18\f \x01(\x06R\rfirstUnixNano\x12$\n" +
+	"\x0elast_unix_nano\x18\r \x01(\x06R\flastUnixNano\x12\x1f\n" +
+	"\vschema_hash\x18\x0e \x01(\tR\n" +
+	"schemaHash\x12\x16\n" +
+	"\x06format\x18\x0f \x01(\tR\x06format\x12#\n" +
+	"\rpayload_bytes\x18\x10 \x01(\x04R\fpayloadBytes\x129\n" +
+	"\aorigins\x18\x11 \x03(\v2\x1f.logbatcher.v1.DeadLetterOriginR\aorigins\x12:\n" +
+	"\ahistory\x18\x12 \x03(\v2 .logbatcher.v1.DeadLetterFailureR\ahistory\x12\x18\n" +
+	"\aproblem\x18\x13 \x01(\tR\aproblem\"t\n" +
+	"\x10DeadLetterOrigin\x12\x1a\n" +
+	"\bproducer\x18\x01 \x01(\tR\bproducer\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x12\n" +
+	"\x04rows\x18\x04 \x01(\x04R\x04rows\"\xc9\x01\n" +
+	"\x11DeadLetterFailure\x12$\n" +
+	"\x0etime_unix_nano\x18\x01 \x01(\x06R\ftimeUnixNano\x12\x14\n" +
+	"\x05class\x18\x02 \x01(\tR\x05class\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\x05R\x04code\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06column\x18\x05 \x01(\tR\x06column\x12\x18\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\x12\x1a\n" +
+	"\battempts\x18\a \x01(\rR\battempts\"\x96\x01\n" +
+	"\x16ListDeadLettersRequest\x12@\n" +
+	"\tselection\x18\x01 \x01(\v2\".logbatcher.v1.DeadLetterSelectionR\tselection\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"v\n" +
+	"\x17ListDeadLettersResponse\x123\n" +
+	"\aletters\x18\x01 \x03(\v2\x19.logbatcher.v1.DeadLetterR\aletters\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"^\n" +
+	"\x14GetDeadLetterRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\tfirst_row\x18\x02 \x01(\rR\bfirstRow\x12\x19\n" +
+	"\bmax_rows\x18\x03 \x01(\rR\amaxRows\"\x9c\x01\n" +
+	"\x15GetDeadLetterResponse\x121\n" +
+	"\x06letter\x18\x01 \x01(\v2\x19.logbatcher.v1.DeadLetterR\x06letter\x120\n" +
+	"\x04rows\x18\x02 \x03(\v2\x1c.logbatcher.v1.DeadLetterRowR\x04rows\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\x03 \x01(\tR\n" +
+	"unreadable\"]\n" +
+	"\rDeadLetterRow\x126\n" +
+	"\x06values\x18\x01 \x03(\v2\x1e.logbatcher.v1.DeadLetterValueR\x06values\x12\x14\n" +
+	"\x05entry\x18\x02 \x01(\tR\x05entry\"e\n" +
+	"\x0fDeadLetterValue\x12\x16\n" +
+	"\x06column\x18\x01 \x01(\tR\x06column\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x12\n" +
+	"\x04null\x18\x04 \x01(\bR\x04null\"\xef\x01\n" +
+	"\x18ReplayDeadLettersRequest\x12@\n" +
+	"\tselection\x18\x01 \x01(\v2\".logbatcher.v1.DeadLetterSelectionR\tselection\x123\n" +
+	"\x05edits\x18\x02 \x03(\v2\x1d.logbatcher.v1.DeadLetterEditR\x05edits\x12\x18\n" +
+	"\aexecute\x18\x03 \x01(\bR\aexecute\x12&\n" +
+	"\x0frows_per_second\x18\x04 \x01(\rR\rrowsPerSecond\x12\x1a\n" +
+	"\boperator\x18\x05 \x01(\tR\boperator\"d\n" +
+	"\x0eDeadLetterEdit\x12\x16\n" +
+	"\x06column\x18\x01 \x01(\tR\x06column\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x12\n" +
+	"\x04null\x18\x03 \x01(\bR\x04null\x12\x12\n" +
+	"\x04omit\x18\x04 \x01(\bR\x04omit\"T\n" +
+	"\x19ReplayDeadLettersResponse\x127\n" +
+	"\x06report\x18\x01 \x01(\v2\x1f.logbatcher.v1.DeadLetterReportR\x06report\"\xa2\x01\n" +
+	"\x10DeadLetterReport\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\tR\x05table\x12\x12\n" +
+	"\x04rows\x18\x03 \x01(\x04R\x04rows\x12:\n" +
+	"\aoutcome\x18\x04 \x01(\x0e2 .logbatcher.v1.DeadLetterOutcomeR\aoutcome\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"\x90\x01\n" +
+	"\x16DropDeadLettersRequest\x12@\n" +
+	"\tselection\x18\x01 \x01(\v2\".logbatcher.v1.DeadLetterSelectionR\tselection\x12\x18\n" +
+	"\aexecute\x18\x02 \x01(\bR\aexecute\x12\x1a\n" +
+	"\boperator\x18\x03 \x01(\tR\boperator\"R\n" +
+	"\x17DropDeadLettersResponse\x127\n" +
+	"\x06report\x18\x01 \x01(\v2\x1f.logbatcher.v1.DeadLetterReportR\x06report\"\\\n" +
+	"\x18ExportDeadLettersRequest\x12@\n" +
+	"\tselection\x18\x01 \x01(\v2\".logbatcher.v1.DeadLetterSelectionR\tselection\"/\n" +
+	"\x19ExportDeadLettersResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data*\xbc\x02\n" +
+	"\x11DeadLetterOutcome\x12#\n" +
+	"\x1fDEAD_LETTER_OUTCOME_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dDEAD_LETTER_OUTCOME_COMMITTED\x10\x01\x12\x1f\n" +
+	"\x1bDEAD_LETTER_OUTCOME_PRESENT\x10\x02\x12\x1f\n" +
+	"\x1bDEAD_LETTER_OUTCOME_REFUSED\x10\x03\x12\x1f\n" +
+	"\x1bDEAD_LETTER_OUTCOME_DIVIDED\x10\x04\x12\x1f\n" +
+	"\x1bDEAD_LETTER_OUTCOME_CLAIMED\x10\x05\x12\x1c\n" +
+	"\x18DEAD_LETTER_OUTCOME_GONE\x10\x06\x12\x1c\n" +
+	"\x18DEAD_LETTER_OUTCOME_OPEN\x10\a\x12\x1f\n" +
+	"\x1bDEAD_LETTER_OUTCOME_DROPPED\x10\b2\xb8\x06\n" +
 	"\fAdminService\x12Q\n" +
 	"\n" +
 	"ListShards\x12 .logbatcher.v1.ListShardsRequest\x1a!.logbatcher.v1.ListShardsResponse\x12Q\n" +
 	"\n" +
 	"ListRoutes\x12 .logbatcher.v1.ListRoutesRequest\x1a!.logbatcher.v1.ListRoutesResponse\x12B\n" +
 	"\x05Flush\x12\x1b.logbatcher.v1.FlushRequest\x1a\x1c.logbatcher.v1.FlushResponse\x12H\n" +
-	"\aExplain\x12\x1d.logbatcher.v1.ExplainRequest\x1a\x1e.logbatcher.v1.ExplainResponseBAZ?github.com/logbatcher/logbatcher/api/logbatcher/v1;logbatcherv1b\x06proto3"
+	"\aExplain\x12\x1d.logbatcher.v1.ExplainRequest\x1a\x1e.logbatcher.v1.ExplainResponse\x12`\n" +
+	"\x0fListDeadLetters\x12%.logbatcher.v1.ListDeadLettersRequest\x1a&.logbatcher.v1.ListDeadLettersResponse\x12Z\n" +
+	"\rGetDeadLetter\x12#.logbatcher.v1.GetDeadLetterRequest\x1a$.logbatcher.v1.GetDeadLetterResponse\x12h\n" +
+	"\x11ReplayDeadLetters\x12'.logbatcher.v1.ReplayDeadLettersRequest\x1a(.logbatcher.v1.ReplayDeadLettersResponse0\x01\x12b\n" +
+	"\x0fDropDeadLetters\x12%.logbatcher.v1.DropDeadLettersRequest\x1a&.logbatcher.v1.DropDeadLettersResponse0\x01\x12h\n" +
+	"\x11ExportDeadLetters\x12'.logbatcher.v1.ExportDeadLettersRequest\x1a(.logbatcher.v1.ExportDeadLettersResponse0\x01BAZ?github.com/logbatcher/logbatcher/api/logbatcher/v1;logbatcherv1b\x06proto3"
 
 var (
 	file_logbatcher_v1_admin_proto_rawDescOnce sync.Once
@@ -1059,48 +2604,92 @@ func file_logbatcher_v1_admin_proto_rawDescGZIP() []byte {
 	return file_logbatcher_v1_admin_proto_rawDescData
 }
 
-var file_logbatcher_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_logbatcher_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_logbatcher_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_logbatcher_v1_admin_proto_goTypes = []any{
-	(*ListShardsRequest)(nil),  // 0: logbatcher.v1.ListShardsRequest
-	(*ListShardsResponse)(nil), // 1: logbatcher.v1.ListShardsResponse
-	(*ShardState)(nil),         // 2: logbatcher.v1.ShardState
-	(*OpenBatch)(nil),          // 3: logbatcher.v1.OpenBatch
-	(*ListRoutesRequest)(nil),  // 4: logbatcher.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil), // 5: logbatcher.v1.ListRoutesResponse
-	(*RouteState)(nil),         // 6: logbatcher.v1.RouteState
-	(*FailedBatch)(nil),        // 7: logbatcher.v1.FailedBatch
-	(*FlushRequest)(nil),       // 8: logbatcher.v1.FlushRequest
-	(*FlushResponse)(nil),      // 9: logbatcher.v1.FlushResponse
-	(*ExplainRequest)(nil),     // 10: logbatcher.v1.ExplainRequest
-	(*ExplainResponse)(nil),    // 11: logbatcher.v1.ExplainResponse
-	(*RouteExplanation)(nil),   // 12: logbatcher.v1.RouteExplanation
-	(*Entry)(nil),              // 13: logbatcher.v1.Entry
-	(*Open)(nil),               // 14: logbatcher.v1.Open
-	(*Refusal)(nil),            // 15: logbatcher.v1.Refusal
+	(DeadLetterOutcome)(0),            // 0: logbatcher.v1.DeadLetterOutcome
+	(*ListShardsRequest)(nil),         // 1: logbatcher.v1.ListShardsRequest
+	(*ListShardsResponse)(nil),        // 2: logbatcher.v1.ListShardsResponse
+	(*ShardState)(nil),                // 3: logbatcher.v1.ShardState
+	(*OpenBatch)(nil),                 // 4: logbatcher.v1.OpenBatch
+	(*ListRoutesRequest)(nil),         // 5: logbatcher.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),        // 6: logbatcher.v1.ListRoutesResponse
+	(*RouteState)(nil),                // 7: logbatcher.v1.RouteState
+	(*FailedBatch)(nil),               // 8: logbatcher.v1.FailedBatch
+	(*FlushRequest)(nil),              // 9: logbatcher.v1.FlushRequest
+	(*FlushResponse)(nil),             // 10: logbatcher.v1.FlushResponse
+	(*ExplainRequest)(nil),            // 11: logbatcher.v1.ExplainRequest
+	(*ExplainResponse)(nil),           // 12: logbatcher.v1.ExplainResponse
+	(*RouteExplanation)(nil),          // 13: logbatcher.v1.RouteExplanation
+	(*DeadLetterSelection)(nil),       // 14: logbatcher.v1.DeadLetterSelection
+	(*DeadLetter)(nil),                // 15: logbatcher.v1.DeadLetter
+	(*DeadLetterOrigin)(nil),          // 16: logbatcher.v1.DeadLetterOrigin
+	(*DeadLetterFailure)(nil),         // 17: logbatcher.v1.DeadLetterFailure
+	(*ListDeadLettersRequest)(nil),    // 18: logbatcher.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),   // 19: logbatcher.v1.ListDeadLettersResponse
+	(*GetDeadLetterRequest)(nil),      // 20: logbatcher.v1.GetDeadLetterRequest
+	(*GetDeadLetterResponse)(nil),     // 21: logbatcher.v1.GetDeadLetterResponse
+	(*DeadLetterRow)(nil),             // 22: logbatcher.v1.DeadLetterRow
+	(*DeadLetterValue)(nil),           // 23: logbatcher.v1.DeadLetterValue
+	(*ReplayDeadLettersRequest)(nil),  // 24: logbatcher.v1.ReplayDeadLettersRequest
+	(*DeadLetterEdit)(nil),            // 25: logbatcher.v1.DeadLetterEdit
+	(*ReplayDeadLettersResponse)(nil), // 26: logbatcher.v1.ReplayDeadLettersResponse
+	(*DeadLetterReport)(nil),          // 27: logbatcher.v1.DeadLetterReport
+	(*DropDeadLettersRequest)(nil),    // 28: logbatcher.v1.DropDeadLettersRequest
+	(*DropDeadLettersResponse)(nil),   // 29: logbatcher.v1.DropDeadLettersResponse
+	(*ExportDeadLettersRequest)(nil),  // 30: logbatcher.v1.ExportDeadLettersRequest
+	(*ExportDeadLettersResponse)(nil), // 31: logbatcher.v1.ExportDeadLettersResponse
+	(*Entry)(nil),                     // 32: logbatcher.v1.Entry
+	(*Open)(nil),                      // 33: logbatcher.v1.Open
+	(*Refusal)(nil),                   // 34: logbatcher.v1.Refusal
 }
 var file_logbatcher_v1_admin_proto_depIdxs = []int32{
-	2,  // 0: logbatcher.v1.ListShardsResponse.shards:type_name -> logbatcher.v1.ShardState
-	3,  // 1: logbatcher.v1.ShardState.open_batches:type_name -> logbatcher.v1.OpenBatch
-	6,  // 2: logbatcher.v1.ListRoutesResponse.routes:type_name -> logbatcher.v1.RouteState
-	7,  // 3: logbatcher.v1.RouteState.last_failed_batch:type_name -> logbatcher.v1.FailedBatch
-	13, // 4: logbatcher.v1.ExplainRequest.entry:type_name -> logbatcher.v1.Entry
-	14, // 5: logbatcher.v1.ExplainRequest.open:type_name -> logbatcher.v1.Open
-	12, // 6: logbatcher.v1.ExplainResponse.routes:type_name -> logbatcher.v1.RouteExplanation
-	15, // 7: logbatcher.v1.ExplainResponse.refusals:type_name -> logbatcher.v1.Refusal
-	15, // 8: logbatcher.v1.RouteExplanation.refusal:type_name -> logbatcher.v1.Refusal
-	0,  // 9: logbatcher.v1.AdminService.ListShards:input_type -> logbatcher.v1.ListShardsRequest
-	4,  // 10: logbatcher.v1.AdminService.ListRoutes:input_type -> logbatcher.v1.ListRoutesRequest
-	8,  // 11: logbatcher.v1.AdminService.Flush:input_type -> logbatcher.v1.FlushRequest
-	10, // 12: logbatcher.v1.AdminService.Explain:input_type -> logbatcher.v1.ExplainRequest
-	1,  // 13: logbatcher.v1.AdminService.ListShards:output_type -> logbatcher.v1.ListShardsResponse
-	5,  // 14: logbatcher.v1.AdminService.ListRoutes:output_type -> logbatcher.v1.ListRoutesResponse
-	9,  // 15: logbatcher.v1.AdminService.Flush:output_type -> logbatcher.v1.FlushResponse
-	11, // 16: logbatcher.v1.AdminService.Explain:output_type -> logbatcher.v1.ExplainResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	3,  // 0: logbatcher.v1.ListShardsResponse.shards:type_name -> logbatcher.v1.ShardState
+	4,  // 1: logbatcher.v1.ShardState.open_batches:type_name -> logbatcher.v1.OpenBatch
+	7,  // 2: logbatcher.v1.ListRoutesResponse.routes:type_name -> logbatcher.v1.RouteState
+	8,  // 3: logbatcher.v1.RouteState.last_failed_batch:type_name -> logbatcher.v1.FailedBatch
+	32, // 4: logbatcher.v1.ExplainRequest.entry:type_name -> logbatcher.v1.Entry
+	33, // 5: logbatcher.v1.ExplainRequest.open:type_name -> logbatcher.v1.Open
+	13, // 6: logbatcher.v1.ExplainResponse.routes:type_name -> logbatcher.v1.RouteExplanation
+	34, // 7: logbatcher.v1.ExplainResponse.refusals:type_name -> logbatcher.v1.Refusal
+	34, // 8: logbatcher.v1.RouteExplanation.refusal:type_name -> logbatcher.v1.Refusal
+	16, // 9: logbatcher.v1.DeadLetter.origins:type_name -> logbatcher.v1.DeadLetterOrigin
+	17, // 10: logbatcher.v1.DeadLetter.history:type_name -> logbatcher.v1.DeadLetterFailure
+	14, // 11: logbatcher.v1.ListDeadLettersRequest.selection:type_name -> logbatcher.v1.DeadLetterSelection
+	15, // 12: logbatcher.v1.ListDeadLettersResponse.letters:type_name -> logbatcher.v1.DeadLetter
+	15, // 13: logbatcher.v1.GetDeadLetterResponse.letter:type_name -> logbatcher.v1.DeadLetter
+	22, // 14: logbatcher.v1.GetDeadLetterResponse.rows:type_name -> logbatcher.v1.DeadLetterRow
+	23, // 15: logbatcher.v1.DeadLetterRow.values:type_name -> logbatcher.v1.DeadLetterValue
+	14, // 16: logbatcher.v1.ReplayDeadLettersRequest.selection:type_name -> logbatcher.v1.DeadLetterSelection
+	25, // 17: logbatcher.v1.ReplayDeadLettersRequest.edits:type_name -> logbatcher.v1.DeadLetterEdit
+	27, // 18: logbatcher.v1.ReplayDeadLettersResponse.report:type_name -> logbatcher.v1.DeadLetterReport
+	0,  // 19: logbatcher.v1.DeadLetterReport.outcome:type_name -> logbatcher.v1.DeadLetterOutcome
+	14, // 20: logbatcher.v1.DropDeadLettersRequest.selection:type_name -> logbatcher.v1.DeadLetterSelection
+	27, // 21: logbatcher.v1.DropDeadLettersResponse.report:type_name -> logbatcher.v1.DeadLetterReport
+	14, // 22: logbatcher.v1.ExportDeadLettersRequest.selection:type_name -> logbatcher.v1.DeadLetterSelection
+	1,  // 23: logbatcher.v1.AdminService.ListShards:input_type -> logbatcher.v1.ListShardsRequest
+	5,  // 24: logbatcher.v1.AdminService.ListRoutes:input_type -> logbatcher.v1.ListRoutesRequest
+	9,  // 25: logbatcher.v1.AdminService.Flush:input_type -> logbatcher.v1.FlushRequest
+	11, // 26: logbatcher.v1.AdminService.Explain:input_type -> logbatcher.v1.ExplainRequest
+	18, // 27: logbatcher.v1.AdminService.ListDeadLetters:input_type -> logbatcher.v1.ListDeadLettersRequest
+	20, // 28: logbatcher.v1.AdminService.GetDeadLetter:input_type -> logbatcher.v1.GetDeadLetterRequest
+	24, // 29: logbatcher.v1.AdminService.ReplayDeadLetters:input_type -> logbatcher.v1.ReplayDeadLettersRequest
+	28, // 30: logbatcher.v1.AdminService.DropDeadLetters:input_type -> logbatcher.v1.DropDeadLettersRequest
+	30, // 31: logbatcher.v1.AdminService.ExportDeadLetters:input_type -> logbatcher.v1.ExportDeadLettersRequest
+	2,  // 32: logbatcher.v1.AdminService.ListShards:output_type -> logbatcher.v1.ListShardsResponse
+	6,  // 33: logbatcher.v1.AdminService.ListRoutes:output_type -> logbatcher.v1.ListRoutesResponse
+	10, // 34: logbatcher.v1.AdminService.Flush:output_type -> logbatcher.v1.FlushResponse
+	12, // 35: logbatcher.v1.AdminService.Explain:output_type -> logbatcher.v1.ExplainResponse
+	19, // 36: logbatcher.v1.AdminService.ListDeadLetters:output_type -> logbatcher.v1.ListDeadLettersResponse
+	21, // 37: logbatcher.v1.AdminService.GetDeadLetter:output_type -> logbatcher.v1.GetDeadLetterResponse
+	26, // 38: logbatcher.v1.AdminService.ReplayDeadLetters:output_type -> logbatcher.v1.ReplayDeadLettersResponse
+	29, // 39: logbatcher.v1.AdminService.DropDeadLetters:output_type -> logbatcher.v1.DropDeadLettersResponse
+	31, // 40: logbatcher.v1.AdminService.ExportDeadLetters:output_type -> logbatcher.v1.ExportDeadLettersResponse
+	32, // [32:41] is the sub-list for method output_type
+	23, // [23:32] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_logbatcher_v1_admin_proto_init() }
@@ -1115,13 +2704,14 @@ func file_logbatcher_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logbatcher_v1_admin_proto_rawDesc), len(file_logbatcher_v1_admin_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   13,
+			NumEnums:      1,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_logbatcher_v1_admin_proto_goTypes,
 		DependencyIndexes: file_logbatcher_v1_admin_proto_depIdxs,
+		EnumInfos:         file_logbatcher_v1_admin_proto_enumTypes,
 		MessageInfos:      file_logbatcher_v1_admin_proto_msgTypes,
 	}.Build()
 	File_logbatcher_v1_admin_proto = out.File

@@ -19,17 +19,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AdminService_ListShards_FullMethodName = "/logbatcher.v1.AdminService/ListShards"
-	AdminService_ListRoutes_FullMethodName = "/logbatcher.v1.AdminService/ListRoutes"
-	AdminService_Flush_FullMethodName      = "/logbatcher.v1.AdminService/Flush"
-	AdminService_Explain_FullMethodName    = "/logbatcher.v1.AdminService/Explain"
+	AdminService_ListShards_FullMethodName        = "/logbatcher.v1.AdminService/ListShards"
+	AdminService_ListRoutes_FullMethodName        = "/logbatcher.v1.AdminService/ListRoutes"
+	AdminService_Flush_FullMethodName             = "/logbatcher.v1.AdminService/Flush"
+	AdminService_Explain_FullMethodName           = "/logbatcher.v1.AdminService/Explain"
+	AdminService_ListDeadLetters_FullMethodName   = "/logbatcher.v1.AdminService/ListDeadLetters"
+	AdminService_GetDeadLetter_FullMethodName     = "/logbatcher.v1.AdminService/GetDeadLetter"
+	AdminService_ReplayDeadLetters_FullMethodName = "/logbatcher.v1.AdminService/ReplayDeadLetters"
+	AdminService_DropDeadLetters_FullMethodName   = "/logbatcher.v1.AdminService/DropDeadLetters"
+	AdminService_ExportDeadLetters_FullMethodName = "/logbatcher.v1.AdminService/ExportDeadLetters"
 )
 
 // AdminServiceClient is the client API for AdminService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AdminService shows what an instance is doing, for operators and their tools.
+// AdminService shows what an instance is doing, and manages the dead-letter queue, for operators
+// and their tools.
 type AdminServiceClient interface {
 	// ListShards returns the state of all shards of this instance.
 	ListShards(ctx context.Context, in *ListShardsRequest, opts ...grpc.CallOption) (*ListShardsResponse, error)
@@ -39,6 +45,18 @@ type AdminServiceClient interface {
 	Flush(ctx context.Context, in *FlushRequest, opts ...grpc.CallOption) (*FlushResponse, error)
 	// Explain reports which routes an entry would go to, and why. It stores nothing.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
+	// ListDeadLetters returns dead letters without their rows, in the order in which they
+	// were written.
+	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
+	// GetDeadLetter returns a dead letter with its rows.
+	GetDeadLetter(ctx context.Context, in *GetDeadLetterRequest, opts ...grpc.CallOption) (*GetDeadLetterResponse, error)
+	// ReplayDeadLetters stores the rows of dead letters in their tables, each once, or reports
+	// what would become of them. Canceling the call ends it after the letter in progress.
+	ReplayDeadLetters(ctx context.Context, in *ReplayDeadLettersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReplayDeadLettersResponse], error)
+	// DropDeadLetters deletes dead letters for good, or reports which it would delete.
+	DropDeadLetters(ctx context.Context, in *DropDeadLettersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DropDeadLettersResponse], error)
+	// ExportDeadLetters returns dead letters as lines of JSON, with their rows.
+	ExportDeadLetters(ctx context.Context, in *ExportDeadLettersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportDeadLettersResponse], error)
 }
 
 type adminServiceClient struct {
@@ -89,11 +107,89 @@ func (c *adminServiceClient) Explain(ctx context.Context, in *ExplainRequest, op
 	return out, nil
 }
 
+func (c *adminServiceClient) ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeadLettersResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) GetDeadLetter(ctx context.Context, in *GetDeadLetterRequest, opts ...grpc.CallOption) (*GetDeadLetterResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetDeadLetterResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetDeadLetter_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ReplayDeadLetters(ctx context.Context, in *ReplayDeadLettersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReplayDeadLettersResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[0], AdminService_ReplayDeadLetters_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReplayDeadLettersRequest, ReplayDeadLettersResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ReplayDeadLettersClient = grpc.ServerStreamingClient[ReplayDeadLettersResponse]
+
+func (c *adminServiceClient) DropDeadLetters(ctx context.Context, in *DropDeadLettersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DropDeadLettersResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[1], AdminService_DropDeadLetters_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DropDeadLettersRequest, DropDeadLettersResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_DropDeadLettersClient = grpc.ServerStreamingClient[DropDeadLettersResponse]
+
+func (c *adminServiceClient) ExportDeadLetters(ctx context.Context, in *ExportDeadLettersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportDeadLettersResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[2], AdminService_ExportDeadLetters_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportDeadLettersRequest, ExportDeadLettersResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ExportDeadLettersClient = grpc.ServerStreamingClient[ExportDeadLettersResponse]
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
 //
-// AdminService shows what an instance is doing, for operators and their tools.
+// AdminService shows what an instance is doing, and manages the dead-letter queue, for operators
+// and their tools.
 type AdminServiceServer interface {
 	// ListShards returns the state of all shards of this instance.
 	ListShards(context.Context, *ListShardsRequest) (*ListShardsResponse, error)
@@ -103,6 +199,18 @@ type AdminServiceServer interface {
 	Flush(context.Context, *FlushRequest) (*FlushResponse, error)
 	// Explain reports which routes an entry would go to, and why. It stores nothing.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
+	// ListDeadLetters returns dead letters without their rows, in the order in which they
+	// were written.
+	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
+	// GetDeadLetter returns a dead letter with its rows.
+	GetDeadLetter(context.Context, *GetDeadLetterRequest) (*GetDeadLetterResponse, error)
+	// ReplayDeadLetters stores the rows of dead letters in their tables, each once, or reports
+	// what would become of them. Canceling the call ends it after the letter in progress.
+	ReplayDeadLetters(*ReplayDeadLettersRequest, grpc.ServerStreamingServer[ReplayDeadLettersResponse]) error
+	// DropDeadLetters deletes dead letters for good, or reports which it would delete.
+	DropDeadLetters(*DropDeadLettersRequest, grpc.ServerStreamingServer[DropDeadLettersResponse]) error
+	// ExportDeadLetters returns dead letters as lines of JSON, with their rows.
+	ExportDeadLetters(*ExportDeadLettersRequest, grpc.ServerStreamingServer[ExportDeadLettersResponse]) error
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -124,6 +232,21 @@ func (UnimplementedAdminServiceServer) Flush(context.Context, *FlushRequest) (*F
 }
 func (UnimplementedAdminServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedAdminServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
+}
+func (UnimplementedAdminServiceServer) GetDeadLetter(context.Context, *GetDeadLetterRequest) (*GetDeadLetterResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDeadLetter not implemented")
+}
+func (UnimplementedAdminServiceServer) ReplayDeadLetters(*ReplayDeadLettersRequest, grpc.ServerStreamingServer[ReplayDeadLettersResponse]) error {
+	return status.Error(codes.Unimplemented, "method ReplayDeadLetters not implemented")
+}
+func (UnimplementedAdminServiceServer) DropDeadLetters(*DropDeadLettersRequest, grpc.ServerStreamingServer[DropDeadLettersResponse]) error {
+	return status.Error(codes.Unimplemented, "method DropDeadLetters not implemented")
+}
+func (UnimplementedAdminServiceServer) ExportDeadLetters(*ExportDeadLettersRequest, grpc.ServerStreamingServer[ExportDeadLettersResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportDeadLetters not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -218,6 +341,75 @@ func _AdminService_Explain_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListDeadLetters(ctx, req.(*ListDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_GetDeadLetter_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDeadLetterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetDeadLetter(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetDeadLetter_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetDeadLetter(ctx, req.(*GetDeadLetterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ReplayDeadLetters_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReplayDeadLettersRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).ReplayDeadLetters(m, &grpc.GenericServerStream[ReplayDeadLettersRequest, ReplayDeadLettersResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ReplayDeadLettersServer = grpc.ServerStreamingServer[ReplayDeadLettersResponse]
+
+func _AdminService_DropDeadLetters_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DropDeadLettersRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).DropDeadLetters(m, &grpc.GenericServerStream[DropDeadLettersRequest, DropDeadLettersResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_DropDeadLettersServer = grpc.ServerStreamingServer[DropDeadLettersResponse]
+
+func _AdminService_ExportDeadLetters_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportDeadLettersRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).ExportDeadLetters(m, &grpc.GenericServerStream[ExportDeadLettersRequest, ExportDeadLettersResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ExportDeadLettersServer = grpc.ServerStreamingServer[ExportDeadLettersResponse]
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -241,7 +433,31 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Explain",
 			Handler:    _AdminService_Explain_Handler,
 		},
+		{
+			MethodName: "ListDeadLetters",
+			Handler:    _AdminService_ListDeadLetters_Handler,
+		},
+		{
+			MethodName: "GetDeadLetter",
+			Handler:    _AdminService_GetDeadLetter_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ReplayDeadLetters",
+			Handler:       _AdminService_ReplayDeadLetters_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "DropDeadLetters",
+			Handler:       _AdminService_DropDeadLetters_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportDeadLetters",
+			Handler:       _AdminService_ExportDeadLetters_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "logbatcher/v1/admin.proto",
 }

@@ -1,11 +1,172 @@
 from logbatcher.v1 import entry_pb2 as _entry_pb2
 from logbatcher.v1 import ingest_pb2 as _ingest_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
+DEAD_LETTER_OUTCOME_CLAIMED: DeadLetterOutcome
+DEAD_LETTER_OUTCOME_COMMITTED: DeadLetterOutcome
+DEAD_LETTER_OUTCOME_DIVIDED: DeadLetterOutcome
+DEAD_LETTER_OUTCOME_DROPPED: DeadLetterOutcome
+DEAD_LETTER_OUTCOME_GONE: DeadLetterOutcome
+DEAD_LETTER_OUTCOME_OPEN: DeadLetterOutcome
+DEAD_LETTER_OUTCOME_PRESENT: DeadLetterOutcome
+DEAD_LETTER_OUTCOME_REFUSED: DeadLetterOutcome
+DEAD_LETTER_OUTCOME_UNSPECIFIED: DeadLetterOutcome
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class DeadLetter(_message.Message):
+    __slots__ = ["attempts", "code", "column", "first_unix_nano", "format", "history", "id", "last_unix_nano", "message", "origins", "payload_bytes", "problem", "reason", "route", "rows", "schema_hash", "stream_id", "table"]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    CLASS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    FIRST_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    LAST_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ORIGINS_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_HASH_FIELD_NUMBER: _ClassVar[int]
+    STREAM_ID_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    attempts: int
+    code: int
+    column: str
+    first_unix_nano: int
+    format: str
+    history: _containers.RepeatedCompositeFieldContainer[DeadLetterFailure]
+    id: str
+    last_unix_nano: int
+    message: str
+    origins: _containers.RepeatedCompositeFieldContainer[DeadLetterOrigin]
+    payload_bytes: int
+    problem: str
+    reason: str
+    route: str
+    rows: int
+    schema_hash: str
+    stream_id: str
+    table: str
+    def __init__(self, id: _Optional[str] = ..., stream_id: _Optional[str] = ..., table: _Optional[str] = ..., route: _Optional[str] = ..., rows: _Optional[int] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., column: _Optional[str] = ..., message: _Optional[str] = ..., attempts: _Optional[int] = ..., first_unix_nano: _Optional[int] = ..., last_unix_nano: _Optional[int] = ..., schema_hash: _Optional[str] = ..., format: _Optional[str] = ..., payload_bytes: _Optional[int] = ..., origins: _Optional[_Iterable[_Union[DeadLetterOrigin, _Mapping]]] = ..., history: _Optional[_Iterable[_Union[DeadLetterFailure, _Mapping]]] = ..., problem: _Optional[str] = ..., **kwargs) -> None: ...
+
+class DeadLetterEdit(_message.Message):
+    __slots__ = ["column", "null", "omit", "text"]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    NULL_FIELD_NUMBER: _ClassVar[int]
+    OMIT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    null: bool
+    omit: bool
+    text: str
+    def __init__(self, column: _Optional[str] = ..., text: _Optional[str] = ..., null: bool = ..., omit: bool = ...) -> None: ...
+
+class DeadLetterFailure(_message.Message):
+    __slots__ = ["attempts", "code", "column", "message", "reason", "time_unix_nano"]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    CLASS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    TIME_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
+    attempts: int
+    code: int
+    column: str
+    message: str
+    reason: str
+    time_unix_nano: int
+    def __init__(self, time_unix_nano: _Optional[int] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., column: _Optional[str] = ..., message: _Optional[str] = ..., attempts: _Optional[int] = ..., **kwargs) -> None: ...
+
+class DeadLetterOrigin(_message.Message):
+    __slots__ = ["epoch", "producer", "rows", "sequence"]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PRODUCER_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    producer: str
+    rows: int
+    sequence: int
+    def __init__(self, producer: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class DeadLetterReport(_message.Message):
+    __slots__ = ["id", "message", "outcome", "rows", "table"]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    message: str
+    outcome: DeadLetterOutcome
+    rows: int
+    table: str
+    def __init__(self, id: _Optional[str] = ..., table: _Optional[str] = ..., rows: _Optional[int] = ..., outcome: _Optional[_Union[DeadLetterOutcome, str]] = ..., message: _Optional[str] = ...) -> None: ...
+
+class DeadLetterRow(_message.Message):
+    __slots__ = ["entry", "values"]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    entry: str
+    values: _containers.RepeatedCompositeFieldContainer[DeadLetterValue]
+    def __init__(self, values: _Optional[_Iterable[_Union[DeadLetterValue, _Mapping]]] = ..., entry: _Optional[str] = ...) -> None: ...
+
+class DeadLetterSelection(_message.Message):
+    __slots__ = ["all", "codes", "ids", "reason", "since_unix_nano", "table", "until_unix_nano"]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    CLASS_FIELD_NUMBER: _ClassVar[int]
+    CODES_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
+    all: bool
+    codes: _containers.RepeatedScalarFieldContainer[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    since_unix_nano: int
+    table: str
+    until_unix_nano: int
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., table: _Optional[str] = ..., codes: _Optional[_Iterable[int]] = ..., reason: _Optional[str] = ..., since_unix_nano: _Optional[int] = ..., until_unix_nano: _Optional[int] = ..., all: bool = ..., **kwargs) -> None: ...
+
+class DeadLetterValue(_message.Message):
+    __slots__ = ["column", "null", "text", "type"]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    NULL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    column: str
+    null: bool
+    text: str
+    type: str
+    def __init__(self, column: _Optional[str] = ..., type: _Optional[str] = ..., text: _Optional[str] = ..., null: bool = ...) -> None: ...
+
+class DropDeadLettersRequest(_message.Message):
+    __slots__ = ["execute", "operator", "selection"]
+    EXECUTE_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    execute: bool
+    operator: str
+    selection: DeadLetterSelection
+    def __init__(self, selection: _Optional[_Union[DeadLetterSelection, _Mapping]] = ..., execute: bool = ..., operator: _Optional[str] = ...) -> None: ...
+
+class DropDeadLettersResponse(_message.Message):
+    __slots__ = ["report"]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    report: DeadLetterReport
+    def __init__(self, report: _Optional[_Union[DeadLetterReport, _Mapping]] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
     __slots__ = ["entry", "open"]
@@ -24,6 +185,18 @@ class ExplainResponse(_message.Message):
     routes: _containers.RepeatedCompositeFieldContainer[RouteExplanation]
     shard_id: str
     def __init__(self, routes: _Optional[_Iterable[_Union[RouteExplanation, _Mapping]]] = ..., refusals: _Optional[_Iterable[_Union[_ingest_pb2.Refusal, _Mapping]]] = ..., shard_id: _Optional[str] = ...) -> None: ...
+
+class ExportDeadLettersRequest(_message.Message):
+    __slots__ = ["selection"]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    selection: DeadLetterSelection
+    def __init__(self, selection: _Optional[_Union[DeadLetterSelection, _Mapping]] = ...) -> None: ...
+
+class ExportDeadLettersResponse(_message.Message):
+    __slots__ = ["data"]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class FailedBatch(_message.Message):
     __slots__ = ["attempt", "batch_id", "code", "message", "rows", "time_unix_nano"]
@@ -55,6 +228,44 @@ class FlushResponse(_message.Message):
     batches: int
     rows: int
     def __init__(self, batches: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class GetDeadLetterRequest(_message.Message):
+    __slots__ = ["first_row", "id", "max_rows"]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    first_row: int
+    id: str
+    max_rows: int
+    def __init__(self, id: _Optional[str] = ..., first_row: _Optional[int] = ..., max_rows: _Optional[int] = ...) -> None: ...
+
+class GetDeadLetterResponse(_message.Message):
+    __slots__ = ["letter", "rows", "unreadable"]
+    LETTER_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_FIELD_NUMBER: _ClassVar[int]
+    letter: DeadLetter
+    rows: _containers.RepeatedCompositeFieldContainer[DeadLetterRow]
+    unreadable: str
+    def __init__(self, letter: _Optional[_Union[DeadLetter, _Mapping]] = ..., rows: _Optional[_Iterable[_Union[DeadLetterRow, _Mapping]]] = ..., unreadable: _Optional[str] = ...) -> None: ...
+
+class ListDeadLettersRequest(_message.Message):
+    __slots__ = ["page_size", "page_token", "selection"]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    selection: DeadLetterSelection
+    def __init__(self, selection: _Optional[_Union[DeadLetterSelection, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListDeadLettersResponse(_message.Message):
+    __slots__ = ["letters", "next_page_token"]
+    LETTERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    letters: _containers.RepeatedCompositeFieldContainer[DeadLetter]
+    next_page_token: str
+    def __init__(self, letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListRoutesRequest(_message.Message):
     __slots__ = []
@@ -95,6 +306,26 @@ class OpenBatch(_message.Message):
     rows: int
     table: str
     def __init__(self, batch_id: _Optional[str] = ..., table: _Optional[str] = ..., partition: _Optional[str] = ..., rows: _Optional[int] = ..., bytes: _Optional[int] = ..., age_nanos: _Optional[int] = ...) -> None: ...
+
+class ReplayDeadLettersRequest(_message.Message):
+    __slots__ = ["edits", "execute", "operator", "rows_per_second", "selection"]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    EXECUTE_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    ROWS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    edits: _containers.RepeatedCompositeFieldContainer[DeadLetterEdit]
+    execute: bool
+    operator: str
+    rows_per_second: int
+    selection: DeadLetterSelection
+    def __init__(self, selection: _Optional[_Union[DeadLetterSelection, _Mapping]] = ..., edits: _Optional[_Iterable[_Union[DeadLetterEdit, _Mapping]]] = ..., execute: bool = ..., rows_per_second: _Optional[int] = ..., operator: _Optional[str] = ...) -> None: ...
+
+class ReplayDeadLettersResponse(_message.Message):
+    __slots__ = ["report"]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    report: DeadLetterReport
+    def __init__(self, report: _Optional[_Union[DeadLetterReport, _Mapping]] = ...) -> None: ...
 
 class RouteExplanation(_message.Message):
     __slots__ = ["conditions", "matches", "partition", "refusal", "route", "table"]
@@ -159,3 +390,6 @@ class ShardState(_message.Message):
     queued_requests: int
     rows_in_flight: int
     def __init__(self, number: _Optional[int] = ..., queued_requests: _Optional[int] = ..., open_batches: _Optional[_Iterable[_Union[OpenBatch, _Mapping]]] = ..., inserts_in_flight: _Optional[int] = ..., rows_in_flight: _Optional[int] = ...) -> None: ...
+
+class DeadLetterOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = []

@@ -6,7 +6,8 @@ from logbatcher.v1 import admin_pb2 as logbatcher_dot_v1_dot_admin__pb2
 
 
 class AdminServiceStub(object):
-    """AdminService shows what an instance is doing, for operators and their tools.
+    """AdminService shows what an instance is doing, and manages the dead-letter queue, for operators
+    and their tools.
     """
 
     def __init__(self, channel):
@@ -35,10 +36,36 @@ class AdminServiceStub(object):
                 request_serializer=logbatcher_dot_v1_dot_admin__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=logbatcher_dot_v1_dot_admin__pb2.ExplainResponse.FromString,
                 )
+        self.ListDeadLetters = channel.unary_unary(
+                '/logbatcher.v1.AdminService/ListDeadLetters',
+                request_serializer=logbatcher_dot_v1_dot_admin__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=logbatcher_dot_v1_dot_admin__pb2.ListDeadLettersResponse.FromString,
+                )
+        self.GetDeadLetter = channel.unary_unary(
+                '/logbatcher.v1.AdminService/GetDeadLetter',
+                request_serializer=logbatcher_dot_v1_dot_admin__pb2.GetDeadLetterRequest.SerializeToString,
+                response_deserializer=logbatcher_dot_v1_dot_admin__pb2.GetDeadLetterResponse.FromString,
+                )
+        self.ReplayDeadLetters = channel.unary_stream(
+                '/logbatcher.v1.AdminService/ReplayDeadLetters',
+                request_serializer=logbatcher_dot_v1_dot_admin__pb2.ReplayDeadLettersRequest.SerializeToString,
+                response_deserializer=logbatcher_dot_v1_dot_admin__pb2.ReplayDeadLettersResponse.FromString,
+                )
+        self.DropDeadLetters = channel.unary_stream(
+                '/logbatcher.v1.AdminService/DropDeadLetters',
+                request_serializer=logbatcher_dot_v1_dot_admin__pb2.DropDeadLettersRequest.SerializeToString,
+                response_deserializer=logbatcher_dot_v1_dot_admin__pb2.DropDeadLettersResponse.FromString,
+                )
+        self.ExportDeadLetters = channel.unary_stream(
+                '/logbatcher.v1.AdminService/ExportDeadLetters',
+                request_serializer=logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersRequest.SerializeToString,
+                response_deserializer=logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersResponse.FromString,
+                )
 
 
 class AdminServiceServicer(object):
-    """AdminService shows what an instance is doing, for operators and their tools.
+    """AdminService shows what an instance is doing, and manages the dead-letter queue, for operators
+    and their tools.
     """
 
     def ListShards(self, request, context):
@@ -69,6 +96,43 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDeadLetters(self, request, context):
+        """ListDeadLetters returns dead letters without their rows, in the order in which they
+        were written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDeadLetter(self, request, context):
+        """GetDeadLetter returns a dead letter with its rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeadLetters(self, request, context):
+        """ReplayDeadLetters stores the rows of dead letters in their tables, each once, or reports
+        what would become of them. Canceling the call ends it after the letter in progress.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropDeadLetters(self, request, context):
+        """DropDeadLetters deletes dead letters for good, or reports which it would delete.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportDeadLetters(self, request, context):
+        """ExportDeadLetters returns dead letters as lines of JSON, with their rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +156,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=logbatcher_dot_v1_dot_admin__pb2.ExplainRequest.FromString,
                     response_serializer=logbatcher_dot_v1_dot_admin__pb2.ExplainResponse.SerializeToString,
             ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=logbatcher_dot_v1_dot_admin__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=logbatcher_dot_v1_dot_admin__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'GetDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeadLetter,
+                    request_deserializer=logbatcher_dot_v1_dot_admin__pb2.GetDeadLetterRequest.FromString,
+                    response_serializer=logbatcher_dot_v1_dot_admin__pb2.GetDeadLetterResponse.SerializeToString,
+            ),
+            'ReplayDeadLetters': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReplayDeadLetters,
+                    request_deserializer=logbatcher_dot_v1_dot_admin__pb2.ReplayDeadLettersRequest.FromString,
+                    response_serializer=logbatcher_dot_v1_dot_admin__pb2.ReplayDeadLettersResponse.SerializeToString,
+            ),
+            'DropDeadLetters': grpc.unary_stream_rpc_method_handler(
+                    servicer.DropDeadLetters,
+                    request_deserializer=logbatcher_dot_v1_dot_admin__pb2.DropDeadLettersRequest.FromString,
+                    response_serializer=logbatcher_dot_v1_dot_admin__pb2.DropDeadLettersResponse.SerializeToString,
+            ),
+            'ExportDeadLetters': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportDeadLetters,
+                    request_deserializer=logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersRequest.FromString,
+                    response_serializer=logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'logbatcher.v1.AdminService', rpc_method_handlers)
@@ -100,7 +189,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """AdminService shows what an instance is doing, for operators and their tools.
+    """AdminService shows what an instance is doing, and manages the dead-letter queue, for operators
+    and their tools.
     """
 
     @staticmethod
@@ -168,5 +258,90 @@ class AdminService(object):
         return grpc.experimental.unary_unary(request, target, '/logbatcher.v1.AdminService/Explain',
             logbatcher_dot_v1_dot_admin__pb2.ExplainRequest.SerializeToString,
             logbatcher_dot_v1_dot_admin__pb2.ExplainResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/logbatcher.v1.AdminService/ListDeadLetters',
+            logbatcher_dot_v1_dot_admin__pb2.ListDeadLettersRequest.SerializeToString,
+            logbatcher_dot_v1_dot_admin__pb2.ListDeadLettersResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/logbatcher.v1.AdminService/GetDeadLetter',
+            logbatcher_dot_v1_dot_admin__pb2.GetDeadLetterRequest.SerializeToString,
+            logbatcher_dot_v1_dot_admin__pb2.GetDeadLetterResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ReplayDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/logbatcher.v1.AdminService/ReplayDeadLetters',
+            logbatcher_dot_v1_dot_admin__pb2.ReplayDeadLettersRequest.SerializeToString,
+            logbatcher_dot_v1_dot_admin__pb2.ReplayDeadLettersResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DropDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/logbatcher.v1.AdminService/DropDeadLetters',
+            logbatcher_dot_v1_dot_admin__pb2.DropDeadLettersRequest.SerializeToString,
+            logbatcher_dot_v1_dot_admin__pb2.DropDeadLettersResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ExportDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/logbatcher.v1.AdminService/ExportDeadLetters',
+            logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersRequest.SerializeToString,
+            logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

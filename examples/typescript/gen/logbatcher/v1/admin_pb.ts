@@ -2,8 +2,8 @@
 // @generated from file logbatcher/v1/admin.proto (package logbatcher.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Entry } from "./entry_pb.js";
 import { file_logbatcher_v1_entry } from "./entry_pb.js";
 import type { Open, Refusal } from "./ingest_pb.js";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file logbatcher/v1/admin.proto.
  */
 export const file_logbatcher_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("Chlsb2diYXRjaGVyL3YxL2FkbWluLnByb3RvEg1sb2diYXRjaGVyLnYxIhMKEUxpc3RTaGFyZHNSZXF1ZXN0IlEKEkxpc3RTaGFyZHNSZXNwb25zZRIpCgZzaGFyZHMYASADKAsyGS5sb2diYXRjaGVyLnYxLlNoYXJkU3RhdGUSEAoIaW5zdGFuY2UYAiABKAkimAEKClNoYXJkU3RhdGUSDgoGbnVtYmVyGAEgASgNEhcKD3F1ZXVlZF9yZXF1ZXN0cxgCIAEoDRIuCgxvcGVuX2JhdGNoZXMYAyADKAsyGC5sb2diYXRjaGVyLnYxLk9wZW5CYXRjaBIZChFpbnNlcnRzX2luX2ZsaWdodBgEIAEoDRIWCg5yb3dzX2luX2ZsaWdodBgFIAEoBCJvCglPcGVuQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAkSDQoFdGFibGUYAiABKAkSEQoJcGFydGl0aW9uGAMgASgJEgwKBHJvd3MYBCABKAQSDQoFYnl0ZXMYBSABKAQSEQoJYWdlX25hbm9zGAYgASgDIhMKEUxpc3RSb3V0ZXNSZXF1ZXN0IloKEkxpc3RSb3V0ZXNSZXNwb25zZRIpCgZyb3V0ZXMYASADKAsyGS5sb2diYXRjaGVyLnYxLlJvdXRlU3RhdGUSGQoRdW5tYXRjaGVkX2VudHJpZXMYAiABKAQi6QIKClJvdXRlU3RhdGUSDAoEbmFtZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIOCgZmaWx0ZXIYAyABKAkSEwoLc2NoZW1hX2hhc2gYBCABKAkSDAoEaGVsZBgFIAEoCBITCgtoZWxkX3JlYXNvbhgGIAEoCRITCgtyb3dzX3JvdXRlZBgHIAEoBBIWCg5yb3dzX2NvbW1pdHRlZBgIIAEoBBIaChJyb3dzX2RlYWRfbGV0dGVyZWQYCSABKAQSFAoMcm93c19yZWZ1c2VkGAogASgEEhYKDnJvd3NfaW5fZmxpZ2h0GAsgASgEEhcKD2J5dGVzX2luX2ZsaWdodBgMIAEoBBIZChFpbnNlcnRzX2luX2ZsaWdodBgNIAEoDRIUCgxpbnNlcnRfbGltaXQYDiABKA0SNQoRbGFzdF9mYWlsZWRfYmF0Y2gYDyABKAsyGi5sb2diYXRjaGVyLnYxLkZhaWxlZEJhdGNoIoQBCgtGYWlsZWRCYXRjaBIQCghiYXRjaF9pZBgBIAEoCRIMCgRyb3dzGAIgASgEEhYKDnRpbWVfdW5peF9uYW5vGAMgASgGEg8KB2F0dGVtcHQYBCABKA0SDQoFY2xhc3MYBSABKAkSDAoEY29kZRgGIAEoBRIPCgdtZXNzYWdlGAcgASgJIh0KDEZsdXNoUmVxdWVzdBINCgV0YWJsZRgBIAEoCSIuCg1GbHVzaFJlc3BvbnNlEg8KB2JhdGNoZXMYASABKA0SDAoEcm93cxgCIAEoBCJYCg5FeHBsYWluUmVxdWVzdBIjCgVlbnRyeRgBIAEoCzIULmxvZ2JhdGNoZXIudjEuRW50cnkSIQoEb3BlbhgCIAEoCzITLmxvZ2JhdGNoZXIudjEuT3BlbiJ+Cg9FeHBsYWluUmVzcG9uc2USLwoGcm91dGVzGAEgAygLMh8ubG9nYmF0Y2hlci52MS5Sb3V0ZUV4cGxhbmF0aW9uEigKCHJlZnVzYWxzGAIgAygLMhYubG9nYmF0Y2hlci52MS5SZWZ1c2FsEhAKCHNoYXJkX2lkGAMgASgJIpEBChBSb3V0ZUV4cGxhbmF0aW9uEg0KBXJvdXRlGAEgASgJEg0KBXRhYmxlGAIgASgJEg8KB21hdGNoZXMYAyABKAgSEgoKY29uZGl0aW9ucxgEIAMoCRIRCglwYXJ0aXRpb24YBSABKAkSJwoHcmVmdXNhbBgGIAEoCzIWLmxvZ2JhdGNoZXIudjEuUmVmdXNhbDLCAgoMQWRtaW5TZXJ2aWNlElEKCkxpc3RTaGFyZHMSIC5sb2diYXRjaGVyLnYxLkxpc3RTaGFyZHNSZXF1ZXN0GiEubG9nYmF0Y2hlci52MS5MaXN0U2hhcmRzUmVzcG9uc2USUQoKTGlzdFJvdXRlcxIgLmxvZ2JhdGNoZXIudjEuTGlzdFJvdXRlc1JlcXVlc3QaIS5sb2diYXRjaGVyLnYxLkxpc3RSb3V0ZXNSZXNwb25zZRJCCgVGbHVzaBIbLmxvZ2JhdGNoZXIudjEuRmx1c2hSZXF1ZXN0GhwubG9nYmF0Y2hlci52MS5GbHVzaFJlc3BvbnNlEkgKB0V4cGxhaW4SHS5sb2diYXRjaGVyLnYxLkV4cGxhaW5SZXF1ZXN0Gh4ubG9nYmF0Y2hlci52MS5FeHBsYWluUmVzcG9uc2VCQVo/Z2l0aHViLmNvbS9sb2diYXRjaGVyL2xvZ2JhdGNoZXIvYXBpL2xvZ2JhdGNoZXIvdjE7bG9nYmF0Y2hlcnYxYgZwcm90bzM", [file_logbatcher_v1_entry, file_logbatcher_v1_ingest]);
+  fileDesc("Chlsb2diYXRjaGVyL3YxL2FkbWluLnByb3RvEg1sb2diYXRjaGVyLnYxIhMKEUxpc3RTaGFyZHNSZXF1ZXN0IlEKEkxpc3RTaGFyZHNSZXNwb25zZRIpCgZzaGFyZHMYASADKAsyGS5sb2diYXRjaGVyLnYxLlNoYXJkU3RhdGUSEAoIaW5zdGFuY2UYAiABKAkimAEKClNoYXJkU3RhdGUSDgoGbnVtYmVyGAEgASgNEhcKD3F1ZXVlZF9yZXF1ZXN0cxgCIAEoDRIuCgxvcGVuX2JhdGNoZXMYAyADKAsyGC5sb2diYXRjaGVyLnYxLk9wZW5CYXRjaBIZChFpbnNlcnRzX2luX2ZsaWdodBgEIAEoDRIWCg5yb3dzX2luX2ZsaWdodBgFIAEoBCJvCglPcGVuQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAkSDQoFdGFibGUYAiABKAkSEQoJcGFydGl0aW9uGAMgASgJEgwKBHJvd3MYBCABKAQSDQoFYnl0ZXMYBSABKAQSEQoJYWdlX25hbm9zGAYgASgDIhMKEUxpc3RSb3V0ZXNSZXF1ZXN0IloKEkxpc3RSb3V0ZXNSZXNwb25zZRIpCgZyb3V0ZXMYASADKAsyGS5sb2diYXRjaGVyLnYxLlJvdXRlU3RhdGUSGQoRdW5tYXRjaGVkX2VudHJpZXMYAiABKAQi6QIKClJvdXRlU3RhdGUSDAoEbmFtZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIOCgZmaWx0ZXIYAyABKAkSEwoLc2NoZW1hX2hhc2gYBCABKAkSDAoEaGVsZBgFIAEoCBITCgtoZWxkX3JlYXNvbhgGIAEoCRITCgtyb3dzX3JvdXRlZBgHIAEoBBIWCg5yb3dzX2NvbW1pdHRlZBgIIAEoBBIaChJyb3dzX2RlYWRfbGV0dGVyZWQYCSABKAQSFAoMcm93c19yZWZ1c2VkGAogASgEEhYKDnJvd3NfaW5fZmxpZ2h0GAsgASgEEhcKD2J5dGVzX2luX2ZsaWdodBgMIAEoBBIZChFpbnNlcnRzX2luX2ZsaWdodBgNIAEoDRIUCgxpbnNlcnRfbGltaXQYDiABKA0SNQoRbGFzdF9mYWlsZWRfYmF0Y2gYDyABKAsyGi5sb2diYXRjaGVyLnYxLkZhaWxlZEJhdGNoIoQBCgtGYWlsZWRCYXRjaBIQCghiYXRjaF9pZBgBIAEoCRIMCgRyb3dzGAIgASgEEhYKDnRpbWVfdW5peF9uYW5vGAMgASgGEg8KB2F0dGVtcHQYBCABKA0SDQoFY2xhc3MYBSABKAkSDAoEY29kZRgGIAEoBRIPCgdtZXNzYWdlGAcgASgJIh0KDEZsdXNoUmVxdWVzdBINCgV0YWJsZRgBIAEoCSIuCg1GbHVzaFJlc3BvbnNlEg8KB2JhdGNoZXMYASABKA0SDAoEcm93cxgCIAEoBCJYCg5FeHBsYWluUmVxdWVzdBIjCgVlbnRyeRgBIAEoCzIULmxvZ2JhdGNoZXIudjEuRW50cnkSIQoEb3BlbhgCIAEoCzITLmxvZ2JhdGNoZXIudjEuT3BlbiJ+Cg9FeHBsYWluUmVzcG9uc2USLwoGcm91dGVzGAEgAygLMh8ubG9nYmF0Y2hlci52MS5Sb3V0ZUV4cGxhbmF0aW9uEigKCHJlZnVzYWxzGAIgAygLMhYubG9nYmF0Y2hlci52MS5SZWZ1c2FsEhAKCHNoYXJkX2lkGAMgASgJIpEBChBSb3V0ZUV4cGxhbmF0aW9uEg0KBXJvdXRlGAEgASgJEg0KBXRhYmxlGAIgASgJEg8KB21hdGNoZXMYAyABKAgSEgoKY29uZGl0aW9ucxgEIAMoCRIRCglwYXJ0aXRpb24YBSABKAkSJwoHcmVmdXNhbBgGIAEoCzIWLmxvZ2JhdGNoZXIudjEuUmVmdXNhbCKeAQoTRGVhZExldHRlclNlbGVjdGlvbhILCgNpZHMYASADKAkSDQoFdGFibGUYAiABKAkSDQoFY2xhc3MYAyABKAkSDQoFY29kZXMYBCADKAUSDgoGcmVhc29uGAUgASgJEhcKD3NpbmNlX3VuaXhfbmFubxgGIAEoBhIXCg91bnRpbF91bml4X25hbm8YByABKAYSCwoDYWxsGAggASgIIpoDCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgJEhEKCXN0cmVhbV9pZBgCIAEoCRINCgV0YWJsZRgDIAEoCRINCgVyb3V0ZRgEIAEoCRIMCgRyb3dzGAUgASgEEg0KBWNsYXNzGAYgASgJEgwKBGNvZGUYByABKAUSDgoGcmVhc29uGAggASgJEg4KBmNvbHVtbhgJIAEoCRIPCgdtZXNzYWdlGAogASgJEhAKCGF0dGVtcHRzGAsgASgNEhcKD2ZpcnN0X3VuaXhfbmFubxgMIAEoBhIWCg5sYXN0X3VuaXhfbmFubxgNIAEoBhITCgtzY2hlbWFfaGFzaBgOIAEoCRIOCgZmb3JtYXQYDyABKAkSFQoNcGF5bG9hZF9ieXRlcxgQIAEoBBIwCgdvcmlnaW5zGBEgAygLMh8ubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyT3JpZ2luEjEKB2hpc3RvcnkYEiADKAsyIC5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJGYWlsdXJlEg8KB3Byb2JsZW0YEyABKAkiUwoQRGVhZExldHRlck9yaWdpbhIQCghwcm9kdWNlchgBIAEoCRINCgVlcG9jaBgCIAEoBBIQCghzZXF1ZW5jZRgDIAEoBBIMCgRyb3dzGAQgASgEIosBChFEZWFkTGV0dGVyRmFpbHVyZRIWCg50aW1lX3VuaXhfbmFubxgBIAEoBhINCgVjbGFzcxgCIAEoCRIMCgRjb2RlGAMgASgFEg4KBnJlYXNvbhgEIAEoCRIOCgZjb2x1bW4YBSABKAkSDwoHbWVzc2FnZRgGIAEoCRIQCghhdHRlbXB0cxgHIAEoDSJ2ChZMaXN0RGVhZExldHRlcnNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclNlbGVjdGlvbhIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSJeChdMaXN0RGVhZExldHRlcnNSZXNwb25zZRIqCgdsZXR0ZXJzGAEgAygLMhkubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJHChRHZXREZWFkTGV0dGVyUmVxdWVzdBIKCgJpZBgBIAEoCRIRCglmaXJzdF9yb3cYAiABKA0SEAoIbWF4X3Jvd3MYAyABKA0iggEKFUdldERlYWRMZXR0ZXJSZXNwb25zZRIpCgZsZXR0ZXIYASABKAsyGS5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXISKgoEcm93cxgCIAMoCzIcLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclJvdxISCgp1bnJlYWRhYmxlGAMgASgJIk4KDURlYWRMZXR0ZXJSb3cSLgoGdmFsdWVzGAEgAygLMh4ubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyVmFsdWUSDQoFZW50cnkYAiABKAkiSwoPRGVhZExldHRlclZhbHVlEg4KBmNvbHVtbhgBIAEoCRIMCgR0eXBlGAIgASgJEgwKBHRleHQYAyABKAkSDAoEbnVsbBgEIAEoCCK7AQoYUmVwbGF5RGVhZExldHRlcnNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclNlbGVjdGlvbhIsCgVlZGl0cxgCIAMoCzIdLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlckVkaXQSDwoHZXhlY3V0ZRgDIAEoCBIXCg9yb3dzX3Blcl9zZWNvbmQYBCABKA0SEAoIb3BlcmF0b3IYBSABKAkiSgoORGVhZExldHRlckVkaXQSDgoGY29sdW1uGAEgASgJEgwKBHRleHQYAiABKAkSDAoEbnVsbBgDIAEoCBIMCgRvbWl0GAQgASgIIkwKGVJlcGxheURlYWRMZXR0ZXJzUmVzcG9uc2USLwoGcmVwb3J0GAEgASgLMh8ubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyUmVwb3J0In8KEERlYWRMZXR0ZXJSZXBvcnQSCgoCaWQYASABKAkSDQoFdGFibGUYAiABKAkSDAoEcm93cxgDIAEoBBIxCgdvdXRjb21lGAQgASgOMiAubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyT3V0Y29tZRIPCgdtZXNzYWdlGAUgASgJInIKFkRyb3BEZWFkTGV0dGVyc1JlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyU2VsZWN0aW9uEg8KB2V4ZWN1dGUYAiABKAgSEAoIb3BlcmF0b3IYAyABKAkiSgoXRHJvcERlYWRMZXR0ZXJzUmVzcG9uc2USLwoGcmVwb3J0GAEgASgLMh8ubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyUmVwb3J0IlEKGEV4cG9ydERlYWRMZXR0ZXJzUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJTZWxlY3Rpb24iKQoZRXhwb3J0RGVhZExldHRlcnNSZXNwb25zZRIMCgRkYXRhGAEgASgMKrwCChFEZWFkTGV0dGVyT3V0Y29tZRIjCh9ERUFEX0xFVFRFUl9PVVRDT01FX1VOU1BFQ0lGSUVEEAASIQodREVBRF9MRVRURVJfT1VUQ09NRV9DT01NSVRURUQQARIfChtERUFEX0xFVFRFUl9PVVRDT01FX1BSRVNFTlQQAhIfChtERUFEX0xFVFRFUl9PVVRDT01FX1JFRlVTRUQQAxIfChtERUFEX0xFVFRFUl9PVVRDT01FX0RJVklERUQQBBIfChtERUFEX0xFVFRFUl9PVVRDT01FX0NMQUlNRUQQBRIcChhERUFEX0xFVFRFUl9PVVRDT01FX0dPTkUQBhIcChhERUFEX0xFVFRFUl9PVVRDT01FX09QRU4QBxIfChtERUFEX0xFVFRFUl9PVVRDT01FX0RST1BQRUQQCDK4BgoMQWRtaW5TZXJ2aWNlElEKCkxpc3RTaGFyZHMSIC5sb2diYXRjaGVyLnYxLkxpc3RTaGFyZHNSZXF1ZXN0GiEubG9nYmF0Y2hlci52MS5MaXN0U2hhcmRzUmVzcG9uc2USUQoKTGlzdFJvdXRlcxIgLmxvZ2JhdGNoZXIudjEuTGlzdFJvdXRlc1JlcXVlc3QaIS5sb2diYXRjaGVyLnYxLkxpc3RSb3V0ZXNSZXNwb25zZRJCCgVGbHVzaBIbLmxvZ2JhdGNoZXIudjEuRmx1c2hSZXF1ZXN0GhwubG9nYmF0Y2hlci52MS5GbHVzaFJlc3BvbnNlEkgKB0V4cGxhaW4SHS5sb2diYXRjaGVyLnYxLkV4cGxhaW5SZXF1ZXN0Gh4ubG9nYmF0Y2hlci52MS5FeHBsYWluUmVzcG9uc2USYAoPTGlzdERlYWRMZXR0ZXJzEiUubG9nYmF0Y2hlci52MS5MaXN0RGVhZExldHRlcnNSZXF1ZXN0GiYubG9nYmF0Y2hlci52MS5MaXN0RGVhZExldHRlcnNSZXNwb25zZRJaCg1HZXREZWFkTGV0dGVyEiMubG9nYmF0Y2hlci52MS5HZXREZWFkTGV0dGVyUmVxdWVzdBokLmxvZ2JhdGNoZXIudjEuR2V0RGVhZExldHRlclJlc3BvbnNlEmgKEVJlcGxheURlYWRMZXR0ZXJzEicubG9nYmF0Y2hlci52MS5SZXBsYXlEZWFkTGV0dGVyc1JlcXVlc3QaKC5sb2diYXRjaGVyLnYxLlJlcGxheURlYWRMZXR0ZXJzUmVzcG9uc2UwARJiCg9Ecm9wRGVhZExldHRlcnMSJS5sb2diYXRjaGVyLnYxLkRyb3BEZWFkTGV0dGVyc1JlcXVlc3QaJi5sb2diYXRjaGVyLnYxLkRyb3BEZWFkTGV0dGVyc1Jlc3BvbnNlMAESaAoRRXhwb3J0RGVhZExldHRlcnMSJy5sb2diYXRjaGVyLnYxLkV4cG9ydERlYWRMZXR0ZXJzUmVxdWVzdBooLmxvZ2JhdGNoZXIudjEuRXhwb3J0RGVhZExldHRlcnNSZXNwb25zZTABQkFaP2dpdGh1Yi5jb20vbG9nYmF0Y2hlci9sb2diYXRjaGVyL2FwaS9sb2diYXRjaGVyL3YxO2xvZ2JhdGNoZXJ2MWIGcHJvdG8z", [file_logbatcher_v1_entry, file_logbatcher_v1_ingest]);
 
 /**
  * ListShardsRequest asks for the state of the shards.
@@ -559,7 +559,871 @@ export const RouteExplanationSchema: GenMessage<RouteExplanation> = /*@__PURE__*
   messageDesc(file_logbatcher_v1_admin, 12);
 
 /**
- * AdminService shows what an instance is doing, for operators and their tools.
+ * DeadLetterSelection selects dead letters: those for which all that is set holds.
+ *
+ * @generated from message logbatcher.v1.DeadLetterSelection
+ */
+export type DeadLetterSelection = Message<"logbatcher.v1.DeadLetterSelection"> & {
+  /**
+   * Only these letters, by their ids, or by the ids of their entries in the Redis stream.
+   *
+   * @generated from field: repeated string ids = 1;
+   */
+  ids: string[];
+
+  /**
+   * Only letters of this table, as database.table or a table alone. Empty: all.
+   *
+   * @generated from field: string table = 2;
+   */
+  table: string;
+
+  /**
+   * Only this class of errors: transient, ambiguous, hold, schema, shape, row or
+   * unclassified. Empty: all.
+   *
+   * @generated from field: string class = 3;
+   */
+  class: string;
+
+  /**
+   * Only these error codes of ClickHouse; 0 is LogBatcher's own.
+   *
+   * @generated from field: repeated int32 codes = 4;
+   */
+  codes: number[];
+
+  /**
+   * Only letters whose reason or message contains this text, in whatever case.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * Only letters whose rows were first tried at this time or later, in nanoseconds since
+   * 1970-01-01T00:00:00Z. Zero: no bound.
+   *
+   * @generated from field: fixed64 since_unix_nano = 6;
+   */
+  sinceUnixNano: bigint;
+
+  /**
+   * Only letters whose rows were first tried before this time. Zero: no bound.
+   *
+   * @generated from field: fixed64 until_unix_nano = 7;
+   */
+  untilUnixNano: bigint;
+
+  /**
+   * All letters. ReplayDeadLetters and DropDeadLetters refuse a selection in which nothing
+   * else is set, unless this is.
+   *
+   * @generated from field: bool all = 8;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message logbatcher.v1.DeadLetterSelection.
+ * Use `create(DeadLetterSelectionSchema)` to create a new message.
+ */
+export const DeadLetterSelectionSchema: GenMessage<DeadLetterSelection> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 13);
+
+/**
+ * DeadLetter is rows that are kept in the dead-letter queue, and why.
+ *
+ * @generated from message logbatcher.v1.DeadLetter
+ */
+export type DeadLetter = Message<"logbatcher.v1.DeadLetter"> & {
+  /**
+   * The letter's id: that of the batch that its rows become when they are replayed.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The id of its entry in the Redis stream.
+   *
+   * @generated from field: string stream_id = 2;
+   */
+  streamId: string;
+
+  /**
+   * The rows' table, as database.table. Empty: no route matched.
+   *
+   * @generated from field: string table = 3;
+   */
+  table: string;
+
+  /**
+   * The rows' route. Empty: none matched.
+   *
+   * @generated from field: string route = 4;
+   */
+  route: string;
+
+  /**
+   * The number of rows.
+   *
+   * @generated from field: uint64 rows = 5;
+   */
+  rows: bigint;
+
+  /**
+   * The class of the last error: transient, ambiguous, hold, schema, shape, row or unclassified.
+   *
+   * @generated from field: string class = 6;
+   */
+  class: string;
+
+  /**
+   * ClickHouse's code of the last error. Zero: LogBatcher decided.
+   *
+   * @generated from field: int32 code = 7;
+   */
+  code: number;
+
+  /**
+   * The name of the reason.
+   *
+   * @generated from field: string reason = 8;
+   */
+  reason: string;
+
+  /**
+   * The column that the error names. Empty: none.
+   *
+   * @generated from field: string column = 9;
+   */
+  column: string;
+
+  /**
+   * The text of the last error.
+   *
+   * @generated from field: string message = 10;
+   */
+  message: string;
+
+  /**
+   * How many inserts were tried with the rows.
+   *
+   * @generated from field: uint32 attempts = 11;
+   */
+  attempts: number;
+
+  /**
+   * When the rows were first tried, in nanoseconds since 1970-01-01T00:00:00Z. Zero: unknown.
+   *
+   * @generated from field: fixed64 first_unix_nano = 12;
+   */
+  firstUnixNano: bigint;
+
+  /**
+   * When they were last tried. Zero: unknown.
+   *
+   * @generated from field: fixed64 last_unix_nano = 13;
+   */
+  lastUnixNano: bigint;
+
+  /**
+   * The hash of the schema that the rows were made for.
+   *
+   * @generated from field: string schema_hash = 14;
+   */
+  schemaHash: string;
+
+  /**
+   * How the rows are written in the stream.
+   *
+   * @generated from field: string format = 15;
+   */
+  format: string;
+
+  /**
+   * The bytes of the rows.
+   *
+   * @generated from field: uint64 payload_bytes = 16;
+   */
+  payloadBytes: bigint;
+
+  /**
+   * The requests that the rows came from; at most 100.
+   *
+   * @generated from field: repeated logbatcher.v1.DeadLetterOrigin origins = 17;
+   */
+  origins: DeadLetterOrigin[];
+
+  /**
+   * Earlier failures, the oldest first.
+   *
+   * @generated from field: repeated logbatcher.v1.DeadLetterFailure history = 18;
+   */
+  history: DeadLetterFailure[];
+
+  /**
+   * What is wrong with the letter itself. Empty: nothing.
+   *
+   * @generated from field: string problem = 19;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.DeadLetter.
+ * Use `create(DeadLetterSchema)` to create a new message.
+ */
+export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 14);
+
+/**
+ * DeadLetterOrigin is a request that rows of a dead letter came from.
+ *
+ * @generated from message logbatcher.v1.DeadLetterOrigin
+ */
+export type DeadLetterOrigin = Message<"logbatcher.v1.DeadLetterOrigin"> & {
+  /**
+   * The producer's id.
+   *
+   * @generated from field: string producer = 1;
+   */
+  producer: string;
+
+  /**
+   * The producer's epoch.
+   *
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * The request's sequence.
+   *
+   * @generated from field: uint64 sequence = 3;
+   */
+  sequence: bigint;
+
+  /**
+   * The number of rows.
+   *
+   * @generated from field: uint64 rows = 4;
+   */
+  rows: bigint;
+};
+
+/**
+ * Describes the message logbatcher.v1.DeadLetterOrigin.
+ * Use `create(DeadLetterOriginSchema)` to create a new message.
+ */
+export const DeadLetterOriginSchema: GenMessage<DeadLetterOrigin> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 15);
+
+/**
+ * DeadLetterFailure is an earlier failure of a dead letter's rows.
+ *
+ * @generated from message logbatcher.v1.DeadLetterFailure
+ */
+export type DeadLetterFailure = Message<"logbatcher.v1.DeadLetterFailure"> & {
+  /**
+   * When it happened, in nanoseconds since 1970-01-01T00:00:00Z. Zero: unknown.
+   *
+   * @generated from field: fixed64 time_unix_nano = 1;
+   */
+  timeUnixNano: bigint;
+
+  /**
+   * The error's class.
+   *
+   * @generated from field: string class = 2;
+   */
+  class: string;
+
+  /**
+   * ClickHouse's code. Zero: LogBatcher decided.
+   *
+   * @generated from field: int32 code = 3;
+   */
+  code: number;
+
+  /**
+   * The name of the reason.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * The column that the error names. Empty: none.
+   *
+   * @generated from field: string column = 5;
+   */
+  column: string;
+
+  /**
+   * The error's text, shortened.
+   *
+   * @generated from field: string message = 6;
+   */
+  message: string;
+
+  /**
+   * How many inserts had been tried by then.
+   *
+   * @generated from field: uint32 attempts = 7;
+   */
+  attempts: number;
+};
+
+/**
+ * Describes the message logbatcher.v1.DeadLetterFailure.
+ * Use `create(DeadLetterFailureSchema)` to create a new message.
+ */
+export const DeadLetterFailureSchema: GenMessage<DeadLetterFailure> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 16);
+
+/**
+ * ListDeadLettersRequest selects dead letters.
+ *
+ * @generated from message logbatcher.v1.ListDeadLettersRequest
+ */
+export type ListDeadLettersRequest = Message<"logbatcher.v1.ListDeadLettersRequest"> & {
+  /**
+   * Which letters. Absent: all.
+   *
+   * @generated from field: logbatcher.v1.DeadLetterSelection selection = 1;
+   */
+  selection?: DeadLetterSelection | undefined;
+
+  /**
+   * The most letters to return; at most 1000. Zero: 100.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before. Empty: the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.ListDeadLettersRequest.
+ * Use `create(ListDeadLettersRequestSchema)` to create a new message.
+ */
+export const ListDeadLettersRequestSchema: GenMessage<ListDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 17);
+
+/**
+ * ListDeadLettersResponse is a page of dead letters.
+ *
+ * @generated from message logbatcher.v1.ListDeadLettersResponse
+ */
+export type ListDeadLettersResponse = Message<"logbatcher.v1.ListDeadLettersResponse"> & {
+  /**
+   * The letters, perhaps none: one call looks at a bounded part of the queue.
+   *
+   * @generated from field: repeated logbatcher.v1.DeadLetter letters = 1;
+   */
+  letters: DeadLetter[];
+
+  /**
+   * What the request for the next page says. Empty: this is the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.ListDeadLettersResponse.
+ * Use `create(ListDeadLettersResponseSchema)` to create a new message.
+ */
+export const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 18);
+
+/**
+ * GetDeadLetterRequest names a dead letter.
+ *
+ * @generated from message logbatcher.v1.GetDeadLetterRequest
+ */
+export type GetDeadLetterRequest = Message<"logbatcher.v1.GetDeadLetterRequest"> & {
+  /**
+   * The letter's id, or that of its entry in the Redis stream.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The first row to return, from 0.
+   *
+   * @generated from field: uint32 first_row = 2;
+   */
+  firstRow: number;
+
+  /**
+   * The most rows to return; at most 1000. Zero: 10.
+   *
+   * @generated from field: uint32 max_rows = 3;
+   */
+  maxRows: number;
+};
+
+/**
+ * Describes the message logbatcher.v1.GetDeadLetterRequest.
+ * Use `create(GetDeadLetterRequestSchema)` to create a new message.
+ */
+export const GetDeadLetterRequestSchema: GenMessage<GetDeadLetterRequest> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 19);
+
+/**
+ * GetDeadLetterResponse is a dead letter with rows.
+ *
+ * @generated from message logbatcher.v1.GetDeadLetterResponse
+ */
+export type GetDeadLetterResponse = Message<"logbatcher.v1.GetDeadLetterResponse"> & {
+  /**
+   * The letter.
+   *
+   * @generated from field: logbatcher.v1.DeadLetter letter = 1;
+   */
+  letter?: DeadLetter | undefined;
+
+  /**
+   * Its rows from first_row on, as many as fit in a response.
+   *
+   * @generated from field: repeated logbatcher.v1.DeadLetterRow rows = 2;
+   */
+  rows: DeadLetterRow[];
+
+  /**
+   * Why its rows can't be read. Empty: they can.
+   *
+   * @generated from field: string unreadable = 3;
+   */
+  unreadable: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.GetDeadLetterResponse.
+ * Use `create(GetDeadLetterResponseSchema)` to create a new message.
+ */
+export const GetDeadLetterResponseSchema: GenMessage<GetDeadLetterResponse> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 20);
+
+/**
+ * DeadLetterRow is a row of a dead letter.
+ *
+ * @generated from message logbatcher.v1.DeadLetterRow
+ */
+export type DeadLetterRow = Message<"logbatcher.v1.DeadLetterRow"> & {
+  /**
+   * The row's values, in the order of the columns. Empty: it is an entry.
+   *
+   * @generated from field: repeated logbatcher.v1.DeadLetterValue values = 1;
+   */
+  values: DeadLetterValue[];
+
+  /**
+   * The entry as JSON, if no row could be made of it.
+   *
+   * @generated from field: string entry = 2;
+   */
+  entry: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.DeadLetterRow.
+ * Use `create(DeadLetterRowSchema)` to create a new message.
+ */
+export const DeadLetterRowSchema: GenMessage<DeadLetterRow> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 21);
+
+/**
+ * DeadLetterValue is the value of a column.
+ *
+ * @generated from message logbatcher.v1.DeadLetterValue
+ */
+export type DeadLetterValue = Message<"logbatcher.v1.DeadLetterValue"> & {
+  /**
+   * The column's name.
+   *
+   * @generated from field: string column = 1;
+   */
+  column: string;
+
+  /**
+   * The column's type.
+   *
+   * @generated from field: string type = 2;
+   */
+  type: string;
+
+  /**
+   * The value as text: times in RFC 3339, arrays and maps as JSON. A long one is shortened.
+   *
+   * @generated from field: string text = 3;
+   */
+  text: string;
+
+  /**
+   * Whether the value is NULL.
+   *
+   * @generated from field: bool null = 4;
+   */
+  null: boolean;
+};
+
+/**
+ * Describes the message logbatcher.v1.DeadLetterValue.
+ * Use `create(DeadLetterValueSchema)` to create a new message.
+ */
+export const DeadLetterValueSchema: GenMessage<DeadLetterValue> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 22);
+
+/**
+ * ReplayDeadLettersRequest is what to replay, and how.
+ *
+ * @generated from message logbatcher.v1.ReplayDeadLettersRequest
+ */
+export type ReplayDeadLettersRequest = Message<"logbatcher.v1.ReplayDeadLettersRequest"> & {
+  /**
+   * Which letters.
+   *
+   * @generated from field: logbatcher.v1.DeadLetterSelection selection = 1;
+   */
+  selection?: DeadLetterSelection | undefined;
+
+  /**
+   * Changes to make in all rows. The letters in the queue stay as they are.
+   *
+   * @generated from field: repeated logbatcher.v1.DeadLetterEdit edits = 2;
+   */
+  edits: DeadLetterEdit[];
+
+  /**
+   * Whether to do it. False: only report what would become of the letters.
+   *
+   * @generated from field: bool execute = 3;
+   */
+  execute: boolean;
+
+  /**
+   * The most rows to store in a second. Zero: no limit.
+   *
+   * @generated from field: uint32 rows_per_second = 4;
+   */
+  rowsPerSecond: number;
+
+  /**
+   * Who asks, for the server's log. Empty: the peer's address.
+   *
+   * @generated from field: string operator = 5;
+   */
+  operator: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.ReplayDeadLettersRequest.
+ * Use `create(ReplayDeadLettersRequestSchema)` to create a new message.
+ */
+export const ReplayDeadLettersRequestSchema: GenMessage<ReplayDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 23);
+
+/**
+ * DeadLetterEdit changes a column in all rows.
+ *
+ * @generated from message logbatcher.v1.DeadLetterEdit
+ */
+export type DeadLetterEdit = Message<"logbatcher.v1.DeadLetterEdit"> & {
+  /**
+   * The column's name.
+   *
+   * @generated from field: string column = 1;
+   */
+  column: string;
+
+  /**
+   * The new value as text, as docs/coercions.md describes for strings; arrays as JSON.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * NULL instead of the text.
+   *
+   * @generated from field: bool null = 3;
+   */
+  null: boolean;
+
+  /**
+   * Leave the column out instead, so that the rows get the table's default.
+   *
+   * @generated from field: bool omit = 4;
+   */
+  omit: boolean;
+};
+
+/**
+ * Describes the message logbatcher.v1.DeadLetterEdit.
+ * Use `create(DeadLetterEditSchema)` to create a new message.
+ */
+export const DeadLetterEditSchema: GenMessage<DeadLetterEdit> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 24);
+
+/**
+ * ReplayDeadLettersResponse reports one dead letter.
+ *
+ * @generated from message logbatcher.v1.ReplayDeadLettersResponse
+ */
+export type ReplayDeadLettersResponse = Message<"logbatcher.v1.ReplayDeadLettersResponse"> & {
+  /**
+   * The letter, and what became of it, or would.
+   *
+   * @generated from field: logbatcher.v1.DeadLetterReport report = 1;
+   */
+  report?: DeadLetterReport | undefined;
+};
+
+/**
+ * Describes the message logbatcher.v1.ReplayDeadLettersResponse.
+ * Use `create(ReplayDeadLettersResponseSchema)` to create a new message.
+ */
+export const ReplayDeadLettersResponseSchema: GenMessage<ReplayDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 25);
+
+/**
+ * DeadLetterReport is what became of a dead letter, or would.
+ *
+ * @generated from message logbatcher.v1.DeadLetterReport
+ */
+export type DeadLetterReport = Message<"logbatcher.v1.DeadLetterReport"> & {
+  /**
+   * The letter's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its table, as database.table.
+   *
+   * @generated from field: string table = 2;
+   */
+  table: string;
+
+  /**
+   * The number of its rows.
+   *
+   * @generated from field: uint64 rows = 3;
+   */
+  rows: bigint;
+
+  /**
+   * What became of it, or would.
+   *
+   * @generated from field: logbatcher.v1.DeadLetterOutcome outcome = 4;
+   */
+  outcome: DeadLetterOutcome;
+
+  /**
+   * An explanation. Empty: none is needed.
+   *
+   * @generated from field: string message = 5;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.DeadLetterReport.
+ * Use `create(DeadLetterReportSchema)` to create a new message.
+ */
+export const DeadLetterReportSchema: GenMessage<DeadLetterReport> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 26);
+
+/**
+ * DropDeadLettersRequest is what to drop.
+ *
+ * @generated from message logbatcher.v1.DropDeadLettersRequest
+ */
+export type DropDeadLettersRequest = Message<"logbatcher.v1.DropDeadLettersRequest"> & {
+  /**
+   * Which letters.
+   *
+   * @generated from field: logbatcher.v1.DeadLetterSelection selection = 1;
+   */
+  selection?: DeadLetterSelection | undefined;
+
+  /**
+   * Whether to do it. False: only report which letters would be dropped.
+   *
+   * @generated from field: bool execute = 2;
+   */
+  execute: boolean;
+
+  /**
+   * Who asks, for the server's log. Empty: the peer's address.
+   *
+   * @generated from field: string operator = 3;
+   */
+  operator: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.DropDeadLettersRequest.
+ * Use `create(DropDeadLettersRequestSchema)` to create a new message.
+ */
+export const DropDeadLettersRequestSchema: GenMessage<DropDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 27);
+
+/**
+ * DropDeadLettersResponse reports one dead letter.
+ *
+ * @generated from message logbatcher.v1.DropDeadLettersResponse
+ */
+export type DropDeadLettersResponse = Message<"logbatcher.v1.DropDeadLettersResponse"> & {
+  /**
+   * The letter, and what became of it, or would.
+   *
+   * @generated from field: logbatcher.v1.DeadLetterReport report = 1;
+   */
+  report?: DeadLetterReport | undefined;
+};
+
+/**
+ * Describes the message logbatcher.v1.DropDeadLettersResponse.
+ * Use `create(DropDeadLettersResponseSchema)` to create a new message.
+ */
+export const DropDeadLettersResponseSchema: GenMessage<DropDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 28);
+
+/**
+ * ExportDeadLettersRequest is what to export.
+ *
+ * @generated from message logbatcher.v1.ExportDeadLettersRequest
+ */
+export type ExportDeadLettersRequest = Message<"logbatcher.v1.ExportDeadLettersRequest"> & {
+  /**
+   * Which letters. Absent: all.
+   *
+   * @generated from field: logbatcher.v1.DeadLetterSelection selection = 1;
+   */
+  selection?: DeadLetterSelection | undefined;
+};
+
+/**
+ * Describes the message logbatcher.v1.ExportDeadLettersRequest.
+ * Use `create(ExportDeadLettersRequestSchema)` to create a new message.
+ */
+export const ExportDeadLettersRequestSchema: GenMessage<ExportDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 29);
+
+/**
+ * ExportDeadLettersResponse is a piece of an export.
+ *
+ * @generated from message logbatcher.v1.ExportDeadLettersResponse
+ */
+export type ExportDeadLettersResponse = Message<"logbatcher.v1.ExportDeadLettersResponse"> & {
+  /**
+   * The piece. All pieces together are one JSON object per line.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message logbatcher.v1.ExportDeadLettersResponse.
+ * Use `create(ExportDeadLettersResponseSchema)` to create a new message.
+ */
+export const ExportDeadLettersResponseSchema: GenMessage<ExportDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 30);
+
+/**
+ * DeadLetterOutcome is what became of a dead letter.
+ *
+ * @generated from enum logbatcher.v1.DeadLetterOutcome
+ */
+export enum DeadLetterOutcome {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: DEAD_LETTER_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Its rows are in the table now, and the letter is gone.
+   *
+   * @generated from enum value: DEAD_LETTER_OUTCOME_COMMITTED = 1;
+   */
+  COMMITTED = 1,
+
+  /**
+   * Its rows had been in the table before, and the letter is gone.
+   *
+   * @generated from enum value: DEAD_LETTER_OUTCOME_PRESENT = 2;
+   */
+  PRESENT = 2,
+
+  /**
+   * Its rows don't fit, and the letter is in the queue.
+   *
+   * @generated from enum value: DEAD_LETTER_OUTCOME_REFUSED = 3;
+   */
+  REFUSED = 3,
+
+  /**
+   * Letters with the same rows have taken its place, because they have different fates.
+   *
+   * @generated from enum value: DEAD_LETTER_OUTCOME_DIVIDED = 4;
+   */
+  DIVIDED = 4,
+
+  /**
+   * Somebody else replays it now, or has until a moment ago.
+   *
+   * @generated from enum value: DEAD_LETTER_OUTCOME_CLAIMED = 5;
+   */
+  CLAIMED = 5,
+
+  /**
+   * Somebody else has replayed or dropped it meanwhile.
+   *
+   * @generated from enum value: DEAD_LETTER_OUTCOME_GONE = 6;
+   */
+  GONE = 6,
+
+  /**
+   * It is not known what became of it. It is in the queue, and the next replay finds out.
+   *
+   * @generated from enum value: DEAD_LETTER_OUTCOME_OPEN = 7;
+   */
+  OPEN = 7,
+
+  /**
+   * It was deleted.
+   *
+   * @generated from enum value: DEAD_LETTER_OUTCOME_DROPPED = 8;
+   */
+  DROPPED = 8,
+}
+
+/**
+ * Describes the enum logbatcher.v1.DeadLetterOutcome.
+ */
+export const DeadLetterOutcomeSchema: GenEnum<DeadLetterOutcome> = /*@__PURE__*/
+  enumDesc(file_logbatcher_v1_admin, 0);
+
+/**
+ * AdminService shows what an instance is doing, and manages the dead-letter queue, for operators
+ * and their tools.
  *
  * @generated from service logbatcher.v1.AdminService
  */
@@ -603,6 +1467,58 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ExplainRequestSchema;
     output: typeof ExplainResponseSchema;
+  },
+  /**
+   * ListDeadLetters returns dead letters without their rows, in the order in which they
+   * were written.
+   *
+   * @generated from rpc logbatcher.v1.AdminService.ListDeadLetters
+   */
+  listDeadLetters: {
+    methodKind: "unary";
+    input: typeof ListDeadLettersRequestSchema;
+    output: typeof ListDeadLettersResponseSchema;
+  },
+  /**
+   * GetDeadLetter returns a dead letter with its rows.
+   *
+   * @generated from rpc logbatcher.v1.AdminService.GetDeadLetter
+   */
+  getDeadLetter: {
+    methodKind: "unary";
+    input: typeof GetDeadLetterRequestSchema;
+    output: typeof GetDeadLetterResponseSchema;
+  },
+  /**
+   * ReplayDeadLetters stores the rows of dead letters in their tables, each once, or reports
+   * what would become of them. Canceling the call ends it after the letter in progress.
+   *
+   * @generated from rpc logbatcher.v1.AdminService.ReplayDeadLetters
+   */
+  replayDeadLetters: {
+    methodKind: "server_streaming";
+    input: typeof ReplayDeadLettersRequestSchema;
+    output: typeof ReplayDeadLettersResponseSchema;
+  },
+  /**
+   * DropDeadLetters deletes dead letters for good, or reports which it would delete.
+   *
+   * @generated from rpc logbatcher.v1.AdminService.DropDeadLetters
+   */
+  dropDeadLetters: {
+    methodKind: "server_streaming";
+    input: typeof DropDeadLettersRequestSchema;
+    output: typeof DropDeadLettersResponseSchema;
+  },
+  /**
+   * ExportDeadLetters returns dead letters as lines of JSON, with their rows.
+   *
+   * @generated from rpc logbatcher.v1.AdminService.ExportDeadLetters
+   */
+  exportDeadLetters: {
+    methodKind: "server_streaming";
+    input: typeof ExportDeadLettersRequestSchema;
+    output: typeof ExportDeadLettersResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_logbatcher_v1_admin, 0);
