@@ -186,7 +186,7 @@ func (b *fakeBudget) now() (used, peak int) {
 
 // fakeAdmin answers with what it has.
 type fakeAdmin struct {
-	DeadLetters
+	letters     fakeLetters
 	shards      []schema.ShardState
 	routes      []schema.RouteState
 	explained   schema.Entry

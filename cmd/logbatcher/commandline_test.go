@@ -28,6 +28,16 @@ func TestMistypedCommandLines(t *testing.T) {
 		{"serve --set shards.lingr=5s", "--set shards.lingr: unknown setting; did you mean shards.linger?"},
 		{"serve --set shards.linger", "an assignment is SETTING=VALUE"},
 		{"send --addres x f", "did you mean --address?"},
+		{"dlq lsit", "did you mean list?"},
+		{"dlq", `missing command after "logbatcher dlq"; want one of drop, export, list, replay, show`},
+		{"dlq show", "accepts 1 arg(s), received 0"},
+		{"dlq replay", "which letters?"},
+		{"dlq drop --yes", "which letters?"},
+		{"dlq replay --all --set Status", "--set Status: want COLUMN=VALUE"},
+		{"dlq list --class bad", `--class: unknown class "bad"`},
+		{"dlq list --since yesterday", `--since: "yesterday" is no time`},
+		{"dlq list --limit -1", "--limit -1: it can't be negative"},
+		{"dlq list --address https://x", "is a URL; want x:4320, with --tls"},
 		{"serve --colourful", `unknown flag: --colourful; "logbatcher serve --help" lists the flags`},
 		{"serve -x", "unknown shorthand flag: 'x' in -x"},
 		{"serve f.yaml", `unknown command "f.yaml" for "logbatcher serve"`},
@@ -50,7 +60,9 @@ func TestMistypedCommandLines(t *testing.T) {
 
 // TestCommandsRefuseArguments has every command that does not take files refuse words that it has no use for.
 func TestCommandsRefuseArguments(t *testing.T) {
-	takesAny := []string{"logbatcher send", "logbatcher help"}
+	takesAny := []string{
+		"logbatcher send", "logbatcher help", "logbatcher dlq list", "logbatcher dlq replay", "logbatcher dlq drop", "logbatcher dlq export",
+	}
 	var visit func(*cobra.Command)
 	visit = func(c *cobra.Command) {
 		for _, below := range c.Commands() {
