@@ -30,7 +30,7 @@ const (
 // ListDeadLetters returns a page of dead letters.
 func (s *adminService) ListDeadLetters(ctx context.Context, r *pb.ListDeadLettersRequest) (*pb.ListDeadLettersResponse, error) {
 	if r.PageSize > maxLetterPage {
-		return nil, statusInvalid("INVALID_PAGE", violation{"page_size", "it can be at most " + strconv.Itoa(maxLetterPage)})
+		return nil, statusInvalidLetters(violation{"page_size", "it can be at most " + strconv.Itoa(maxLetterPage)})
 	}
 	selection := letterSelection(r.Selection)
 	page, next, err := s.admin.ListDeadLetters(ctx, &selection, r.PageToken, int(cmp.Or(r.PageSize, letterPage)))
@@ -48,9 +48,9 @@ func (s *adminService) ListDeadLetters(ctx context.Context, r *pb.ListDeadLetter
 func (s *adminService) GetDeadLetter(ctx context.Context, r *pb.GetDeadLetterRequest) (*pb.GetDeadLetterResponse, error) {
 	switch {
 	case r.Id == "":
-		return nil, statusInvalid("INVALID_LETTER", violation{"id", "it is empty; ListDeadLetters returns the ids"})
+		return nil, statusInvalidLetters(violation{"id", "it is empty; ListDeadLetters returns the ids"})
 	case r.MaxRows > maxLetterRows:
-		return nil, statusInvalid("INVALID_PAGE", violation{"max_rows", "it can be at most " + strconv.Itoa(maxLetterRows)})
+		return nil, statusInvalidLetters(violation{"max_rows", "it can be at most " + strconv.Itoa(maxLetterRows)})
 	}
 	l, err := s.admin.ShowDeadLetter(ctx, r.Id)
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *adminService) work(ctx context.Context, m *pb.DeadLetterSelection, work
 		problems = append(problems, violation{"selection", "it is empty; set all to mean every letter in the queue"})
 	}
 	if len(problems) > 0 {
-		return statusInvalid("INVALID_LETTERS", problems...)
+		return statusInvalidLetters(problems...)
 	}
 	work.Operator = longText(schema.Short(operator, maxOperatorBytes))
 	if p, ok := peer.FromContext(ctx); ok { // what the client says of itself is not proven

@@ -96,7 +96,7 @@ func TestDeadLetterCalls(t *testing.T) {
 		t.Errorf("%v, asked %+v", err, letters.asked)
 	}
 	_, err = client.ListDeadLetters(t.Context(), &pb.ListDeadLettersRequest{PageSize: maxLetterPage + 1})
-	wantStatus(t, err, codes.InvalidArgument, "INVALID_PAGE")
+	wantStatus(t, err, codes.InvalidArgument, "INVALID_LETTERS")
 
 	for _, c := range []struct {
 		request *pb.GetDeadLetterRequest
@@ -111,7 +111,7 @@ func TestDeadLetterCalls(t *testing.T) {
 	_, err = client.GetDeadLetter(t.Context(), &pb.GetDeadLetterRequest{Id: "b"})
 	wantStatus(t, err, codes.NotFound, "UNKNOWN_LETTER")
 	_, err = client.GetDeadLetter(t.Context(), &pb.GetDeadLetterRequest{})
-	wantStatus(t, err, codes.InvalidArgument, "INVALID_LETTER")
+	wantStatus(t, err, codes.InvalidArgument, "INVALID_LETTERS")
 
 	letters.lines = []string{strings.Repeat("x", 3*exportBytes+1) + "\n", "{}\n"}
 	export, err := client.ExportDeadLetters(t.Context(), &pb.ExportDeadLettersRequest{})

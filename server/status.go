@@ -208,6 +208,11 @@ func statusUnknownTable(table string) error {
 	return statusOf(codes.NotFound, "UNKNOWN_TABLE", "no route has the table "+strconv.QuoteToASCII(table), nil)
 }
 
+// statusInvalidLetters is for invalid fields of a call about dead letters.
+func statusInvalidLetters(violations ...violation) error {
+	return statusInvalid("INVALID_LETTERS", violations...)
+}
+
 // statusOfContext is for a call whose context ended: the client is gone, or its deadline has passed.
 func statusOfContext(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -224,7 +229,7 @@ func statusOfAdmin(err error, table string) error {
 	case errors.Is(err, schema.ErrUnknownLetter):
 		return statusOf(codes.NotFound, "UNKNOWN_LETTER", err.Error(), nil)
 	case errors.Is(err, schema.ErrBadToken):
-		return statusInvalid("INVALID_PAGE", violation{"page_token", "it is not one that ListDeadLetters has returned"})
+		return statusInvalidLetters(violation{"page_token", "it is not one that ListDeadLetters has returned"})
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return statusOfContext(err)
 	}

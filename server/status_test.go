@@ -69,6 +69,7 @@ var allStatuses = map[string]struct {
 	"statusUnaryDeadline":     {codes.DeadlineExceeded, statusUnaryDeadline(metadata{"state": "accepted"})},
 	"statusUnaryShutdown":     {codes.Unavailable, statusUnaryShutdown(metadata{"state": "accepted"})},
 	"statusUnknownTable":      {codes.NotFound, statusUnknownTable("a\xff")},
+	"statusInvalidLetters":    {codes.InvalidArgument, statusInvalidLetters(violation{"a", "b"})},
 	"errInternal":             {codes.Internal, errInternal},
 	"statusOfContext":         {codes.Canceled, statusOfContext(context.Canceled)},
 	"statusOfAdmin":           {codes.Unavailable, statusOfAdmin(errors.New("x\xff"), "")},
