@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -139,10 +140,15 @@ func (s *adminService) work(ctx context.Context, m *pb.DeadLetterSelection, work
 	if len(problems) > 0 {
 		return statusInvalidLetters(problems...)
 	}
-	work.Operator = longText(schema.Short(operator, maxOperatorBytes))
-	if p, ok := peer.FromContext(ctx); ok { // what the client says of itself is not proven
-		work.Operator = text(work.Operator + " (" + p.Addr.String() + ")")
+	// What the client says of itself is not proven; the rest is.
+	proven := []string{}
+	if name := callerOf(ctx).Name; name != "" {
+		proven = append(proven, name)
 	}
+	if p, ok := peer.FromContext(ctx); ok {
+		proven = append(proven, p.Addr.String())
+	}
+	work.Operator = longText(schema.Short(operator, maxOperatorBytes) + " (" + strings.Join(proven, ", ") + ")")
 	ctx, cancel := s.untilDrained(ctx)
 	defer cancel()
 	err := run(ctx, work, func(r *schema.LetterReport) error {

@@ -28,7 +28,10 @@ type storedColumn struct {
 func ReadRows(native []byte) (*Rows, error) {
 	source := bytes.NewReader(native)
 	c := &cutter{in: bufio.NewReader(source), w: newBlockWriter(Uncompressed), most: len(native)}
-	defer c.w.finish(Uncompressed)
+	defer func() {
+		c.w.finish() // empties its buffer
+		c.w.release(Uncompressed)
+	}()
 	columns := c.length()
 	c.total = c.length()
 	r := &Rows{count: c.total}
@@ -128,7 +131,7 @@ func (r *Rows) Block(id string, t *schema.Table, edits []schema.Edit, zone *time
 			}
 			add(column, body)
 		default:
-			add(column, func(w *blockWriter) { w.buffer.PutRaw(c.data) })
+			add(column, func(w *blockWriter) { w.write(c.data) })
 		}
 	}
 	for _, edit := range edits {

@@ -102,8 +102,8 @@ func TestRowsBecomeTheSameBlock(t *testing.T) {
 		}
 		w := newBlockWriter(Uncompressed)
 		body(w)
-		frames, _ := w.finish(Uncompressed)
-		if got := bytes.Join(frames, nil); !bytes.Equal(got, rows.columns[i].data) {
+		w.finish()
+		if got := bytes.Join(w.frames, nil); !bytes.Equal(got, rows.columns[i].data) {
 			t.Errorf("%s: %q, want %q", c.Name, got, rows.columns[i].data)
 		}
 	}
