@@ -40,12 +40,10 @@ func newDLQCommand() *cobra.Command {
 
 // withAdmin has the command connect to the admin service and run.
 func withAdmin(command *cobra.Command, run func(ctx context.Context, admin logbatcherv1.AdminServiceClient, words []string, out io.Writer) error) *cobra.Command {
-	flags := command.Flags()
-	address := flags.String("address", defaultGRPCAddress, "gRPC address of the server")
-	useTLS := flags.Bool("tls", false, "connect with TLS")
-	caFile := flags.String("ca-file", "", "PEM file of certificates to trust instead of the system's; implies --tls")
+	var to target
+	to.addFlags(command.Flags())
 	command.RunE = func(command *cobra.Command, words []string) error {
-		conn, err := dial(command.Context(), *address, *useTLS, *caFile)
+		conn, err := to.dial(command.Context())
 		if err != nil {
 			return err
 		}
@@ -56,9 +54,9 @@ func withAdmin(command *cobra.Command, run func(ctx context.Context, admin logba
 				return context.Cause(command.Context())
 			}
 			if st.Code() == codes.Unimplemented {
-				return fmt.Errorf("%s: this server has no dead-letter commands: %s", *address, st.Message())
+				return fmt.Errorf("%s: this server has no dead-letter commands: %s", to.address, st.Message())
 			}
-			return fmt.Errorf("%s: %s", *address, st.Message())
+			return fmt.Errorf("%s: %s", to.address, st.Message())
 		}
 		return err
 	}
