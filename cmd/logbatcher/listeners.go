@@ -52,10 +52,13 @@ func listenOn(addresses ...listenAddress) (net.Listener, error) {
 	return &listeners{Listener: opened[0], others: opened[1:], accepted: make(chan acceptance), closed: make(chan struct{})}, nil
 }
 
+// all returns the ports.
+func (l *listeners) all() []net.Listener { return append([]net.Listener{l.Listener}, l.others...) }
+
 // Accept implements net.Listener.
 func (l *listeners) Accept() (net.Conn, error) {
 	l.once.Do(func() {
-		for _, each := range append(l.others, l.Listener) {
+		for _, each := range l.all() {
 			l.accepting.Go(func() { l.acceptFrom(each) })
 		}
 	})
@@ -85,9 +88,9 @@ func (l *listeners) acceptFrom(port net.Listener) {
 // Close implements net.Listener. It is called once.
 func (l *listeners) Close() error {
 	close(l.closed)
-	err := l.Listener.Close()
-	for _, other := range l.others {
-		err = errors.Join(err, other.Close())
+	var err error
+	for _, each := range l.all() {
+		err = errors.Join(err, each.Close())
 	}
 	l.accepting.Wait()
 	return err

@@ -13,8 +13,7 @@ func TestListeners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports := joined.(*listeners)
-	for _, l := range append(ports.others, ports.Listener) {
+	for _, l := range joined.(*listeners).all() {
 		client, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -14,11 +16,13 @@ import (
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 )
 
@@ -103,7 +107,7 @@ func TestOTLPInTheFirehose(t *testing.T) {
 	columns := func(at time.Time, rest ...string) string {
 		return strings.Join(append([]string{at.Format("2006-01-02 15:04:05.000000000"), at.Format(time.DateTime)}, rest...), "\t")
 	}
-	shared := "https://opentelemetry.io/schemas/1.30.0\t{'service.name':'checkout','host.name':'node-17'}\thttps://scope/1\tnet/http\t1.2.3\t{'library':'std'}"
+	shared := "https://opentelemetry.io/schemas/1.30.0\t{'host.name':'node-17','service.name':'checkout'}\thttps://scope/1\tnet/http\t1.2.3\t{'library':'std'}"
 	want := []string{
 		columns(now, "30313233343536373839616263646566", "00010203040506ff", "1", "ERROR", "17", "checkout", `it\nfailed`, shared, "checkout.failed",
 			`{'':'no key','bool':'true','bytes':'AAE=','double':'1000000','infinite':'Infinity','int':'-5','nested':'`+nested+`','none':'','string':'text'}`),
@@ -158,5 +162,44 @@ func TestOTLPOutcomes(t *testing.T) {
 	i.stop(t)
 	if got := b.clickhouse.Query(t, "SELECT Body FROM otel_logs ORDER BY Body"); got != "good\nonce 1\nonce 2" {
 		t.Errorf("stored %q", got)
+	}
+}
+
+// TestOTLPPorts sends to all ports that take OTLP, over HTTP in JSON.
+func TestOTLPPorts(t *testing.T) {
+	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), "colo: TST\n")
+	b.change = func(c *config.Config) {
+		c.Listen = config.Listen{GRPC: "127.0.0.1:0", HTTP: "127.0.0.1:0", OTLPGRPC: "127.0.0.1:0", OTLPHTTP: "127.0.0.1:0"}
+	}
+	i := b.start(t)
+	var sent []string
+	for _, l := range i.httpListener.(*listeners).all() {
+		body := "to " + l.Addr().String()
+		request := `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"` + body + `"},"traceId":"5B8EFFF798038103D269B633813FC60C"}]}]}]}`
+		response, err := http.Post("http://"+l.Addr().String()+"/v1/logs", "application/json", strings.NewReader(request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(response.Body); response.StatusCode != 200 || string(text) != "{}" || err != nil {
+			t.Errorf("%s, %q, %v", response.Status, text, err)
+		}
+		_ = response.Body.Close()
+		sent = append(sent, body+"\t5b8efff798038103d269b633813fc60c")
+	}
+	for _, l := range i.grpcListener.(*listeners).all() {
+		conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := "to " + l.Addr().String()
+		if _, _, err := export(t, conn, otlpLogs(&logspb.LogRecord{Body: otlpString(body)}), patience); err != nil {
+			t.Error(err)
+		}
+		_ = conn.Close()
+		sent = append(sent, body+"\t")
+	}
+	slices.Sort(sent)
+	if got := b.clickhouse.Query(t, "SELECT Body, TraceId FROM otel_logs ORDER BY Body"); len(sent) != 4 || got != strings.Join(sent, "\n") {
+		t.Errorf("stored %q, sent %q", got, sent)
 	}
 }
