@@ -24,8 +24,10 @@ const (
 	httpReadTimeout  = 5 * time.Second
 	httpWriteTimeout = 30 * time.Second
 	httpIdleTimeout  = time.Minute
-	httpHeaderBytes  = 16 << 10
 )
+
+// maxHeaderBytes is the most in the headers of a request, or the metadata of a call.
+const maxHeaderBytes = 16 << 10
 
 // HTTP serves /metrics, /readyz and /livez to monitoring, and takes entries that are posted.
 type HTTP struct {
@@ -77,7 +79,7 @@ func newHTTP(s *Server, gatherer prometheus.Gatherer, secured *tls.Config, proto
 	return &HTTP{connections: bounded, server: &http.Server{
 		Handler: mux, TLSConfig: secured,
 		ReadHeaderTimeout: httpReadTimeout, ReadTimeout: httpReadTimeout, WriteTimeout: httpWriteTimeout, IdleTimeout: httpIdleTimeout,
-		MaxHeaderBytes: httpHeaderBytes,
+		MaxHeaderBytes: maxHeaderBytes,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: c.MaxConnectionStreams, MaxReceiveBufferPerStream: int(c.StreamWindowBytes),
 			MaxReceiveBufferPerConnection: int(c.ConnectionWindowBytes),

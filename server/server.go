@@ -83,6 +83,7 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.ForceServerCodecV2(codec{}),
 		grpc.ConnectionTimeout(c.HandshakeTimeout),
 		grpc.MaxRecvMsgSize(int(c.MaxRequestBytes)),
+		grpc.MaxHeaderListSize(maxHeaderBytes), // gRPC's own bound is 16 MiB for each call
 		grpc.MaxConcurrentStreams(uint32(c.MaxConnectionStreams)),
 		grpc.StaticStreamWindowSize(int32(c.StreamWindowBytes)),
 		grpc.StaticConnWindowSize(int32(c.ConnectionWindowBytes)),

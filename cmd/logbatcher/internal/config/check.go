@@ -184,7 +184,7 @@ func (c *Config) warnPlainTokens() {
 	if c.Server.TokensFile == "" || c.Server.TLS.CertFile != "" {
 		return
 	}
-	for _, address := range []string{c.Listen.GRPC, c.Listen.HTTP} {
+	for _, address := range []string{c.Listen.GRPC, c.Listen.HTTP, c.Listen.OTLPGRPC, c.Listen.OTLPHTTP} {
 		if host, _, err := net.SplitHostPort(address); err == nil && !IsLoopback(host) {
 			c.Warnings = append(c.Warnings, "tokens come to "+address+" in plain text: whoever can read the network can use them; only a proxy that adds TLS makes this safe")
 		}
