@@ -156,6 +156,9 @@ func (a *arena) refuse(refusal *schema.Refusal) {
 	a.place++
 }
 
+// skip records that there is no entry in the next place.
+func (a *arena) skip() { a.place++ }
+
 // attributes returns room for n attributes. It reports false if the chunks may not grow any more.
 func (a *arena) attributes(n int) ([]schema.Attribute, bool) {
 	if n == 0 {

@@ -95,7 +95,7 @@ func checkAttribute(list string, a *pb.Attribute) (field, problem string) {
 	}
 	path := attributePath(list, a.Key)
 	if a.Key == "" {
-		return path, "the key must not be empty"
+		return path, problemNoKey
 	}
 	if a.Type < 0 || int(a.Type) >= len(fieldOfType) {
 		return path + ".type", "it is not one of AttributeType"
@@ -112,6 +112,8 @@ func checkAttribute(list string, a *pb.Attribute) (field, problem string) {
 	field, problem = unknownField(a.ProtoReflect())
 	return path + "." + field, problem
 }
+
+const problemNoKey = "the key must not be empty"
 
 const problemUnknown = "this server's version of the protocol has no field of that number: leave it out, or use a server that knows it"
 

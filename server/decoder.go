@@ -17,6 +17,8 @@ type decoder interface {
 type outline struct {
 	sequence uint64
 	entries  int
+	// blank is the number of places without an entry, in protocols that have some.
+	blank int
 	// first and end bound the bytes of the entries. Only these are compared when a sequence comes again: a unary call repeats its
 	// opening, which may have changed.
 	first, end int
@@ -25,7 +27,10 @@ type outline struct {
 	openBytes int
 }
 
-// cut is where a piece of a request begins: a byte offset, and how many entries lie before it.
+// places is the number of places in the request, of which each entry has one.
+func (l *outline) places() int { return l.entries + l.blank }
+
+// cut is where a piece of a request begins: a byte offset, and how many places lie before it.
 type cut struct{ at, place int }
 
 // defaults are the values of entries that set none of their own.

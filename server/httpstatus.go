@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"math"
 	"net/http"
 	"strconv"
@@ -47,15 +48,13 @@ func writeStatus(w http.ResponseWriter, err error, inProtobuf bool) {
 	case http.StatusUnsupportedMediaType:
 		header.Set("Accept-Encoding", "gzip, zstd")
 	}
-	marshal, contentType := protojson.Marshal, contentJSON
 	if inProtobuf {
-		marshal, contentType = proto.Marshal, contentProtobuf
+		body, _ := proto.Marshal(st.Proto()) // status.go makes all texts valid UTF-8, so there is no error
+		writeBody(w, code, contentProtobuf, body)
+		return
 	}
-	body, err := marshal(st.Proto())
-	if err != nil { // impossible: status.go makes all texts valid UTF-8
-		body = nil
-	}
-	writeBody(w, code, contentType, body)
+	body, _ := protojson.Marshal(st.Proto())
+	writeJSON(w, code, json.RawMessage(body)) // whose white space is always the same
 }
 
 // retryAfter returns how long a client should wait before it sends again.

@@ -153,5 +153,5 @@ func (b *body) failure(err error) error {
 
 // httpProtocols are the protocols by their paths.
 func (in *ingest) httpProtocols() map[string]httpProtocol {
-	return map[string]httpProtocol{"/v1/logs": otlpPosts{in}}
+	return map[string]httpProtocol{"/v1/ingest": in.newJSONPosts(), "/v1/logs": otlpPosts{in}}
 }

@@ -116,21 +116,30 @@ func (d *protobufDecoder) entry(data []byte, values *defaults, into *arena) erro
 	if err := d.message.UnmarshalVTUnsafe(data); err != nil {
 		return errNotProtobuf
 	}
-	if refusal := check(&d.message); refusal != nil {
-		into.refuse(refusal)
-		return nil
-	}
-	attributes, ok := into.attributes(len(d.message.Attributes))
-	if !ok {
+	if !into.addMessage(&d.message, values, 0) {
 		return errArenaFull
 	}
-	for i, a := range d.message.Attributes {
-		viewAttribute(a, &attributes[i])
-	}
-	e := into.add()
-	view(&d.message, values, e)
-	e.Attributes = attributes
 	return nil
+}
+
+// addMessage adds an entry or, if something is wrong with it, refuses it. own is the memory of the message's strings, apart from those
+// that alias the request. It reports false if the arena is full.
+func (a *arena) addMessage(m *pb.Entry, values *defaults, own int) bool {
+	if refusal := check(m); refusal != nil {
+		a.refuse(refusal)
+		return true
+	}
+	attributes, ok := a.attributes(len(m.Attributes))
+	if !ok || own > 0 && !a.hold(own) {
+		return false
+	}
+	for i, from := range m.Attributes {
+		viewAttribute(from, &attributes[i])
+	}
+	e := a.add()
+	view(m, values, e)
+	e.Attributes = attributes
+	return true
 }
 
 // clear empties the message like ResetVT, but without registering each message with protobuf's reflection, which took a quarter

@@ -155,7 +155,7 @@ func (r *request) decode(ctx context.Context, stream *defaults) error {
 		}
 		r.refusals = append(r.refusals, r.arena.refusals...)
 		r.dropped.add(r.arena.dropped)
-		if r.next.place == r.outline.entries {
+		if r.next.place == r.outline.places() {
 			break
 		}
 		if r.next.place == begun.place {
@@ -186,7 +186,7 @@ func (r *request) decodePiece() (err error) {
 	in.decoding <- struct{}{} // whoever has a place waits for nothing
 	defer func() { <-in.decoding }()
 	d := in.decoders.Get().(decoder)
-	r.arena.begin(r.outline.entries-r.next.place, r.next.place)
+	r.arena.begin(r.outline.places()-r.next.place, r.next.place)
 	r.next, err = d.decode(*r.buffer, r.next, &r.values, &r.arena)
 	in.decoders.Put(d)
 	r.Entries, r.Index = r.arena.views()
@@ -198,7 +198,7 @@ func (r *request) decodePiece() (err error) {
 
 // Next implements schema.Decoder.
 func (r *request) Next() bool {
-	if r.next.place >= r.outline.entries {
+	if r.next.place >= r.outline.places() {
 		return false
 	}
 	_ = r.decodePiece() // decode has seen all of it

@@ -76,6 +76,7 @@ var (
 	errSequenceWithoutEpoch = statusInvalid("SEQUENCE_WITHOUT_EPOCH", violation{"open.epoch", "a call with a sequence needs its epoch; a call with a producer, but no epoch, sequence or entries, begins one"})
 	errNoLog                = statusOf(codes.FailedPrecondition, "NO_LOG", "this instance keeps no write-ahead log, so nothing is ever LOGGED: ask for COMMITTED or RECEIVED", nil)
 	errSuperseded           = statusOf(codes.Aborted, "SUPERSEDED", "the producer has opened again", nil)
+	errNoJSONLine           = statusInvalid("NO_JSON_LINES", violation{"", "the body has no JSON lines: each line must be a JSON object, and none of them begins like one"})
 	errNotReady             = statusUnavailable("NOT_READY", "the instance does not accept entries yet; /readyz tells why", nil)
 	errShutdown             = statusUnavailable("SHUTTING_DOWN", "the instance is shutting down", nil)
 	errResponsesUnread      = statusUnavailable("RESPONSES_UNREAD", "the last responses could not be sent, because the client does not read", nil)

@@ -54,6 +54,7 @@ var allStatuses = map[string]struct {
 	"statusUnknownEncoding":   {codes.Unimplemented, statusUnknownEncoding("br")},
 	"statusUnknownMediaType":  {codes.Unimplemented, statusUnknownMediaType("a/b", "c/d")},
 	"statusBodyTimeout":       {codes.DeadlineExceeded, statusBodyTimeout(time.Second)},
+	"errNoJSONLine":           {codes.InvalidArgument, errNoJSONLine},
 	"errNotReady":             {codes.Unavailable, errNotReady},
 	"statusTooManyProducers":  {codes.Unavailable, statusTooManyProducers(3)},
 	"errShutdown":             {codes.Unavailable, errShutdown},

@@ -50,6 +50,14 @@ func (o *Object) Parse(text string) bool {
 	return true
 }
 
+// Reset forgets the object, whose memory it keeps if there is not much of it.
+func (o *Object) Reset(mostMembers int) {
+	clear(o.Members[:cap(o.Members)])
+	if o.Members = o.Members[:0]; cap(o.Members) > mostMembers {
+		o.Members = nil
+	}
+}
+
 // tooDeep reports whether objects and arrays are nested deeper than maxDepth.
 func tooDeep(text string) bool {
 	if strings.Count(text, "[")+strings.Count(text, "{") <= maxDepth {
@@ -137,8 +145,6 @@ func init() {
 	}
 }
 
-func roleOf(i int) role { return role(i) }
-
 // candidate is a value with one of the names.
 type candidate struct {
 	rank   int
@@ -164,6 +170,12 @@ func normalize(dst []byte, key string) []byte {
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// Reset forgets what was read last.
+func (r *Reader) Reset() {
+	clear(r.candidates[:cap(r.candidates)])
+	r.candidates = r.candidates[:0]
 }
 
 // Found is what an object says of its entry beside its fields.
