@@ -20,7 +20,7 @@ const (
 	// workPage is how many letters are read at a time where their rows are needed.
 	workPage = 2
 	// claimSlack is for how long a claim that can't be renewed is still used.
-	claimSlack = time.Minute
+	claimSlack = 30 * time.Second
 	// claimRenewal is the time between two renewals of a claim.
 	claimRenewal = claimSlack / 4
 	// grace is for how long a letter is worked on after its replay was interrupted, so that its fate is known.
