@@ -16,8 +16,9 @@ const (
 	reasonHeld        = "held_too_long"
 	reasonNotIsolated = "not_isolated"
 	reasonGivenUp     = "given_up"
-	reasonUnknown     = "fate_unknown"
 	reasonRefused     = "refused"
+	// ReasonFateUnknown is that of rows which may be in their table: see DeadLetter.Tried.
+	ReasonFateUnknown = "fate_unknown"
 )
 
 // begin returns the pieces to start with: the whole batch, or the rows of producers whose rows were rejected lately apart from the

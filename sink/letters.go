@@ -47,7 +47,7 @@ func (v *delivery) refuse(p *piece, rows batch.RowSet, err *Error, reason string
 	if errors.As(err, &violation) {
 		r.Column = violation.Column
 	}
-	if reason == reasonUnknown {
+	if reason == ReasonFateUnknown {
 		r.Tried = []string{p.block.ID()}
 	}
 	if r.First.IsZero() { // refused without an insert

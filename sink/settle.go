@@ -255,7 +255,7 @@ func (v *delivery) conclude(p *piece, found answer, failure *Error, reason strin
 		return committed
 	}
 	if found == unknowable {
-		reason, failure = reasonUnknown, &Error{Class: Hold, Op: "ask for rows in", Table: v.table.name, Err: errUnknowable}
+		reason, failure = ReasonFateUnknown, &Error{Class: Hold, Op: "ask for rows in", Table: v.table.name, Err: errUnknowable}
 		if v.last != nil {
 			failure.Code, failure.Err = v.last.Code, fmt.Errorf("%w; the last error: %w", errUnknowable, v.last)
 		}

@@ -254,7 +254,7 @@ func printLetter(out io.Writer, shown *logbatcherv1.GetDeadLetterResponse, first
 	for i, row := range shown.Rows {
 		fmt.Fprintf(out, "\nrow %d\n", first+i)
 		if row.Entry != "" {
-			fmt.Fprintln(out, "  "+row.Entry)
+			fmt.Fprintln(out, "  "+oneLine(row.Entry, 1<<20))
 			continue
 		}
 		for _, v := range row.Values {

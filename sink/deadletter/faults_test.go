@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
+	"github.com/logbatcher/logbatcher/sink"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -185,8 +187,18 @@ func TestRightsThatSuffice(t *testing.T) {
 			t.Errorf("%s: usage = %+v, %v", memory, u, err)
 		}
 		all := listAll(t, q)
-		if err := client.XDel(t.Context(), q.cfg.Stream, all[0].StreamID).Err(); err != nil || len(all) != 1 {
-			t.Errorf("%s: %d letters, delete: %v", memory, len(all), err)
+		if len(all) != 1 {
+			t.Fatalf("%s: %d letters", memory, len(all))
+		}
+		_, lastErr := q.last(t.Context())
+		_, claimErr := q.claim(t.Context(), &all[0], "token", time.Minute)
+		replaced, replaceErr := q.replace(t.Context(), &all[0], "token", []*sink.DeadLetter{letter(memory, 500)})
+		if err := errors.Join(lastErr, claimErr, replaceErr); err != nil || len(replaced) != 1 {
+			t.Fatalf("%s: %d letters, %v", memory, len(replaced), err)
+		}
+		_, removeErr := q.remove(t.Context(), &replaced[0], "token", false)
+		if err := errors.Join(removeErr, q.release(t.Context(), &replaced[0], "token")); err != nil || len(listAll(t, q)) != 0 {
+			t.Errorf("%s: %d letters after the last was removed, %v", memory, len(listAll(t, q)), err)
 		}
 		_ = client.Close()
 	}

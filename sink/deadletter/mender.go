@@ -31,6 +31,9 @@ const (
 	recordPause = 200 * time.Millisecond
 )
 
+// errUncompared is for letters of older versions, which do not say under which ids their rows may be stored.
+var errUncompared = errors.New("its rows may be in the table, and the letter does not say under which id: compare, then drop it, or replay it by its id")
+
 // Redeliverer stores the rows of letters. It is implemented by sink.Delivery.
 type Redeliverer interface {
 	Redeliver(ctx context.Context, b *batch.Block, tried []*batch.Block, last time.Time) (sink.Redelivery, error)
@@ -93,14 +96,14 @@ func (m *Mender) Replay(ctx context.Context, w *schema.LetterWork, report func(*
 	begun, rows := time.Now(), 0
 	return m.queue.each(ctx, &w.LetterSelection, workPage, func(s *Stored) error {
 		if !w.Execute {
-			return report(m.forecast(ctx, s, w.Edits))
+			return report(m.forecast(ctx, s, w))
 		}
 		divisions := 0
 		for queue := []*Stored{s}; len(queue) > 0; {
 			if err := pause(ctx, begun, rows, w.RowsPerSecond); err != nil {
 				return err
 			}
-			reports, parts, err := m.replay(ctx, queue[0], w.Edits, token, &divisions)
+			reports, parts, err := m.replay(ctx, queue[0], w, token, &divisions)
 			if err != nil {
 				return err
 			}
@@ -157,11 +160,14 @@ func claimedBy(holder string) string {
 }
 
 // blocks returns the letter's plan and the blocks as which its rows may have been stored by earlier attempts.
-func (m *Mender) blocks(s *Stored, edits []schema.Edit) (p plan, tried []*batch.Block, err error) {
+func (m *Mender) blocks(s *Stored, w *schema.LetterWork) (p plan, tried []*batch.Block, err error) {
 	if s.Problem != nil {
 		return plan{}, nil, fmt.Errorf("the letter is damaged: %w", s.Problem)
 	}
-	if p, err = m.now().plan(&s.Letter, edits); err != nil || p.block == nil {
+	if s.Letter.Reason == sink.ReasonFateUnknown && len(s.Letter.Tried) == 0 && len(w.IDs) == 0 {
+		return plan{}, nil, errUncompared
+	}
+	if p, err = m.now().plan(&s.Letter, w.Edits); err != nil || p.block == nil {
 		return p, nil, err
 	}
 	for _, id := range s.Letter.Tried {
@@ -175,8 +181,8 @@ func (m *Mender) blocks(s *Stored, edits []schema.Edit) (p plan, tried []*batch.
 }
 
 // forecast reports what a replay would make of the letter.
-func (m *Mender) forecast(ctx context.Context, s *Stored, edits []schema.Edit) *schema.LetterReport {
-	p, tried, err := m.blocks(s, edits)
+func (m *Mender) forecast(ctx context.Context, s *Stored, w *schema.LetterWork) *schema.LetterReport {
+	p, tried, err := m.blocks(s, w)
 	if err != nil {
 		return reportOf(s, schema.LetterRefused, err.Error())
 	}
@@ -216,7 +222,7 @@ func describe(l *sink.DeadLetter, parts []part) string {
 
 // replay replays one letter. It returns what became of it and of letters that have taken its place, except for those that are still to
 // be tried, which it returns too. The error is why the letter could not be claimed.
-func (m *Mender) replay(ctx context.Context, s *Stored, edits []schema.Edit, token string, divisions *int) ([]*schema.LetterReport, []*Stored, error) {
+func (m *Mender) replay(ctx context.Context, s *Stored, w *schema.LetterWork, token string, divisions *int) ([]*schema.LetterReport, []*Stored, error) {
 	ttl := m.delivery.AttemptEnds() + claimSlack
 	holder, err := m.queue.claim(ctx, s, token, ttl)
 	switch {
@@ -231,7 +237,7 @@ func (m *Mender) replay(ctx context.Context, s *Stored, edits []schema.Edit, tok
 	// A claim on a letter whose fate is open ends by itself, when no attempt can be under way any more. Others have ended with the letter.
 	release := false
 	defer func() { done(release) }()
-	reports, parts := m.replayClaimed(ctx, s, edits, token, divisions)
+	reports, parts := m.replayClaimed(ctx, s, w, token, divisions)
 	release = reports[0].Outcome == schema.LetterRefused
 	return reports, parts, nil
 }
@@ -285,8 +291,8 @@ func (m *Mender) underClaim(ctx context.Context, s *Stored, token string, ttl ti
 	}
 }
 
-func (m *Mender) replayClaimed(ctx context.Context, s *Stored, edits []schema.Edit, token string, divisions *int) ([]*schema.LetterReport, []*Stored) {
-	p, tried, err := m.blocks(s, edits)
+func (m *Mender) replayClaimed(ctx context.Context, s *Stored, w *schema.LetterWork, token string, divisions *int) ([]*schema.LetterReport, []*Stored) {
+	p, tried, err := m.blocks(s, w)
 	if err != nil {
 		return one(s, schema.LetterRefused, err.Error()), nil
 	}

@@ -203,8 +203,14 @@ func TestReplayFindsWhatIsThere(t *testing.T) {
 	if err := w.queue.client.Del(t.Context(), w.queue.cfg.Stream, w.queue.cfg.idKey("batch.0-1")).Err(); err != nil {
 		t.Fatal(err)
 	}
-	tried.Tried, tried.Reason = []string{"batch"}, "fate_unknown"
+	tried.Tried, tried.Reason = []string{"batch"}, sink.ReasonFateUnknown
 	mustWrite(t, w.queue, tried)
+	older := *tried // of a version that did not know under which id
+	older.ID, older.Tried = "batch.1-1", nil
+	mustWrite(t, w.queue, &older)
+	if got := replay(t, w.Mender, schema.LetterWork{}); got["batch.0-1"] != "present" || got["batch.1-1"] != "refused" {
+		t.Errorf("a dry run says %v", got)
+	}
 	if got := replay(t, w.Mender, execute); got["batch.0-1"] != "present" {
 		t.Errorf("outcomes %v", got)
 	}
