@@ -1,10 +1,12 @@
 package shard
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -352,6 +354,51 @@ func TestPartitionsAndColos(t *testing.T) {
 		}
 		if rows != 60 || len(delivery.batches) > 4 {
 			t.Errorf("%d rows in %d batches, want 60 in at most 2 shards × 2 partitions", rows, len(delivery.batches))
+		}
+		r.stop()
+	})
+}
+
+// TestRowsOfAShardIDAreTogether sends entries whose colo and route alternate.
+func TestRowsOfAShardIDAreTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		config := testConfig()
+		config.Shards = 1
+		delivery.deliver = func(_ context.Context, b *batch.Block) (sink.Outcome, error) {
+			native, err := io.ReadAll(b.Native())
+			if err != nil {
+				t.Error(err)
+			}
+			for _, colo := range []string{"EWR", "AMS"} {
+				last := 0
+				for i := range 10 {
+					at := bytes.Index(native, fmt.Appendf(nil, "%s %d.", colo, i))
+					if at < last {
+						t.Errorf("entry %d of %s is not there or out of order", i, colo)
+					}
+					last = at
+				}
+			}
+			return sink.Outcome{Committed: b.Rows()}, nil
+		}
+		r := start(t, config, delivery, filtered(t, "a"), filtered(t, "b"))
+		var entries []schema.Entry
+		for i := range 40 {
+			e := entry([]string{"a", "b"}[i%2], []string{"EWR", "AMS"}[i/2%2], time.Now())
+			e.Body = fmt.Sprintf("%s %d.", e.Colo, i/4)
+			entries = append(entries, e)
+		}
+		r.send(entries...)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if len(delivery.batches) != 2 {
+			t.Fatalf("%d batches, want 2", len(delivery.batches))
+		}
+		for _, b := range delivery.batches {
+			if b.rows != 20 || len(b.origins) != 2 {
+				t.Errorf("%d rows of %s have %d origins, want 2", b.rows, b.table, len(b.origins))
+			}
 		}
 		r.stop()
 	})

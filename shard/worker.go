@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type worker struct {
 	routing      *routing // of the partitioners
 	partitioners []*batch.Partitioner
 	letters      *letters
+	rows         []uint64 // take's, kept for their memory
 
 	deliveries sync.WaitGroup
 
@@ -78,7 +80,9 @@ func (w *worker) arm(linger *time.Timer) {
 	linger.Reset(time.Until(due))
 }
 
-// take copies the request's entries of this shard into batches.
+// take copies the request's entries of this shard into batches, those of one batch one after the other: where entries alternate between
+// routes, all of a batch's columns would have to come into the CPU's caches for each row. Rows of one shard id keep the order of their
+// entries.
 func (w *worker) take(ctx context.Context, p *pending) {
 	now := time.Now()
 	if p.routing != w.routing { // after a reload
@@ -87,6 +91,7 @@ func (w *worker) take(ctx context.Context, p *pending) {
 			w.open.maxOpen = max(minOpenBatches, openPerTable*len(p.routing.routes))
 		}
 	}
+	w.rows = w.rows[:0]
 	for i := range p.Entries {
 		id := p.shardIDOf(i)
 		if id.worker != w {
@@ -95,13 +100,18 @@ func (w *worker) take(ctx context.Context, p *pending) {
 		none := true
 		for n := range matched(p.set(i)) {
 			none = false
-			r := p.routing.routes[n]
-			if problem := w.add(r, p, i, id, now); problem != nil {
-				w.refuse(r, p, i, id, problem)
-			}
+			w.rows = append(w.rows, uint64(n)<<48|uint64(p.shardOf[i])<<32|uint64(i))
 		}
 		if none {
 			w.unmatched(p, i, id)
+		}
+	}
+	slices.Sort(w.rows)
+	for _, row := range w.rows {
+		r, i := p.routing.routes[row>>48], int(uint32(row))
+		id := p.shardIDOf(i)
+		if problem := w.add(r, p, i, id, now); problem != nil {
+			w.refuse(r, p, i, id, problem)
 		}
 	}
 	for _, b := range w.open.touched {
