@@ -190,9 +190,10 @@ func TestWaysIn(t *testing.T) {
 				needNode(t, "otel/node")
 			case strings.Contains(text, python3):
 				needPython(t)
-			case strings.Contains(text, "jq "):
-				if _, err := exec.LookPath("jq"); err != nil {
-					t.Skip("needs jq")
+			}
+			for _, tool := range []string{"curl", "jq"} {
+				if _, err := exec.LookPath(tool); err != nil && regexp.MustCompile(`(?m)^ *`+tool+" ").MatchString(text) {
+					t.Skip("needs " + tool)
 				}
 			}
 			shell := exec.Command("bash", "-euo", "pipefail", "-c", here.Replace(text))
