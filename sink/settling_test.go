@@ -308,6 +308,9 @@ func TestGivenUpWhileTheSinkIsAway(t *testing.T) {
 				if err != nil || len(outcome.DeadLettered) != 1 || b.letters.All()[0].Reason != want {
 					t.Errorf("outcome %+v, %v; want a dead letter with the reason %s", outcome, err, want)
 				}
+				if tried := b.letters.All()[0].Tried; sent != slices.Equal(tried, []string{"batch"}) {
+					t.Errorf("the letter is to be looked up as %q", tried)
+				}
 			})
 		})
 	}
