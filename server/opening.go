@@ -56,13 +56,13 @@ func (c *Config) unmarshalOpen(data []byte, l *outline) (*pb.Open, error) {
 		return nil, statusTooLarge("max_open_bytes", c.MaxOpenBytes, l.openBytes)
 	}
 	open := &pb.Open{}
-	err := eachField(data, func(f field) error {
-		if f.number != fieldOpen {
-			return nil
+	fields := wire{data: data}
+	for fields.next() {
+		if fields.tag == requestOpen && open.UnmarshalVT(fields.value) != nil { // protobuf merges several into one
+			return nil, statusMalformed(problemNoMessage)
 		}
-		return open.UnmarshalVT(f.value) // protobuf merges several into one
-	})
-	if err != nil {
+	}
+	if fields.bad {
 		return nil, statusMalformed(problemNoMessage)
 	}
 	return open, nil

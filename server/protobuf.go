@@ -4,19 +4,16 @@ import (
 	"errors"
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// The fields of IngestStreamRequest and IngestRequest, which have the same numbers, and the one of Entry that is counted before
-// decoding.
+// The tags of IngestStreamRequest and IngestRequest, which have the same fields, and the one of Entry that is counted before decoding.
 const (
-	fieldSequence   protowire.Number = 1
-	fieldEntries    protowire.Number = 2
-	fieldOpen       protowire.Number = 3
-	fieldAttributes protowire.Number = 8
+	requestSequence = 1<<3 | varintTag
+	requestEntry    = 2<<3 | bytesTag
+	requestOpen     = 3<<3 | bytesTag
+	entryAttribute  = 8<<3 | bytesTag
 )
 
 // maxPooledAttributes bounds what a decoder keeps of one entry for the next request.
@@ -43,34 +40,32 @@ func (d *protobufDecoder) outline(data []byte) (outline, error) { return readOut
 // readOutline reads the outline of an encoded request. The error is the status for the client.
 func readOutline(data []byte) (outline, error) {
 	var l outline
-	var unknown protowire.Number
-	err := eachField(data, func(f field) error {
-		kind := protowire.BytesType
-		switch f.number {
-		case fieldSequence:
-			kind, l.sequence = protowire.VarintType, f.varint
-		case fieldEntries:
+	var unknown uint64
+	fields := wire{data: data}
+	for fields.next() {
+		switch fields.tag {
+		case requestSequence:
+			l.sequence = fields.bits
+		case requestEntry:
 			if l.entries == 0 {
-				l.first = f.end - len(f.value)
+				l.first = fields.at - len(fields.value)
 			}
 			l.entries++
-			l.end = f.end
-		case fieldOpen:
+			l.end = fields.at
+		case requestOpen:
 			l.hasOpen = true
-			l.openBytes += len(f.value)
+			l.openBytes += len(fields.value)
 		default:
-			kind, unknown = f.kind, f.number
+			if unknown = fields.tag >> 3; unknown <= requestOpen>>3 { // a known one with another wire type
+				return l, statusMalformed(problemNoMessage)
+			}
 		}
-		if f.kind != kind {
-			return errNotProtobuf
-		}
-		return nil
-	})
+	}
 	switch {
-	case err != nil:
+	case fields.bad:
 		return l, statusMalformed(problemNoMessage)
 	case unknown != 0:
-		return l, statusUnknownField(decimal(uint64(unknown)), problemUnknown)
+		return l, statusUnknownField(decimal(unknown), problemUnknown)
 	}
 	return l, nil
 }
@@ -78,17 +73,21 @@ func readOutline(data []byte) (outline, error) {
 func (d *protobufDecoder) decode(data []byte, from cut, values *defaults, into *arena) (cut, error) {
 	defer d.reset()
 	next := from
-	err := eachField(data[from.at:], func(f field) error {
-		if f.number == fieldEntries {
-			if err := d.entry(f.value, values, into); err != nil {
-				return err
+	fields := wire{data: data, at: from.at}
+	for fields.next() {
+		if fields.tag == requestEntry {
+			err := d.entry(fields.value, values, into)
+			if err == errArenaFull {
+				return next, nil
+			}
+			if err != nil {
+				return next, statusMalformed(problemNoMessage)
 			}
 			next.place++
 		}
-		next.at = from.at + f.end
-		return nil
-	})
-	if err == errNotProtobuf {
+		next.at = fields.at
+	}
+	if fields.bad {
 		return next, statusMalformed(problemNoMessage)
 	}
 	return next, nil
@@ -162,51 +161,13 @@ func (d *protobufDecoder) reset() {
 
 // countAttributes counts the attributes of an encoded entry.
 func countAttributes(entry []byte) (count int, err error) {
-	err = eachField(entry, func(f field) error {
-		if f.number == fieldAttributes && f.kind == protowire.BytesType {
+	fields := wire{data: entry}
+	for fields.next() {
+		if fields.tag == entryAttribute {
 			count++
 		}
-		return nil
-	})
-	return count, err
-}
-
-// field is one field of an encoded message.
-type field struct {
-	number protowire.Number
-	kind   protowire.Type
-	value  []byte // if kind is BytesType
-	varint uint64 // if kind is VarintType
-	end    int    // offset of the next field
-}
-
-// eachField calls do for each field of an encoded message, in order. It fails with do's error or with errNotProtobuf.
-func eachField(data []byte, do func(field) error) error {
-	for at := 0; at < len(data); {
-		number, kind, n := protowire.ConsumeTag(data[at:])
-		if n < 0 {
-			return errNotProtobuf
-		}
-		at += n
-		f := field{number: number, kind: kind}
-		switch kind {
-		case protowire.VarintType:
-			f.varint, n = protowire.ConsumeVarint(data[at:])
-		case protowire.BytesType:
-			f.value, n = protowire.ConsumeBytes(data[at:])
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, data[at:])
-		}
-		if n < 0 {
-			return errNotProtobuf
-		}
-		at += n
-		f.end = at
-		if err := do(f); err != nil {
-			return err
-		}
 	}
-	return nil
+	return count, fields.err()
 }
 
 // refuse returns the refusal of an entry that is too large, or nil.
