@@ -163,6 +163,7 @@ func FuzzCodec(f *testing.F) {
 	open, _ := (&pb.IngestStreamRequest{Open: &pb.Open{Producer: "p", Epoch: 3, ScopeAttributes: []*pb.Attribute{{Key: "k"}}}}).MarshalVT()
 	f.Add(open)
 	f.Add([]byte{0x1a, 0x00, 0x1a, 0x02, 0x10, 0x05})
+	f.Add([]byte("\x1a\n\xf0\x00p\x10\x03u\x03\n\x01\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var fr frame
 		if err := (codec{}).Unmarshal(mem.BufferSlice{mem.SliceBuffer(data)}, &fr); err != nil {
@@ -178,7 +179,17 @@ func FuzzCodec(f *testing.F) {
 			t.Fatalf("outline %+v of %v", o, &m)
 		}
 		c := testConfig()
-		if got, err := c.unmarshalOpen(data, &o); err == nil && m.Open != nil && !proto.Equal(got, m.Open) {
+		got, err := c.unmarshalOpen(data, &o)
+		if err != nil || m.Open == nil {
+			return
+		}
+		// Of unknown fields it matters that there are some. Their tags may be encoded in more than one way.
+		if field, _ := unknownField(got.ProtoReflect()); (field == "") != (len(m.Open.ProtoReflect().GetUnknown()) == 0) {
+			t.Fatalf("unknown field %q of %v", field, m.Open)
+		}
+		got.ProtoReflect().SetUnknown(nil)
+		m.Open.ProtoReflect().SetUnknown(nil)
+		if !proto.Equal(got, m.Open) {
 			t.Fatalf("opening %v, want %v", got, m.Open)
 		}
 	})
