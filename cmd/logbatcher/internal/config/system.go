@@ -100,6 +100,9 @@ func descriptors() int {
 	return int(min(limit.Cur, 1<<30))
 }
 
+// servers are gRPC and HTTP, each of which may have max_connections.
+const servers = 2
+
 // connectionsFor returns the bound on connections if none is set: one for each stream and a few more, as far as the
 // descriptors allow.
 func connectionsFor(streams, descriptors int) int {
@@ -107,5 +110,5 @@ func connectionsFor(streams, descriptors int) int {
 	if descriptors == 0 {
 		return wanted
 	}
-	return max(1, min(wanted, max(descriptors-reservedDescriptors, descriptors/2)))
+	return max(1, min(wanted, max(descriptors-reservedDescriptors, descriptors/2)/servers))
 }

@@ -4,7 +4,7 @@ import "testing"
 
 func TestConnectionsFor(t *testing.T) {
 	for _, c := range []struct{ streams, descriptors, want int }{
-		{10000, 1024, 768}, {10000, 1 << 20, 10128}, {100, 1024, 228}, {10000, 256, 128}, {10000, 0, 10128}, {1, 2, 1},
+		{10000, 1024, 384}, {10000, 1 << 20, 10128}, {100, 1024, 228}, {10000, 256, 64}, {10000, 0, 10128}, {1, 2, 1},
 	} {
 		if got := connectionsFor(c.streams, c.descriptors); got != c.want {
 			t.Errorf("%d streams and %d descriptors: %d connections, want %d", c.streams, c.descriptors, got, c.want)
