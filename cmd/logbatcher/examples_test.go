@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 )
 
@@ -68,6 +69,7 @@ func python(t *testing.T, arguments ...string) *exec.Cmd {
 // TestExamples runs a client in another language while its service is killed, started again at the same address, and then replaced
 // by one with smaller limits.
 func TestExamples(t *testing.T) {
+	t.Parallel() // for most of the time it waits
 	for _, language := range []struct {
 		name    string
 		command func(t *testing.T, arguments ...string) *exec.Cmd
@@ -77,6 +79,7 @@ func TestExamples(t *testing.T) {
 		{"Python", python, "%s"},
 	} {
 		t.Run(language.name, func(t *testing.T) {
+			t.Parallel()
 			const config = "columns:\n  - {name: Sequence, type: UInt64, source: sequence}\n" +
 				"routes:\n  - {name: firehose, table: otel_logs, columns: [otel_logs, Sequence]}\n"
 			b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), config)
@@ -163,8 +166,76 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestExamplesWithTokens runs the examples against a service that asks for TLS and tokens, as docs/ways-in.md says, with a good token
+// and with a wrong one.
+func TestExamplesWithTokens(t *testing.T) {
+	t.Parallel()
+	folder, a := t.TempDir(), newAuthority(t)
+	caPEM, _ := a.pool()
+	ca, certificate, key := filepath.Join(folder, "ca.pem"), filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	certificatePEM, keyPEM := a.server("server")
+	status, line, errs := command(t, "", "token", "new", "--tenant", "shop")
+	token := regexp.MustCompile(`lb_\S+`).FindString(errs)
+	if status != 0 || token == "" {
+		t.Fatal(errs)
+	}
+	writeFile(t, folder, "ca.pem", caPEM)
+	writeFile(t, folder, "cert.pem", certificatePEM)
+	writeFile(t, folder, "key.pem", keyPEM)
+	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), fmt.Sprintf(
+		"server: {tls: {cert_file: %s, key_file: %s}, tokens_file: %s}\ntenants: [{name: shop}]\n", certificate, key, writeFile(t, folder, "tokens", []byte(line))))
+	b.change = func(c *config.Config) { c.Listen.HTTP = "127.0.0.1:0" }
+	i := b.start(t)
+
+	exporting := func(address, token string, words ...string) *exec.Cmd {
+		command := exec.Command(words[0], words[1:]...)
+		command.Env = append(os.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT=https://"+address, "OTEL_EXPORTER_OTLP_CERTIFICATE="+ca,
+			"OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20"+token)
+		return command
+	}
+	for _, example := range []struct {
+		name    string
+		command func(t *testing.T, token string) *exec.Cmd
+	}{
+		{"TypeScript", func(t *testing.T, token string) *exec.Cmd {
+			command := typescript(t, "--address", "https://"+b.address)
+			command.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+ca, "LOGBATCHER_TOKEN="+token)
+			return command
+		}},
+		{"Python", func(t *testing.T, token string) *exec.Cmd {
+			command := python(t, "--address", b.address, "--ca", ca)
+			command.Env = append(os.Environ(), "LOGBATCHER_TOKEN="+token)
+			return command
+		}},
+		{"OpenTelemetry SDK in Go", func(t *testing.T, token string) *exec.Cmd {
+			return exporting(b.address, token, "go", "-C", filepath.Join(examples, "otel", "go"), "run", ".")
+		}},
+		{"OpenTelemetry SDK in Node", func(t *testing.T, token string) *exec.Cmd {
+			needNode(t, "otel/node")
+			return exporting(i.httpListener.Addr().String(), token, "node", filepath.Join(examples, "otel", "node", "main.mjs"))
+		}},
+	} {
+		t.Run(example.name, func(t *testing.T) {
+			stored := func() string { return b.clickhouse.Query(t, "SELECT count() FROM otel_logs") }
+			before := stored()
+			for _, token := range []string{"wrong", token} {
+				command := example.command(t, token)
+				command.Stdin = strings.NewReader("hello\n")
+				out, err := command.CombinedOutput()
+				switch changed := stored() != before; {
+				case token == "wrong" && (changed || !regexp.MustCompile("(?i)unauthenticated|unauthorized").Match(out)):
+					t.Errorf("with a wrong token: %v, stored: %v, printed %s", err, changed, out)
+				case token != "wrong" && (!changed || err != nil):
+					t.Errorf("%v, stored: %v, printed %s", err, changed, out)
+				}
+			}
+		})
+	}
+}
+
 // TestWaysIn pastes every command of docs/ways-in.md into a shell in the checkout, as the page says, and looks for its "hello".
 func TestWaysIn(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../docs/ways-in.md")
 	if err != nil {
 		t.Fatal(err)
