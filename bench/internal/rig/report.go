@@ -100,6 +100,9 @@ type Aim struct {
 
 // PrintAims prints which aims are met.
 func PrintAims(out io.Writer, aims ...Aim) {
+	if len(aims) == 0 {
+		return
+	}
 	t := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "aim\tis\twanted\t\t")
 	for _, a := range aims {
