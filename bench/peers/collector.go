@@ -43,6 +43,7 @@ exporters:
     sending_queue:
       num_consumers: %d
       block_on_overflow: true
+      queue_size: %d
       batch: {min_size: %d, max_size: %d, flush_timeout: %s}
 service:
   telemetry: {metrics: {level: none}}
@@ -55,13 +56,14 @@ type collectorOptions struct {
 	database       string
 	createSchema   bool
 	inserts, batch int
+	queue          int // requests
 	linger         time.Duration
 }
 
 // startCollector starts a Collector. Its table exists when it returns.
 func startCollector(ctx context.Context, s *rig.Rig, binary string, o collectorOptions) (*collector, error) {
 	file := filepath.Join(s.Folder, o.database+"-collector.yaml")
-	text := fmt.Sprintf(collectorConfiguration, s.Address, o.database, o.createSchema, o.inserts, o.batch, o.batch, o.linger)
+	text := fmt.Sprintf(collectorConfiguration, s.Address, o.database, o.createSchema, o.inserts, o.queue, o.batch, o.batch, o.linger)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func readOptions() options {
 	flag.IntVar(&o.rows, "rows", 1_000_000, "rows of each run, a multiple of -entries")
 	flag.IntVar(&o.rounds, "rounds", 1, "rounds of the tables, whose figures are medians")
 	flag.IntVar(&o.entries, "entries", 500, "records of a request")
-	flag.IntVar(&o.batch, "batch", 50_000, "rows of a batch; one of the Collectors has 5000, as its README suggests")
+	flag.IntVar(&o.batch, "batch", 50_000, "rows of a batch; one of the Collectors has 5000, as in its README")
 	flag.IntVar(&o.inserts, "inserts", 4, "inserts in flight, of each")
 	flag.IntVar(&o.senders, "senders", 8, "calls at a time where they are answered before the rows are stored")
 	flag.IntVar(&o.waiting, "waiting", 400, "calls at a time where they wait until the rows are stored")
@@ -134,8 +134,8 @@ func (b *bench) runs() (runs []rig.Run) {
 		}})
 	}
 	for _, indexes := range []bool{false, true} {
-		add(collectorLarge, indexes, b.openCollector(b.batch))
-		add(collectorSmall, indexes, b.openCollector(min(5000, b.batch)))
+		add(collectorLarge, indexes, b.openCollector(b.batch, 1000))
+		add(collectorSmall, indexes, b.openCollector(min(5000, b.batch), 200))
 		add(otlp, indexes, b.openCalls(otlpOverGRPC, received))
 		if !indexes {
 			add(otlp+", committed", indexes, b.openCalls(otlpOverGRPC, committed))

@@ -45,7 +45,7 @@ func TestParity(t *testing.T) {
 	s := startPeers(t)
 	exported, batched := "parity_collector", "parity_logbatcher"
 	c, err := startCollector(ctx, s, collectorBinary(t), collectorOptions{
-		database: exported, createSchema: true, inserts: 1, batch: 10_000, linger: 100 * time.Millisecond,
+		database: exported, createSchema: true, inserts: 1, batch: 10_000, queue: 1000, linger: 100 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

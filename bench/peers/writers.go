@@ -53,10 +53,10 @@ func (b *bench) configuration(database string) string {
 	})
 }
 
-// openCollector returns what starts a Collector that makes batches of that many rows.
-func (b *bench) openCollector(batch int) func(context.Context, string) (rig.Writer, error) {
+// openCollector returns what starts a Collector that makes batches of that many rows, and queues that many requests.
+func (b *bench) openCollector(batch, queue int) func(context.Context, string) (rig.Writer, error) {
 	return func(ctx context.Context, database string) (rig.Writer, error) {
-		c, err := startCollector(ctx, b.rig, b.collector, collectorOptions{database: database, inserts: b.inserts, batch: batch, linger: b.linger})
+		c, err := startCollector(ctx, b.rig, b.collector, collectorOptions{database: database, inserts: b.inserts, batch: batch, queue: queue, linger: b.linger})
 		if err != nil {
 			return nil, err
 		}
