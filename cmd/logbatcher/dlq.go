@@ -172,7 +172,8 @@ func listLetters(ctx context.Context, admin logbatcherv1.AdminServiceClient, sel
 		}
 		page, err := admin.ListDeadLetters(ctx, request)
 		if err != nil {
-			return errors.Join(table.Flush(), err)
+			_ = table.Flush() // the error that ends the list is worth more
+			return err
 		}
 		for _, l := range page.Letters {
 			if letters == 0 {
@@ -447,6 +448,9 @@ func followLetters(out, errs io.Writer, verb string, done, quiet bool, next func
 		}
 		fmt.Fprintln(out, line)
 	}
+	if len(order) == 0 {
+		fmt.Fprintln(out, "no dead letters")
+	}
 	printTotals(out, order, letters, rows)
 	if !done && len(order) > 0 {
 		fmt.Fprintf(out, "Nothing was changed. With --yes, %s does it.\n", verb)
@@ -458,9 +462,6 @@ func followLetters(out, errs io.Writer, verb string, done, quiet bool, next func
 }
 
 func printTotals(out io.Writer, order []string, letters map[string]int, rows map[string]uint64) {
-	if len(order) == 0 {
-		fmt.Fprintln(out, "no dead letters")
-	}
 	for _, word := range order {
 		fmt.Fprintf(out, "%s, %s: %s\n", count(letters[word], "letter"), count(int(rows[word]), "row"), word)
 	}

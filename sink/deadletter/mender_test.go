@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -539,6 +540,11 @@ func TestSelections(t *testing.T) {
 	}
 	if _, _, err := w.List(t.Context(), &schema.LetterSelection{}, "yesterday", 1); err != schema.ErrBadToken {
 		t.Errorf("a token that is none: %v", err)
+	}
+	found := 0
+	drop := schema.LetterWork{LetterSelection: schema.LetterSelection{IDs: []string{"l1", "l77", "l2"}}}
+	if err := w.Drop(t.Context(), &drop, func(*schema.LetterReport) error { found++; return nil }); !errors.Is(err, schema.ErrUnknownLetter) || found != 2 {
+		t.Errorf("%d of two letters are found beside one that is not there, %v", found, err)
 	}
 	if _, err := w.Show(t.Context(), "l77"); err == nil || !strings.Contains(err.Error(), `no dead letter "l77"`) {
 		t.Errorf("an unknown letter: %v", err)

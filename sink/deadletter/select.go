@@ -35,13 +35,18 @@ func selects(sel *schema.LetterSelection, l *sink.DeadLetter) bool {
 	return true
 }
 
-// each calls visit with the letters of the selection that are in the queue now, in the order in which they were written, and reads so
-// many at a time.
+// each calls visit with the letters of the selection that are in the queue now, in the order in which they were written or named, and
+// reads so many at a time. It goes on after a named letter that is not there; the error is then schema.ErrUnknownLetter.
 func (q *Queue) each(ctx context.Context, sel *schema.LetterSelection, page int, visit func(*Stored) error) error {
 	if len(sel.IDs) > 0 {
+		var unknown []error
 		for _, id := range sel.IDs {
 			s, err := q.find(ctx, id)
-			if err != nil {
+			switch {
+			case errors.Is(err, schema.ErrUnknownLetter):
+				unknown = append(unknown, err)
+				continue
+			case err != nil:
 				return err
 			}
 			if selects(sel, &s.Letter) {
@@ -50,7 +55,7 @@ func (q *Queue) each(ctx context.Context, sel *schema.LetterSelection, page int,
 				}
 			}
 		}
-		return nil
+		return errors.Join(unknown...)
 	}
 	end, err := q.last(ctx)
 	if err != nil || end == "" {
