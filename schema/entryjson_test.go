@@ -84,3 +84,23 @@ func FuzzEntryJSON(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseEntryJSON reads lines that AppendJSON may not have written: what is read is written and read again as the same entry.
+func FuzzParseEntryJSON(f *testing.F) {
+	full := sampleEntry()
+	full.Attributes = append(full.Attributes, DoubleAttribute("nan", math.NaN()), BytesAttribute("b", "\xff"), JSONAttribute("j", "{}"), BoolAttribute("t", true))
+	f.Add(AppendJSON(nil, &full))
+	f.Add([]byte(`{"time":"2026-01-31T08:00:00Z","body":{"base64":"/w=="},"attributes":[{"key":"a","type":"int","value":1}]}`))
+	f.Add([]byte(`{"time":"0001-01-01T00:00:00Z","attributes":[{"key":"","type":"double","value":"NaN"}]}`))
+	f.Add([]byte(`{"body":null,"attributes":null,"scope_attributes":[{}]}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		first, err := ParseEntryJSON(line)
+		if err != nil {
+			return
+		}
+		again, err := ParseEntryJSON(AppendJSON(nil, &first))
+		if err != nil || !sameEntry(&first, &again) {
+			t.Fatalf("%s\nbecame %+v\nand then %+v, %v", line, first, again, err)
+		}
+	})
+}

@@ -45,6 +45,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add("x\x00\r\n", "unclassified", "99999999999999999999", "2026-03-04T05:06:07.999999999+14:00", `[{"rows":1e400}]`, []byte("$-1\r\n"))
 	f.Fuzz(func(t *testing.T, id, class, number, stamp, origins string, payload []byte) {
 		values := map[string]any{
+			"tried": `["` + id + `"]`, "history": origins,
 			"id": id, "table": id, "route": id, "shard_id": id, "class": class, "code": number, "reason": id, "column": id,
 			"message": id, "attempts": number, "first": stamp, "last": stamp, "origins": origins, "schema_hash": id,
 			"rows": number, "format": id, "payload": string(payload),
