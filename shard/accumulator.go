@@ -34,6 +34,9 @@ type transit struct {
 	settled bool          // written before landed is closed
 }
 
+// requestBytes returns what the requests occupy besides their rows.
+func (b *transit) requestBytes() int { return RequestBytes * len(b.requests) }
+
 // The default limit of open batches: some partitions for each table.
 const (
 	minOpenBatches = 64
@@ -69,7 +72,7 @@ func (a *accumulator) batch(r *route, partition *batch.Partition, p *pending, no
 // full ends a request: it returns the batches to seal because they are full, or because too many are open or together too large. It
 // is called after the request, so that the request's rows for one partition stay together.
 func (a *accumulator) full() []*transit {
-	isFull := func(b *transit) bool { return b.rows >= a.maxRows || b.bytes >= a.maxBytes }
+	isFull := func(b *transit) bool { return b.rows >= a.maxRows || b.bytes-b.requestBytes() >= a.maxBytes }
 	var full []*transit
 	if slices.ContainsFunc(a.touched, isFull) {
 		full = a.take(isFull)

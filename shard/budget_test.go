@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
@@ -87,6 +88,33 @@ func account(b *Budget, table string) *tableAccount {
 	return t
 }
 
+// TestTinyRequestsAreBounded floods a table that takes nothing with requests of one small entry: what each occupies besides its row
+// is charged, too.
+func TestTinyRequestsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivery := &scripted{}
+		gate := make(chan struct{})
+		delivery.deliver = func(_ context.Context, b *batch.Block) (sink.Outcome, error) {
+			<-gate
+			return sink.Outcome{Committed: b.Rows()}, nil
+		}
+		r := start(t, testConfig(), delivery, firehose(t))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		sent := 0
+		for waits := false; !waits; sent++ {
+			if _, err := r.tryPieces(ctx, func(schema.WaitCause, string) { waits = true; cancel() }, []schema.Entry{{Stream: &schema.Stream{}, Time: time.Now().UnixNano(), Colo: "EWR"}}); err != nil {
+				break
+			}
+		}
+		if most := r.budget.config.Tables / RequestBytes; sent < most/2 || sent > most {
+			t.Errorf("%d requests are in flight; of %d bytes, with %d for each, it should be at most %d", sent, r.budget.config.Tables, RequestBytes, most)
+		}
+		close(gate)
+		r.stop()
+	})
+}
+
 // TestSealedBatchesCountAsTheirBlocks checks what a batch is charged while it is open, sealed, and settled.
 func TestSealedBatchesCountAsTheirBlocks(t *testing.T) {
 	for _, compression := range batch.Compressions() {
@@ -108,7 +136,8 @@ func TestSealedBatchesCountAsTheirBlocks(t *testing.T) {
 				synctest.Wait()
 				open := r.budget.Used()
 				time.Sleep(2 * config.Linger)
-				sealed, occupied := r.budget.Used(), int(block.Load())
+				sealed, occupied := r.budget.Used()-20*RequestBytes, int(block.Load())
+				open -= 20 * RequestBytes
 				if occupied == 0 || sealed != occupied || sealed > open {
 					t.Errorf("%d bytes were used by the open batch, %d by its block, which has %d", open, sealed, occupied)
 				}

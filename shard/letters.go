@@ -67,7 +67,7 @@ func (w *worker) writeLetters(ctx context.Context, p *pending) {
 		}
 		l.ID = fmt.Sprintf("%s/%s/%d/%d/%d/%d/%d", w.router.config.Instance, producer, p.Epoch, p.Sequence, p.piece, w.number, i)
 		l.Origins = []batch.Origin{{Tenant: p.Tenant, Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: l.ShardID, Rows: l.Rows}}
-		account, bytes := w.router.unmatchedAccount, len(l.Payload)
+		account, bytes := w.router.unmatchedAccount, len(l.Payload)+RequestBytes
 		if l.route != nil {
 			account = l.route.account
 		}

@@ -16,6 +16,10 @@ var shardSeed = maphash.MakeSeed()
 // RowBytes estimates the bytes of a row beside the values of its entry: lengths, times and dictionary keys.
 const RowBytes = 64
 
+// RequestBytes is what a request occupies besides its rows, in each batch that has some of them, until these are settled. Without it
+// a flood of requests with one small entry each would hold many times what the budget knows of.
+const RequestBytes = 1 << 10
+
 // survey matches all entries of the request, in however many pieces they come, and computes what each table will have to hold.
 func (r *Router) survey(request *schema.Request) *pending {
 	p := &pending{Request: request, routing: r.routing.Load()}
@@ -48,7 +52,7 @@ func (r *Router) survey(request *schema.Request) *pending {
 	if size == 0 {
 		size = request.Bytes
 	}
-	bytes := func(count int) int { return size*count/entries + RowBytes*count }
+	bytes := func(count int) int { return size*count/entries + RowBytes*count + RequestBytes }
 	for _, n := range touched {
 		p.reserved = append(p.reserved, reservation{account: p.routing.routes[n].account, bytes: bytes(int(counts[n]))})
 	}

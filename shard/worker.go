@@ -179,7 +179,7 @@ func (w *worker) unmatched(p *pending, i int, id *shardID) {
 
 // charge charges the table's account for what a batch has grown by, and returns its bytes.
 func (w *worker) charge(b *transit) int {
-	bytes, rows := b.Bytes()-b.bytes, b.Rows()-b.rows
+	bytes, rows := b.Bytes()+b.requestBytes()-b.bytes, b.Rows()-b.rows
 	b.bytes += bytes
 	b.rows += rows
 	b.route.account.charge(bytes, rows)
@@ -235,13 +235,14 @@ func (w *worker) deliver(ctx context.Context, b *transit) {
 	}
 }
 
-// encode makes the block of a sealed batch. From here on the table is charged for the bytes of the block.
+// encode makes the block of a sealed batch. From here on the table is charged for the bytes of the block instead of the batch.
 func (w *worker) encode(b *transit) *batch.Block {
 	w.router.encoding <- struct{}{}
 	block := b.Seal(w.router.config.Compression)
 	<-w.router.encoding
-	b.route.account.release(b.bytes - block.Bytes())
-	b.bytes = block.Bytes()
+	held := block.Bytes() + b.requestBytes()
+	b.route.account.release(b.bytes - held)
+	b.bytes = held
 	return block
 }
 

@@ -62,6 +62,10 @@ serves. A configuration file may set everything except the addresses of these tw
 // greet prints the addresses and what to try.
 func greet(out io.Writer, g *gateway, s *stack) {
 	grpc, http := g.grpcListener.Addr().String(), address(g.httpListener)
+	if current := g.keyring.current.Load(); current.TLS != nil || current.Policy != nil {
+		fmt.Fprintf(out, "\nLogBatcher is ready: gRPC on %s, HTTP on %s. docs/security.md has the flags for TLS and tokens.\n\nPress Ctrl-C to stop.\n", grpc, http)
+		return
+	}
 	fmt.Fprintf(out, `
 LogBatcher is ready.
 

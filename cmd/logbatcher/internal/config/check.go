@@ -179,14 +179,18 @@ func (b *builder) checkTenants(c *Config) {
 	}
 }
 
-// warnPlainTokens warns of tokens that others may read on their way.
-func (c *Config) warnPlainTokens() {
-	if c.Server.TokensFile == "" || c.Server.TLS.CertFile != "" {
+// warnOpen warns of addresses where others can read tokens, or do everything without one.
+func (c *Config) warnOpen() {
+	if c.Server.asks() && (c.Server.TokensFile == "" || c.Server.TLS.CertFile != "") {
 		return
+	}
+	warning := "whoever can reach %s can send and administer: nobody is asked who they are; write server.tokens_file or server.tls.client_ca_file"
+	if c.Server.asks() {
+		warning = "tokens come to %s in plain text: whoever can read the network can use them; only a proxy that adds TLS makes this safe"
 	}
 	for _, address := range []string{c.Listen.GRPC, c.Listen.HTTP, c.Listen.OTLPGRPC, c.Listen.OTLPHTTP} {
 		if host, _, err := net.SplitHostPort(address); err == nil && !IsLoopback(host) {
-			c.Warnings = append(c.Warnings, "tokens come to "+address+" in plain text: whoever can read the network can use them; only a proxy that adds TLS makes this safe")
+			c.Warnings = append(c.Warnings, fmt.Sprintf(warning, address))
 		}
 	}
 }

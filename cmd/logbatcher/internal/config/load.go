@@ -54,7 +54,7 @@ func parse(ctx context.Context, name string, data []byte, environ, assignments [
 	if err := joined(problems); err != nil {
 		return nil, err
 	}
-	c.warnPlainTokens()
+	c.warnOpen()
 	return c, nil
 }
 

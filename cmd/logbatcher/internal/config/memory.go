@@ -116,7 +116,7 @@ func (c *Config) tableBytes() settings.Size {
 // largestRows returns the most that the rows of one request occupy in a table.
 func (c *Config) largestRows() settings.Size {
 	l := &c.Server.Limits
-	return l.MaxRequestBytes + settings.Size(l.MaxRequestEntries)*shard.RowBytes
+	return l.MaxRequestBytes + settings.Size(l.MaxRequestEntries)*shard.RowBytes + shard.RequestBytes
 }
 
 // approximate writes a size for people to read.
