@@ -159,3 +159,34 @@ func TestDefaultsHaveOneHome(t *testing.T) {
 		}
 	}
 }
+
+// TestLinks follows the links between the pages, to files and headings.
+func TestLinks(t *testing.T) {
+	texts := pages(t)
+	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
+	for page, text := range texts {
+		folder := "../../docs"
+		if page == "README.md" {
+			folder = "../.."
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(text, -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(link[1], "#")
+			target := texts[filepath.Base(file)]
+			if file == "" {
+				target = text
+			} else if _, err := os.Stat(filepath.Join(folder, file)); err != nil {
+				t.Errorf("%s: %s leads nowhere", page, link[1])
+			}
+			found := anchor == "" || slices.ContainsFunc(heading.FindAllStringSubmatch(target, -1), func(h []string) bool {
+				plain := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(h[1]), "")
+				return strings.ReplaceAll(plain, " ", "-") == anchor
+			})
+			if !found {
+				t.Errorf("%s: %s leads to no heading", page, link[1])
+			}
+		}
+	}
+}
