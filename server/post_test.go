@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -337,6 +338,64 @@ func TestPostsThatAreSlow(t *testing.T) {
 	f.raw("POST /post HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
 	eventually(t, "the places of slow clients", func() bool { return f.server.ingest.calls.Load() == 0 })
 	f.budget.asked = nil
+}
+
+// Over TLS clients speak HTTP/2, whose streams have deadlines of their own.
+func TestPostsOverHTTP2(t *testing.T) {
+	secured := httptest.NewUnstartedServer(nil) // for its certificate
+	secured.EnableHTTP2 = true
+	secured.StartTLS()
+	defer secured.Close()
+	f := newFixture(t, func(c *Config) { c.OpenTimeout = 50 * time.Millisecond })
+	h := newHTTP(f.server, f.server.config.Registerer.(*prometheus.Registry), secured.TLS, map[string]httpProtocol{"/post": requestPosts{f.server.ingest}})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(listener) }()
+	client := secured.Client()
+	post := func(body io.Reader) (*http.Response, string) {
+		r, err := client.Post("https://"+listener.Addr().String()+"/post", "", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Body.Close() }()
+		data, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, string(data)
+	}
+	for range 2 {
+		if r, body := post(bytes.NewReader(requestOf(t, "a"))); r.StatusCode != 200 || r.ProtoMajor != 2 {
+			t.Errorf("%s %s %s", r.Proto, r.Status, body)
+		}
+		silent, writer := io.Pipe()
+		go func() { _, _ = writer.Write([]byte("abc")) }()
+		if r, body := post(silent); r.StatusCode != 503 || !strings.Contains(body, "BODY_TIMEOUT") {
+			t.Errorf("silent: %s %s", r.Status, body)
+		}
+		_ = writer.Close()
+	}
+	client.CloseIdleConnections()
+	if err := h.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
+// A request that the budget has no room for waits, and is told that it was not accepted.
+func TestPostsWithoutRoom(t *testing.T) {
+	f := newPostFixture(t, func(c *Config) { c.UnaryTimeout = 50 * time.Millisecond })
+	f.budget.change(func() { f.budget.limit, f.budget.used = 1, 1 })
+	r, body := f.post("/post", bytes.NewReader(requestOf(t, "a")))
+	if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || !strings.Contains(body, `"state":"not accepted"`) {
+		t.Errorf("%s %v %s", r.Status, r.Header, body)
+	}
+	f.budget.change(func() { f.budget.limit, f.budget.used = 0, 0 })
 }
 
 // The request of a client that goes while it waits is stored, and its repeat is acknowledged.

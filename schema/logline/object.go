@@ -315,9 +315,11 @@ func severity(name string, value gjson.Result) (number uint32, word string) {
 	if value.Type != gjson.String && value.Type != gjson.Number || len(word) > 32 {
 		return 0, ""
 	}
-	if n, err := strconv.ParseInt(word, 10, 64); err == nil {
-		number = NumericSeverity(name, n)
-		return number, SeverityName(number)
+	if word == "" || !isLetter(word[0]) {
+		if n, err := strconv.ParseInt(word, 10, 64); err == nil {
+			number = NumericSeverity(name, n)
+			return number, SeverityName(number)
+		}
 	}
 	level := word
 	if n := strings.IndexAny(word, "+-"); n > 0 {
@@ -365,10 +367,12 @@ func Attribute(key string, value gjson.Result) schema.Attribute {
 	case gjson.JSON:
 		return schema.JSONAttribute(key, value.Raw)
 	case gjson.Number:
-		if n, err := strconv.ParseInt(value.Raw, 10, 64); err == nil {
+		if strings.ContainsAny(value.Raw, ".eE") {
+			if !math.IsInf(value.Num, 0) {
+				return schema.DoubleAttribute(key, value.Num)
+			}
+		} else if n, err := strconv.ParseInt(value.Raw, 10, 64); err == nil {
 			return schema.IntAttribute(key, n)
-		} else if strings.ContainsAny(value.Raw, ".eE") && !math.IsInf(value.Num, 0) {
-			return schema.DoubleAttribute(key, value.Num)
 		}
 		return schema.StringAttribute(key, value.Raw)
 	}

@@ -100,6 +100,11 @@ type Stamps struct {
 
 // Whole returns the time that s spells from start to end.
 func (p *Stamps) Whole(s string) (at time.Time, zoned bool) {
+	if len(s) >= len("2006-01-02T15:04:05Z") && s[10] == 'T' && s[13] == ':' { // what most loggers write, without regular expressions
+		if at, err := time.Parse(time.RFC3339Nano, s); err == nil && Plausible(at) {
+			return at.UTC(), true
+		}
+	}
 	if found := p.Parse(s); found.End == len(s) {
 		return found.At, found.Zoned
 	}
