@@ -9,12 +9,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/logbatcher/logbatcher/bench/internal/rig"
 )
 
 // A protocol is how records are sent.
@@ -48,7 +51,11 @@ func newSender(p protocol, level level, address string, parallel int) (sender, e
 	case otlpOverHTTP:
 		return newHTTPSender("http://"+address+"/v1/logs", "application/x-protobuf", level, parallel), nil
 	case linesOverHTTP:
-		return newHTTPSender("http://"+address+"/v1/ingest", "application/x-ndjson", level, parallel), nil
+		parameters := url.Values{}
+		for key, value := range rig.Resource(0) {
+			parameters.Add("attribute", key+"="+value)
+		}
+		return newHTTPSender("http://"+address+"/v1/ingest?"+parameters.Encode(), "application/x-ndjson", level, parallel), nil
 	}
 	return newGRPCSender(address, level, parallel)
 }

@@ -5,15 +5,16 @@ package main
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	logs "go.opentelemetry.io/proto/otlp/logs/v1"
 	resource "go.opentelemetry.io/proto/otlp/resource/v1"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
@@ -70,13 +71,21 @@ func encodeAll(p protocol, requests [][]*logbatcherv1.Entry) (templates []*templ
 	return templates, nil
 }
 
-// jsonLines returns entries as JSON lines. Such a line has no resource.
+// jsonLines returns entries as a logger writes them. What they have in common is in the address.
 func jsonLines(entries []*logbatcherv1.Entry) ([]byte, error) {
 	var lines []byte
 	for _, e := range entries {
-		e = proto.CloneOf(e)
-		e.Attributes = append(e.Attributes, &logbatcherv1.Attribute{Key: rig.NumberKey, StringValue: placeholder})
-		line, err := protojson.Marshal(e)
+		members := map[string]any{
+			"time": time.Unix(0, int64(e.TimeUnixNano)).UTC().Format(time.RFC3339Nano), "level": e.SeverityText, "msg": e.Body, "service": e.Service,
+			"trace_id": e.TraceId, "span_id": e.SpanId, rig.NumberKey: placeholder,
+		}
+		for _, a := range e.Attributes {
+			members[a.Key] = a.StringValue
+			if a.Type == logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT {
+				members[a.Key] = a.IntValue
+			}
+		}
+		line, err := json.Marshal(members)
 		if err != nil {
 			return nil, err
 		}

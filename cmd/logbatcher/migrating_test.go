@@ -1,13 +1,18 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 	"github.com/logbatcher/logbatcher/schema/schematest"
 	"github.com/logbatcher/logbatcher/schema/table"
 )
@@ -92,5 +97,53 @@ func TestMigrating(t *testing.T) {
 	}
 	if n := strings.Count(string(page), "\n# logbatcher.yaml"); n != 3 {
 		t.Errorf("the page has %d configurations", n)
+	}
+}
+
+// TestMigratingEvents posts events as Vector and Fluent Bit encode them to the page's table of one's own.
+func TestMigratingEvents(t *testing.T) {
+	page, err := os.ReadFile("../../docs/migrating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile("(?s)# logbatcher.yaml, a table of your own\n(.*?)```").FindStringSubmatch(string(page))
+	if text == nil {
+		t.Fatal("it is not on the page")
+	}
+	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t), text[1])
+	b.change = func(c *config.Config) { c.Listen.HTTP = "127.0.0.1:0" }
+	i := b.start(t)
+	at := time.Now().UTC().Add(-time.Minute).Truncate(time.Millisecond)
+	stamp := at.Format("2006-01-02 15:04:05.000")
+	for name, test := range map[string]struct{ line, want string }{
+		"Vector, file": {
+			`{"file":"/var/log/app.log","host":"web1","message":"it started","source_type":"file","timestamp":"` + at.Format(time.RFC3339Nano) + `"}`,
+			stamp + "\t\t\tit started\tweb1\t0\t{'file':'/var/log/app.log','source_type':'file'}",
+		},
+		"Vector, parsed": {
+			`{"timestamp":"` + at.Format("2006-01-02T15:04:05.000000000Z") + `","level":"warn","service":"shop","message":"slow","status":503,"took":1.5,"user":{"id":7}}`,
+			stamp + "\twarn\tshop\tslow\t\t503\t{'took':'1.5','user':'{\"id\":7}'}",
+		},
+		"Fluent Bit, tail": {
+			fmt.Sprintf(`{"timestamp":%.6f,"log":"it started","stream":"stderr","kubernetes":{"pod_name":"p-1"}}`, float64(at.UnixMilli())/1000),
+			stamp + "\t\t\tit started\t\t0\t{'stream':'stderr','kubernetes':'{\"pod_name\":\"p-1\"}'}",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response, err := http.Post("http://"+i.httpListener.Addr().String()+"/v1/ingest", "application/x-ndjson", strings.NewReader(test.line+"\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, _ := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if response.StatusCode != http.StatusOK || !strings.Contains(string(answer), `"accepted":1`) || strings.Contains(string(answer), "refused") {
+				t.Fatalf("%s: %s", response.Status, answer)
+			}
+			row, err := b.clickhouse.Try(t.Context(), "SELECT timestamp, level, service, message, host, status, attributes FROM app FORMAT TSVRaw", map[string]string{"session_timezone": "UTC"})
+			if err != nil || row != test.want {
+				t.Errorf("%v: the row is\n%q, want\n%q", err, row, test.want)
+			}
+			b.clickhouse.Exec(t, "TRUNCATE TABLE app")
+		})
 	}
 }
