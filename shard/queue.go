@@ -19,12 +19,31 @@ const (
 // queue holds the requests that wait for tables. A request gets room in all of its tables or in none, so that it holds nothing of one
 // while it waits for another.
 //
-// Requests are considered in the order in which they came. One that can't have its room yet claims what it waits for, so that smaller
+// Requests are considered in the order in which they came, as far as they are of one tenant; those of several take turns, by their bytes.
+// One that can't have its room yet claims what it waits for, so that smaller
 // ones do not take it forever, but only while all of it is moving: a request that waits for a stuck table keeps nobody waiting.
 type queue struct {
-	claims list.List // of *claim
+	claims list.List // of *claim, by their turns
 	pass   int       // counts the passes
 	armed  bool      // a timer will make the next pass
+
+	turn int            // the latest of those granted
+	next map[string]int // of each tenant: the turn after its last claim's, later by the claim's bytes
+}
+
+// push gives a tenant's claim its turn, and its place behind all that have the same turn or an earlier one.
+func (q *queue) push(tenant string, c *claim) *list.Element {
+	c.turn = max(q.turn, q.next[tenant])
+	if q.next == nil {
+		q.next = map[string]int{}
+	}
+	q.next[tenant] = c.turn + c.bytes
+	for before := q.claims.Back(); before != nil; before = before.Prev() {
+		if before.Value.(*claim).turn <= c.turn {
+			return q.claims.InsertAfter(c, before)
+		}
+	}
+	return q.claims.PushFront(c)
 }
 
 // reservation is bytes reserved in a table for the rows of a request.
@@ -37,6 +56,7 @@ type reservation struct {
 type claim struct {
 	reservations []reservation
 	bytes        int // of all of them
+	turn         int
 	granted      bool
 	// obstacle is what it waits for: a table, or nil if the tables together hold too much.
 	obstacle *tableAccount
@@ -55,9 +75,9 @@ func (c *claim) tell() {
 	}
 }
 
-// reserve reserves all the bytes at once. If it has to wait it calls suspend first, and then waiting with what it waits for, again
+// reserve reserves all the bytes of a tenant's request at once. If it has to wait it calls suspend first, and then waiting with what it waits for, again
 // whenever that changes. It reports whether it has waited. If ctx ends first it has reserved nothing and returns its error.
-func (b *Budget) reserve(ctx context.Context, reservations []reservation, suspend func(), waiting func(schema.WaitCause, string)) (waited bool, err error) {
+func (b *Budget) reserve(ctx context.Context, tenant string, reservations []reservation, suspend func(), waiting func(schema.WaitCause, string)) (waited bool, err error) {
 	if len(reservations) == 0 {
 		return false, nil
 	}
@@ -66,7 +86,7 @@ func (b *Budget) reserve(ctx context.Context, reservations []reservation, suspen
 		c.bytes += r.bytes
 	}
 	b.mu.Lock()
-	place := b.queue.claims.PushBack(c)
+	place := b.queue.push(tenant, c)
 	b.admitLocked()
 	if c.granted {
 		b.mu.Unlock()
@@ -87,6 +107,7 @@ func (b *Budget) reserve(ctx context.Context, reservations []reservation, suspen
 		obstacle = c.obstacle
 		if !granted && ctx.Err() != nil {
 			b.queue.claims.Remove(place)
+			b.queue.next[tenant] -= c.bytes
 			b.admitLocked()
 		}
 		b.mu.Unlock()
@@ -124,6 +145,7 @@ func (b *Budget) admitLocked() {
 			}
 			b.held += c.bytes
 			c.granted = true
+			q.turn = max(q.turn, c.turn)
 			q.claims.Remove(at)
 			c.tell()
 			continue

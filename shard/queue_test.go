@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,12 +179,54 @@ func TestLargeRequestsAreNotPassedForEver(t *testing.T) {
 	})
 }
 
+// TestTenantsTakeTurns has a tenant with many requests wait for a table, and others with few that come later: they don't wait for all of it.
+func TestTenantsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(BudgetConfig{Limit: 200, Tables: 100, TableShare: 1, LargestRequest: 100})
+		table := account(b, "table")
+		var order []string // of the grants, one each second
+		var senders sync.WaitGroup
+		send := func(tenant string, bytes int, requests int) {
+			senders.Go(func() {
+				for range requests {
+					request := []reservation{{table, bytes}}
+					if _, err := b.reserve(t.Context(), tenant, request, func() {}, func(schema.WaitCause, string) {}); err != nil {
+						t.Error(err)
+					}
+					order = append(order, tenant)
+					time.Sleep(time.Second)
+					b.unreserve(request)
+				}
+			})
+		}
+		for range 30 {
+			send("many", 100, 2)
+		}
+		synctest.Wait()
+		send("few", 100, 3)
+		synctest.Wait()
+		send("small", 60, 5)
+		senders.Wait()
+		last := func(tenant string) int {
+			for i := len(order) - 1; i >= 0; i-- {
+				if order[i] == tenant {
+					return i
+				}
+			}
+			return -1
+		}
+		if len(order) != 68 || last("few") > 12 || last("small") > 12 {
+			t.Errorf("%d grants: %v", len(order), order)
+		}
+	})
+}
+
 // busy keeps a table busy until ctx ends: whatever is settled is reserved again at once. It returns the longest time that a reservation took.
 func busy(ctx context.Context, b *Budget, account *tableAccount, bytes int) (longest time.Duration) {
 	request := []reservation{{account, bytes}}
 	for ctx.Err() == nil {
 		begun := time.Now()
-		if _, err := b.reserve(ctx, request, func() {}, func(schema.WaitCause, string) {}); err != nil {
+		if _, err := b.reserve(ctx, "", request, func() {}, func(schema.WaitCause, string) {}); err != nil {
 			return longest
 		}
 		longest = max(longest, time.Since(begun))
@@ -217,7 +260,7 @@ func TestAllTablesTogetherMakeRoom(t *testing.T) {
 				}
 				begun := time.Now()
 				large := []reservation{{account(b, "large"), 400}}
-				_, err := b.reserve(ctx, large, func() {}, func(schema.WaitCause, string) {})
+				_, err := b.reserve(ctx, "", large, func() {}, func(schema.WaitCause, string) {})
 				waited := time.Since(begun)
 				if err == nil {
 					b.unreserve(large)
@@ -258,7 +301,7 @@ func TestQueueKeepsToWhatIsThere(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%7*10)*time.Second)
 				defer cancel()
-				_, err := b.reserve(ctx, request, func() {}, func(schema.WaitCause, string) {})
+				_, err := b.reserve(ctx, "", request, func() {}, func(schema.WaitCause, string) {})
 				if err == nil {
 					time.Sleep(time.Duration(i%5) * time.Second)
 					for _, r := range request {

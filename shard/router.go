@@ -169,7 +169,7 @@ func (r *Router) admit(ctx context.Context, p *pending, waiting func(schema.Wait
 	if p.Decoder != nil {
 		suspend, resume = p.Decoder.Suspend, p.Decoder.Resume
 	}
-	waited, err := r.budget.reserve(ctx, p.reserved, suspend, waiting)
+	waited, err := r.budget.reserve(ctx, p.Tenant, p.reserved, suspend, waiting)
 	if err != nil {
 		return err
 	}
