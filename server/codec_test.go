@@ -187,8 +187,12 @@ func FuzzCodec(f *testing.F) {
 		if field, _ := unknownField(got.ProtoReflect()); (field == "") != (len(m.Open.ProtoReflect().GetUnknown()) == 0) {
 			t.Fatalf("unknown field %q of %v", field, m.Open)
 		}
-		got.ProtoReflect().SetUnknown(nil)
-		m.Open.ProtoReflect().SetUnknown(nil)
+		for _, open := range []*pb.Open{got, m.Open} {
+			open.ProtoReflect().SetUnknown(nil)
+			for _, a := range append(open.ResourceAttributes, open.ScopeAttributes...) {
+				a.ProtoReflect().SetUnknown(nil)
+			}
+		}
 		if !proto.Equal(got, m.Open) {
 			t.Fatalf("opening %v, want %v", got, m.Open)
 		}

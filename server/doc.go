@@ -1,4 +1,4 @@
-// Package server receives log entries over gRPC, and serves operators over gRPC and monitoring over HTTP. It turns requests into
+// Package server receives log entries over gRPC and HTTP, and serves operators over gRPC and monitoring over HTTP. It turns requests into
 // schema.Entry views, hands them to a Router, and reports to each producer, as its watermarks move, what is safe.
 //
 // Invariants: a watermark covers a sequence only when each of its rows is committed, dead-lettered or refused, and only after the
@@ -8,8 +8,9 @@
 // It relies on this: the Router settles every request that it takes; Route and Acquire return when their context ends; nothing
 // reads a request's entries after Release.
 //
-// A request goes from its frame (codec.go) through intake (request.go) and a decoder (decoder.go, protobuf.go) to the Router
-// (ingest.go). A stream has three goroutines: the handler coordinates, one child receives, one sends. They share the session,
+// A request goes from its frame (codec.go) through intake (request.go) and a decoder (decoder.go; protobuf.go, otlp.go) to the Router
+// (ingest.go). A protocol without streams also has an opening from headers (headers.go) and a response of its own (otlpexport.go,
+// otlphttp.go); what it posts over HTTP becomes a call in post.go. A stream has three goroutines: the handler coordinates, one child receives, one sends. They share the session,
 // which is the right to send as a producer; a unary call is a short session. Shutdown joins the children, because a blocked
 // RecvMsg or SendMsg ends only after the handler has returned.
 //
