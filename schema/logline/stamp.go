@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // Layout is a way to write time stamps. A fraction, AM or PM, and a zone may follow each.
@@ -100,10 +102,8 @@ type Stamps struct {
 
 // Whole returns the time that s spells from start to end.
 func (p *Stamps) Whole(s string) (at time.Time, zoned bool) {
-	if len(s) >= len("2006-01-02T15:04:05Z") && s[10] == 'T' && s[13] == ':' { // what most loggers write, without regular expressions
-		if at, err := time.Parse(time.RFC3339Nano, s); err == nil && Plausible(at) {
-			return at.UTC(), true
-		}
+	if at, ok := schema.ParseTime(s); ok && Plausible(at) { // most are RFC 3339
+		return at.UTC(), true
 	}
 	if found := p.Parse(s); found.End == len(s) {
 		return found.At, found.Zoned
@@ -123,6 +123,9 @@ func (p *Stamps) Parse(s string) Stamp {
 			p.likely = layout
 			return found
 		}
+	}
+	if s == "" || !isDigit(s[0]) {
+		return Stamp{}
 	}
 	if m := number.FindStringSubmatch(s); m != nil {
 		if at, ok := Epoch(m[1]); ok {

@@ -63,7 +63,16 @@ func readZone(s string) (zone, int) {
 		}
 		return zone{}, 0
 	}
-	m := zoneWord.FindStringSubmatch(text)
+	if text == "" {
+		return zone{}, 0
+	}
+	if text == "Z" || strings.HasPrefix(text, "Z ") {
+		return zone{loc: time.UTC}, space + 1
+	}
+	var m []string
+	if isLetter(text[0]) {
+		m = zoneWord.FindStringSubmatch(text)
+	}
 	switch {
 	case m == nil:
 		if z, n := readOffset(text, space > 0); n > 0 {
@@ -84,7 +93,10 @@ func readZone(s string) (zone, int) {
 
 // readOffset reads +07:00, +0700 and +07. After a space, a number that no zone has as its offset is something else.
 func readOffset(s string, spaced bool) (zone, int) {
-	m := zoneOffset.FindStringSubmatch(s)
+	var m []string
+	if strings.HasPrefix(s, "+") || strings.HasPrefix(s, "-") || strings.HasPrefix(s, minus) {
+		m = zoneOffset.FindStringSubmatch(s)
+	}
 	if m == nil {
 		return zone{}, 0
 	}
