@@ -14,5 +14,7 @@
 // which is the right to send as a producer; a unary call is a short session. Shutdown joins the children, because a blocked
 // RecvMsg or SendMsg ends only after the handler has returned.
 //
-// All gRPC statuses are made in status.go. Wire types do not leave this package.
+// Over HTTP a request is a unary call, too (post.go): headers open it (headers.go), its body is the frame.
+//
+// All statuses are made in status.go; httpstatus.go knows what they are in HTTP. Wire types do not leave this package.
 package server

@@ -36,8 +36,8 @@ type HTTP struct {
 }
 
 // NewHTTP returns the HTTP server of an instance. It starts nothing. Without a TLS configuration it serves plain text. It may serve
-// before the instance does: until then it takes no entries. The calls of posts are the Server's, and end with its Shutdown. Everybody may ask whether
-// the instance is alive and ready; the metrics, and the reasons why it is not ready, need a right.
+// before the instance does: until then it takes no entries. The calls of posts are the Server's, and end with its Shutdown. Everybody
+// may ask whether the instance is alive and ready; the metrics, and the reasons why it is not ready, need a right.
 func NewHTTP(s *Server, gatherer prometheus.Gatherer, secured *tls.Config) *HTTP {
 	return newHTTP(s, gatherer, secured, s.ingest.httpProtocols())
 }
@@ -48,7 +48,8 @@ func newHTTP(s *Server, gatherer prometheus.Gatherer, secured *tls.Config, proto
 	mux := http.NewServeMux()
 	gate, door := c.Gate, &doorkeeper{gate: c.Gate, log: c.Log}
 	for path, protocol := range protocols {
-		mux.Handle("POST "+path, &posts{ingest: s.ingest, unpack: s.unpack, readiness: readiness, door: door, protocol: protocol})
+		responses := s.ingest.metrics.responses.MustCurryWith(prometheus.Labels{"path": path})
+		mux.Handle("POST "+path, promhttp.InstrumentHandlerCounter(responses, &posts{ingest: s.ingest, unpack: s.unpack, readiness: readiness, door: door, protocol: protocol}))
 	}
 	metrics := promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {

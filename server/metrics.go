@@ -19,6 +19,7 @@ type metrics struct {
 	commitSeconds                             prometheus.Histogram
 	forgottenProducers                        prometheus.Counter
 	forgottenOutcomes                         prometheus.Counter
+	responses                                 *prometheus.CounterVec
 	panics                                    prometheus.Counter
 	failedCalls                               *prometheus.CounterVec
 	otlpDropped                               *prometheus.CounterVec
@@ -58,6 +59,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Help: "Idle producers forgotten before their time, because there were too many."}),
 		forgottenOutcomes: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_outcomes_untold_total",
 			Help: "Refusals and dead letters forgotten because their producer's stream had ended and too many were waiting."}),
+		responses: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_http_responses_total",
+			Help: "Responses to requests with entries over HTTP, by path and status code."}, []string{"path", "code"}),
 		panics: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_panics_total",
 			Help: "Panics that ended a call."}),
 		failedCalls: auto.NewCounterVec(prometheus.CounterOpts{Name: "logbatcher_calls_failed_total",

@@ -340,6 +340,30 @@ func TestPostsThatAreSlow(t *testing.T) {
 	f.budget.asked = nil
 }
 
+// Five hundred posts of which one byte a time comes hold little memory and nothing of the budget, and keep nobody out.
+func TestAbuseSlowPosts(t *testing.T) {
+	const posts = 500
+	f := newPostFixture(t, func(c *Config) { c.MaxStreams, c.OpenTimeout = posts+1, time.Minute })
+	before := used()
+	for range posts {
+		f.raw("POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\na")
+	}
+	eventually(t, "all posts to be there", func() bool { return f.metric("open_streams") == posts })
+	held := (used() - before) / posts
+	t.Logf("a slow post holds %d KiB", held>>10)
+	if held > 96<<10 && !raceEnabled {
+		t.Errorf("a slow post holds %d bytes", held)
+	}
+	if bytes, _ := f.budget.now(); bytes != 0 {
+		t.Errorf("they hold %d bytes of the budget", bytes)
+	}
+	if r, body := f.post("/post", bytes.NewReader(requestOf(t, "a"))); r.StatusCode != 200 {
+		t.Errorf("beside them: %s %s", r.Status, body)
+	}
+	f.server.ingest.life.hurry()
+	eventually(t, "all posts to be ended", func() bool { return f.metric("open_streams") == 0 })
+}
+
 // Over TLS clients speak HTTP/2, whose streams have deadlines of their own.
 func TestPostsOverHTTP2(t *testing.T) {
 	secured := httptest.NewUnstartedServer(nil) // for its certificate
