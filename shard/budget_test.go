@@ -20,7 +20,7 @@ func TestBudgetGrantsInTheOrderOfAsking(t *testing.T) {
 			t.Fatal(err)
 		}
 		granted := make(chan int, 2)
-		for _, bytes := range []int{50, 10} { // the small one would fit, and must not pass the large one
+		for _, bytes := range []int{50, 10} { // the small one would fit, but must not overtake the large one
 			go func() {
 				if err := b.Acquire(t.Context(), bytes); err == nil {
 					granted <- bytes
@@ -43,7 +43,7 @@ func TestBudgetTakesNothingWhenTheContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(BudgetConfig{Limit: 100, Tables: 80, TableShare: 0.25, LargestRequest: 10})
 		table := account(b, "t")
-		table.charge(150, 1) // rows take their place even beyond the limit
+		table.charge(150, 1) // rows are charged even beyond the limit
 		if err := b.Acquire(t.Context(), 1); err != nil {
 			t.Errorf("tables alone keep a request out: %v", err)
 		}

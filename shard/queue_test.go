@@ -16,15 +16,15 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// sized returns an entry with a body of that many bytes.
+// sized returns an entry with a body of that size.
 func sized(service string, bytes int) schema.Entry {
 	e := entry(service, "EWR", time.Now())
 	e.Body = strings.Repeat("x", bytes)
 	return e
 }
 
-// TestStuckTableHoldsUpOnlyItself has tables that take no inserts, and producers who send all kinds of requests for them. Requests for
-// other tables are committed all the time.
+// TestStuckTableHoldsUpOnlyItself has tables that take no inserts, and producers that send all kinds of requests for them. Requests for
+// other tables are committed all the while.
 func TestStuckTableHoldsUpOnlyItself(t *testing.T) {
 	large := func(service string) []schema.Entry { return []schema.Entry{sized(service, 900<<10)} }
 	for name, waiting := range map[string]func(i int) []schema.Entry{
@@ -64,7 +64,7 @@ func TestStuckTableHoldsUpOnlyItself(t *testing.T) {
 						}
 					}()
 				}
-				for range 5 { // each of them has come to wait
+				for range 5 { // each is waiting
 					time.Sleep(time.Second)
 					synctest.Wait()
 				}
@@ -96,7 +96,7 @@ func TestStuckTableHoldsUpOnlyItself(t *testing.T) {
 	}
 }
 
-// TestOnlyTableMayHoldEverything: nobody else needs the room.
+// TestOnlyTableMayHoldEverything has one table, so nobody else needs the room.
 func TestOnlyTableMayHoldEverything(t *testing.T) {
 	for _, several := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestOnlyTableMayHoldEverything(t *testing.T) {
 	}
 }
 
-// TestLargeRequestsAreNotPassedForEver: while all tables move, a large request gets its turn among any number of small ones.
+// TestLargeRequestsAreNotPassedForEver checks that a large request gets its turn among any number of small ones while all tables move.
 func TestLargeRequestsAreNotPassedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
@@ -221,7 +221,7 @@ func TestTenantsTakeTurns(t *testing.T) {
 	})
 }
 
-// busy keeps a table busy until ctx ends: whatever is settled is reserved again at once. It returns the longest time that a reservation took.
+// busy keeps a table busy until ctx ends: what is settled is reserved again at once. It returns the longest wait for a reservation.
 func busy(ctx context.Context, b *Budget, account *tableAccount, bytes int) (longest time.Duration) {
 	request := []reservation{{account, bytes}}
 	for ctx.Err() == nil {
@@ -238,8 +238,8 @@ func busy(ctx context.Context, b *Budget, account *tableAccount, bytes int) (lon
 	return longest
 }
 
-// TestAllTablesTogetherMakeRoom: a request that needs more than is ever free at once keeps the others waiting until it has its room; but not
-// where what it lacks is with tables that stand still.
+// TestAllTablesTogetherMakeRoom has a request that needs more than is ever free at once. It keeps the others waiting until it has room,
+// unless tables that stand still hold what it lacks.
 func TestAllTablesTogetherMakeRoom(t *testing.T) {
 	for _, stuck := range []int{0, 800} {
 		t.Run(fmt.Sprintf("%d bytes stuck", stuck), func(t *testing.T) {
@@ -256,7 +256,7 @@ func TestAllTablesTogetherMakeRoom(t *testing.T) {
 					for range 2 { // one of them always waits
 						go func() { waits <- busy(ctx, b, table, (1000-stuck)/tables) }()
 					}
-					time.Sleep(50 * time.Millisecond) // so that they settle one after the other
+					time.Sleep(50 * time.Millisecond) // so they settle one by one
 				}
 				begun := time.Now()
 				large := []reservation{{account(b, "large"), 400}}
@@ -283,7 +283,7 @@ func TestAllTablesTogetherMakeRoom(t *testing.T) {
 	}
 }
 
-// TestQueueKeepsToWhatIsThere draws requests and settlements at random and checks the books of the budget after each.
+// TestQueueKeepsToWhatIsThere makes random requests and settlements and checks the budget's books after each.
 func TestQueueKeepsToWhatIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(BudgetConfig{Limit: 1000, Tables: 800, TableShare: 0.25, LargestRequest: 100})

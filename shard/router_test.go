@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// scripted is a Delivery that does as a test says: that is how the faults get in.
+// scripted is a Delivery that a test controls, to inject faults.
 type scripted struct {
 	mu      sync.Mutex
 	batches []batchSeen
@@ -86,7 +86,7 @@ func firehose(t *testing.T) *schema.Route {
 	return schema.DefaultRoute("logs")
 }
 
-// filtered returns a route to a table of its own, for entries of one service.
+// filtered returns a route for the entries of one service, to its own table.
 func filtered(t *testing.T, service string) *schema.Route {
 	t.Helper()
 	r := schema.DefaultRoute("logs")
@@ -100,7 +100,7 @@ func filtered(t *testing.T, service string) *schema.Route {
 	return r
 }
 
-// running is a router at work, and the counts of what it owes.
+// running is a running router that counts what it owes its callers.
 type running struct {
 	routes []string // that the sender may use; nil: all
 	*Router
@@ -130,7 +130,7 @@ func startWith(t *testing.T, bounds BudgetConfig, config Config, delivery Delive
 	return r
 }
 
-// send routes a request of entries, waiting if it has to.
+// send routes a request, and blocks if it has to wait.
 func (r *running) send(entries ...schema.Entry) uint64 {
 	r.t.Helper()
 	sequence, err := r.try(context.Background(), entries...)
@@ -184,7 +184,7 @@ func (r *running) tryPieces(ctx context.Context, waiting func(schema.WaitCause, 
 	return sequence, err
 }
 
-// pieceViews is the Decoder of a request whose entries are there.
+// pieceViews is the Decoder of a request whose entries exist already.
 type pieceViews struct {
 	*running
 	request *schema.Request
@@ -193,7 +193,7 @@ type pieceViews struct {
 	granted int
 }
 
-// Next implements schema.Decoder. What is read of a piece after the next one was made is a bug, and shows.
+// Next implements schema.Decoder. It spoils the last piece, so a read after Next shows.
 func (v *pieceViews) Next() bool {
 	if v.next == len(v.pieces) {
 		return false
@@ -245,7 +245,7 @@ func (r *running) outcome(sequence uint64) *schema.Outcome {
 	return r.outcomes[sequence]
 }
 
-// stop shuts down and checks that nothing is owed any more.
+// stop shuts down and checks that nothing is owed.
 func (r *running) stop() {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -549,7 +549,7 @@ func TestUnmatchedIsRefusedOrKept(t *testing.T) {
 	}
 }
 
-// TestTenantUsesItsRoutes sends what several routes match as a tenant that may use one of them.
+// TestTenantUsesItsRoutes sends entries that several routes match, as a tenant that may use one of them.
 func TestTenantUsesItsRoutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}

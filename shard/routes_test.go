@@ -17,7 +17,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// TestManyTablesAreInsertedOnceALinger: however many tables there are, their rows wait for company.
+// TestManyTablesAreInsertedOnceALinger checks that batches are sealed by the linger, however many tables there are.
 func TestManyTablesAreInsertedOnceALinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const tables, seconds = 300, 5
@@ -54,7 +54,7 @@ func TestManyTablesAreInsertedOnceALinger(t *testing.T) {
 	})
 }
 
-// TestOpenBatchesStayWithinTheirBytes: what lingers does not take all the room of the tables.
+// TestOpenBatchesStayWithinTheirBytes checks that open batches don't take all the room of the tables.
 func TestOpenBatchesStayWithinTheirBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delivery := &scripted{}
@@ -76,7 +76,7 @@ func TestOpenBatchesStayWithinTheirBytes(t *testing.T) {
 	})
 }
 
-// discard is a Delivery that takes everything at once.
+// discard is a Delivery that commits everything at once.
 type discard struct{}
 
 func (discard) Deliver(_ context.Context, b *batch.Block, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {

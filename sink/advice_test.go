@@ -55,7 +55,7 @@ func TestAdviceFollowsTheMessage(t *testing.T) {
 	}
 }
 
-// A view that throws is named, whatever becomes of the batch.
+// A view that throws is named, whether or not the batch is stored.
 func TestFailingViewIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

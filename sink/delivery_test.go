@@ -16,7 +16,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// bench is a delivery with a sink and a queue in memory.
+// bench is a delivery to a sink and a queue in memory.
 type bench struct {
 	memory   *sinktest.Memory
 	letters  *sinktest.Letters
@@ -71,7 +71,7 @@ func (b *bench) deliverHolding(t *testing.T, rows uint64, holdFor time.Duration)
 	return outcome
 }
 
-// conserves checks that each number is once in the table or once in the dead letters.
+// conserves checks that each number is exactly once in the table or the dead letters.
 func (b *bench) conserves(t *testing.T, want []uint64) {
 	t.Helper()
 	got := append(b.inTable(), b.inLetters(t)...)
@@ -238,7 +238,7 @@ func TestHeldThoughThereIsCommitted(t *testing.T) {
 	})
 }
 
-// migrations is a migrator that fails as often as it is told.
+// migrations is a migrator that fails a given number of times.
 type migrations struct {
 	fails, runs int
 	mend        func()

@@ -33,7 +33,8 @@ func (s *slow) Insert(ctx context.Context, b *batch.Block, a sink.Attempt) error
 	return s.Sink.Insert(ctx, b, a)
 }
 
-// TestInsertsOfAllTablesAreBounded: more tables than there may be inserts take turns, and the wait is not the attempt's.
+// TestInsertsOfAllTablesAreBounded has more tables than max_inserts. They take turns, and waiting does not count towards an attempt's
+// time-out.
 func TestInsertsOfAllTablesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{}

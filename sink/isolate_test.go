@@ -206,7 +206,7 @@ func TestLargeLettersAreDivided(t *testing.T) {
 	})
 }
 
-// ClickHouse quotes the values of a row in its error, as large as they are.
+// ClickHouse quotes the values of a row in its error, however large they are.
 func TestLongMessagesAreCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// judging is a sink in memory that can tell which rows it refuses. Its first answers may be errors.
+// judging is a sink in memory that reports which rows it would refuse. Its first answers may be errors.
 type judging struct {
 	*sinktest.Memory
 	asked int
@@ -50,7 +50,7 @@ func (j *judging) Violations(_ context.Context, b *batch.Block) ([]sink.Violatio
 	return found, nil
 }
 
-// newJudged is a bench whose sink can tell.
+// newJudged returns a bench whose sink reports them.
 func newJudged(t *testing.T) (*bench, *judging) {
 	t.Helper()
 	j := &judging{}
@@ -61,7 +61,7 @@ func newJudged(t *testing.T) (*bench, *judging) {
 	return b, j
 }
 
-// badWhere refuses rows by their number, with a reason of two.
+// badWhere refuses rows by their number, for one of two reasons.
 func badWhere(bad func(n uint64) bool) func(sinktest.Row) *sink.Error {
 	return func(row sinktest.Row) *sink.Error {
 		if n := row.Number(); bad(n) {
@@ -120,7 +120,7 @@ func TestJudgedRowsNeedNoSearch(t *testing.T) {
 	}
 }
 
-// Good rows are stored whoever else has bad ones, also where the sink can't tell which they are.
+// Good rows are stored beside bad ones, even if the sink can't report which those are.
 func TestAProducersBadRowsDontTakeItsNeighbours(t *testing.T) {
 	const rows = 4000
 	for _, test := range []struct {

@@ -14,7 +14,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// Refused rows and letters that can't be written are counted, and said once a minute, with a short sample.
+// Refused rows and letters that can't be written are counted, and logged once a minute with a short sample.
 func TestBadRowsAreSaidSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

@@ -16,7 +16,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// lines is a log.
+// lines is a log's output by lines.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -101,7 +101,7 @@ func TestTroubleIsSaidOnceAMinute(t *testing.T) {
 	}
 }
 
-// Trouble that comes and goes is said no more often.
+// Intermittent trouble is logged no more often.
 func TestFlappingIsSaidOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &lines{}
@@ -126,7 +126,7 @@ func TestFlappingIsSaidOnceAMinute(t *testing.T) {
 	})
 }
 
-// A drain tries each batch once more at once, and then with growing pauses, and says no more than before.
+// A drain tries each batch once at once, and then with growing pauses, and logs no more than before.
 func TestDrainDoesNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &lines{}

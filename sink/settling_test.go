@@ -14,10 +14,10 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// lost is an insert whose answer did not come.
+// lost is the error of an insert whose answer was lost.
 var lost = of(sink.Ambiguous, 0)
 
-// settles delivers ten rows and checks that each is in the table once.
+// settles delivers ten rows and checks that each is in the table exactly once.
 func (b *bench) settles(t *testing.T) {
 	t.Helper()
 	if outcome := b.deliver(t, 10); outcome.Committed != 10 {
@@ -25,8 +25,8 @@ func (b *bench) settles(t *testing.T) {
 	}
 }
 
-// 389 acknowledges a batch whose token is known, on a first attempt too, where only a proxy or a fault of the server can have
-// used it before: whether the rows are there is asked.
+// Error 389 acknowledges a batch whose token is known. On a first attempt only a proxy or a bug of the server can have used it, so
+// the batch is looked up.
 func TestDeduplicatedIsAskedFor(t *testing.T) {
 	known := &sink.Error{Class: sink.Ambiguous, Code: 389, Deduplicated: true}
 	for name, step := range map[string]sinktest.Step{"stored": {Err: known, Stored: true}, "burned": {Err: known, Burned: true}} {
@@ -47,7 +47,7 @@ func TestDeduplicatedIsAskedFor(t *testing.T) {
 	}
 }
 
-// The token may leave the server's window at any time: other instances and other writers insert too.
+// The token may leave the server's window at any time, because others insert too.
 func TestAskedBeforeEveryAttemptThatFollowsOneThatMayHaveArrived(t *testing.T) {
 	for _, class := range []sink.Class{sink.Ambiguous, sink.Transient, sink.Hold, sink.Unclassified} {
 		t.Run(class.String(), func(t *testing.T) {
@@ -79,12 +79,12 @@ func TestAskedBeforeEveryAttemptThatFollowsOneThatMayHaveArrived(t *testing.T) {
 	})
 }
 
-// A batch is one part, so that any row proves that all were stored: others were deleted since.
+// A batch is one part, so any row proves that all were stored and others deleted since.
 func TestAnyRowProvesThatTheBatchWasStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.memory.Script(sinktest.Step{Err: lost, Stored: true})
-		b.memory.FailQuestions(of(sink.Transient, 0)) // so that the deletion comes before the answer
+		b.memory.FailQuestions(of(sink.Transient, 0)) // so the deletion comes before the answer
 		time.AfterFunc(time.Nanosecond, func() {
 			b.memory.RemoveRows("logs.numbered", func(r sinktest.Row) bool { return r.Number() != 4 })
 		})
@@ -98,11 +98,11 @@ func TestAnyRowProvesThatTheBatchWasStored(t *testing.T) {
 	})
 }
 
-// An attempt may lie in a proxy, unseen, until a minute after its time-out. Whatever would be stored beside it waits for that.
+// An attempt may be stuck in a proxy until a minute after its time-out. Anything that would be stored beside it waits that long.
 func TestNothingNewWhileAnAttemptMayStillArrive(t *testing.T) {
 	zombie := sinktest.Step{Err: lost, Arrives: 110 * time.Second}
 	for name, script := range map[string][]sinktest.Step{
-		"a new token": {zombie, {Err: lost, Burned: true}, {}}, // the third is acknowledged because of the second's token
+		"a new token": {zombie, {Err: lost, Burned: true}, {}}, // the third is acknowledged by the second's token
 		"pieces":      {zombie, {Err: of(sink.Row, 469)}},
 		"shape":       {zombie, {Err: of(sink.Shape, 252)}},
 		"held too long": {zombie, {Err: of(sink.Hold, 497)}, {Err: of(sink.Hold, 497)}, {Err: of(sink.Hold, 497)}, {Err: of(sink.Hold, 497)},
@@ -114,7 +114,7 @@ func TestNothingNewWhileAnAttemptMayStillArrive(t *testing.T) {
 				b.memory.Script(script...)
 				start := time.Now()
 				b.deliverHolding(t, 10, time.Second)
-				time.Sleep(10 * time.Minute) // whatever is still under way arrives
+				time.Sleep(10 * time.Minute) // everything under way arrives
 				b.conserves(t, sinktest.Numbers(0, 10))
 				if letters := b.letters.All(); len(letters) != 0 {
 					t.Errorf("%d dead letters though the rows came", len(letters))
@@ -127,7 +127,7 @@ func TestNothingNewWhileAnAttemptMayStillArrive(t *testing.T) {
 	}
 }
 
-// The server has answered that it refuses rows, and nothing else was sent: they are looked for at once.
+// If the server refuses rows and no other attempt was sent, the rows are isolated at once.
 func TestPiecesDoNotWaitWhereNothingCanArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -140,8 +140,8 @@ func TestPiecesDoNotWaitWhereNothingCanArrive(t *testing.T) {
 	})
 }
 
-// ClickHouse gives some codes of broken connections for what can't work. The batch is held with the text, and hold_for counts
-// from the first failure.
+// ClickHouse reports some permanent errors with the codes of broken connections. The batch is held with the text, and hold_for
+// counts from the first failure.
 func TestAmbiguousCodeThatComesBackIsHeld(t *testing.T) {
 	for _, othersPass := range []bool{false, true} {
 		t.Run(fmt.Sprintf("others pass %v", othersPass), func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestAmbiguousCodeThatComesBackIsHeld(t *testing.T) {
 	}
 }
 
-// After an outage that was longer than hold_for, a server that has just started refuses for a moment.
+// After an outage longer than hold_for, a server that has just started refuses for a moment.
 func TestOneRefusalAfterALongOutageIsNotTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -211,7 +211,7 @@ func TestOneRefusalAfterALongOutageIsNotTheEnd(t *testing.T) {
 	})
 }
 
-// Rights to insert and to ask are taken away together. What was refused each time is not of unknown fate.
+// The rights to insert and to select are revoked together. An attempt that was refused has no unknown outcome.
 func TestHeldWithoutRightsToAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -226,7 +226,7 @@ func TestHeldWithoutRightsToAsk(t *testing.T) {
 	})
 }
 
-// Different texts, as a network gives them, are no reason to hold.
+// Changing texts, as networks produce them, are no reason to hold.
 func TestAmbiguousCodesThatChangeAreTriedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -289,7 +289,7 @@ func TestGivenUpAfterAttemptsOrTime(t *testing.T) {
 	}
 }
 
-// What was never sent needs no question; what was, and can't be asked for, is of unknown fate.
+// What was never sent need not be looked up. What was sent and can't be looked up has an unknown outcome.
 func TestGivenUpWhileTheSinkIsAway(t *testing.T) {
 	for _, sent := range []bool{false, true} {
 		t.Run(fmt.Sprintf("sent %v", sent), func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// elementsOf reads an array as encoding/json does, where all its elements are of the kinds that are taken.
+// elementsOf reads an array with encoding/json, if all its elements are of accepted types.
 func elementsOf(text string) ([]string, bool) {
 	var raw []json.RawMessage
 	if err := json.Unmarshal([]byte(text), &raw); err != nil || raw == nil {
@@ -36,7 +36,7 @@ func elementsOf(text string) ([]string, bool) {
 
 var surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
 
-// FuzzJSONArray compares with encoding/json, which replaces what is no UTF-8 where the array keeps it.
+// FuzzJSONArray compares with encoding/json, which replaces invalid UTF-8 where the array keeps it.
 func FuzzJSONArray(f *testing.F) {
 	for _, seed := range []string{
 		`[]`, `["a"]`, `["a","b\n"]`, `[1, -2.5e+3, true,false]`, ` [ "\u00e9" ] `, `[null]`, `["a",]`, `[,]`, `["a" "b"]`, `["`, `["\"`,
@@ -51,7 +51,7 @@ func FuzzJSONArray(f *testing.F) {
 		got := out.elements
 		want, ok := elementsOf(text)
 		if !taken && surrogate.MatchString(text) {
-			return // encoding/json puts U+FFFD in the place of half a pair
+			return // encoding/json replaces half a pair by U+FFFD
 		}
 		if ok != taken {
 			t.Fatalf("%q: taken is %v, by encoding/json %v", text, taken, ok)

@@ -15,8 +15,7 @@ func benchmarkTable() *schema.Table {
 	}
 }
 
-// benchmarkEntries returns rows of about 338 bytes with eight attributes, from several streams, in the form in
-// which the server hands them on.
+// benchmarkEntries returns entries of about 338 bytes with eight attributes, from several streams, as the server passes them on.
 func benchmarkEntries(count int) []schema.Entry {
 	streams := make([]*schema.Stream, 4)
 	for i := range streams {
@@ -120,8 +119,8 @@ func BenchmarkSeal(b *testing.B) {
 	}
 }
 
-// BenchmarkAppendKind appends to a table with one column, so that what differs is that column's; the rest is
-// the price of a row and of finding one attribute.
+// BenchmarkAppendKind appends to a table with one column, so only the cost of that column differs. The rest is the cost of a row and of
+// finding one attribute.
 func BenchmarkAppendKind(b *testing.B) {
 	for _, c := range []struct {
 		typeText string

@@ -71,7 +71,7 @@ func decode(tb testing.TB, block []byte) [][]string {
 	return rows
 }
 
-// encode returns the rows of a batch that stays open as a Native block.
+// encode returns the rows of an open batch as a Native block.
 func encode(tb testing.TB, b *Batch) []byte {
 	tb.Helper()
 	w := newBlockWriter(Uncompressed)
@@ -119,7 +119,7 @@ func mustAppend(tb testing.TB, b *Batch, entries ...schema.Entry) {
 
 var noStream = &schema.Stream{}
 
-// withAttributes returns an entry with no more than these.
+// withAttributes returns an entry with nothing but these.
 func withAttributes(attributes ...schema.Attribute) schema.Entry {
 	return schema.Entry{Time: 1e18, Stream: noStream, Attributes: attributes}
 }
@@ -183,7 +183,7 @@ func TestEveryTypeDecodes(t *testing.T) {
 	}
 }
 
-// firehose is a table with a column of every way to be filled.
+// firehose returns a table with a column for each way of filling one.
 func firehose(tb testing.TB) *schema.Table {
 	table := tableOf(tb,
 		"ts|DateTime64(9, 'UTC')|time", "seconds|DateTime('UTC')|time", "observed|DateTime64(3, 'UTC')|observed_time",
@@ -201,7 +201,7 @@ func firehose(tb testing.TB) *schema.Table {
 	return table
 }
 
-// randomEntry makes entries of which many can't become rows of firehose.
+// randomEntry returns an entry; many can't become rows of firehose.
 func randomEntry(r *rand.Rand, streams []*schema.Stream) schema.Entry {
 	pick := func(options ...string) string { return options[r.IntN(len(options))] }
 	e := schema.Entry{
@@ -237,7 +237,7 @@ func randomStreams(r *rand.Rand) []*schema.Stream {
 	return streams
 }
 
-// expectedMap is what a Map holds of the attributes, by the plainest means. The keys of own have columns of their own.
+// expectedMap returns what a Map holds of the attributes, computed the simplest way. The keys of own have their own columns.
 func expectedMap(attributes []schema.Attribute, own ...string) map[string]string {
 	expected := make(map[string]string)
 	for i := range attributes {
@@ -252,8 +252,8 @@ func expectedMap(attributes []schema.Attribute, own ...string) map[string]string
 	return expected
 }
 
-// TestFailedRowsLeaveNoTrace compares a batch that bad rows were tried on with one that never saw them, and cuts of it with
-// batches of the same rows.
+// TestFailedRowsLeaveNoTrace compares a batch that has rejected rows with one that never saw them, and cuts of it with batches of the
+// same rows.
 func TestFailedRowsLeaveNoTrace(t *testing.T) {
 	layout := mustLayout(t, firehose(t))
 	for seed := range uint64(12) {
@@ -330,7 +330,7 @@ func perRow(origins []Origin) []Origin {
 	return all
 }
 
-// checkMaps compares the maps of rows with those made by the plainest means.
+// checkMaps compares the maps of rows with those computed the simplest way.
 func checkMaps(t *testing.T, layout *Layout, entries []schema.Entry, rows [][]string) {
 	t.Helper()
 	for column, c := range layout.Table().Columns {
@@ -355,7 +355,7 @@ func checkMaps(t *testing.T, layout *Layout, entries []schema.Entry, rows [][]st
 	}
 }
 
-// FuzzAppend does the same for entries that the fuzzer chooses.
+// FuzzAppend does the same with the fuzzer's entries.
 func FuzzAppend(f *testing.F) {
 	f.Add(uint64(1), uint16(10), "key", "value")
 	f.Add(uint64(2), uint16(300), "status", "17")
@@ -375,7 +375,7 @@ func FuzzAppend(f *testing.F) {
 	})
 }
 
-// TestEntriesAreCopied changes the memory of all texts of an entry once it is in the batch.
+// TestEntriesAreCopied overwrites the texts of an entry after its Append.
 func TestEntriesAreCopied(t *testing.T) {
 	layout := mustLayout(t, firehose(t))
 	r := rand.New(rand.NewPCG(3, 3))
@@ -396,7 +396,7 @@ func TestEntriesAreCopied(t *testing.T) {
 	}
 }
 
-// scribbledAppend appends a copy of the entry whose texts are all in one buffer, and overwrites that.
+// scribbledAppend appends a copy of the entry with all texts in one buffer, and overwrites the buffer.
 func scribbledAppend(b *Batch, e schema.Entry) error {
 	var buffer []byte
 	texts := []*string{&e.Body, &e.SeverityText, &e.Service, &e.TraceID}
@@ -425,7 +425,7 @@ func scribbledAppend(b *Batch, e schema.Entry) error {
 	return err
 }
 
-// TestResourcesInAnyOrder: the same attributes make the same map, in whatever order they came.
+// TestResourcesInAnyOrder checks that the same attributes make the same map in any order.
 func TestResourcesInAnyOrder(t *testing.T) {
 	layout := mustLayout(t, tableOf(t, "resource|Map(LowCardinality(String), String)|resource_attributes", "scope|Map(String, String)|scope_attributes"))
 	attributes := []schema.Attribute{named("z", text("1")), named("a", whole(2)), named("m", text("old")), named("m", text("3")), named("A", text("4"))}
@@ -500,7 +500,7 @@ func TestWarmBatchesAllocateNothing(t *testing.T) {
 	batch := layout.NewBatch("b", nil)
 	mustAppend(t, batch, entries...)
 	columns := batch.columns
-	columns.reset() // as Release, but the pool may lose what it is given
+	columns.reset() // like Release, but the pool can't lose them
 	batch.origins = batch.origins[:0]
 	batch.begun = false
 	origin := Origin{Producer: "p", Sequence: 1}

@@ -14,7 +14,7 @@ import (
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// randomBatch returns a batch of firehose that about so many entries were tried on.
+// randomBatch returns a batch of firehose to which that many random entries were appended, most of them successfully.
 func randomBatch(tb testing.TB, layout *Layout, id string, seed uint64, entries int) *Batch {
 	tb.Helper()
 	r := rand.New(rand.NewPCG(seed, 7))
@@ -28,7 +28,7 @@ func randomBatch(tb testing.TB, layout *Layout, id string, seed uint64, entries 
 	return batch
 }
 
-// TestNativeBytes keeps the bytes of blocks: a block that was stored is sent again by a newer binary, under the same token.
+// TestNativeBytes pins the bytes of blocks: a newer binary sends a stored block again under the same token.
 func TestNativeBytes(t *testing.T) {
 	layout := mustLayout(t, firehose(t))
 	for seed, want := range []struct {
@@ -76,7 +76,7 @@ func TestBlocksAreReadTogether(t *testing.T) {
 	}
 }
 
-// TestLargeBlocks has values that fill several frames.
+// TestLargeBlocks writes values that fill several frames.
 func TestLargeBlocks(t *testing.T) {
 	layout := mustLayout(t, tableOf(t, "body|String|body", "service|LowCardinality(String)|service"))
 	for _, compression := range Compressions() {
@@ -169,7 +169,7 @@ func TestBlocksKeepColumns(t *testing.T) {
 	}
 }
 
-// TestReleasedBlocks reads a released block while others take its memory: each reader has the block's own bytes, or an error.
+// TestReleasedBlocks reads a released block while its memory is reused: each reader gets the block's own bytes or an error.
 func TestReleasedBlocks(t *testing.T) {
 	layout := mustLayout(t, tableOf(t, "body|String|body"))
 	seal := func(letter string) *Block {

@@ -99,7 +99,7 @@ func projectionOf(tb testing.TB, typeText string) *projection {
 	return &p
 }
 
-// coerced applies a cell of the table and writes the result as text, by the form of the column's kind.
+// coerced applies a cell of the table and returns the result as text.
 func coerced(p *projection, in schema.Attribute) (string, schema.Reason) {
 	var out value
 	c := coercions[p.target.Kind][in.Type]
@@ -132,7 +132,7 @@ const (
 	outOfRange = "out_of_range"
 )
 
-// coercionExamples has for each type what values become, or the reason why not.
+// coercionExamples maps values to their results by column type, or to the reason of their refusal.
 var coercionExamples = map[string][]struct {
 	in   schema.Attribute
 	want string
@@ -206,7 +206,7 @@ var coercionExamples = map[string][]struct {
 		{instant(1999999999), "1"}, {instant(-1), outOfRange}, {double(1), mismatch}, {truth(true), mismatch}, {octets(""), mismatch},
 	},
 	"DateTime('UTC')": {
-		// RFC 3339, and nothing that is only like it.
+		// RFC 3339, and nothing that merely resembles it
 		{text("1970-01-01t00:00:01z"), "1"}, {text("1970-01-01T00:00:01-00:00"), "1"}, {text("1970-01-02T23:59:00+23:59"), "86400"}, {text("1970-01-01T00:00:01.1234567890123Z"), "1"},
 		{text("1970-01-02T10:11:12+24:00"), mismatch}, {text("1970-01-02T10:11:12+10:60"), mismatch}, {text("1970-01-02T10:11:12,5Z"), mismatch}, {text("1970-01-02T1:11:12Z"), mismatch},
 		{text("1970-01-02T01:1:12Z"), mismatch}, {text("1970-01-02T01:11:60Z"), mismatch}, {text("1970-01-02T24:00:00Z"), mismatch}, {text("1970-01-02T01:60:00Z"), mismatch},
@@ -218,7 +218,7 @@ var coercionExamples = map[string][]struct {
 		{text("1970-01-01  0:00:01"), mismatch}, {text("1972-02-29 00:00:00"), "68169600"},
 	},
 	"DateTime('Europe/Berlin')": {
-		// An hour that comes twice is the first, and one that does not come lies before the change.
+		// An hour that occurs twice is the first one, and one that is skipped lies before the change.
 		{text("2026-10-25 02:30:00"), "1792888200"}, {text("2026-10-25 03:00:00"), "1792893600"}, {text("2026-03-29 02:30:00"), "1774744200"}, {text("2026-03-29 03:00:00"), "1774746000"},
 		{text("1970-01-01 01:00:01"), "1"}, {text("1970-01-01T01:00:01Z"), "3601"}, {whole(5), "5"}, {instant(5e9), "5"},
 	},
@@ -274,7 +274,7 @@ func instant(ns int64) schema.Attribute {
 	return a
 }
 
-// TestCoercions tries the examples, and that each cell of the table has one that succeeds.
+// TestCoercions tries the examples, and checks that each cell of the table has one that succeeds.
 func TestCoercions(t *testing.T) {
 	shown := make(map[string]bool)
 	for typeText, examples := range coercionExamples {
@@ -355,7 +355,7 @@ func FuzzTextToNumber(f *testing.F) {
 	})
 }
 
-// FuzzNumberToNumber holds that a number that is taken is the same number in the column.
+// FuzzNumberToNumber checks that an accepted number is the same number in the column.
 func FuzzNumberToNumber(f *testing.F) {
 	f.Add(int64(0), 0.0)
 	f.Add(int64(math.MaxInt64), 1e300)

@@ -44,7 +44,7 @@ func TestLayoutReportsAllProblems(t *testing.T) {
 	}
 }
 
-// TestSchemaHash: routes and dead letters have the hash that migrations are written down with.
+// TestSchemaHash checks that routes and dead letters have the hash that the history of migrations records.
 func TestSchemaHash(t *testing.T) {
 	table := tableOf(t, "a|String|body", "b|UInt8|trace_flags")
 	if got := mustLayout(t, table).SchemaHash(); got != table.Hash() {
@@ -52,7 +52,7 @@ func TestSchemaHash(t *testing.T) {
 	}
 }
 
-// TestWhatHappensWithoutAValue goes through absence, defaults, requirement and the three actions.
+// TestWhatHappensWithoutAValue covers absence, defaults, required columns and the three actions.
 func TestWhatHappensWithoutAValue(t *testing.T) {
 	source := schema.Source{Field: schema.FieldAttribute, Key: "k"}
 	base := schema.Column{Name: "c", Type: schema.Type{Kind: schema.KindInt16}, Source: source}
@@ -160,7 +160,7 @@ func TestPartitioner(t *testing.T) {
 	}
 }
 
-// TestPartitionIsOfTheValueInTheRow has columns whose value is not the source's.
+// TestPartitionIsOfTheValueInTheRow has columns whose value differs from the source's.
 func TestPartitionIsOfTheValueInTheRow(t *testing.T) {
 	table := tableOf(t, "ts|DateTime('UTC')|attributes[\"when\"]|default", "n|Int8|attributes[\"n\"]")
 	table.Columns[0].HasDefault, table.Columns[0].Default = true, "2026-01-02 00:00:00"

@@ -160,7 +160,7 @@ func TestRowsAreChanged(t *testing.T) {
 	}
 }
 
-// FuzzReadRows reads damaged blocks: what is read without an error has its rows, and can be written again.
+// FuzzReadRows reads damaged blocks: what is read without an error has all rows and can be written again.
 func FuzzReadRows(f *testing.F) {
 	table, entries := allTypes(f)
 	b := mustLayout(f, table).NewBatch("b", nil)

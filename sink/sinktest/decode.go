@@ -18,7 +18,7 @@ func (r Row) Number() uint64 {
 	return n
 }
 
-// Decode reads a Native block, as dead letters have it.
+// Decode reads a Native block, such as a dead letter's payload.
 func Decode(block []byte) ([]Row, error) { return decode(bytes.NewReader(block)) }
 
 func decode(block io.Reader) ([]Row, error) {

@@ -7,7 +7,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink"
 )
 
-// Letters is a dead-letter queue in memory. It may be used by several goroutines at once.
+// Letters is a dead-letter queue in memory. It is safe for concurrent use.
 type Letters struct {
 	mu      sync.Mutex // guards what follows
 	fails   []error
@@ -21,7 +21,7 @@ var _ sink.DeadLetters = (*Letters)(nil)
 // NewLetters returns an empty queue.
 func NewLetters() *Letters { return &Letters{seen: map[string]bool{}} }
 
-// Fail answers the next writes with these errors.
+// Fail makes the next writes fail with these errors.
 func (l *Letters) Fail(errs ...error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,14 +48,14 @@ func (l *Letters) Write(ctx context.Context, letter *sink.DeadLetter) error {
 	return nil
 }
 
-// All returns the letters, in the order of their coming.
+// All returns the letters in the order in which they were written.
 func (l *Letters) All() []*sink.DeadLetter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]*sink.DeadLetter(nil), l.letters...)
 }
 
-// Writes returns how often Write was called.
+// Writes returns the number of calls of Write.
 func (l *Letters) Writes() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -14,29 +14,28 @@ import (
 
 // Step is what Memory does with one insert. The zero value stores it and acknowledges.
 type Step struct {
-	// Err is the answer. Nil: acknowledged.
+	// Err is the answer; nil acknowledges.
 	Err *sink.Error
 	// Stored stores the rows in spite of Err.
 	Stored bool
-	// Burned remembers the token and stores nothing: what a server does that dies between the two.
+	// Burned remembers the token and stores nothing, like a server that dies between the two.
 	Burned bool
-	// LateAsks keeps the insert running in spite of Err: the rows are stored after so many questions for it.
+	// LateAsks keeps the insert running in spite of Err: the rows are stored after it has been looked up this many times.
 	LateAsks int
-	// Arrives stores the rows so long after the answer, and nothing of the insert is seen until then: it lies in a proxy, or
-	// in the socket of a server that was stopped.
+	// Arrives stores the rows this long after the answer. Until then the insert can't be seen: it is in a proxy, or in the socket
+	// of a stopped server.
 	Arrives time.Duration
 	// Delay is how long the answer takes.
 	Delay time.Duration
-	// Hangs waits until the context ends, and then says that the outcome is unknown.
+	// Hangs blocks until the context ends, and then reports an unknown outcome.
 	Hangs bool
 }
 
-// Memory is a sink that keeps rows in memory, and remembers tokens as a MergeTree table does. It may be used by
-// several goroutines at once.
+// Memory is a sink that keeps rows in memory, and remembers tokens as a MergeTree table does. It is safe for concurrent use.
 type Memory struct {
-	// Reject says whether a row is refused, and with which error. Nil: none is. Set it before use.
+	// Reject returns the error that a row is refused with, or nil. Nil refuses none. Set it before use.
 	Reject func(Row) *sink.Error
-	// Decide says what to do with an insert when no step is left. Nil: store it. Set it before use.
+	// Decide returns the step of an insert when no scripted one is left. Nil stores. Set it before use.
 	Decide func(b *batch.Block, a sink.Attempt) Step
 
 	mu       sync.Mutex // guards what follows
@@ -64,28 +63,28 @@ func NewMemory() *Memory {
 	return &Memory{rows: map[string][]Row{}, tokens: map[string]bool{}, running: map[string]*late{}, decoded: map[*batch.Block][]Row{}}
 }
 
-// Script says what to do with the next inserts, one step each.
+// Script adds steps for the next inserts, one each.
 func (m *Memory) Script(steps ...Step) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.steps = append(m.steps, steps...)
 }
 
-// FailQuestions answers the next questions with these errors.
+// FailQuestions makes the next calls of Present fail with these errors.
 func (m *Memory) FailQuestions(errs ...error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.answers = append(m.answers, errs...)
 }
 
-// Forget forgets all tokens, as a table does when its window is over.
+// Forget forgets all tokens, as a table does once its deduplication window has passed.
 func (m *Memory) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.tokens)
 }
 
-// Rows returns the rows of a table, in the order of their coming.
+// Rows returns the rows of a table in the order in which they were stored.
 func (m *Memory) Rows(table string) []Row {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -105,14 +104,14 @@ func (m *Memory) RemoveRows(table string, remove func(Row) bool) {
 	m.rows[table] = kept
 }
 
-// Attempts returns the inserts that were tried, in order.
+// Attempts returns the inserts in order.
 func (m *Memory) Attempts() []sink.Attempt {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return append([]sink.Attempt(nil), m.attempts...)
 }
 
-// Asks returns how many questions were asked.
+// Asks returns the number of calls of Present.
 func (m *Memory) Asks() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -133,7 +132,7 @@ func (m *Memory) Decode(b *batch.Block) ([]Row, error) {
 	return rows, err
 }
 
-// Insert does what the next step says.
+// Insert follows the next step.
 func (m *Memory) Insert(ctx context.Context, b *batch.Block, a sink.Attempt) error {
 	table := b.Layout().Table().FullName()
 	rows, err := m.Decode(b)
@@ -203,7 +202,7 @@ func (m *Memory) take(b *batch.Block, a sink.Attempt, step Step, table string, r
 	return failure
 }
 
-// filled returns the error with operation, table and cause, where it has none.
+// filled adds operation, table and cause to an error that lacks them.
 func filled(e *sink.Error, table string) *sink.Error {
 	full := *e
 	if full.Table == "" {

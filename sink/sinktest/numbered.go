@@ -9,10 +9,10 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// NumberColumn is the column of Table's that has a row's number.
+// NumberColumn is the column with a row's number in Table's tables.
 const NumberColumn = "Number"
 
-// Day is the day of all rows that Maker makes, unless told otherwise.
+// Day is the day of all rows that Maker makes, unless a method takes another.
 var Day = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
 // Table returns a table for numbered rows, with one partition a day.
@@ -37,15 +37,15 @@ func Table(database, name string) *schema.Table {
 	}
 }
 
-// Maker makes batches of numbered rows. It may be used by several goroutines at once.
+// Maker makes batches of numbered rows. It is safe for concurrent use.
 type Maker struct {
 	// Layout is the table's.
 	Layout *batch.Layout
 	// Body is the text in every row.
 	Body string
-	// RequestRows is how many rows come from one request. 0: ten.
+	// RequestRows is the number of rows of a request; 0 is ten.
 	RequestRows int
-	// Producers is how many producers the requests come from, in turn. 0: one.
+	// Producers is the number of producers that send the requests in turn; 0 is one.
 	Producers int
 	// Compression of the blocks.
 	Compression batch.Compression
@@ -66,7 +66,7 @@ func (m *Maker) Batch(t testing.TB, id string, numbers ...uint64) *batch.Block {
 	return m.batch(t, id, func(int) time.Time { return Day }, numbers)
 }
 
-// Straddling returns a batch that has rows of two days in turn, though it says that all are of the first.
+// Straddling returns a batch whose rows alternate between two days, although its partition is the first day's.
 func (m *Maker) Straddling(t testing.TB, id string, numbers ...uint64) *batch.Block {
 	return m.batch(t, id, func(i int) time.Time { return Day.AddDate(0, 0, i%2) }, numbers)
 }
@@ -106,7 +106,7 @@ func (m *Maker) batch(t testing.TB, id string, at func(int) time.Time, numbers [
 	return b.Seal(m.Compression)
 }
 
-// Numbers returns the numbers from and up to to, without it.
+// Numbers returns the numbers [from, to).
 func Numbers(from, to uint64) []uint64 {
 	numbers := make([]uint64, 0, to-from)
 	for n := from; n < to; n++ {

@@ -13,10 +13,10 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// Limit is the number from which on rows violate the constraint of the suite's tables.
+// Limit is the first number that violates the constraint of the suite's tables.
 const Limit = 1_000_000_000
 
-// Constraint is that of the suite's tables, as CREATE TABLE writes it.
+// Constraint is the constraint of the suite's tables, in the form of CREATE TABLE.
 var Constraint = fmt.Sprintf("CONSTRAINT small CHECK %s < %d", NumberColumn, Limit)
 
 // Harness is a sink under test.
@@ -27,7 +27,7 @@ type Harness struct {
 	Table func(t *testing.T) *schema.Table
 	// Numbers returns the numbers of a table's rows, in any order.
 	Numbers func(t *testing.T, table *schema.Table) []uint64
-	// Compression of the blocks. Empty: none.
+	// Compression of the blocks; empty is none.
 	Compression batch.Compression
 }
 
@@ -66,7 +66,7 @@ func second(id string) sink.Attempt {
 	return sink.Attempt{Number: 2, Token: id, QueryID: id + "-2"}
 }
 
-// unique makes ids that no other test of the process has.
+// unique makes ids that are unique in the process.
 var unique struct {
 	sync.Mutex
 	n int
@@ -213,7 +213,7 @@ func checkContext(t *testing.T, h Harness) {
 	if _, err := h.Sink.Present(ctx, b); err == nil {
 		t.Error("present: no error though the context has ended")
 	}
-	// Whatever an insert says of an ended context, its rows are there once at most.
+	// Whatever an insert reports when its context has ended, its rows are stored at most once.
 	_ = h.Sink.Insert(ctx, b, first(b.ID()))
 	insert(t, h, b, second(b.ID()))
 	wantNumbers(t, h, table, Numbers(0, 10))
