@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/server/access"
@@ -127,6 +128,36 @@ func TestAbuseSlowStreams(t *testing.T) {
 	if r, err := f.ingest(&pb.IngestRequest{Entries: entriesOf("a")}); err != nil || r.CommittedSequence != 1 {
 		t.Errorf("afterwards: %v, %v", r, err)
 	}
+}
+
+// Strangers who watch the health, or ask for it and never end their request: there are only so many at a time.
+func TestAbuseHealth(t *testing.T) {
+	k := newKeys(t, access.Tenant{Name: "a"})
+	f := newFixture(t, gated(k))
+	var conns []*rawConn
+	before := used()
+	for range 10 {
+		c := f.rawConn()
+		for range 100 {
+			c.open(grpc_health_v1.Health_Watch_FullMethodName, framed(0, nil))
+			c.open(grpc_health_v1.Health_Check_FullMethodName, nil)
+		}
+		go c.discard()
+		conns = append(conns, c)
+	}
+	eventually(t, "the others to be refused", func() bool { return f.metric("calls_failed_total") == 2000-maxOtherCalls })
+	t.Logf("%d KiB are held for each of %d calls", (used()-before)>>10/maxOtherCalls, maxOtherCalls)
+	if r, err := f.client.Ingest(k.as("a"), &pb.IngestRequest{Entries: entriesOf("a")}); err != nil || r.CommittedSequence != 1 {
+		t.Errorf("meanwhile: %v, %v", r, err)
+	}
+	for _, c := range conns {
+		_ = c.net.Close()
+	}
+	health := grpc_health_v1.NewHealthClient(f.conn)
+	eventually(t, "the health to be told again", func() bool {
+		_, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		return err == nil
+	})
 }
 
 // Metadata that is too large ends the connection before it is kept.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -26,11 +27,16 @@ var serviceRights = map[string]access.Right{
 	grpc_health_v1.Health_ServiceDesc.ServiceName: "",
 }
 
+// maxOtherCalls bounds the calls of services that take no entries: health, which everybody may watch, administration and reflection.
+// Those that take entries have max_streams.
+const maxOtherCalls = 1024
+
 // doorkeeper asks each call who it is from, before anything of it is read.
 type doorkeeper struct {
 	gate    *access.Gate
 	log     *slog.Logger
-	refused rarely // callers can cause these log lines at will
+	refused rarely       // callers can cause these log lines at will
+	others  atomic.Int64 // open calls of services that take no entries
 }
 
 // ask returns who shows the credentials, if they have the right. Its error is the status for the client.
@@ -56,13 +62,32 @@ type callerKey struct{}
 
 func callerOf(ctx context.Context) *access.Caller { return ctx.Value(callerKey{}).(*access.Caller) }
 
-// askCall returns the context of a gRPC call with its caller.
-func (d *doorkeeper) askCall(ctx context.Context, method string) (context.Context, error) {
+// rightOf returns the right that a method needs.
+func rightOf(method string) access.Right {
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
-	right, known := serviceRights[service]
-	if !known {
-		right = access.Admin
+	if right, known := serviceRights[service]; known {
+		return right
 	}
+	return access.Admin
+}
+
+// enter takes a place for a call; leave must be called if it returns nil.
+func (d *doorkeeper) enter(right access.Right) error {
+	if right != access.Ingest && d.others.Add(1) > maxOtherCalls {
+		d.others.Add(-1)
+		return statusTooManyStreams("the bound of calls that send no entries", maxOtherCalls)
+	}
+	return nil
+}
+
+func (d *doorkeeper) leave(right access.Right) {
+	if right != access.Ingest {
+		d.others.Add(-1)
+	}
+}
+
+// askCall returns the context of a gRPC call with its caller.
+func (d *doorkeeper) askCall(ctx context.Context, right access.Right) (context.Context, error) {
 	if right == "" {
 		return ctx, nil
 	}
@@ -86,18 +111,28 @@ func verified(state *tls.ConnectionState) *x509.Certificate {
 }
 
 func (d *doorkeeper) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	ctx, err := d.askCall(ctx, info.FullMethod)
+	right := rightOf(info.FullMethod)
+	ctx, err := d.askCall(ctx, right)
 	if err != nil {
 		return nil, err
 	}
+	if err := d.enter(right); err != nil {
+		return nil, err
+	}
+	defer d.leave(right)
 	return handler(ctx, request)
 }
 
 func (d *doorkeeper) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	ctx, err := d.askCall(stream.Context(), info.FullMethod)
+	right := rightOf(info.FullMethod)
+	ctx, err := d.askCall(stream.Context(), right)
 	if err != nil {
 		return err
 	}
+	if err := d.enter(right); err != nil {
+		return err
+	}
+	defer d.leave(right)
 	return handler(srv, &askedStream{stream, ctx})
 }
 
