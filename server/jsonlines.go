@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/logline"
 )
@@ -109,7 +111,7 @@ func (d *jsonDecoder) log(text string, values *defaults, into *arena) bool {
 	e.Time = or(e.Time, values.received)
 	count := d.object.CountAttributes()
 	refusal := d.config.refuse(len(text), count)
-	if refusal == nil && d.object.Get("").Exists() {
+	if refusal == nil && d.object.Get("").Type != gjson.Null {
 		refusal = invalidField(attributePath("attributes", ""), problemNoKey)
 	}
 	if refusal != nil {
