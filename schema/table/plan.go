@@ -28,6 +28,8 @@ type Plan struct {
 	warnings []string
 	// rebuilds are the differences that require a new table.
 	rebuilds []string
+	// ownCodecs are the columns whose codec is not the default, and stays.
+	ownCodecs []string
 }
 
 // Step is one statement of a plan.
@@ -222,6 +224,9 @@ func (p *Plan) compareColumns(a *alteration) {
 		}
 		place = "AFTER " + schema.QuoteIdentifier(c.Name)
 	}
+	if len(p.ownCodecs) > 0 {
+		p.note("codecs of %s are not the defaults: left alone", strings.Join(p.ownCodecs, ", "))
+	}
 	for _, c := range p.existing.Columns {
 		if p.Table.Column(c.Name) == nil {
 			p.note("column %s %s is in the table and not in the route: left alone", c.Name, c.Type)
@@ -231,14 +236,18 @@ func (p *Plan) compareColumns(a *alteration) {
 
 // refuseJSON refuses a table whose attributes are in JSON columns: there is no way from those to a Map, so nothing else matters.
 func (p *Plan) refuseJSON() bool {
+	var found []string
 	for i := range p.Table.Columns {
 		c := &p.Table.Columns[i]
 		if have := p.existing.column(c.Name); have != nil && c.Type.Kind == schema.KindMap && strings.HasPrefix(have.Type, "JSON") {
-			p.refuse("column %s is %s: the Collector's exporter makes such a table with json: true, and LogBatcher writes attributes to Map columns only; "+
-				"let the route name another table", c.Name, have.Type)
+			found = append(found, c.Name+" "+have.Type)
 		}
 	}
-	return len(p.Refused) > 0
+	if len(found) > 0 {
+		p.refuse("columns %s: the Collector's exporter makes such a table with json: true, and LogBatcher writes attributes to Map columns only; "+
+			"let the route name another table", strings.Join(found, ", "))
+	}
+	return len(found) > 0
 }
 
 // refuseLayout refuses a table of one of the collector's layouts for a route of the other: the route has to change, not the table.
@@ -285,7 +294,7 @@ func (p *Plan) compareColumn(a *alteration, c *schema.Column, have *ExistingColu
 	switch {
 	case codec == "" || schema.SameCodec(codec, schema.CanonicalCodec(have.Codec, c.Type)):
 	case c.HasDefaultCodec():
-		p.note("column %s has %s and not the default CODEC(%s): left alone", c.Name, cmp.Or(have.Codec, "no codec"), codec)
+		p.ownCodecs = append(p.ownCodecs, c.Name)
 	default:
 		modification += " CODEC(" + codec + ")"
 		changes = append(changes, "codec "+have.Codec+" to CODEC("+codec+")")

@@ -120,7 +120,7 @@ func (b *builder) choose(list []schema.Column, names []string, path string) []sc
 		return withBatchID(list)
 	}
 	layouts := schema.Layouts()
-	known := make([]string, len(list))
+	known := make([]string, len(list), len(list)+len(layouts))
 	byName := map[string]schema.Column{}
 	for _, column := range withBatchID(schema.DefaultColumns()) {
 		byName[column.Name] = column
@@ -128,6 +128,9 @@ func (b *builder) choose(list []schema.Column, names []string, path string) []sc
 	for i, column := range list {
 		known[i] = column.Name
 		byName[column.Name] = column
+	}
+	for _, layout := range layouts {
+		known = append(known, layout.Name)
 	}
 	var chosen []schema.Column
 	seen := map[string]bool{}

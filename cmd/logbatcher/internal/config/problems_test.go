@@ -128,7 +128,7 @@ var problemCases = []struct{ text, want string }{
 	{route + "}\n- {name: a, table: b, order_by: ts}", "f:4:10: routes[1].name: routes[0] has the name a already; a name is there once"},
 	{route + "}\n- {name: b, table: default.a, order_by: ts}", "f:4:20: routes[1].table: routes[0] has the table default.a already; a table belongs to one route: put both filters under any in one of them"},
 	{route + ", columns: [t]}", `f:3:47: routes[0].columns[0]: unknown column "t"; did you mean ts?`},
-	{route + ", columns: [message]}", `f:3:47: routes[0].columns[0]: unknown column "message"; it is one of ts`},
+	{route + ", columns: [message]}", `f:3:47: routes[0].columns[0]: unknown column "message"; it is one of ts, otel_logs, otel_logs_v2`},
 	{route + ", columns: [ts, ts]}", "f:3:51: routes[0].columns[1]: the column ts is there twice; leave one out"},
 	{column + "routes:\n- {name: a, table: a}", "f:3:4: routes[0].order_by: there is no sorting key; write the columns that queries filter by, those with few values first, as in (service, time)"},
 	{route + ", primary_key: x}", "f:3:50: routes[0].primary_key: the primary key must be a prefix of the sorting key, which is ts"},
