@@ -47,7 +47,7 @@ func ReadRows(native []byte) (*Rows, error) {
 		}
 		begin := at()
 		c.whole(&kind)
-		r.columns = append(r.columns, storedColumn{name: name, kind: kind, data: native[begin:at()]})
+		r.columns = append(r.columns, storedColumn{name: name, kind: kind, data: native[begin:at():at()]})
 	}
 	switch {
 	case c.err != nil:
