@@ -28,7 +28,8 @@ type DeadLetter struct {
 	Origins []batch.Origin
 	// SchemaHash is the hash of the schema that the rows were made for (schema.Table.Hash).
 	SchemaHash string
-	// Tried are the ids of blocks under which the rows may be in the table all the same, because their fate is unknown.
+	// Tried are the ids of blocks under which the rows may be in the table all the same, in any partition: their fate is unknown, or they
+	// were changed when they were replayed.
 	Tried []string
 	// History has the failures before this one, the oldest first.
 	History []schema.LetterFailure

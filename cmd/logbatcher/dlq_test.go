@@ -152,6 +152,58 @@ func TestDeadLetterCommands(t *testing.T) {
 	}
 }
 
+// TestReplayLooksInAllPartitions has edits move rows to another partition, after or before the letter was replayed without them and could
+// not be deleted.
+func TestReplayLooksInAllPartitions(t *testing.T) {
+	b := newBench(t, embeddedtest.ClickHouse(t), embeddedtest.Redis(t),
+		"columns:"+numberedColumns+"routes:"+strings.Replace(numberedRoute, `partition_by: ""`, "partition_by: toDate(time)", 1))
+	b.start(t)
+	b.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
+	tr := b.traffic(t)
+	tr.isBad = func(int) bool { return true }
+	tr.bury(t, 2, 3)
+	b.clickhouse.Exec(t, "ALTER TABLE numbered DROP CONSTRAINT only_good")
+	store := redis.NewClient(&redis.Options{Addr: b.redis.Address()})
+	defer store.Close()
+	stream := config.Default().DeadLetters.Stream
+	letters, err := store.XRange(t.Context(), stream, "-", "+").Result()
+	if err != nil || len(letters) != 2 {
+		t.Fatalf("%d letters, %v", len(letters), err)
+	}
+	replay := func(want string, arguments ...string) {
+		t.Helper()
+		arguments = append([]string{"dlq", "replay", "--all", "--yes", "--address", b.address}, arguments...)
+		if status, out, errs := command(t, "", arguments...); status != exitOK || !strings.Contains(out, want) {
+			t.Errorf("%q: exit status %d, printed %s, complained %s; want %q", arguments, status, out, errs, want)
+		}
+	}
+	restore := func() {
+		t.Helper()
+		for _, letter := range letters {
+			if err := store.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, Values: letter.Values}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	replay("2 letters, 6 rows: committed")
+	restore()
+	replay("2 letters, 6 rows: was in the table already", "--set", "time=2026-01-01 00:00:00")
+	b.wantOnce(t, 6)
+
+	b.clickhouse.Exec(t, "TRUNCATE TABLE numbered")
+	restore()
+	replay("2 letters, 6 rows: committed", "--set", "time=2026-01-01 00:00:00")
+	if got := b.clickhouse.Query(t, "SELECT DISTINCT partition FROM system.parts WHERE database = currentDatabase() AND table = 'numbered' AND active"); got != "2026-01-01" {
+		t.Errorf("partitions %q", got)
+	}
+	for i := range letters { // as the replay had noted before its insert
+		letters[i].Values["tried"] = `["` + letters[i].Values["id"].(string) + `"]`
+	}
+	restore()
+	replay("2 letters, 6 rows: was in the table already")
+	b.wantOnce(t, 6)
+}
+
 // left returns how many letters are in the queue, -1 if Redis does not say.
 func (b *bench) left(ctx context.Context) int64 {
 	store := redis.NewClient(&redis.Options{Addr: b.redis.Address()})

@@ -152,6 +152,9 @@ func (b *Block) Native() io.Reader {
 // OriginsOf returns the origins of some of the rows, in order.
 func (b *Block) OriginsOf(rows RowSet) []Origin { return OriginsOf(b.origins, rows) }
 
+// Anywhere returns a block that only serves to look these rows up under an id, in whatever partition they are.
+func (b *Block) Anywhere(id string) *Block { return &Block{id: id, layout: b.layout, rows: b.rows} }
+
 // Cut returns rows, at least one, as a separate block with its own id. The same rows always give the same bytes. It fails if the frames
 // are damaged or the block was released.
 func (b *Block) Cut(id string, rows RowSet) (*Block, error) {

@@ -85,7 +85,7 @@ func (r *Rows) Columns() []schema.Column {
 // another one in t is converted, as docs/coercions.md describes for texts. Columns that t does not have keep the type that they have;
 // so does one that the server widens itself. zone is the server's time zone. The error says which value of which row does not fit.
 //
-// The block has no partition: an edit may have moved its rows, so it has to be looked up in the whole table.
+// The block's partition is that of the first row. It is unknown if t has no columns or lacks one that the partition depends on.
 func (r *Rows) Block(id string, t *schema.Table, edits []schema.Edit, zone *time.Location) (*Block, error) {
 	if err := r.checkEdits(t, edits); err != nil {
 		return nil, err
@@ -145,6 +145,10 @@ func (r *Rows) Block(id string, t *schema.Table, edits []schema.Edit, zone *time
 		}
 		add(column, body)
 	}
+	partition, err := r.partition(stored, t, edits, zone)
+	if err != nil {
+		return nil, err
+	}
 	layout.hash = stored.Hash()
 	w := newBlockWriter(Uncompressed)
 	layout.writeHeader(w, r.count)
@@ -153,7 +157,55 @@ func (r *Rows) Block(id string, t *schema.Table, edits []schema.Edit, zone *time
 		body(w)
 		w.flush()
 	}
-	return newBlock(id, layout, nil, r.count, nil, Uncompressed, w), nil
+	return newBlock(id, layout, partition, r.count, nil, Uncompressed, w), nil
+}
+
+// partition returns the partition of the first row in t, from the columns of the block, or nil if they don't tell.
+func (r *Rows) partition(block, t *schema.Table, edits []schema.Edit, zone *time.Location) (*Partition, error) {
+	by, err := schema.ParsePartitionBy(t.PartitionBy, t.Columns)
+	if err != nil || len(t.Columns) == 0 {
+		return nil, err
+	}
+	keys := make([]partitionKey, len(by))
+	for i, key := range by {
+		column := block.Column(t.Columns[key.Column].Name)
+		if column == nil {
+			return nil, nil
+		}
+		var first schema.Value
+		if edit := findEdit(edits, column.Name); edit != nil {
+			first = edit.Value
+		} else {
+			values, err := r.Values(r.index(column.Name))
+			if err != nil {
+				return nil, err
+			}
+			first = values[0]
+		}
+		p := &projection{Column: *column, typeText: column.Type.String(), target: newTarget(column.Type, zone)}
+		in := schema.Attribute{Text: first.Text, Type: attributeType(column.Type.Kind)}
+		var v value
+		coerce := coercions[column.Type.Kind][in.Type].apply
+		if first.Null || coerce == nil || coerce(&p.target, &in, &v) != schema.NoReason {
+			return nil, nil
+		}
+		keys[i] = partitionKey{PartitionKey: key, projection: p, kind: key.Function.Result(p.target.Kind)}
+		if _, problem := keys[i].update(&row{entry: &schema.Entry{}}, &v); problem != nil {
+			return nil, nil
+		}
+	}
+	return newPartition(keys), nil
+}
+
+// Moves reports whether an edit changes a column that the partition of the table's rows depends on.
+func Moves(t *schema.Table, edits []schema.Edit) (bool, error) {
+	by, err := schema.ParsePartitionBy(t.PartitionBy, t.Columns)
+	for _, key := range by {
+		if findEdit(edits, t.Columns[key.Column].Name) != nil {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 func (r *Rows) index(column string) int {

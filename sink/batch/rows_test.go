@@ -160,6 +160,42 @@ func TestRowsAreChanged(t *testing.T) {
 	}
 }
 
+// TestRowsKnowTheirPartition compares the partition of rows that were read with that of the entry that they were made of.
+func TestRowsKnowTheirPartition(t *testing.T) {
+	table, entries := allTypes(t)
+	for _, by := range []string{"", "toDate(dt)", "toYYYYMM(dt3)", "(toStartOfHour(dt), lc)", "u64", "i8", "d", "uuid", "ip4", "ip6", "e8", "s", "f", "toMonday(d)"} {
+		table.PartitionBy = by
+		layout := mustLayout(t, table)
+		want, problem := layout.NewPartitioner().Of(&entries[0], &Origin{})
+		if problem != nil {
+			t.Fatalf("%s: %v", by, problem)
+		}
+		b := layout.NewBatch("b", nil)
+		mustAppend(t, b, entries[0])
+		rows := mustRead(t, encode(t, b))
+		block, err := rows.Block("b", table, nil, time.UTC)
+		if err != nil || block.Partition() == nil || *block.Partition() != *want {
+			t.Errorf("%s: partition %+v, %v, want %+v", by, block.Partition(), err, want)
+		}
+		if bare, err := rows.Block("b", &schema.Table{}, nil, time.UTC); err != nil || bare.Partition() != nil {
+			t.Errorf("%s: a table without columns has partitions: %v", by, err)
+		}
+	}
+	table.PartitionBy = "toDate(dt)"
+	b := mustLayout(t, table).NewBatch("b", nil)
+	mustAppend(t, b, entries[0])
+	moved := []schema.Edit{{Column: "dt", Value: schema.Value{Text: "2026-11-25 03:00:00"}}}
+	block, err := mustRead(t, encode(t, b)).Block("b", table, moved, time.UTC)
+	if err != nil || block.Partition().ID != "20261125" || block.Anywhere("c").Partition() != nil || block.Anywhere("c").ID() != "c" {
+		t.Errorf("a row that was moved: %+v, %v", block, err)
+	}
+	for column, want := range map[string]bool{"dt": true, "s": false} {
+		if got, err := Moves(table, []schema.Edit{{Column: column}}); got != want || err != nil {
+			t.Errorf("an edit of %s moves rows: %v, %v", column, got, err)
+		}
+	}
+}
+
 // FuzzReadRows reads damaged blocks: what is read without an error has all rows and can be written again.
 func FuzzReadRows(f *testing.F) {
 	table, entries := allTypes(f)

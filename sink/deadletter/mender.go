@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -171,11 +172,10 @@ func (m *Mender) blocks(s *Stored, w *schema.LetterWork) (p plan, tried []*batch
 		return p, nil, err
 	}
 	for _, id := range s.Letter.Tried {
-		block, err := p.block.Cut(id, batch.RowSet{{To: p.block.Rows()}})
-		if err != nil {
-			return p, nil, err
-		}
-		tried = append(tried, block)
+		tried = append(tried, p.block.Anywhere(id))
+	}
+	if p.moved = p.moved && !slices.Contains(s.Letter.Tried, s.Letter.ID); p.moved {
+		tried = append(tried, p.block.Anywhere(s.Letter.ID))
 	}
 	return p, tried, nil
 }
@@ -238,7 +238,7 @@ func (m *Mender) replay(ctx context.Context, s *Stored, w *schema.LetterWork, to
 	release := false
 	defer func() { done(release) }()
 	reports, parts := m.replayClaimed(ctx, s, w, token, divisions)
-	release = reports[0].Outcome == schema.LetterRefused
+	release = len(reports) > 0 && reports[0].Outcome == schema.LetterRefused
 	return reports, parts, nil
 }
 
@@ -300,7 +300,14 @@ func (m *Mender) replayClaimed(ctx context.Context, s *Stored, w *schema.LetterW
 		return m.divide(ctx, s, token, describe(&s.Letter, p.parts), p.parts, nil)
 	}
 	defer p.block.Release()
-	outcome, err := m.delivery.Redeliver(ctx, p.block, tried, s.Letter.Last)
+	if p.moved {
+		return m.noteMoved(ctx, s, token)
+	}
+	var last time.Time
+	if s.Letter.Reason == sink.ReasonFateUnknown {
+		last = s.Letter.Last
+	}
+	outcome, err := m.delivery.Redeliver(ctx, p.block, tried, last)
 	switch {
 	case err != nil:
 		return one(s, schema.LetterOpen, "interrupted before its fate was known; replay it again: "+err.Error()), nil
@@ -327,6 +334,18 @@ func (m *Mender) replayClaimed(ctx context.Context, s *Stored, w *schema.LetterW
 	return m.divide(ctx, s, token, message, parts, failures)
 }
 
+// noteMoved adds to the letter that its rows have to be looked up in all partitions from now on: replays with other edits may store
+// them elsewhere. It returns the letter as one that is still to be tried.
+func (m *Mender) noteMoved(ctx context.Context, s *Stored, token string) ([]*schema.LetterReport, []*Stored) {
+	letter := s.Letter
+	letter.Tried = append(slices.Clone(letter.Tried), letter.ID)
+	reports, again := m.replaceBy(ctx, s, token, "it is to be looked up in all partitions", []*sink.DeadLetter{&letter})
+	if reports != nil {
+		return reports, nil
+	}
+	return nil, []*Stored{&again[0]}
+}
+
 // divide puts letters of the parts in the letter's place, those that have failed with their failures. It returns those that are still
 // to be tried.
 func (m *Mender) divide(ctx context.Context, s *Stored, token, message string, parts []part, failures map[int]*sink.DeadLetter) ([]*schema.LetterReport, []*Stored) {
@@ -349,6 +368,28 @@ func (m *Mender) divide(ctx context.Context, s *Stored, token, message string, p
 		}
 		letters[i] = letter
 	}
+	reports, replaced := m.replaceBy(ctx, s, token, message, letters)
+	switch {
+	case reports != nil:
+		return reports, nil
+	case len(parts) == 1 && parts[0].route == nil:
+		return one(s, schema.LetterRefused, message), nil
+	}
+	reports = one(s, schema.LetterDivided, message)
+	var again []*Stored
+	for i := range replaced {
+		if problem := parts[i].problem; problem != nil {
+			reports = append(reports, reportOf(&replaced[i], schema.LetterRefused, problem.Message))
+		} else {
+			again = append(again, &replaced[i])
+		}
+	}
+	return reports, again
+}
+
+// replaceBy puts letters in the letter's place, for the reason in message. It returns them as they are in the queue, or else a report of
+// why it could not.
+func (m *Mender) replaceBy(ctx context.Context, s *Stored, token, message string, letters []*sink.DeadLetter) ([]*schema.LetterReport, []Stored) {
 	var replaced []Stored
 	err := recorded(ctx, func() (err error) {
 		replaced, err = m.queue.replace(ctx, s, token, letters)
@@ -361,19 +402,8 @@ func (m *Mender) divide(ctx context.Context, s *Stored, token, message string, p
 		return one(s, schema.LetterOpen, message+"; this could not be recorded: "+err.Error()), nil
 	case replaced == nil:
 		return one(s, schema.LetterGone, "somebody else has dropped it meanwhile, or Redis has lost its claim"), nil
-	case len(parts) == 1 && parts[0].route == nil:
-		return one(s, schema.LetterRefused, message), nil
 	}
-	reports := one(s, schema.LetterDivided, message)
-	var again []*Stored
-	for i := range replaced {
-		if problem := parts[i].problem; problem != nil {
-			reports = append(reports, reportOf(&replaced[i], schema.LetterRefused, problem.Message))
-		} else {
-			again = append(again, &replaced[i])
-		}
-	}
-	return reports, again
+	return nil, replaced
 }
 
 // settle deletes a letter whose rows are in the table.

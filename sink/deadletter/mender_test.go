@@ -243,6 +243,32 @@ func TestReplayWithEdits(t *testing.T) {
 	}
 }
 
+// An edit that moves rows to another partition is noted in the letter before anything is inserted.
+func TestMovedRowsAreNoted(t *testing.T) {
+	w := newWorkbench(t, connect(t, embeddedtest.Redis(t)))
+	w.bury(t, "one", 1)
+	w.memory.Decide = func(*batch.Block, sink.Attempt) sinktest.Step {
+		all := listAll(t, w.queue)
+		if len(all) != 1 || !slices.Equal(all[0].Letter.Tried, []string{"one"}) {
+			t.Errorf("the letter is to be looked up as %+v", all)
+		}
+		return sinktest.Step{}
+	}
+	work := schema.LetterWork{Execute: true, Edits: []schema.Edit{{Column: "Timestamp", Value: schema.Value{Text: "2026-01-01T00:00:00Z"}}}}
+	if err := w.Replay(t.Context(), &work, func(r *schema.LetterReport) error {
+		if r.Outcome != schema.LetterCommitted {
+			t.Errorf("%+v", r)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	w.wantRows(t, 1)
+	if left := len(listAll(t, w.queue)); left != 0 {
+		t.Errorf("%d letters are left", left)
+	}
+}
+
 func entry(at time.Time, attributes ...schema.Attribute) schema.Entry {
 	return schema.Entry{Time: at.UnixNano(), Body: "entry", Attributes: attributes, Stream: &schema.Stream{}}
 }

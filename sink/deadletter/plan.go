@@ -25,6 +25,8 @@ const setKey = "\x00set "
 type plan struct {
 	block *batch.Block
 	parts []part
+	// moved means that edits may have moved the block's rows to another partition than an earlier replay has stored them in.
+	moved bool
 }
 
 // part is rows of a letter that share their fate.
@@ -115,8 +117,12 @@ func (r *routing) plan(l *sink.DeadLetter, edits []schema.Edit) (plan, error) {
 	if err != nil {
 		return plan{}, err
 	}
+	moved, err := batch.Moves(table, edits)
+	if err != nil {
+		return plan{}, err
+	}
 	block, err := rows.Block(l.ID, table, edits, r.zone)
-	return plan{block: block}, err
+	return plan{block: block, moved: moved}, err
 }
 
 // planEntries makes rows of entries: each goes to the table of the letter's route or, if no route matched it, to those of the routes
@@ -154,7 +160,8 @@ func (r *routing) planEntries(l *sink.DeadLetter, lines [][]byte, edits []schema
 	if only := g.order[0]; len(g.order) == 1 && only.problem != nil {
 		return plan{}, errors.New(explain(only.problem))
 	} else if len(g.order) == 1 && own != nil {
-		return plan{block: only.batch.Seal(batch.Uncompressed)}, nil
+		moved, err := batch.Moves(own.Table, edits)
+		return plan{block: only.batch.Seal(batch.Uncompressed), moved: moved}, err
 	}
 	var p plan
 	for _, group := range g.order {
@@ -230,7 +237,7 @@ func (g *gathering) add(i int, route *schema.Route, entry *schema.Entry) error {
 	if problem == nil {
 		at := g.of(groupKey{route: route, partition: partition}, route, nil)
 		if at.batch == nil {
-			at.batch = p.layout.NewBatch(g.letter.ID, nil) // to be looked up in the whole table: an edit may have moved the rows
+			at.batch = p.layout.NewBatch(g.letter.ID, partition)
 			at.batch.Begin(origin, g.letter.First)
 		}
 		if problem = at.batch.Append(entry); problem == nil {
