@@ -58,4 +58,6 @@ type Readiness interface {
 	Ready() (ok bool, reasons []string)
 	// Degraded returns what does not work although the instance can accept.
 	Degraded() []string
+	// Away returns why what is accepted now will not be committed before something comes back, or an empty text.
+	Away() string
 }

@@ -208,6 +208,7 @@ func (a *fakeAdmin) Explain(_ context.Context, e *schema.Entry) (*schema.Explana
 type fakeReadiness struct {
 	mu                sync.Mutex
 	reasons, degraded []string
+	away              string
 }
 
 func (r *fakeReadiness) Ready() (bool, []string) {
@@ -221,6 +222,19 @@ func (r *fakeReadiness) set(reasons ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reasons = reasons
+}
+
+func (r *fakeReadiness) Away() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.away
+}
+
+// setAway sets why nothing is committed.
+func (r *fakeReadiness) setAway(why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = why
 }
 
 func (r *fakeReadiness) Degraded() []string {

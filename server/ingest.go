@@ -27,6 +27,8 @@ type ingest struct {
 	otlp, otlpJSON *intake
 	metrics        *metrics
 	life           *lifecycle
+	// readiness knows whether anything can be committed.
+	readiness Readiness
 
 	// Clients can cause these log lines at will.
 	panicked, unclassed, closed rarely

@@ -145,6 +145,27 @@ func TestExportWithAProducer(t *testing.T) {
 	wantStatus(t, err, codes.InvalidArgument, "INVALID_OPENING")
 }
 
+// While nothing is committed, calls that could be stored more than once are not accepted.
+func TestExportWhileAway(t *testing.T) {
+	f := newFixture(t, nil)
+	data := logsOf(&logspb.LogRecord{Body: str("x")})
+	f.readiness.setAway("ClickHouse is away")
+	_, err := f.export(data, nil)
+	wantStatus(t, err, codes.Unavailable, "NOT_COMMITTING")
+	for _, header := range [][]string{{"logbatcher-producer", "p", "logbatcher-sequence", "1"}, {"logbatcher-acknowledgement", "received"}} {
+		if _, err := f.export(data, header); err != nil {
+			t.Errorf("%q: %v", header, err)
+		}
+	}
+	f.readiness.setAway("")
+	if _, err := f.export(data, nil); err != nil {
+		t.Error(err)
+	}
+	if n := len(f.router.routed()); n != 3 {
+		t.Errorf("%d requests are stored", n)
+	}
+}
+
 // OTLP's senders drop what RESOURCE_EXHAUSTED without RetryInfo refuses, and repeat what is UNAVAILABLE. wantStatus looks for RetryInfo.
 func TestExportStatuses(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.MaxRequestBytes, c.MaxRequestEntries, c.MaxStreams = 256<<10, 10, 1 })

@@ -50,6 +50,7 @@ var allStatuses = map[string]struct {
 	"errSuperseded":           {codes.Aborted, errSuperseded},
 	"statusTooLarge":          {codes.ResourceExhausted, statusTooLarge("max_request_entries", 1, 2)},
 	"statusUnavailable":       {codes.Unavailable, statusUnavailable("X", "y\xff", metadata{"k": "v\xff"})},
+	"statusAway":              {codes.Unavailable, statusAway("x\xff")},
 	"statusTooManyStreams":    {codes.Unavailable, statusTooManyStreams("max_streams", 3)},
 	"statusUnknownEncoding":   {codes.Unimplemented, statusUnknownEncoding("br")},
 	"statusUnknownMediaType":  {codes.Unimplemented, statusUnknownMediaType("a/b", "c/d")},

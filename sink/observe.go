@@ -102,8 +102,8 @@ func (d *Delivery) Degraded() []string {
 	d.mu.Lock()
 	tables := slices.Collect(maps.Values(d.tables))
 	reasons := append(d.letters.reasons(now), codeReasons(d.codes, now)...)
-	if d.away.lasts(now) {
-		reasons = append(reasons, fmt.Sprintf("ClickHouse is away since %s; rows are kept and tried again: %s", clock(d.away.since), d.away.reason()))
+	if away := d.awayLocked(now); away != "" {
+		reasons = append(reasons, away)
 	}
 	d.mu.Unlock()
 	for _, t := range tables {
@@ -111,6 +111,20 @@ func (d *Delivery) Degraded() []string {
 	}
 	slices.Sort(reasons)
 	return reasons
+}
+
+// Away returns the sentence for people if ClickHouse is away: what is accepted now is committed once it is back. Otherwise it is empty.
+func (d *Delivery) Away() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.awayLocked(time.Now())
+}
+
+func (d *Delivery) awayLocked(now time.Time) string {
+	if !d.away.lasts(now) {
+		return ""
+	}
+	return fmt.Sprintf("ClickHouse is away since %s; rows are kept and tried again: %s", clock(d.away.since), d.away.reason())
 }
 
 // reasons returns what does not work for the table.

@@ -112,6 +112,7 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	if g.server, err = server.New(g.serverConfig(), g.router, g.budget, &admin{g}, g.status); err != nil {
 		return nil, err
 	}
+	g.status.away = g.delivery.Away
 	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, g.retainer.Degraded, g.server.Degraded, g.keyring.degraded)
 	return g, nil
 }

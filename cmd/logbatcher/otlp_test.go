@@ -153,14 +153,26 @@ func TestOTLPOutcomes(t *testing.T) {
 	if err := once(2, 2*time.Second); grpcstatus.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("without ClickHouse: %v", err)
 	}
+	// And what could be stored more than once is not accepted.
+	anonymous := func() error {
+		_, _, err := export(t, conn, otlpLogs(named("anonymous")), patience)
+		return err
+	}
+	eventually(t, "ClickHouse is known to be away", func() bool { return i.delivery.Away() != "" })
+	if err := anonymous(); grpcstatus.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "ClickHouse is away since") {
+		t.Errorf("without ClickHouse: %v", err)
+	}
 	if err := server.Process.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := once(2, patience); err != nil {
 		t.Error(err)
 	}
+	if err := anonymous(); err != nil {
+		t.Error(err)
+	}
 	i.stop(t)
-	if got := b.clickhouse.Query(t, "SELECT Body FROM otel_logs ORDER BY Body"); got != "good\nonce 1\nonce 2" {
+	if got := b.clickhouse.Query(t, "SELECT Body FROM otel_logs ORDER BY Body"); got != "anonymous\ngood\nonce 1\nonce 2" {
 		t.Errorf("stored %q", got)
 	}
 }

@@ -8,9 +8,10 @@ type status struct {
 	mu           sync.Mutex
 	reason       string // why it is not ready; empty if it is
 	degradations []func() []string
+	away         func() string // of ClickHouse; set before the service starts
 }
 
-func newStatus() *status { return &status{reason: "starting"} }
+func newStatus() *status { return &status{reason: "starting", away: func() string { return "" }} }
 
 // watch adds functions that report what does not work.
 func (s *status) watch(degradations ...func() []string) {
@@ -38,6 +39,9 @@ func (s *status) Ready() (ok bool, reasons []string) {
 	}
 	return true, nil
 }
+
+// Away implements server.Readiness.
+func (s *status) Away() string { return s.away() }
 
 // Degraded implements server.Readiness.
 func (s *status) Degraded() []string {
