@@ -14,10 +14,10 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// This file and partitions_test.go hold what batch.Batch and batch.Partitioner promise against the engine itself. They are here and not
-// in package sink, whose tests start no server.
+// This file and partitions_test.go compare batch.Batch and batch.Partitioner with the engine itself. They are not in package batch because
+// its tests start no server.
 
-// insertBlock sends a batch as FORMAT Native over HTTP, by the plainest means.
+// insertBlock sends a batch as FORMAT Native over plain HTTP.
 func insertBlock(t *testing.T, server *embeddedtest.Server, table string, b *batch.Block) {
 	t.Helper()
 	query := url.Values{
@@ -65,7 +65,7 @@ func entry(attributes ...schema.Attribute) schema.Entry {
 	}
 }
 
-// TestEveryTypeIsRead inserts a value and nothing into a column of each type, and reads both back as text.
+// TestEveryTypeIsRead inserts a value and an absent one into a column of each type, and reads both back as text.
 func TestEveryTypeIsRead(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	value := func(a schema.Attribute) schema.Attribute { a.Key = "value"; return a }
@@ -137,7 +137,7 @@ func TestEveryTypeIsRead(t *testing.T) {
 	}
 }
 
-// TestOwnFieldsInArrays: a field of the entry is the one element of an Array.
+// TestOwnFieldsInArrays puts fields of the entry into Arrays, as their only element.
 func TestOwnFieldsInArrays(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	columns := []schema.Column{column(t, "body", "Array(String)", "body"), column(t, "time", "Array(String)", "time"), column(t, "number", "Array(String)", "severity_number")}

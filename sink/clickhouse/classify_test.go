@@ -16,7 +16,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// sinkOf returns a sink for a fake server. Nothing of it is left when the test ends.
+// sinkOf returns a sink for a fake server, and closes it when the test ends.
 func sinkOf(t *testing.T, addresses []string, change ...func(*clickhouse.Config)) *clickhouse.Sink {
 	t.Helper()
 	config := clickhouse.DefaultConfig()
@@ -98,7 +98,7 @@ func TestEveryFailureHasItsClass(t *testing.T) {
 	}
 }
 
-// An answer with status 200 that carries an exception, or is not whole, is none.
+// An answer with status 200 that has an exception, or is incomplete, acknowledges nothing.
 func TestQuestionsWantAWholeAnswer(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -14,7 +14,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// What the real engine says to inserts that it can't take.
+// The errors of the real engine for inserts that it refuses.
 func TestEngineErrors(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	s := open(t, server)
@@ -68,7 +68,7 @@ func TestEngineUnknownDatabaseIsHeld(t *testing.T) {
 	}
 }
 
-// The whole way with the real engine: bad rows are found by the row that it names, the others are committed.
+// End to end with the real engine: bad rows are found by the row that its error names, and the others are committed.
 func TestEngineIsolation(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	table := createTable(t, server)
@@ -95,7 +95,7 @@ func TestEngineIsolation(t *testing.T) {
 		if letter.Code != 469 || letter.Column != sinktest.NumberColumn {
 			t.Errorf("letter %s has code %d and column %q", letter.ID, letter.Code, letter.Column)
 		}
-		// What is mended can be inserted as it is.
+		// Mended rows can be inserted as they are.
 		server.Exec(t, "ALTER TABLE "+table.Name+" DROP CONSTRAINT IF EXISTS small")
 		query := map[string]string{"query": "INSERT INTO " + table.Name + " FORMAT Native"}
 		if _, err := server.Try(t.Context(), string(letter.Payload), query); err != nil {
@@ -107,7 +107,7 @@ func TestEngineIsolation(t *testing.T) {
 	}
 }
 
-// A profile may ask the server to split blocks. An insert stays one part all the same.
+// A profile may make the server split blocks. An insert is still one part.
 func TestEngineMakesOnePart(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	table := createTable(t, server)
@@ -121,7 +121,7 @@ func TestEngineMakesOnePart(t *testing.T) {
 	}
 }
 
-// Rows that a person or retention has deleted since, some of them or all, were stored.
+// Rows count as stored even if a person or retention has deleted some or all of them since.
 func TestEngineDeletedRowsProveThatTheBatchWasStored(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	table := createTable(t, server)
@@ -151,7 +151,7 @@ func TestEngineRunningAttemptIsSeen(t *testing.T) {
 	}()
 	defer func() {
 		cancel()
-		if err := server.Process.Kill(); err != nil { // the statement runs on without its client
+		if err := server.Process.Kill(); err != nil { // the statement goes on without its client
 			t.Error(err)
 		}
 		<-done
@@ -169,13 +169,13 @@ func TestEngineRunningAttemptIsSeen(t *testing.T) {
 	}
 }
 
-// A batch whose fate is open, over a server that dies, is there once.
+// A batch with an unknown outcome is stored once, although the server dies.
 func TestEngineKilled(t *testing.T) {
 	server := embeddedtest.OwnClickHouse(t)
 	table := createTable(t, server)
 	config := sink.DefaultDeliveryConfig()
 	config.Sink, config.DeadLetters = open(t, server), sinktest.NewLetters()
-	config.AttemptTimeout, config.LateAfter = 10*time.Second, 0 // a token that was burned is given up soon
+	config.AttemptTimeout, config.LateAfter = 10*time.Second, 0 // gives up a burned token soon
 	delivery, err := sink.NewDelivery(config)
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
-// inserts counts the inserts that came.
+// inserts returns the number of inserts received.
 func inserts(s *fakeServer) int {
 	n := 0
 	for _, r := range s.Requests() {
@@ -53,7 +53,7 @@ func TestAddressAway(t *testing.T) {
 	again := numbered(t, "retried", 1)
 	a := attempt(again)
 	a.Number = 2
-	_ = s.Insert(t.Context(), again, a) // finds out that it is away
+	_ = s.Insert(t.Context(), again, a) // notices that it is away
 	a.Number = 3
 	if err := s.Insert(t.Context(), again, a); err != nil {
 		t.Errorf("retry: %v", err)
@@ -74,7 +74,7 @@ func TestSeveralAddressesAreReplicas(t *testing.T) {
 	}
 }
 
-// firstServer sends a batch whose fate stays open, and returns the server that it went to.
+// firstServer sends a batch whose outcome stays unknown, and returns the server that received it.
 func firstServer(t *testing.T, s sink.Sink, id string, servers ...*fakeServer) *fakeServer {
 	t.Helper()
 	for _, server := range servers {
@@ -110,7 +110,7 @@ func TestBatchesAreLookedUpAtAllAddresses(t *testing.T) {
 	}
 }
 
-// statements returns what was asked, without what is asked once.
+// statements returns the statements received, without those that are sent only once.
 func statements(s *fakeServer) []string {
 	var asked []string
 	for _, r := range s.Requests() {
@@ -121,8 +121,8 @@ func statements(s *fakeServer) []string {
 	return asked
 }
 
-// Behind a balancer each question may reach another replica, and nothing in the configuration says so: the engine does. Rows are
-// absent when no server of the cluster runs an attempt, a replica has fetched what Keeper knows of, and none has them.
+// Behind a balancer each query may reach another replica. The table's engine shows it, the configuration does not. Rows are absent if no
+// server of the cluster runs an attempt, a replica is in sync with Keeper, and none has them.
 func TestAbsenceIsDecidedByTheEngine(t *testing.T) {
 	const count, running, sync = "FROM `logs`.`numbered` WHERE", "FROM system.processes", "SYSTEM SYNC REPLICA `logs`.`numbered` LIGHTWEIGHT"
 	const everywhere, runningEverywhere = "FROM clusterAllReplicas('%s', `logs`.`numbered`)", "FROM clusterAllReplicas('%s', system.processes)"
@@ -204,7 +204,7 @@ func TestReplicasThatHaveTheBatchOrRunIt(t *testing.T) {
 	}
 }
 
-// One replica that has caught up answers for those that are away; for a table that does not replicate none does.
+// One replica that is in sync answers for those that are away, but not for a table that is not replicated.
 func TestReplicaAnswersForThoseThatAreAway(t *testing.T) {
 	for engine, answers := range map[string]bool{"ReplicatedMergeTree": true, "MergeTree": false} {
 		away, there := newFakeServer(t, false), newFakeServer(t, false)

@@ -21,28 +21,28 @@ import (
 
 // fakeAnswer is the answer to one request. The zero value acknowledges.
 type fakeAnswer struct {
-	// Status is HTTP's. 0: 200, or 500 where there is a code.
+	// Status is the HTTP status; 0 is 200, or 500 with a code.
 	Status int
-	// Code is ClickHouse's error code. 0: none.
+	// Code is ClickHouse's error code; 0 is none.
 	Code int
-	// Text is the body; where there is a code it comes after "Code: N. DB::Exception: ".
+	// Text is the body; with a code it follows "Code: N. DB::Exception: ".
 	Text string
-	// NoHeader leaves out the header that has the code, as some proxies do. NoText leaves the body empty, as a server
-	// does that has lost its client.
+	// NoHeader leaves out the header with the code, like some proxies. NoText leaves the body empty, like a server that has lost its
+	// client.
 	NoHeader, NoText bool
-	// Location is where a redirect leads.
+	// Location is the target of a redirect.
 	Location string
 	// HangsUpEarly closes the connection before the body is read, HangsUp after it.
 	HangsUpEarly, HangsUp bool
-	// Hangs reads the body and does not answer until the client has left or the server is closed.
+	// Hangs reads the body and does not answer until the client is gone or the server is closed.
 	Hangs bool
 }
 
-// fakeRequest is a request as it came.
+// fakeRequest is a received request.
 type fakeRequest struct {
 	// Statement is the SQL.
 	Statement string
-	// Parameters are those of the URL.
+	// Parameters are the URL's.
 	Parameters url.Values
 	// Header is HTTP's.
 	Header http.Header
@@ -63,7 +63,7 @@ type fakeServer struct {
 	requests []fakeRequest
 }
 
-// newFakeServer starts a server. Where secure is true it speaks HTTPS.
+// newFakeServer starts a server, which speaks HTTPS if secure is true.
 func newFakeServer(t testing.TB, secure bool) *fakeServer {
 	t.Helper()
 	s := &fakeServer{closed: make(chan struct{}), answers: map[string]string{}, scripts: map[string][]fakeAnswer{}}
@@ -99,42 +99,42 @@ func (s *fakeServer) Address() string { return s.http.Listener.Addr().String() }
 // Client returns a client that trusts the server's certificate.
 func (s *fakeServer) Client() *http.Client { return s.http.Client() }
 
-// Inserts says how to answer the next inserts. When none is left they are acknowledged.
+// Inserts sets the answers to the next inserts. Later ones are acknowledged.
 func (s *fakeServer) Inserts(answers ...fakeAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inserts = append(s.inserts, answers...)
 }
 
-// AcknowledgeInserts forgets the answers that are left.
+// AcknowledgeInserts drops the remaining answers.
 func (s *fakeServer) AcknowledgeInserts() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inserts = nil
 }
 
-// Greetings says how to answer the next greetings of the driver on new connections.
+// Greetings sets the answers to the driver's next greetings on new connections.
 func (s *fakeServer) Greetings(answers ...fakeAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.greeting = append(s.greeting, answers...)
 }
 
-// Statements says how to answer the next statements that contain the text, inserts aside.
+// Statements sets the answers to the next statements, except inserts, that contain the text.
 func (s *fakeServer) Statements(contains string, answers ...fakeAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.scripts[contains] = append(s.scripts[contains], answers...)
 }
 
-// Query sets the rows, one a line with tabs between the values, that statements containing the text return.
+// Query sets the rows that statements with the text return: one a line, with tabs between the values.
 func (s *fakeServer) Query(contains, returns string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers[contains] = returns
 }
 
-// Requests returns the inserts and queries that came, in order, without greetings.
+// Requests returns the inserts and queries received, in order, without greetings.
 func (s *fakeServer) Requests() []fakeRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,7 +187,7 @@ func (s *fakeServer) note(request fakeRequest) {
 	s.requests = append(s.requests, request)
 }
 
-// returns finds the rows for a statement: those of the test, or else those that a sink needs to go on.
+// returns finds the rows for a statement: the test's, or else those that a sink needs.
 func (s *fakeServer) returns(statement string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,8 +10,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// What an insert costs the gateway beside the block itself: bytes and allocations are of this process alone, the engine
-// is another one.
+// The cost of an insert beside the block itself. Bytes and allocations are this process's; the engine is another one.
 func BenchmarkInsert(b *testing.B) {
 	for _, compression := range batch.Compressions() {
 		b.Run(string(compression), func(b *testing.B) {

@@ -12,8 +12,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// TestLocalTimesAreClickHouses inserts times as a clock on the wall shows them, around every change of the clock, and has ClickHouse
-// read the same texts.
+// TestLocalTimesAreClickHouses inserts wall-clock times around every change of the clock, and has ClickHouse parse the same texts.
 func TestLocalTimesAreClickHouses(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	zones := oddZones
@@ -37,7 +36,7 @@ func TestLocalTimesAreClickHouses(t *testing.T) {
 	}
 }
 
-// wallClock returns what the clock shows around its changes and at other times: those that a DateTime holds, and all others.
+// wallClock returns wall-clock times around the clock's changes and others: those that a DateTime holds, and the rest.
 func wallClock(location *time.Location) (narrow, wide []string) {
 	seen := make(map[string]bool)
 	add := func(at time.Time) {
@@ -103,7 +102,7 @@ func compareLocalTimes(t *testing.T, server *embeddedtest.Server, table, typeTex
 		if n, _ := fmt.Sscan(line, &day, &clock, &difference, &at, &offset, &ourOffset); n < 6 {
 			continue
 		}
-		// The two may have different editions of the time zones. What they differ about shows nothing.
+		// The two may have different editions of the time-zone database. Where those differ, the test proves nothing.
 		zoneAt := func(at time.Time) int64 {
 			_, offset := at.In(location).Zone()
 			return int64(offset)

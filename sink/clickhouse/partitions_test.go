@@ -13,8 +13,8 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// TestPartitionsAreClickHouses inserts a row a partition into tables partitioned by each kind of key, under the setting that refuses a
-// second partition, and asks ClickHouse for the rows by what the partitioner said.
+// TestPartitionsAreClickHouses inserts one row a partition into tables partitioned by each kind of key, with the setting that refuses a
+// second partition, and selects the rows by the partitioner's conditions.
 func TestPartitionsAreClickHouses(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	zone, err := time.LoadLocation(server.Query(t, "SELECT timezone()"))
@@ -100,7 +100,7 @@ func checkPartitions(t *testing.T, server *embeddedtest.Server, table string, la
 	}
 }
 
-// oddZones have had changes of the clock at midnight, by other spans than an hour, or offsets that are no whole hours.
+// oddZones have changed their clocks at midnight or by less or more than an hour, or have offsets that are not whole hours.
 var oddZones = []string{
 	"UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "America/St_Johns", "America/Asuncion", "America/Havana", "America/Santiago",
 	"America/Toronto", "Africa/Cairo", "Africa/Casablanca", "Africa/Monrovia", "Antarctica/Troll", "Asia/Amman", "Asia/Beirut", "Asia/Gaza", "Asia/Kathmandu",
@@ -176,7 +176,7 @@ func compareCalendar(t *testing.T, server *embeddedtest.Server, zone string, ins
 		rows = append(rows, strings.Split(line, "\t"))
 	}
 	location := mustZone(zone)
-	// The two may have different editions of the time zones. Years about which they differ show nothing.
+	// The two may have different editions of the time-zone database. Years in which those differ prove nothing.
 	disputed := make(map[int]bool)
 	years := make([]int, len(instants))
 	for i, instant := range instants {

@@ -8,7 +8,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 )
 
-// docs/clickhouse.md has every setting that is sent, with its value and its reason.
+// docs/clickhouse.md lists every setting that is sent, with its value and reason.
 func TestDocumentHasTheSettings(t *testing.T) {
 	document, err := os.ReadFile("../../docs/clickhouse.md")
 	if err != nil {

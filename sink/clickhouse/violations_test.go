@@ -20,7 +20,7 @@ func TestEngineNamesAllViolations(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		checks []string
-		want   string // message fragments and rows; empty: it can't tell
+		want   string // message fragments and rows; empty: unknown
 	}{
 		{"one", []string{"Number < 7"}, "Number < 7:[{7 10}] "},
 		{"first and last", []string{"Number NOT IN (0, 9)"}, "Number NOT IN (0, 9):[{0 1} {9 10}] "},
@@ -61,7 +61,7 @@ func TestEngineNamesAllViolations(t *testing.T) {
 			if got.String() != test.want {
 				t.Errorf("violations %q, want %q (%v)", got.String(), test.want, err)
 			}
-			// The table itself is of the same mind about every row.
+			// The table itself agrees about every row.
 			for i := range 10 {
 				one, err := b.Cut(fmt.Sprintf("%s.%d", table.Name, i), batch.RowSet{{From: i, To: i + 1}})
 				if err != nil {
@@ -76,7 +76,7 @@ func TestEngineNamesAllViolations(t *testing.T) {
 	}
 }
 
-// Both cases of poisoned producers at their full size: every good row is stored, within few inserts.
+// Both cases of producers with bad rows at full size: every good row is stored with few inserts.
 func TestEngineStoresTheNeighboursOfBadRows(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	for _, test := range []struct {

@@ -12,8 +12,8 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// Somebody changes a column while batches come. A value that the column can't hold as it is must never be acknowledged; a
-// column that holds all values goes on.
+// A column is changed while batches arrive. A value that the column can't hold unchanged must never be acknowledged. A column that
+// holds all values receives them.
 func TestEngineColumnChangedWhileRunning(t *testing.T) {
 	server := embeddedtest.ClickHouse(t)
 	for _, test := range []struct {
@@ -88,7 +88,7 @@ func TestEngineColumnChangedWhileRunning(t *testing.T) {
 			if err := insert("-again", 300, 310); err != nil {
 				t.Errorf("the next batch: %v", err)
 			}
-			// Narrowed after it was found to be wider: what was found then does not count any more.
+			// Narrowed after it was found to be wider, which no longer counts.
 			server.Exec(t, "TRUNCATE TABLE "+changed.Name, "ALTER TABLE "+changed.Name+" DROP COLUMN Body", "ALTER TABLE "+changed.Name+" ADD COLUMN Body FixedString(8)")
 			if err := insert("-narrowed", 310, 320); err == nil {
 				t.Errorf("the narrowed column took rows:\n%s", values())
@@ -97,7 +97,7 @@ func TestEngineColumnChangedWhileRunning(t *testing.T) {
 	}
 }
 
-// A wider column is converted to by the server only after its type was read, and the type is read anew for each insert.
+// The server converts to a wider column only after its type was read, which happens anew for each insert.
 func TestConversionIsAllowedForWiderColumnsAlone(t *testing.T) {
 	for columns, converted := range map[string]bool{
 		"Timestamp\tDateTime64(9, 'UTC')\nNumber\tNullable(UInt64)\nBody\tString\n_batch_id\tLowCardinality(String)\n": true,

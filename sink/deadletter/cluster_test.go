@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// slot is the hash slot that the specification of Redis Cluster gives a key.
+// slot returns a key's hash slot, as Redis Cluster specifies it.
 func slot(key string) int {
 	if t := tag(key); t != "" {
 		key = t
@@ -56,7 +56,7 @@ func TestAllKeysHaveOneSlot(t *testing.T) {
 	}
 }
 
-// A cluster of one node refuses scripts whose keys have different slots as any cluster does.
+// A cluster of one node refuses scripts whose keys have different slots, like any cluster.
 func TestInARealCluster(t *testing.T) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {

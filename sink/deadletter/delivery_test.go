@@ -14,7 +14,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// deliver delivers rows that the table refuses, to the queue.
+// deliver delivers rows that the table refuses, so they go to the queue.
 func deliver(t *testing.T, q *Queue, body string, rows uint64) sink.Outcome {
 	t.Helper()
 	memory := sinktest.NewMemory()
@@ -34,7 +34,7 @@ func deliver(t *testing.T, q *Queue, body string, rows uint64) sink.Outcome {
 	return outcome
 }
 
-// noise returns text that hardly compresses.
+// noise returns a text that hardly compresses.
 func noise(bytes int) string {
 	text := make([]byte, bytes)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(text) // does not fail
@@ -116,7 +116,7 @@ func TestALetterOfTheGatewayIsDividedUntilItFits(t *testing.T) {
 	})
 }
 
-// refusing refuses every letter for good.
+// refusing refuses every letter permanently.
 type refusing struct{ writes int }
 
 func (r *refusing) Write(context.Context, *sink.DeadLetter) error {

@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// reply is an error that Redis has answered.
+// reply is an error reply of Redis.
 type reply string
 
 func (r reply) Error() string { return string(r) }
 func (r reply) RedisError()   {}
 
-// What an operator can mend is waited for; what no repeat can change is permanent.
+// Errors that an operator can fix are retried; those that no retry can change are permanent.
 func TestWhichErrorsArePermanent(t *testing.T) {
 	q := &Queue{}
 	for _, test := range []struct {

@@ -15,14 +15,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Writers go on while Redis is killed and restarted twice. What was acknowledged is there, once.
+// Writers go on while Redis is killed and restarted twice. Acknowledged letters are there exactly once.
 func TestNoLetterLostOrDoubledWhenRedisIsKilled(t *testing.T) {
 	server := embeddedtest.OwnRedis(t)
 	client := connect(t, server)
-	// With everysec Redis may answer before it has given the letter to the kernel.
+	// With everysec, Redis may answer before it has passed the letter to the kernel.
 	always := func() {
 		t.Helper()
-		// After many failures the client looks for the server once a second only.
+		// After many failures the client tries to connect only once a second.
 		embeddedtest.Eventually(t, "Redis takes a setting", func() bool {
 			return client.ConfigSet(t.Context(), "appendfsync", "always").Err() == nil
 		})
@@ -67,7 +67,7 @@ func TestNoLetterLostOrDoubledWhenRedisIsKilled(t *testing.T) {
 	wantEachOnce(t, q, writers*each)
 }
 
-// Redis does not answer for longer than the client waits, but carries the writes out later.
+// Redis answers later than the client waits, but executes the writes.
 func TestPausedRedis(t *testing.T) {
 	server := embeddedtest.OwnRedis(t)
 	q := open(t, connect(t, server))
@@ -170,7 +170,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The user that the advice describes is enough, and MEMORY may be kept from it.
+// The user in the advice has enough rights, also without MEMORY.
 func TestRightsThatSuffice(t *testing.T) {
 	server := embeddedtest.OwnRedis(t)
 	admin := connect(t, server)

@@ -55,7 +55,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if y := first.First.UTC().Year(); y < 0 || y > 9999 {
-			return // such a time is written with more digits than RFC 3339 has
+			return // the year has more digits than RFC 3339 allows
 		}
 		again, err := decode(valuesOf(&first))
 		if err != nil {

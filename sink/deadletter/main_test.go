@@ -21,13 +21,13 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(embeddedtest.Main(m)) }
 
-// both runs a test on a redis-server and on the stand-in of logbatcher dev.
+// both runs a test on a redis-server and on the in-process Redis of logbatcher dev.
 func both(t *testing.T, test func(t *testing.T, server *embedded.Server)) {
 	t.Run("server", func(t *testing.T) { test(t, embeddedtest.Redis(t)) })
 	t.Run("stand-in", func(t *testing.T) { test(t, embeddedtest.InProcessRedis(t)) })
 }
 
-// connect returns a client that gives up soon and does not retry by itself, so that tests see what happens.
+// connect returns a client that times out soon and does not retry, so tests see each failure.
 func connect(t *testing.T, server *embedded.Server) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{
@@ -66,7 +66,7 @@ func letter(id string, payload int) *sink.DeadLetter {
 		},
 		SchemaHash: "9f86d081", Format: sink.FormatNative,
 	}
-	// Every byte there is, also those that end strings and lines.
+	// Every byte, including those that end strings and lines.
 	l.Payload = make([]byte, payload)
 	for i := range l.Payload {
 		l.Payload[i] = byte(i)
@@ -81,7 +81,7 @@ func mustWrite(t *testing.T, q *Queue, l *sink.DeadLetter) {
 	}
 }
 
-// writeUntilKept writes a letter as the delivery does: again and again.
+// writeUntilKept writes a letter until it succeeds, like the delivery.
 func writeUntilKept(ctx context.Context, q *Queue, l *sink.DeadLetter) error {
 	for {
 		err := q.Write(ctx, l)
@@ -113,14 +113,14 @@ func listAll(t *testing.T, q *Queue) []Stored {
 	}
 }
 
-// valueOf returns what a counter or a gauge stands at.
+// valueOf returns the value of a counter or gauge.
 func valueOf(t *testing.T, m prometheus.Metric) float64 {
 	t.Helper()
 	var out dto.Metric
 	if err := m.Write(&out); err != nil {
 		t.Fatal(err)
 	}
-	return out.GetCounter().GetValue() + out.GetGauge().GetValue() // one of them is not there
+	return out.GetCounter().GetValue() + out.GetGauge().GetValue() // one of them is absent
 }
 
 func wantKind(t *testing.T, err error, kind Kind) *Error {

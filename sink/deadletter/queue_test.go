@@ -72,7 +72,7 @@ func TestWritersAtOnce(t *testing.T) {
 				if w%2 == 1 {
 					queue = second
 				}
-				for i := range letters { // all write the same ones
+				for i := range letters { // all write the same
 					if err := writeUntilKept(t.Context(), queue, letter(fmt.Sprint(i), 300)); err != nil {
 						t.Errorf("write: %v", err)
 					}
@@ -132,7 +132,7 @@ func TestEntryIsBounded(t *testing.T) {
 
 func TestLargestPayloadFits(t *testing.T) {
 	l := letter("01JNGX0V7Q4M2Y8Z3K5R6T9W1B-18446744073709551615:0-99999", sink.MaxPayloadBytes)
-	l.Message = strings.Repeat("é", 5_000) // a little more than the delivery leaves of it
+	l.Message = strings.Repeat("é", 5_000) // a little more than the delivery keeps of it
 	l.Origins = nil
 	for range 1000 {
 		l.Origins = append(l.Origins, letter("", 0).Origins[0])
@@ -147,7 +147,7 @@ func TestLargestPayloadFits(t *testing.T) {
 
 func small(c *Config) { c.MaxBytes = 2 * sink.MaxLetterBytes }
 
-// fill writes letters of 100 000 bytes until there is no room for another one.
+// fill writes letters of 100 000 bytes until no other fits.
 func fill(t *testing.T, q *Queue) int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -185,7 +185,7 @@ func TestFullQueueHoldsWritersUntilThereIsRoom(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- q.Write(t.Context(), letter("late", 100_000)) }()
 		embeddedtest.Eventually(t, "the letter waits for room", func() bool { return valueOf(t, q.metrics.waiting) == 1 })
-		// Somebody else, with redis-cli, makes room; nobody tells the queue.
+		// Somebody makes room with redis-cli, which the queue does not notice.
 		if err := client.XTrimMaxLen(t.Context(), q.cfg.Stream, int64(n-2)).Err(); err != nil {
 			t.Fatal(err)
 		}
