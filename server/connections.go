@@ -77,9 +77,10 @@ func (l *connections) Accept() (net.Conn, error) {
 		}
 		admitted, refused, reason := l.admit(c)
 		if refused != nil {
-			_ = refused.Close()
+			// Counted first: once the client learns of it, so can everybody.
 			l.metrics.refused.WithLabelValues(reason).Inc()
 			l.refusals.log(l.log, slog.LevelWarn, "connections are refused", "bound", l.bound, "limit", l.limit)
+			_ = refused.Close()
 		}
 		if admitted != nil {
 			return admitted, nil

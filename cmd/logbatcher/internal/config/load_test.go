@@ -284,3 +284,25 @@ func TestLayouts(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenAddresses loads configurations with addresses that others can reach: what they may then do is warned of.
+func TestOpenAddresses(t *testing.T) {
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(tokens, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ text, want string }{
+		{"listen: {grpc: \"127.0.0.1:1\", http: \"[::1]:2\"}", ""},
+		{"listen: {grpc: \"localhost:1\", otlp_grpc: \":2\", insecure: true}", "whoever can reach :2 can send and administer"},
+		{"listen: {grpc: \":1\", insecure: true}\nserver: {tokens_file: " + tokens + "}\ntenants: [{name: a}]", "tokens come to :1 in plain text"},
+	} {
+		c, err := parse(t.Context(), "f", []byte(test.text), nil, nil)
+		if err != nil {
+			t.Errorf("%s: %v", test.text, err)
+			continue
+		}
+		if all := strings.Join(c.Warnings, "\n"); len(c.Warnings) > 1 || !strings.Contains(all, test.want) || (test.want == "") != (all == "") {
+			t.Errorf("%s: %s", test.text, all)
+		}
+	}
+}
