@@ -232,7 +232,7 @@ func (r *Reader) find(o *Object) {
 		if rank, ok := ranks[string(name)]; ok {
 			r.candidates = append(r.candidates, candidate{rank, m.Value, m})
 		}
-		if !nests[string(name)] || !m.Value.IsObject() {
+		if !m.Value.IsObject() || !nests[string(name)] {
 			continue
 		}
 		prefix := append(name, '.')
@@ -333,7 +333,18 @@ func severity(name string, value gjson.Result) (number uint32, word string) {
 
 // hexID returns a trace or span id in lower case, or "" if s is none. An id is never all zeros.
 func hexID(s string, digits int) string {
-	if len(s) != digits || strings.Trim(s, "0123456789abcdefABCDEF") != "" || strings.Trim(s, "0") == "" {
+	if len(s) != digits {
+		return ""
+	}
+	zeros := true
+	for i := range len(s) {
+		c := s[i]
+		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'f') {
+			return ""
+		}
+		zeros = zeros && c == '0'
+	}
+	if zeros {
 		return ""
 	}
 	return strings.ToLower(s)
