@@ -109,18 +109,21 @@ type Forecast struct {
 }
 
 // Forecast asks the sink what would become of a block, and changes nothing. That there are no problems promises nothing: only an insert
-// computes the table's defaults and runs its views. The error is an *Error.
-func (d *Delivery) Forecast(ctx context.Context, b *batch.Block) (Forecast, error) {
+// computes the table's defaults and runs its views. tried are as in Redeliver. The error is an *Error.
+func (d *Delivery) Forecast(ctx context.Context, b *batch.Block, tried []*batch.Block) (Forecast, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.config.AttemptTimeout)
 	defer cancel()
-	found, err := d.config.Sink.Present(ctx, b)
-	if err != nil || found.Rows > 0 {
-		return Forecast{Found: err == nil}, err
+	for _, block := range append(tried, b) {
+		found, err := d.config.Sink.Present(ctx, block)
+		if err != nil || found.Rows > 0 {
+			return Forecast{Found: err == nil}, err
+		}
 	}
 	var forecast Forecast
 	if sink, ok := d.config.Sink.(Forecaster); ok {
-		if forecast.Problems, err = sink.Unfit(ctx, b); err != nil || len(forecast.Problems) > 0 {
-			return forecast, err
+		problems, err := sink.Unfit(ctx, b)
+		if err != nil || len(problems) > 0 {
+			return Forecast{Problems: problems}, err
 		}
 	}
 	if judge, ok := d.config.Sink.(Judge); ok {

@@ -172,7 +172,7 @@ func TestReplayLooksInAllPartitions(t *testing.T) {
 	}
 	replay := func(want string, arguments ...string) {
 		t.Helper()
-		arguments = append([]string{"dlq", "replay", "--all", "--yes", "--address", b.address}, arguments...)
+		arguments = append([]string{"dlq", "replay", "--all", "--address", b.address}, arguments...)
 		if status, out, errs := command(t, "", arguments...); status != exitOK || !strings.Contains(out, want) {
 			t.Errorf("%q: exit status %d, printed %s, complained %s; want %q", arguments, status, out, errs, want)
 		}
@@ -185,14 +185,17 @@ func TestReplayLooksInAllPartitions(t *testing.T) {
 			}
 		}
 	}
-	replay("2 letters, 6 rows: committed")
+	const day = "time=2026-01-01 00:00:00"
+	replay("2 letters, 6 rows: would be committed", "--set", day)
+	replay("2 letters, 6 rows: committed", "--yes")
 	restore()
-	replay("2 letters, 6 rows: was in the table already", "--set", "time=2026-01-01 00:00:00")
+	replay("2 letters, 6 rows: is in the table already", "--set", day)
+	replay("2 letters, 6 rows: was in the table already", "--yes", "--set", day)
 	b.wantOnce(t, 6)
 
 	b.clickhouse.Exec(t, "TRUNCATE TABLE numbered")
 	restore()
-	replay("2 letters, 6 rows: committed", "--set", "time=2026-01-01 00:00:00")
+	replay("2 letters, 6 rows: committed", "--yes", "--set", day)
 	if got := b.clickhouse.Query(t, "SELECT DISTINCT partition FROM system.parts WHERE database = currentDatabase() AND table = 'numbered' AND active"); got != "2026-01-01" {
 		t.Errorf("partitions %q", got)
 	}
@@ -200,7 +203,7 @@ func TestReplayLooksInAllPartitions(t *testing.T) {
 		letters[i].Values["tried"] = `["` + letters[i].Values["id"].(string) + `"]`
 	}
 	restore()
-	replay("2 letters, 6 rows: was in the table already")
+	replay("2 letters, 6 rows: was in the table already", "--yes")
 	b.wantOnce(t, 6)
 }
 

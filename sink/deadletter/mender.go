@@ -38,7 +38,7 @@ var errUncompared = errors.New("its rows may be in the table, and the letter doe
 // Redeliverer stores the rows of letters. It is implemented by sink.Delivery.
 type Redeliverer interface {
 	Redeliver(ctx context.Context, b *batch.Block, tried []*batch.Block, last time.Time) (sink.Redelivery, error)
-	Forecast(ctx context.Context, b *batch.Block) (sink.Forecast, error)
+	Forecast(ctx context.Context, b *batch.Block, tried []*batch.Block) (sink.Forecast, error)
 	AttemptEnds() time.Duration
 }
 
@@ -190,16 +190,14 @@ func (m *Mender) forecast(ctx context.Context, s *Stored, w *schema.LetterWork) 
 		return reportOf(s, schema.LetterDivided, describe(&s.Letter, p.parts))
 	}
 	defer p.block.Release()
-	for _, block := range append(tried, p.block) {
-		forecast, err := m.delivery.Forecast(ctx, block)
-		switch {
-		case err != nil:
-			return reportOf(s, schema.LetterOpen, err.Error())
-		case forecast.Found:
-			return reportOf(s, schema.LetterPresent, "")
-		case len(forecast.Problems) > 0:
-			return reportOf(s, schema.LetterRefused, strings.Join(forecast.Problems, "; "))
-		}
+	forecast, err := m.delivery.Forecast(ctx, p.block, tried)
+	switch {
+	case err != nil:
+		return reportOf(s, schema.LetterOpen, err.Error())
+	case forecast.Found:
+		return reportOf(s, schema.LetterPresent, "")
+	case len(forecast.Problems) > 0:
+		return reportOf(s, schema.LetterRefused, strings.Join(forecast.Problems, "; "))
 	}
 	return reportOf(s, schema.LetterCommitted, "")
 }
@@ -253,6 +251,7 @@ func (m *Mender) underClaim(ctx context.Context, s *Stored, token string, ttl ti
 	var renewals sync.WaitGroup
 	renewals.Go(func() {
 		lost := time.NewTimer(claimSlack)
+		defer lost.Stop()
 		renew := time.NewTicker(claimRenewal)
 		defer renew.Stop()
 		var late <-chan time.Time
