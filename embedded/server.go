@@ -165,8 +165,17 @@ func (s *Server) Kill() error {
 	return nil
 }
 
-// Pause freezes the process (SIGSTOP): connections stay open and get no answers.
-func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP) }
+// Pause freezes the process (SIGSTOP) and returns when all of its threads stand still: connections stay open and get no answers.
+func (s *Server) Pause() error {
+	if err := s.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	pid, err := s.PID()
+	if err != nil {
+		return err
+	}
+	return awaitStopped(pid)
+}
 
 // Resume continues a paused process.
 func (s *Server) Resume() error { return s.signal(syscall.SIGCONT) }

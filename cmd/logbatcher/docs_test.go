@@ -140,7 +140,7 @@ func checkCommandLine(root *cobra.Command, words []string) string {
 // TestDefaultsHaveOneHome compares what the service gives its parts, by default, with the parts' own defaults.
 func TestDefaultsHaveOneHome(t *testing.T) {
 	cfg := config.Default()
-	g := &gateway{config: cfg}
+	g := &gateway{config: cfg, keyring: newKeyring(cfg, slog.Default(), prometheus.NewRegistry())}
 	served := g.serverConfig()
 	wantServed := server.DefaultConfig()
 	// Bounds by memory are chosen for the machine; the rest is not an operator's.

@@ -138,14 +138,15 @@ func UnknownNames(plans []*Plan, names []string) []string {
 }
 
 func (m *Migrator) plan(ctx context.Context, t *schema.Table) (*Plan, error) {
+	spelled := t
 	existing, err := readExisting(ctx, m.config.Conn, t)
 	if err == nil && existing.Table {
-		t, err = respell(ctx, m.config.Conn, t)
+		spelled, err = respell(ctx, m.config.Conn, t)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", t.FullName(), err)
 	}
-	return NewPlan(t, existing), nil
+	return NewPlan(spelled, existing), nil
 }
 
 // permitted returns a plan that may be run, and whether anything in it was asked for by name.

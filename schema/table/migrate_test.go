@@ -323,6 +323,34 @@ func (l lostStatements) Exec(ctx context.Context, statement string) error {
 	return l.Conn.Exec(ctx, statement)
 }
 
+// TestPlanWithoutFormatter plans a table while ClickHouse stops answering in between.
+func TestPlanWithoutFormatter(t *testing.T) {
+	conn := schematest.Open(t)
+	target := schema.DefaultRoute(conn.Server.Database).Table
+	if err := newMigrator(conn).Migrate(t.Context(), target); err != nil {
+		t.Fatal(err)
+	}
+	lost := unanswered{conn, "SELECT formatQuery"}
+	if _, err := newMigrator(lost).Plan(t.Context(), target); !errors.Is(err, errUnanswered) || !strings.Contains(err.Error(), target.FullName()) {
+		t.Fatalf("error %v", err)
+	}
+}
+
+var errUnanswered = errors.New("no answer")
+
+// unanswered answers no query that begins with a prefix.
+type unanswered struct {
+	*schematest.Conn
+	prefix string
+}
+
+func (u unanswered) Query(ctx context.Context, query string) ([][]string, error) {
+	if strings.HasPrefix(query, u.prefix) {
+		return nil, errUnanswered
+	}
+	return u.Conn.Query(ctx, query)
+}
+
 // TestClusterStatementsParse: the embedded engine has no cluster, but it reads the statements.
 func TestClusterStatementsParse(t *testing.T) {
 	conn := schematest.Open(t)
