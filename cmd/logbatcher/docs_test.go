@@ -145,7 +145,7 @@ func TestDefaultsHaveOneHome(t *testing.T) {
 	wantServed := server.DefaultConfig()
 	// Bounds by memory are chosen for the machine; the rest is not an operator's.
 	wantServed.MaxStreams, wantServed.MaxConnections = served.MaxStreams, served.MaxConnections
-	wantServed.Instance, wantServed.Log, wantServed.Registerer = served.Instance, served.Log, served.Registerer
+	wantServed.Instance, wantServed.Log, wantServed.Registerer, wantServed.Gate = served.Instance, served.Log, served.Registerer, served.Gate
 	for _, test := range []struct {
 		part      string
 		got, want any
