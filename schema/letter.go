@@ -64,9 +64,9 @@ type Letter struct {
 
 // LetterOrigin is a request that rows of a letter came from.
 type LetterOrigin struct {
-	Producer        string
-	Epoch, Sequence uint64
-	Rows            int
+	Tenant, Producer string
+	Epoch, Sequence  uint64
+	Rows             int
 }
 
 // LetterFailure is an earlier failure of a letter's rows. Its JSON is part of dead letters.

@@ -218,7 +218,7 @@ func deadLetter(l *schema.Letter) *pb.DeadLetter {
 		PayloadBytes: uint64(l.PayloadBytes), Problem: longText(l.Problem),
 	}
 	for _, o := range l.Origins[:min(len(l.Origins), maxLetterOrigins)] {
-		m.Origins = append(m.Origins, &pb.DeadLetterOrigin{Producer: longText(o.Producer), Epoch: o.Epoch, Sequence: o.Sequence, Rows: uint64(max(0, o.Rows))})
+		m.Origins = append(m.Origins, &pb.DeadLetterOrigin{Tenant: longText(o.Tenant), Producer: longText(o.Producer), Epoch: o.Epoch, Sequence: o.Sequence, Rows: uint64(max(0, o.Rows))})
 	}
 	for _, f := range l.History {
 		m.History = append(m.History, &pb.DeadLetterFailure{

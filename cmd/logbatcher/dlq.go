@@ -244,7 +244,11 @@ func printLetter(out io.Writer, shown *logbatcherv1.GetDeadLetterResponse, first
 		fmt.Fprintf(table, "before\t%s: class %s, code %d, reason %s: %s\n", moment(f.TimeUnixNano), f.Class, f.Code, f.Reason, oneLine(f.Message, 8<<10))
 	}
 	for _, o := range l.Origins {
-		fmt.Fprintf(table, "from\tproducer %s, epoch %d, sequence %d: %s\n", oneLine(o.Producer, 1<<10), o.Epoch, o.Sequence, count(int(o.Rows), "row"))
+		tenant := ""
+		if o.Tenant != "" {
+			tenant = "tenant " + o.Tenant + ", "
+		}
+		fmt.Fprintf(table, "from\t%sproducer %s, epoch %d, sequence %d: %s\n", tenant, oneLine(o.Producer, 1<<10), o.Epoch, o.Sequence, count(int(o.Rows), "row"))
 	}
 	if shown.Unreadable != "" {
 		fmt.Fprintf(table, "UNREADABLE\t%s\n", oneLine(shown.Unreadable, 8<<10))

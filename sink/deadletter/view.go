@@ -85,7 +85,7 @@ func viewOf(s *Stored) schema.Letter {
 		view.Problem = s.Problem.Error()
 	}
 	for _, o := range l.Origins {
-		view.Origins = append(view.Origins, schema.LetterOrigin{Producer: o.Producer, Epoch: o.Epoch, Sequence: o.Sequence, Rows: o.Rows})
+		view.Origins = append(view.Origins, schema.LetterOrigin{Tenant: o.Tenant, Producer: o.Producer, Epoch: o.Epoch, Sequence: o.Sequence, Rows: o.Rows})
 	}
 	return view
 }

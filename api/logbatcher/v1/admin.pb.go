@@ -1369,7 +1369,9 @@ type DeadLetterOrigin struct {
 	// The request's sequence.
 	Sequence uint64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// The number of rows.
-	Rows          uint64 `protobuf:"varint,4,opt,name=rows,proto3" json:"rows,omitempty"`
+	Rows uint64 `protobuf:"varint,4,opt,name=rows,proto3" json:"rows,omitempty"`
+	// The tenant within which the producer's id is unique. Empty: there are no tenants.
+	Tenant        string `protobuf:"bytes,5,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1430,6 +1432,13 @@ func (x *DeadLetterOrigin) GetRows() uint64 {
 		return x.Rows
 	}
 	return 0
+}
+
+func (x *DeadLetterOrigin) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
 }
 
 // DeadLetterFailure is an earlier failure of a dead letter's rows.
@@ -2500,12 +2509,13 @@ const file_logbatcher_v1_admin_proto_rawDesc = "" +
 	"\rpayload_bytes\x18\x10 \x01(\x04R\fpayloadBytes\x129\n" +
 	"\aorigins\x18\x11 \x03(\v2\x1f.logbatcher.v1.DeadLetterOriginR\aorigins\x12:\n" +
 	"\ahistory\x18\x12 \x03(\v2 .logbatcher.v1.DeadLetterFailureR\ahistory\x12\x18\n" +
-	"\aproblem\x18\x13 \x01(\tR\aproblem\"t\n" +
+	"\aproblem\x18\x13 \x01(\tR\aproblem\"\x8c\x01\n" +
 	"\x10DeadLetterOrigin\x12\x1a\n" +
 	"\bproducer\x18\x01 \x01(\tR\bproducer\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x12\n" +
-	"\x04rows\x18\x04 \x01(\x04R\x04rows\"\xc9\x01\n" +
+	"\x04rows\x18\x04 \x01(\x04R\x04rows\x12\x16\n" +
+	"\x06tenant\x18\x05 \x01(\tR\x06tenant\"\xc9\x01\n" +
 	"\x11DeadLetterFailure\x12$\n" +
 	"\x0etime_unix_nano\x18\x01 \x01(\x06R\ftimeUnixNano\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\tR\x05class\x12\x12\n" +

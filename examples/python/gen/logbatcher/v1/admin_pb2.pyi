@@ -88,16 +88,18 @@ class DeadLetterFailure(_message.Message):
     def __init__(self, time_unix_nano: _Optional[int] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., column: _Optional[str] = ..., message: _Optional[str] = ..., attempts: _Optional[int] = ..., **kwargs) -> None: ...
 
 class DeadLetterOrigin(_message.Message):
-    __slots__ = ["epoch", "producer", "rows", "sequence"]
+    __slots__ = ["epoch", "producer", "rows", "sequence", "tenant"]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     producer: str
     rows: int
     sequence: int
-    def __init__(self, producer: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+    tenant: str
+    def __init__(self, producer: _Optional[str] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., rows: _Optional[int] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class DeadLetterReport(_message.Message):
     __slots__ = ["id", "message", "outcome", "rows", "table"]
