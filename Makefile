@@ -17,6 +17,10 @@ build: ## Build bin/logbatcher (static) and bin/logbatcher-engine (hosts the emb
 setup: build ## Install what the demo and the tests need: redis-server (apt, as root), the ClickHouse engine (npm)
 	@tools/setup.sh
 
+.PHONY: examples
+examples: ## Install what the tests of examples/ need: Python's gRPC (apt, as root), packages for Node (npm)
+	@tools/setup.sh examples
+
 .PHONY: demo
 demo: setup ## Run the whole job on real logs: gRPC in, ClickHouse and dead letters out; ends by itself
 	bin/logbatcher demo
@@ -26,15 +30,15 @@ dev: setup ## Start LogBatcher with an embedded ClickHouse and Redis, and leave 
 	bin/logbatcher dev
 
 .PHONY: test
-test: setup lint ## Lint, then run the tests with the race detector (ten minutes at most)
+test: setup examples lint ## Lint, then run the tests with the race detector (ten minutes at most)
 	tools/test.sh -short
 
 .PHONY: test-all
-test-all: setup lint ## Run the long tests too: outages, kills, thousands of streams
+test-all: setup examples lint ## Run the long tests too: outages, kills, thousands of streams
 	tools/test.sh
 
 .PHONY: soak
-soak: setup ## Run the tests 20 times in a row on a busy machine: what fails once in a hundred runs is broken
+soak: setup examples ## Run the tests 20 times in a row on a busy machine: what fails once in a hundred runs is broken
 	tools/soak.sh 20
 
 .PHONY: lint
