@@ -104,13 +104,14 @@ func (b *Batch) Bytes() int {
 // anyway: 10 000 entries of a stream with 64 KiB of attributes would take 640 MB.
 const mostRepeated = 8
 
-// Seal returns the rows as a block, encoded and compressed, and ends the batch. An uncompressed block keeps the columns until its release,
+// Seal returns the rows as a block, encoded and compressed, and ends the batch. A large uncompressed block keeps the columns until its release,
 // because its frames are their memory; copying them would cost more than the rest of sealing.
 func (b *Batch) Seal(c Compression) *Block {
 	if c == Uncompressed && b.columns.repeated() > mostRepeated*b.columns.memory() {
 		c = LZ4
 	}
 	w := newBlockWriter(c)
+	w.copies = b.columns.memory() < leastKept
 	b.write(w)
 	lent := w.lent
 	block := newBlock(b.id, b.layout, b.partition, b.rows, b.origins, c, w)

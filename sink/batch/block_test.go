@@ -148,7 +148,7 @@ func TestBlocksKeepColumns(t *testing.T) {
 		compression Compression
 		keeps       bool
 	}{
-		{"x", Uncompressed, false}, {strings.Repeat("x", leastLent), Uncompressed, true}, {strings.Repeat("x", leastLent), LZ4, false},
+		{"x", Uncompressed, false}, {strings.Repeat("x", leastLent), Uncompressed, false}, {strings.Repeat("x", leastKept), Uncompressed, true}, {strings.Repeat("x", leastKept), LZ4, false},
 	} {
 		batch := layout.NewBatch("b", nil)
 		e := withAttributes()

@@ -11,9 +11,12 @@ import (
 // frameBytes is the largest compressed frame before compression.
 const frameBytes = 1 << 20
 
-// leastLent is the least memory of a column that becomes a frame itself. Less is copied: many small frames are as many small writes, and
-// a small batch does not keep its columns.
-const leastLent = 16 << 10
+// What becomes a frame without a copy: a column of leastLent bytes, because many small frames are as many small writes, of a batch of
+// leastKept, because many small batches in flight would need as many columns, most of them with room for more.
+const (
+	leastLent = 16 << 10
+	leastKept = 1 << 20
+)
 
 // blockWriter encodes a block into frames. Compressed, these are pieces of its Native form in ClickHouse's own format. Uncompressed, they
 // are the memory of the columns where that is large, and copies of the rest. It writes to memory and never fails.
@@ -24,6 +27,7 @@ type blockWriter struct {
 	data       []byte           // the next frame, before compression
 	frames     [][]byte
 	plainBytes int  // in frames and data
+	copies     bool // no column becomes a frame
 	lent       bool // a frame is memory of a column
 }
 
@@ -49,7 +53,7 @@ func (w *blockWriter) finish() {
 
 // release returns the writer to the pool.
 func (w *blockWriter) release(c Compression) {
-	w.frames, w.plainBytes, w.lent = nil, 0, false
+	w.frames, w.plainBytes, w.copies, w.lent = nil, 0, false, false
 	if cap(w.buffer.Buf) <= frameBytes {
 		writers[c].Put(w)
 	}
@@ -68,7 +72,7 @@ func (w *blockWriter) write(p []byte) {
 		return
 	}
 	w.flush()
-	if len(p) < cap(p)/2 { // the memory of a larger batch
+	if w.copies || len(p) < cap(p)/2 { // the memory of a larger batch
 		p = bytes.Clone(p)
 	} else {
 		w.lent = true
