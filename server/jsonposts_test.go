@@ -102,3 +102,19 @@ func TestIngestOverHTTPThatIsRefused(t *testing.T) {
 		t.Errorf("%d refusals, %d more", len(a.Refused), a.Unlisted)
 	}
 }
+
+// While nothing is committed, an anonymous request is not accepted: each repeat would be stored.
+func TestIngestOverHTTPWhileAway(t *testing.T) {
+	f := newIngestFixture(t, nil)
+	f.readiness.setAway("ClickHouse is away")
+	if code, _, body := f.postLines("", "{}"); code != 503 || !strings.Contains(body, "NOT_COMMITTING") {
+		t.Errorf("anonymous: %d %s", code, body)
+	}
+	if code, _, body := f.postLines("", "{}", "logbatcher-producer", "p", "logbatcher-sequence", "1"); code != 200 {
+		t.Errorf("with a sequence: %d %s", code, body)
+	}
+	f.readiness.setAway("")
+	if code, _, body := f.postLines("", "{}"); code != 200 || len(f.router.routed()) != 2 {
+		t.Errorf("afterwards: %d %s", code, body)
+	}
+}

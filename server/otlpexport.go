@@ -8,8 +8,6 @@ import (
 	"google.golang.org/grpc"
 	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protowire"
-
-	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
 // OTLP's service for logs, and the file that describes it.
@@ -29,7 +27,7 @@ func (in *ingest) logsService() *grpc.ServiceDesc {
 // serveExport handles one Export.
 func (in *ingest) serveExport(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	header, _ := grpcmetadata.FromIncomingContext(ctx)
-	o, err := in.otlpOpening(header.Get)
+	o, err := in.callOpening(header.Get)
 	if err != nil {
 		return nil, err
 	}
@@ -38,19 +36,6 @@ func (in *ingest) serveExport(_ any, ctx context.Context, receive func(any) erro
 		return nil, err
 	}
 	return partialSuccessOf(&a).encode(), nil
-}
-
-// otlpOpening returns the opening of a call of OTLP from its headers. While nothing can be committed, an anonymous call that waits for
-// that is refused: its sender would repeat it after each time-out, and each repeat would be stored.
-func (in *ingest) otlpOpening(values func(name string) []string) (*opening, error) {
-	o, err := in.config.headerOpening(values)
-	if err != nil || o.producer != "" || o.level != pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED {
-		return o, err
-	}
-	if why := in.readiness.Away(); why != "" {
-		return nil, statusAway(why)
-	}
-	return o, nil
 }
 
 // partialSuccess is an ExportLogsPartialSuccess. Without a rejected record and a message everything is stored.

@@ -131,12 +131,12 @@ func statusUnavailable(reason, message string, data metadata) error {
 	return statusOf(codes.Unavailable, reason, message, data, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)})
 }
 
-// statusTooManyStreams is for a stream or call beyond the bound of the instance or of its tenant.
 // statusAway is for a call that would be repeated, and stored again, before it could be answered.
 func statusAway(why string) error {
 	return statusUnavailable("NOT_COMMITTING", "nothing of this request was accepted: "+why, nil)
 }
 
+// statusTooManyStreams is for a stream or call beyond the bound of the instance or of its tenant.
 func statusTooManyStreams(bound string, limit int) error {
 	return statusUnavailable("TOO_MANY_STREAMS", "there are as many streams as "+bound+" allows, "+strconv.Itoa(limit),
 		metadata{"bound": bound, "limit": strconv.Itoa(limit)})
