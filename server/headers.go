@@ -60,16 +60,3 @@ func (c *Config) headerOpening(values func(name string) []string) (*opening, err
 		producer: producer, sequence: sequence, current: producer != "", level: acknowledgement, defaults: c.defaultsOf(&pb.Open{}),
 	}, nil
 }
-
-// callOpening returns the opening of a call from its headers. While nothing can be committed, an anonymous call that waits for
-// that is refused: its sender would repeat it after each time-out, and each repeat would be stored.
-func (in *ingest) callOpening(values func(name string) []string) (*opening, error) {
-	o, err := in.config.headerOpening(values)
-	if err != nil || o.producer != "" || o.level != pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED {
-		return o, err
-	}
-	if why := in.readiness.Away(); why != "" {
-		return nil, statusAway(why)
-	}
-	return o, nil
-}

@@ -38,10 +38,10 @@ type ingest struct {
 	children sync.WaitGroup // the goroutines of calls, which may outlive their handlers
 }
 
-func newIngest(config *Config, router Router, budget Budget, m *metrics) *ingest {
+func newIngest(config *Config, router Router, budget Budget, readiness Readiness, m *metrics) *ingest {
 	ofOTLP := newOTLPDecoder(config)
 	in := &ingest{
-		config: config, router: router, registry: newRegistry(config, m), metrics: m, life: newLifecycle(),
+		config: config, router: router, readiness: readiness, registry: newRegistry(config, m), metrics: m, life: newLifecycle(),
 		tenants: &tenants{config: config, metrics: m, known: map[string]*tenant{}},
 		intake:  newIntake(config, budget, m, newProtobufDecoder(config)), otlp: newOTLPIntake(config, budget, m, ofOTLP),
 		otlpJSON: newOTLPIntake(config, budget, m, ofOTLP),

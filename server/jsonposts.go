@@ -50,7 +50,7 @@ func (p *jsonPosts) call(r *http.Request) (*call, error) {
 	if named != "" && err != nil || !slices.Contains(contentTypes, contentType) {
 		return nil, statusUnknownMediaType(named, "application/x-ndjson, application/json or text/plain")
 	}
-	o, err := p.ingest.callOpening(r.Header.Values)
+	o, err := p.ingest.config.headerOpening(r.Header.Values)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (in *ingest) logsService() *grpc.ServiceDesc {
 // serveExport handles one Export.
 func (in *ingest) serveExport(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	header, _ := grpcmetadata.FromIncomingContext(ctx)
-	o, err := in.callOpening(header.Get)
+	o, err := in.config.headerOpening(header.Get)
 	if err != nil {
 		return nil, err
 	}

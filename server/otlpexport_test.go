@@ -15,6 +15,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/logbatcher/logbatcher/schema"
+
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
 const exportMethod = "/" + otlpLogsService + "/Export"
@@ -157,6 +159,8 @@ func TestExportWhileAway(t *testing.T) {
 			t.Errorf("%q: %v", header, err)
 		}
 	}
+	_, err = f.ingest(&pb.IngestRequest{Entries: []*pb.Entry{{Body: "x"}}})
+	wantStatus(t, err, codes.Unavailable, "NOT_COMMITTING")
 	f.readiness.setAway("")
 	if _, err := f.export(data, nil); err != nil {
 		t.Error(err)

@@ -25,7 +25,7 @@ func (p otlpPosts) call(r *http.Request) (*call, error) {
 	if in == nil {
 		return nil, statusUnknownMediaType(r.Header.Get("Content-Type"), contentProtobuf+" or "+contentJSON)
 	}
-	o, err := p.ingest.callOpening(r.Header.Values)
+	o, err := p.ingest.config.headerOpening(r.Header.Values)
 	return &call{intake: in, opening: o}, err
 }
 

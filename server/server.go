@@ -57,8 +57,7 @@ func New(config Config, router Router, budget Budget, admin Admin, readiness Rea
 	}
 	m := newMetrics(config.Registerer)
 	s := &Server{config: config, readiness: readiness, health: newHealth(), stopped: make(chan struct{})}
-	s.ingest, s.unpack = newIngest(&s.config, router, budget, m), newDecompressor(&s.config)
-	s.ingest.readiness = readiness
+	s.ingest, s.unpack = newIngest(&s.config, router, budget, readiness, m), newDecompressor(&s.config)
 	s.connections = &connections{limit: config.MaxConnections, bound: "max_connections", log: config.Log, metrics: m.connections}
 	calls := grpcprometheus.NewServerMetrics()
 	config.Registerer.MustRegister(calls)

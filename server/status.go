@@ -131,7 +131,7 @@ func statusUnavailable(reason, message string, data metadata) error {
 	return statusOf(codes.Unavailable, reason, message, data, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay)})
 }
 
-// statusAway is for a call that would be repeated, and stored again, before it could be answered.
+// statusAway is for an anonymous call that waits to be committed: it would be repeated after each time-out, and each repeat stored.
 func statusAway(why string) error {
 	return statusUnavailable("NOT_COMMITTING", "nothing of this request was accepted: "+why, nil)
 }

@@ -77,7 +77,7 @@ func newBubble(t *testing.T, adjust func(*Config)) *bubble {
 	}
 	b := &bubble{t: t, router: &fakeRouter{}, budget: &fakeBudget{}, registry: prometheus.NewRegistry(), caller: anyone()}
 	m := newMetrics(b.registry)
-	b.ingest = newIngest(&c, b.router, b.budget, m)
+	b.ingest = newIngest(&c, b.router, b.budget, &fakeReadiness{}, m)
 	return b
 }
 

@@ -151,6 +151,9 @@ func (in *ingest) openCall(ctx context.Context, c *call, r *request, known metad
 	if o.begins() && (r.outline.sequence != 0 || r.outline.entries != 0) {
 		return nil, welcome{}, errSequenceWithoutEpoch
 	}
+	if why := in.readiness.Away(); why != "" && o.producer == "" && o.level == pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED {
+		return nil, welcome{}, statusAway(why)
+	}
 	r.Suspend() // other calls of the producer may go first, and wait for a table
 	p, err := in.registry.use(c.tenant.name, o.producer)
 	if err != nil {
