@@ -78,7 +78,7 @@ type Limits struct {
 	MaxEntryAttributes int `yaml:"max_entry_attributes" min:"1" max:"100000"`
 	// MaxStreams is the most streams and unary calls of IngestService at a time, over all connections.
 	MaxStreams int `yaml:"max_streams" min:"0" max:"1000000"`
-	// MaxConnections is the most connections of gRPC at a time, and of HTTP. It must leave file descriptors for everything else.
+	// MaxConnections bounds the open connections, those of gRPC and those of HTTP each. It must leave file descriptors for everything else.
 	MaxConnections int `yaml:"max_connections" min:"0" max:"1000000"`
 	// MaxConnectionStreams is the most calls of one connection at a time.
 	MaxConnectionStreams int `yaml:"max_streams_per_connection" min:"1" max:"100000"`

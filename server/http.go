@@ -49,7 +49,7 @@ func newHTTP(s *Server, gatherer prometheus.Gatherer, secured *tls.Config, proto
 	gate, door := c.Gate, &doorkeeper{gate: c.Gate, log: c.Log}
 	for path, protocol := range protocols {
 		responses := s.ingest.metrics.responses.MustCurryWith(prometheus.Labels{"path": path})
-		mux.Handle("POST "+path, promhttp.InstrumentHandlerCounter(responses, &posts{ingest: s.ingest, unpack: s.unpack, readiness: readiness, door: door, protocol: protocol}))
+		mux.Handle("POST "+path, promhttp.InstrumentHandlerCounter(responses, &posts{ingest: s.ingest, unpack: s.unpack, door: door, protocol: protocol}))
 	}
 	metrics := promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {

@@ -13,7 +13,6 @@ import (
 
 // jsonPosts is the protocol of JSON lines. The query says what they are, and what they all share.
 type jsonPosts struct {
-	ingest *ingest
 	config *Config
 	// logs reads the objects of loggers, entries the protocol's own Entry.
 	logs, entries *intake
@@ -22,7 +21,6 @@ type jsonPosts struct {
 func (in *ingest) newJSONPosts() *jsonPosts {
 	c := in.config
 	return &jsonPosts{
-		ingest:  in,
 		config:  c,
 		logs:    newIntake(c, in.intake.budget, in.metrics, newJSONDecoder(c, false)),
 		entries: newIntake(c, in.intake.budget, in.metrics, newJSONDecoder(c, true)),
@@ -50,7 +48,7 @@ func (p *jsonPosts) call(r *http.Request) (*call, error) {
 	if named != "" && err != nil || !slices.Contains(contentTypes, contentType) {
 		return nil, statusUnknownMediaType(named, "application/x-ndjson, application/json or text/plain")
 	}
-	o, err := p.ingest.config.headerOpening(r.Header.Values)
+	o, err := p.config.headerOpening(r.Header.Values)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ type otlpDecoder struct {
 	config  *Config
 	streams *otlpStreams
 	text    otlpText
-	// record is the one at hand, kept for its memory.
+	// record is the one being decoded, kept for its memory.
 	record otlpRecord
 }
 

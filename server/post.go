@@ -26,11 +26,10 @@ type httpProtocol interface {
 
 // posts takes the requests of one protocol: each is a unary call.
 type posts struct {
-	ingest    *ingest
-	unpack    *decompressor
-	readiness Readiness
-	door      *doorkeeper
-	protocol  httpProtocol
+	ingest   *ingest
+	unpack   *decompressor
+	door     *doorkeeper
+	protocol httpProtocol
 }
 
 // ServeHTTP implements http.Handler.
@@ -55,7 +54,7 @@ func (p *posts) exchange(r *http.Request, control *http.ResponseController) (a a
 	if err != nil {
 		return a, err
 	}
-	if ready, _ := p.readiness.Ready(); !ready && p.ingest.life.draining.Err() == nil {
+	if ready, _ := p.ingest.readiness.Ready(); !ready && p.ingest.life.draining.Err() == nil {
 		return a, errNotReady
 	}
 	c, err := p.protocol.call(r)

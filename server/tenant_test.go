@@ -138,7 +138,8 @@ func TestCallersAreAsked(t *testing.T) {
 	}
 }
 
-// TestMetricsNeedARight asks over HTTP: whether the instance is ready is for everybody, why not and the metrics are not.
+// TestMetricsNeedARight checks that anybody may ask whether the instance is ready, but only callers with the right see the reasons and
+// the metrics.
 func TestMetricsNeedARight(t *testing.T) {
 	k := newKeys(t, access.Tenant{Name: "shop"}, access.Tenant{Name: "ops", Rights: []access.Right{access.Metrics}})
 	f := newHTTPFixture(t, gated(k), func(*ingest) map[string]httpProtocol { return nil })

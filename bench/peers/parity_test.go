@@ -192,7 +192,7 @@ func collectorBinary(t *testing.T) string {
 	return path
 }
 
-// buildGateway builds the logbatcher at hand and returns its path.
+// buildGateway builds logbatcher from this tree and returns its path.
 func buildGateway(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "logbatcher")
