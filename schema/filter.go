@@ -2,6 +2,7 @@ package schema
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -95,6 +96,23 @@ func (f *Filter) String() string {
 		return ""
 	}
 	return flow(f.written)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (f *Filter) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// UnmarshalText compiles what MarshalText has written.
+func (f *Filter) UnmarshalText(text []byte) error {
+	var written any
+	if err := yaml.Unmarshal(text, &written); err != nil {
+		return fmt.Errorf("read a filter: %w", err)
+	}
+	parsed, problems := ParseFilter(written, "filter")
+	if len(problems) > 0 {
+		return fmt.Errorf("read a filter: %s", problems[0].Message)
+	}
+	*f = *parsed
+	return nil
 }
 
 // flow returns decoded YAML on one line, in the form of JSON. Infinities are those of YAML.

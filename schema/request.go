@@ -28,6 +28,18 @@ type Request struct {
 	Decoder Decoder
 	// Bytes is the memory that the request occupies until it is released: buffer and views.
 	Bytes int
+	// Log logs the request once there is room for it everywhere else. Nil: there is no log, or the request comes from it.
+	Log RequestLog
+	// LSN is the request's number in the log. 0: it is not logged. The Router sets it after Log.Append.
+	LSN uint64
+	// Routing is the hash of the Routing that a request from the log was accepted under. Empty: the current one.
+	Routing string
+	// Skip reports whether an entry of a request from the log, by its place, is in a block of the route already; route is empty for
+	// entries that match none. Nil: none is.
+	Skip func(route string, place uint32) bool
+	// Placed is called once if LSN is not 0, before Settled, when every row of the request is in a durable block or dead letter, or
+	// refused: the log need not keep the request any longer. Its argument has what was refused. It must not block.
+	Placed func(*Outcome)
 	// Release returns the receive buffer. It is called once, before Settled, when nothing reads Entries any more.
 	Release func()
 	// Settled is called once, from any goroutine, when every row of the request is committed, dead-lettered or

@@ -61,6 +61,9 @@ var onErrorNames = []string{Refuse: "refuse", UseDefault: "default", DeadLetter:
 // String returns the choice as the configuration spells it.
 func (o OnError) String() string { return onErrorNames[o] }
 
+// MarshalText implements encoding.TextMarshaler.
+func (o OnError) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // UnmarshalText reads a choice as the configuration spells it.
 func (o *OnError) UnmarshalText(text []byte) error {
 	i := slices.Index(onErrorNames, string(text))

@@ -134,6 +134,9 @@ func ParseSource(text string) (Source, error) {
 	return Source{}, fmt.Errorf("%s", UnknownName("field", text, fieldNames(FieldShardID)))
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (s Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // UnmarshalText reads a source as ParseSource does. An empty text is no field.
 func (s *Source) UnmarshalText(text []byte) (err error) {
 	*s = Source{}

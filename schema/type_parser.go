@@ -25,6 +25,9 @@ func ParseType(text string) (Type, error) {
 	return t, nil
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
 // UnmarshalText reads a type as ParseType does.
 func (t *Type) UnmarshalText(text []byte) (err error) {
 	*t, err = ParseType(string(text))

@@ -23,7 +23,8 @@ func TestImportDirections(t *testing.T) {
 		"sink":     {"schema", "sink"},
 		"shard":    {"sink", "schema"},
 		"server":   {"api", "schema"},
-		"client":   {"api"},
+		"wal":      {"schema"},
+		"client":   {"api", "wal"},
 		"embedded": {"embedded"},
 	}
 	root := filepath.Join("..", "..")
