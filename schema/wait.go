@@ -13,9 +13,11 @@ const (
 	WaitResponses
 	// WaitTenant: the tenant has sent as much as it may for now.
 	WaitTenant
+	// WaitLog: the write-ahead log is full.
+	WaitLog
 )
 
-var waitCauses = [...]string{"none", "memory", "table", "responses", "tenant"}
+var waitCauses = [...]string{"none", "memory", "table", "responses", "tenant", "log"}
 
 // String returns the cause as in metrics and logs.
 func (c WaitCause) String() string { return waitCauses[c] }

@@ -63,6 +63,7 @@ var throttleMessages = map[schema.WaitCause]string{
 	schema.WaitTable:     "too much is in flight for the table; the stream continues when some of it is committed",
 	schema.WaitResponses: "too many refusals and dead letters are waiting for the producer to read them",
 	schema.WaitTenant:    "the tenant has sent as much as it may for now; the stream continues when it may send more",
+	schema.WaitLog:       "the write-ahead log is full; the stream continues when some of it is committed",
 }
 
 // throttleMessage converts a throttle to protobuf.

@@ -28,7 +28,7 @@ type waitedFor struct {
 func newWaited(registerer prometheus.Registerer) *waited {
 	w := &waited{base: time.Now(), causes: map[schema.WaitCause]waitedFor{}}
 	auto := promauto.With(registerer)
-	for _, cause := range []schema.WaitCause{schema.WaitMemory, schema.WaitTable, schema.WaitResponses, schema.WaitTenant} {
+	for _, cause := range []schema.WaitCause{schema.WaitMemory, schema.WaitTable, schema.WaitResponses, schema.WaitTenant, schema.WaitLog} {
 		labels := prometheus.Labels{"cause": cause.String()}
 		auto.NewCounterFunc(prometheus.CounterOpts{Name: "logbatcher_throttled_seconds_total", ConstLabels: labels,
 			Help: "Seconds that streams have spent waiting instead of reading, by cause, including waits still going on."},

@@ -170,6 +170,8 @@ const (
 	ThrottleCause_THROTTLE_CAUSE_RESPONSES ThrottleCause = 3
 	// The tenant has sent as much as it may for now.
 	ThrottleCause_THROTTLE_CAUSE_TENANT ThrottleCause = 4
+	// The instance's write-ahead log is full.
+	ThrottleCause_THROTTLE_CAUSE_LOG ThrottleCause = 5
 )
 
 // Enum value maps for ThrottleCause.
@@ -180,6 +182,7 @@ var (
 		2: "THROTTLE_CAUSE_TABLE",
 		3: "THROTTLE_CAUSE_RESPONSES",
 		4: "THROTTLE_CAUSE_TENANT",
+		5: "THROTTLE_CAUSE_LOG",
 	}
 	ThrottleCause_value = map[string]int32{
 		"THROTTLE_CAUSE_UNSPECIFIED": 0,
@@ -187,6 +190,7 @@ var (
 		"THROTTLE_CAUSE_TABLE":       2,
 		"THROTTLE_CAUSE_RESPONSES":   3,
 		"THROTTLE_CAUSE_TENANT":      4,
+		"THROTTLE_CAUSE_LOG":         5,
 	}
 )
 
@@ -1364,13 +1368,14 @@ const file_logbatcher_v1_ingest_proto_rawDesc = "" +
 	"\x1cREFUSAL_REASON_TYPE_MISMATCH\x10\x05\x12\x1f\n" +
 	"\x1bREFUSAL_REASON_OUT_OF_RANGE\x10\x06\x12\x1c\n" +
 	"\x18REFUSAL_REASON_UNMATCHED\x10\a\x12 \n" +
-	"\x1cREFUSAL_REASON_MISSING_VALUE\x10\b*\x9d\x01\n" +
+	"\x1cREFUSAL_REASON_MISSING_VALUE\x10\b*\xb5\x01\n" +
 	"\rThrottleCause\x12\x1e\n" +
 	"\x1aTHROTTLE_CAUSE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15THROTTLE_CAUSE_MEMORY\x10\x01\x12\x18\n" +
 	"\x14THROTTLE_CAUSE_TABLE\x10\x02\x12\x1c\n" +
 	"\x18THROTTLE_CAUSE_RESPONSES\x10\x03\x12\x19\n" +
-	"\x15THROTTLE_CAUSE_TENANT\x10\x04*z\n" +
+	"\x15THROTTLE_CAUSE_TENANT\x10\x04\x12\x16\n" +
+	"\x12THROTTLE_CAUSE_LOG\x10\x05*z\n" +
 	"\vDrainReason\x12\x1c\n" +
 	"\x18DRAIN_REASON_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10DRAIN_REASON_AGE\x10\x01\x12\x19\n" +
