@@ -23,6 +23,8 @@ type Config struct {
 	Gate *access.Gate
 	// TLS is the server's TLS configuration; nil serves plain text.
 	TLS *tls.Config
+	// WAL is the write-ahead log. Nil: there is none.
+	WAL Log
 	// Log receives what an operator should know.
 	Log *slog.Logger
 	// Registerer receives the metrics.

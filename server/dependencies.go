@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"iter"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
@@ -23,6 +24,31 @@ type Budget interface {
 	Acquire(ctx context.Context, bytes int) error
 	// Release gives bytes back.
 	Release(bytes int)
+}
+
+// Log is the write-ahead log, as far as it is about producers and their requests. Package wal/journal implements it. None of its methods
+// but Begin and a request's Reserve waits for the disk. It calls the callbacks that it is given without holding a lock of its own.
+//
+// A producer that has begun no epoch in the log is anonymous: it never comes back, so nothing but its requests is kept of it.
+type Log interface {
+	// Producers returns the tenants and ids of all producers that the log knows. Their idle time starts anew with the process.
+	Producers() iter.Seq2[string, string]
+	// Producer returns what the log knows of a producer, and false if that is nothing.
+	Producer(tenant, id string) (schema.LoggedProducer, bool)
+	// Begin records that a producer begins or adopts an epoch, and that everything up to start counts as settled in it. It returns once
+	// that is durable. It may be called again for an epoch, with a higher start or after an error.
+	Begin(ctx context.Context, tenant, id string, epoch, start uint64) error
+	// Request returns the log of one request. logged is called once the request is durable. The requests of a producer are appended in the
+	// order of their sequences, and logged is called in the order of appending. It does not block.
+	Request(r *schema.LoggedRequest, logged func()) schema.RequestLog
+	// Placed records that all rows of a request are in durable files or refused; the outcome has what was refused, at receipt too.
+	Placed(lsn uint64, o *schema.Outcome)
+	// Settled records the whole outcome of a request, with what was refused at receipt. recorded is called once that is durable, or at once
+	// if there is nothing to record. For a request that Replay has routed again it is nil: that outcome is a part, and the whole of it is
+	// reported to Server.Settle once it is durable.
+	Settled(lsn uint64, o *schema.Outcome, recorded func())
+	// Forget makes the log forget a producer, of which nothing is unsettled.
+	Forget(tenant, id string) error
 }
 
 // Admin answers operators. A schema.ErrUnknownTable is reported as such.
