@@ -310,9 +310,14 @@ type Open struct {
 	// stream moved) continues from here; one that knows better ignores it. Zero: none.
 	CommittedSequence uint64 `protobuf:"varint,11,opt,name=committed_sequence,json=committedSequence,proto3" json:"committed_sequence,omitempty"`
 	// Name and version of the client, for the server's log. Empty: unknown.
-	Client        string `protobuf:"bytes,12,opt,name=client,proto3" json:"client,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Client string `protobuf:"bytes,12,opt,name=client,proto3" json:"client,omitempty"`
+	// The highest logged sequence of this epoch that the producer has seen, if it no longer
+	// keeps what that covers. An instance that does not know the epoch continues after it
+	// if it is above committed_sequence: the log that has the requests in between stores
+	// them. Zero: none.
+	LoggedSequence uint64 `protobuf:"varint,13,opt,name=logged_sequence,json=loggedSequence,proto3" json:"logged_sequence,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Open) Reset() {
@@ -427,6 +432,13 @@ func (x *Open) GetClient() string {
 		return x.Client
 	}
 	return ""
+}
+
+func (x *Open) GetLoggedSequence() uint64 {
+	if x != nil {
+		return x.LoggedSequence
+	}
+	return 0
 }
 
 // IngestStreamRequest is the opening, or a sequence and its entries.
@@ -617,12 +629,13 @@ type Welcome struct {
 	Producer string `protobuf:"bytes,1,opt,name=producer,proto3" json:"producer,omitempty"`
 	// The epoch in force, for the next opening.
 	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// Everything up to this sequence is in the write-ahead log. Zero: nothing.
+	// Everything up to this sequence is in the write-ahead log: continue with the next one.
+	// Zero: nothing, or the instance keeps no log.
 	LoggedSequence uint64 `protobuf:"varint,3,opt,name=logged_sequence,json=loggedSequence,proto3" json:"logged_sequence,omitempty"`
-	// Everything up to this sequence is committed: continue with the next one.
+	// Everything up to this sequence is committed: without a log, continue with the next one.
 	CommittedSequence uint64 `protobuf:"varint,4,opt,name=committed_sequence,json=committedSequence,proto3" json:"committed_sequence,omitempty"`
 	// Whether this instance knew the producer and this epoch. If the opening had an epoch
-	// and this is false, what was sent above committed_sequence to another process may be
+	// and this is false, what was sent above both watermarks to another process may be
 	// stored twice.
 	Resumed bool `protobuf:"varint,5,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	// The level in force.
@@ -1195,9 +1208,12 @@ type IngestResponse struct {
 	// Entries that are not stored, or not by every route.
 	Refusals []*Refusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	// Rows that went to the dead-letter queue instead of their table.
-	DeadLettered  []*DeadLettered `protobuf:"bytes,6,rep,name=dead_lettered,json=deadLettered,proto3" json:"dead_lettered,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DeadLettered []*DeadLettered `protobuf:"bytes,6,rep,name=dead_lettered,json=deadLettered,proto3" json:"dead_lettered,omitempty"`
+	// Everything of this producer up to this sequence is in the write-ahead log, or refused.
+	// Zero: nothing, or the instance keeps no log.
+	LoggedSequence uint64 `protobuf:"varint,7,opt,name=logged_sequence,json=loggedSequence,proto3" json:"logged_sequence,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *IngestResponse) Reset() {
@@ -1272,11 +1288,18 @@ func (x *IngestResponse) GetDeadLettered() []*DeadLettered {
 	return nil
 }
 
+func (x *IngestResponse) GetLoggedSequence() uint64 {
+	if x != nil {
+		return x.LoggedSequence
+	}
+	return 0
+}
+
 var File_logbatcher_v1_ingest_proto protoreflect.FileDescriptor
 
 const file_logbatcher_v1_ingest_proto_rawDesc = "" +
 	"\n" +
-	"\x1alogbatcher/v1/ingest.proto\x12\rlogbatcher.v1\x1a\x19logbatcher/v1/entry.proto\"\x8b\x04\n" +
+	"\x1alogbatcher/v1/ingest.proto\x12\rlogbatcher.v1\x1a\x19logbatcher/v1/entry.proto\"\xb4\x04\n" +
 	"\x04Open\x12\x1a\n" +
 	"\bproducer\x18\x01 \x01(\tR\bproducer\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12H\n" +
@@ -1291,7 +1314,8 @@ const file_logbatcher_v1_ingest_proto_rawDesc = "" +
 	"\x10scope_attributes\x18\n" +
 	" \x03(\v2\x18.logbatcher.v1.AttributeR\x0fscopeAttributes\x12-\n" +
 	"\x12committed_sequence\x18\v \x01(\x04R\x11committedSequence\x12\x16\n" +
-	"\x06client\x18\f \x01(\tR\x06client\"\x8a\x01\n" +
+	"\x06client\x18\f \x01(\tR\x06client\x12'\n" +
+	"\x0flogged_sequence\x18\r \x01(\x04R\x0eloggedSequence\"\x8a\x01\n" +
 	"\x13IngestStreamRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
 	"\aentries\x18\x02 \x03(\v2\x14.logbatcher.v1.EntryR\aentries\x12'\n" +
@@ -1346,14 +1370,15 @@ const file_logbatcher_v1_ingest_proto_rawDesc = "" +
 	"\rIngestRequest\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
 	"\aentries\x18\x02 \x03(\v2\x14.logbatcher.v1.EntryR\aentries\x12'\n" +
-	"\x04open\x18\x03 \x01(\v2\x13.logbatcher.v1.OpenR\x04open\"\xb1\x02\n" +
+	"\x04open\x18\x03 \x01(\v2\x13.logbatcher.v1.OpenR\x04open\"\xda\x02\n" +
 	"\x0eIngestResponse\x12\x1a\n" +
 	"\bproducer\x18\x01 \x01(\tR\bproducer\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12-\n" +
 	"\x12committed_sequence\x18\x03 \x01(\x04R\x11committedSequence\x12H\n" +
 	"\x0facknowledgement\x18\x04 \x01(\x0e2\x1e.logbatcher.v1.AcknowledgementR\x0facknowledgement\x122\n" +
 	"\brefusals\x18\x05 \x03(\v2\x16.logbatcher.v1.RefusalR\brefusals\x12@\n" +
-	"\rdead_lettered\x18\x06 \x03(\v2\x1b.logbatcher.v1.DeadLetteredR\fdeadLettered*\x8b\x01\n" +
+	"\rdead_lettered\x18\x06 \x03(\v2\x1b.logbatcher.v1.DeadLetteredR\fdeadLettered\x12'\n" +
+	"\x0flogged_sequence\x18\a \x01(\x04R\x0eloggedSequence*\x8b\x01\n" +
 	"\x0fAcknowledgement\x12\x1f\n" +
 	"\x1bACKNOWLEDGEMENT_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18ACKNOWLEDGEMENT_RECEIVED\x10\x01\x12\x1a\n" +

@@ -51,6 +51,11 @@ func (m *Open) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.LoggedSequence != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LoggedSequence))
+		i--
+		dAtA[i] = 0x68
+	}
 	if len(m.Client) > 0 {
 		i -= len(m.Client)
 		copy(dAtA[i:], m.Client)
@@ -780,6 +785,11 @@ func (m *IngestResponse) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.LoggedSequence != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LoggedSequence))
+		i--
+		dAtA[i] = 0x38
+	}
 	if len(m.DeadLettered) > 0 {
 		for iNdEx := len(m.DeadLettered) - 1; iNdEx >= 0; iNdEx-- {
 			size, err := m.DeadLettered[iNdEx].MarshalToSizedBufferVT(dAtA[:i])
@@ -908,6 +918,9 @@ func (m *Open) SizeVT() (n int) {
 	l = len(m.Client)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.LoggedSequence != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.LoggedSequence))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -1197,6 +1210,9 @@ func (m *IngestResponse) SizeVT() (n int) {
 			l = e.SizeVT()
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
+	}
+	if m.LoggedSequence != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.LoggedSequence))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -1580,6 +1596,25 @@ func (m *Open) UnmarshalVT(dAtA []byte) error {
 			}
 			m.Client = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 13:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LoggedSequence", wireType)
+			}
+			m.LoggedSequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LoggedSequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -3406,6 +3441,25 @@ func (m *IngestResponse) UnmarshalVT(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LoggedSequence", wireType)
+			}
+			m.LoggedSequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LoggedSequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -3834,6 +3888,25 @@ func (m *Open) UnmarshalVTUnsafe(dAtA []byte) error {
 			}
 			m.Client = stringValue
 			iNdEx = postIndex
+		case 13:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LoggedSequence", wireType)
+			}
+			m.LoggedSequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LoggedSequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -5708,6 +5781,25 @@ func (m *IngestResponse) UnmarshalVTUnsafe(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LoggedSequence", wireType)
+			}
+			m.LoggedSequence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LoggedSequence |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

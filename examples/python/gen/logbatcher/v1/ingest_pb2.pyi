@@ -69,20 +69,22 @@ class IngestRequest(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[_entry_pb2.Entry, _Mapping]]] = ..., open: _Optional[_Union[Open, _Mapping]] = ...) -> None: ...
 
 class IngestResponse(_message.Message):
-    __slots__ = ["acknowledgement", "committed_sequence", "dead_lettered", "epoch", "producer", "refusals"]
+    __slots__ = ["acknowledgement", "committed_sequence", "dead_lettered", "epoch", "logged_sequence", "producer", "refusals"]
     ACKNOWLEDGEMENT_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LOGGED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     REFUSALS_FIELD_NUMBER: _ClassVar[int]
     acknowledgement: Acknowledgement
     committed_sequence: int
     dead_lettered: _containers.RepeatedCompositeFieldContainer[DeadLettered]
     epoch: int
+    logged_sequence: int
     producer: str
     refusals: _containers.RepeatedCompositeFieldContainer[Refusal]
-    def __init__(self, producer: _Optional[str] = ..., epoch: _Optional[int] = ..., committed_sequence: _Optional[int] = ..., acknowledgement: _Optional[_Union[Acknowledgement, str]] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., dead_lettered: _Optional[_Iterable[_Union[DeadLettered, _Mapping]]] = ...) -> None: ...
+    def __init__(self, producer: _Optional[str] = ..., epoch: _Optional[int] = ..., committed_sequence: _Optional[int] = ..., acknowledgement: _Optional[_Union[Acknowledgement, str]] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., dead_lettered: _Optional[_Iterable[_Union[DeadLettered, _Mapping]]] = ..., logged_sequence: _Optional[int] = ...) -> None: ...
 
 class IngestStreamRequest(_message.Message):
     __slots__ = ["entries", "open", "sequence"]
@@ -127,12 +129,13 @@ class Limits(_message.Message):
     def __init__(self, max_request_bytes: _Optional[int] = ..., max_request_entries: _Optional[int] = ..., max_entry_bytes: _Optional[int] = ..., max_entry_attributes: _Optional[int] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ["acknowledgement", "client", "colo", "committed_sequence", "epoch", "producer", "resource_attributes", "resource_schema_url", "scope_attributes", "scope_name", "scope_schema_url", "scope_version"]
+    __slots__ = ["acknowledgement", "client", "colo", "committed_sequence", "epoch", "logged_sequence", "producer", "resource_attributes", "resource_schema_url", "scope_attributes", "scope_name", "scope_schema_url", "scope_version"]
     ACKNOWLEDGEMENT_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     COLO_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    LOGGED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     PRODUCER_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     RESOURCE_SCHEMA_URL_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +148,7 @@ class Open(_message.Message):
     colo: str
     committed_sequence: int
     epoch: int
+    logged_sequence: int
     producer: str
     resource_attributes: _containers.RepeatedCompositeFieldContainer[_entry_pb2.Attribute]
     resource_schema_url: str
@@ -152,7 +156,7 @@ class Open(_message.Message):
     scope_name: str
     scope_schema_url: str
     scope_version: str
-    def __init__(self, producer: _Optional[str] = ..., epoch: _Optional[int] = ..., acknowledgement: _Optional[_Union[Acknowledgement, str]] = ..., colo: _Optional[str] = ..., resource_attributes: _Optional[_Iterable[_Union[_entry_pb2.Attribute, _Mapping]]] = ..., resource_schema_url: _Optional[str] = ..., scope_name: _Optional[str] = ..., scope_version: _Optional[str] = ..., scope_schema_url: _Optional[str] = ..., scope_attributes: _Optional[_Iterable[_Union[_entry_pb2.Attribute, _Mapping]]] = ..., committed_sequence: _Optional[int] = ..., client: _Optional[str] = ...) -> None: ...
+    def __init__(self, producer: _Optional[str] = ..., epoch: _Optional[int] = ..., acknowledgement: _Optional[_Union[Acknowledgement, str]] = ..., colo: _Optional[str] = ..., resource_attributes: _Optional[_Iterable[_Union[_entry_pb2.Attribute, _Mapping]]] = ..., resource_schema_url: _Optional[str] = ..., scope_name: _Optional[str] = ..., scope_version: _Optional[str] = ..., scope_schema_url: _Optional[str] = ..., scope_attributes: _Optional[_Iterable[_Union[_entry_pb2.Attribute, _Mapping]]] = ..., committed_sequence: _Optional[int] = ..., client: _Optional[str] = ..., logged_sequence: _Optional[int] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ["field", "index", "message", "reason", "route", "sequence"]
