@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
 )
 
@@ -16,19 +17,40 @@ func (p *producer) note(answer *outcomes, sequence uint64, refusals []schema.Ref
 	answer.add(sequence, refusals, nil, false)
 }
 
-// awaitSettled blocks until an accepted sequence is settled. One epoch follows another only when all of it is.
-func (p *producer) awaitSettled(ctx context.Context, a accepted) error {
-	return p.await(ctx, func() bool { return p.epoch != a.epoch || p.cursor.isSettled(a.sequence) })
+// awaitLevel blocks until an accepted sequence has reached the level. One epoch follows another when all of it is settled or, with a
+// log, logged: then nobody is told any more when the rest is settled.
+func (p *producer) awaitLevel(ctx context.Context, a accepted, level pb.Acknowledgement) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	replaced := false
+	err := p.awaitLocked(ctx, func() bool {
+		replaced = p.epoch != a.epoch
+		switch {
+		case replaced, level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED:
+			return true
+		case level == pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED:
+			return a.sequence <= p.cursor.logged
+		}
+		return p.cursor.isSettled(a.sequence)
+	})
+	if replaced && p.log != nil && level == pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED {
+		return statusOldEpoch(a.epoch, p.epoch)
+	}
+	return err
 }
 
-// conclude ends a call and returns the outcomes of its request and the watermark of its epoch. If the call is late or canceled,
+// conclude ends a call and returns the outcomes of its request and the watermarks of its epoch. If the call is late or canceled,
 // carried is false, and the outcomes are kept for the call's repeat or the next stream.
-func (p *producer) conclude(s *session, a accepted, carried bool) (own outcomes, committed uint64) {
+func (p *producer) conclude(s *session, a accepted, carried bool) (own outcomes, now watermarks) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own = *s.answer
 	if p.epoch != a.epoch {
-		return own, a.sequence
+		now.committed = a.sequence
+		if p.log != nil {
+			now = watermarks{logged: a.sequence}
+		}
+		return own, now
 	}
 	first := p.answers[a.sequence]
 	switch {
@@ -47,7 +69,7 @@ func (p *producer) conclude(s *session, a accepted, carried bool) (own outcomes,
 		}
 	}
 	p.trimLocked()
-	return own, p.cursor.committed
+	return own, watermarks{committed: p.cursor.committed, logged: p.loggedLocked()}
 }
 
 // takeAnswersLocked moves the outcomes that calls have not been answered with to the outbox: a stream's Welcome covers them.

@@ -48,7 +48,7 @@ type Config struct {
 	// UnaryTimeout is the longest that a unary call waits, if its own deadline is not earlier.
 	UnaryTimeout time.Duration `yaml:"unary_timeout" min:"1s"`
 	// Acknowledgement is when calls are answered that bring no opening of our protocol, unless a header asks otherwise.
-	Acknowledgement string `yaml:"acknowledgement" oneof:"committed|received"`
+	Acknowledgement string `yaml:"acknowledgement" oneof:"committed|logged|received"`
 	// ProducerIdle is how long the state of a producer without a stream is kept.
 	ProducerIdle time.Duration `yaml:"producer_idle" min:"1m"`
 
@@ -170,6 +170,7 @@ func (c *Config) Validate() error {
 	require(c.MaxOpenBytes > 0 && c.OpenTimeout > 0, "MaxOpenBytes and OpenTimeout must be above 0")
 	require(c.ThrottleAfter >= 0 && c.ResponseInterval >= 0, "ThrottleAfter and ResponseInterval must not be negative")
 	require(c.MaxPendingOutcomes > 0, "MaxPendingOutcomes must be above 0")
+	require(c.WAL != nil || c.Acknowledgement != "logged", "acknowledgement is logged, but there is no write-ahead log")
 	require(c.Log != nil && c.Registerer != nil, "Log and Registerer are missing")
 	return settings.Error(problems)
 }

@@ -37,7 +37,7 @@ func (lineDecoder) decode(data []byte, from cut, values *defaults, into *arena) 
 func TestAnotherProtocol(t *testing.T) {
 	c := testConfig()
 	budget := &fakeBudget{}
-	in := newIntake(&c, budget, newMetrics(prometheus.NewRegistry()), func() decoder { return lineDecoder{} })
+	in := newIntake("lines", &c, budget, newMetrics(prometheus.NewRegistry()), func() decoder { return lineDecoder{} })
 	for pieces, data := range map[int][]byte{1: []byte("first\n\nthird\n"), 3: bytes.Repeat([]byte("x\n"), 9000)} {
 		lines := bytes.Split(data[:len(data)-1], []byte("\n"))
 		r, err := in.admit(t.Context(), frameOf(data), testReceived, nil)

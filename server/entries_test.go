@@ -29,7 +29,7 @@ func testIntake(t testing.TB, adjust func(*Config)) (*intake, *fakeBudget) {
 	}
 	m := newMetrics(prometheus.NewRegistry())
 	budget := &fakeBudget{}
-	return newIntake(&c, budget, m, newProtobufDecoder(&c)), budget
+	return newIntake(protocolProtobuf, &c, budget, m, newProtobufDecoder(&c)), budget
 }
 
 var testReceived = time.Unix(1_700_000_000, 42)

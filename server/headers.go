@@ -21,7 +21,8 @@ var acknowledgements = map[string]pb.Acknowledgement{
 }
 
 // headerOpening returns the opening of a call from its headers. values returns those of one name. Without any the call is anonymous.
-func (c *Config) headerOpening(values func(name string) []string) (*opening, error) {
+// open has what its entries share.
+func (c *Config) headerOpening(values func(name string) []string, open *pb.Open) (*opening, error) {
 	var violations []violation
 	invalid := func(is bool, field, problem string) {
 		if is {
@@ -49,14 +50,10 @@ func (c *Config) headerOpening(values func(name string) []string) (*opening, err
 		invalid(err != nil || sequence == 0, headerSequence, "it must be a number from 1 to 2^63-1")
 	}
 	acknowledgement, ok := acknowledgements[level]
-	invalid(!ok, headerAcknowledgement, "it must be committed or received")
+	invalid(!ok, headerAcknowledgement, "it must be committed, logged or received")
 	if violations != nil {
 		return nil, statusInvalidOpening(violations...)
 	}
-	if acknowledgement == pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED {
-		return nil, errNoLog
-	}
-	return &opening{
-		producer: producer, sequence: sequence, current: producer != "", level: acknowledgement, defaults: c.defaultsOf(&pb.Open{}),
-	}, nil
+	o := &opening{producer: producer, sequence: sequence, current: producer != "", level: acknowledgement}
+	return o, c.complete(o, open)
 }

@@ -28,7 +28,7 @@ func TestHeaderOpening(t *testing.T) {
 		{header: "acknowledgement=committed", config: &received, want: opening{level: pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED}},
 		{header: "acknowledgement=received", want: opening{level: pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED}},
 		{header: "acknowledgement=logged", problem: "keeps no write-ahead log"},
-		{header: "acknowledgement=COMMITTED", problem: "logbatcher-acknowledgement: it must be committed or received"},
+		{header: "acknowledgement=COMMITTED", problem: "logbatcher-acknowledgement: it must be committed, logged or received"},
 		{header: "producer=p sequence=7", want: opening{producer: "p", sequence: 7, current: true, level: pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED}},
 		{header: "producer=p", problem: "logbatcher-sequence: a call with logbatcher-producer needs it"},
 		{header: "sequence=1", problem: "logbatcher-producer: a call with logbatcher-sequence needs it"},
@@ -47,7 +47,7 @@ func TestHeaderOpening(t *testing.T) {
 			name, value, _ := strings.Cut(pair, "=")
 			header.Add("logbatcher-"+name, value)
 		}
-		o, err := config.headerOpening(header.Values)
+		o, err := config.headerOpening(header.Values, &pb.Open{})
 		if test.problem != "" {
 			if err == nil || !strings.Contains(err.Error(), test.problem) {
 				t.Errorf("%s: %v, want %s", test.header, err, test.problem)

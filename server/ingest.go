@@ -25,6 +25,8 @@ type ingest struct {
 	intake   *intake
 	// otlp and otlpJSON share what is known of resources.
 	otlp, otlpJSON *intake
+	openings       openings
+	replays        replays
 	metrics        *metrics
 	life           *lifecycle
 	// readiness knows whether anything can be committed.
@@ -43,11 +45,14 @@ func newIngest(config *Config, router Router, budget Budget, readiness Readiness
 	in := &ingest{
 		config: config, router: router, readiness: readiness, registry: newRegistry(config, m), metrics: m, life: newLifecycle(),
 		tenants: &tenants{config: config, metrics: m, known: map[string]*tenant{}},
-		intake:  newIntake(config, budget, m, newProtobufDecoder(config)), otlp: newOTLPIntake(config, budget, m, ofOTLP),
+		intake:  newIntake(protocolProtobuf, config, budget, m, newProtobufDecoder(config)), otlp: newOTLPIntake(config, budget, m, ofOTLP),
 		otlpJSON: newOTLPIntake(config, budget, m, ofOTLP),
 		exited:   make(chan struct{}, 1),
 	}
 	in.otlpJSON.convert = appendOTLP
+	if config.WAL != nil {
+		in.registry.restore()
+	}
 	return in
 }
 
@@ -135,6 +140,10 @@ func (in *ingest) statusOf(err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
 	}
+	if errors.Is(err, errLog) {
+		in.closed.log(in.config.Log, slog.LevelWarn, "no epoch can begin", "error", err)
+		return errRouterClosed
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return statusOfContext(err)
 	}
@@ -160,7 +169,7 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 		if !taken && !inRouter { // after a panic in the Router something may still read it
 			r.free()
 		}
-		p.routed(taken)
+		p.routed(taken || r.LSN != 0) // what the log has can't be taken back
 	}()
 
 	if err := r.decode(ctx, &s.opening.defaults); err != nil {
@@ -177,20 +186,28 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 		in.metrics.commitSeconds.Observe(time.Since(received).Seconds())
 		p.settle(a.epoch, a.sequence, refusals, o)
 	}
-	if len(r.Entries) == 0 && !r.pieces {
-		taken = true
-		r.count(t)
-		r.free()
-		r.Settled(&schema.Outcome{})
-		return a, nil
+	if in.config.WAL != nil {
+		in.logged(s, r, r.Settled)
 	}
-	inRouter = true
-	err = in.router.Route(ctx, &r.Request, s.setWait)
-	inRouter = false
-	if err == nil {
-		taken = true
-		r.count(t)
-		return a, nil
+	if alone := len(r.Entries) == 0 && !r.pieces; alone {
+		if r.Log != nil {
+			err = in.logAlone(ctx, s, r)
+		}
+		if err == nil {
+			taken = true
+			r.count(t)
+			r.end()
+			return a, nil
+		}
+	} else {
+		inRouter = true
+		err = in.router.Route(ctx, &r.Request, s.setWait)
+		inRouter = false
+		if err == nil {
+			taken = true
+			r.count(t)
+			return a, nil
+		}
 	}
 	if ctx.Err() != nil {
 		return a, context.Cause(ctx)

@@ -20,11 +20,15 @@ type jsonDecoder struct {
 	logs logline.Reader
 	// entries reads Entries.
 	entries entryReader
+	// received is when the request was received, in nanoseconds since the Unix epoch.
+	received int64
 }
 
 func newJSONDecoder(config *Config, own bool) func() decoder {
 	return func() decoder {
-		return &jsonDecoder{config: config, own: own, logs: logline.Reader{Stamps: logline.Stamps{Now: time.Now, Location: time.UTC}}}
+		d := &jsonDecoder{config: config, own: own}
+		d.logs.Stamps = logline.Stamps{Now: func() time.Time { return time.Unix(0, d.received) }, Location: time.UTC}
+		return d
 	}
 }
 
@@ -55,6 +59,7 @@ func (d *jsonDecoder) outline(data []byte) (outline, error) {
 
 func (d *jsonDecoder) decode(data []byte, from cut, values *defaults, into *arena) (cut, error) {
 	defer d.reset()
+	d.received = values.received
 	next := from
 	for line := range strings.Lines(textOf(data[from.at:])) {
 		if text := trimLine(line); text == "" {

@@ -28,7 +28,7 @@ func jsonIntake(t testing.TB, own bool, adjust func(*Config)) (*intake, *fakeBud
 		adjust(&c)
 	}
 	budget := &fakeBudget{}
-	return newIntake(&c, budget, newMetrics(prometheus.NewRegistry()), newJSONDecoder(&c, own)), budget
+	return newIntake(protocolJSONLines, &c, budget, newMetrics(prometheus.NewRegistry()), newJSONDecoder(&c, own)), budget
 }
 
 // linesOf returns the entries of JSON lines by their places, and the refusals.

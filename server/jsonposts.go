@@ -22,8 +22,8 @@ func (in *ingest) newJSONPosts() *jsonPosts {
 	c := in.config
 	return &jsonPosts{
 		config:  c,
-		logs:    newIntake(c, in.intake.budget, in.metrics, newJSONDecoder(c, false)),
-		entries: newIntake(c, in.intake.budget, in.metrics, newJSONDecoder(c, true)),
+		logs:    newIntake(protocolJSONLines, c, in.intake.budget, in.metrics, newJSONDecoder(c, false)),
+		entries: newIntake(protocolEntryLines, c, in.intake.budget, in.metrics, newJSONDecoder(c, true)),
 	}
 }
 
@@ -48,16 +48,12 @@ func (p *jsonPosts) call(r *http.Request) (*call, error) {
 	if named != "" && err != nil || !slices.Contains(contentTypes, contentType) {
 		return nil, statusUnknownMediaType(named, "application/x-ndjson, application/json or text/plain")
 	}
-	o, err := p.config.headerOpening(r.Header.Values)
-	if err != nil {
-		return nil, err
-	}
 	intake, open, err := p.query(r)
 	if err != nil {
 		return nil, err
 	}
-	o.defaults = p.config.defaultsOf(open)
-	return &call{intake: intake, opening: o}, nil
+	o, err := p.config.headerOpening(r.Header.Values, open)
+	return &call{intake: intake, opening: o}, err
 }
 
 // query reads the query.
@@ -123,6 +119,7 @@ type ingestAnswer struct {
 	Repeat            bool   `json:"repeat,omitempty"`
 	Producer          string `json:"producer,omitempty"`
 	Sequence          uint64 `json:"sequence,omitempty"`
+	LoggedSequence    uint64 `json:"loggedSequence,omitempty"`
 	CommittedSequence uint64 `json:"committedSequence,omitempty"`
 	Acknowledgement   string `json:"acknowledgement"`
 }
@@ -154,7 +151,8 @@ func (p *jsonPosts) respond(w http.ResponseWriter, r *http.Request, a *answer, e
 	}
 	response := ingestAnswer{Repeat: a.repeat, Acknowledgement: levelName(a.level)}
 	if r.Header.Get(headerProducer) != "" {
-		response.Producer, response.Sequence, response.CommittedSequence = a.producer, a.sequence, a.committed
+		response.Producer, response.Sequence = a.producer, a.sequence
+		response.LoggedSequence, response.CommittedSequence = a.logged, a.committed
 	}
 	refused := map[uint32]struct{}{}
 	for i, f := range a.refusals {

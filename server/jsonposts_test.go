@@ -90,7 +90,7 @@ func TestIngestOverHTTPThatIsRefused(t *testing.T) {
 		"attribute":            {"?attribute=a", "{}", nil, 400, "attribute: it must be KEY=VALUE"},
 		"unknown parameter":    {"?Service=a", "{}", nil, 400, "Service: there is no such parameter"},
 		"a producer only":      {"", "{}", []string{"logbatcher-producer", "p"}, 400, "logbatcher-sequence"},
-		"an unknown level":     {"", "{}", []string{"logbatcher-acknowledgement", "stored"}, 400, "it must be committed or received"},
+		"an unknown level":     {"", "{}", []string{"logbatcher-acknowledgement", "stored"}, 400, "it must be committed, logged or received"},
 		"all lines are broken": {"", "{\n}\n", nil, 200, `"accepted":0`},
 	} {
 		if code, _, body := f.postLines(c.query, c.body, c.headers...); code != c.code || !strings.Contains(body, c.part) {

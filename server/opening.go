@@ -20,13 +20,20 @@ type opening struct {
 	producer  string // empty: anonymous
 	epoch     uint64
 	committed uint64
+	// logged is up to where the producer relies on a log.
+	logged uint64
 	// current is set if the opening names no epoch, but the sequence of its call's request: the producer's current epoch is meant.
 	current  bool
 	sequence uint64
 	level    pb.Acknowledgement
 	client   string
 	defaults defaults
+	// form is the opening as the log keeps it. Nil: there is no log.
+	form []byte
 }
+
+// start is the sequence after which the producer goes on where its epoch is not known.
+func (o *opening) start() uint64 { return max(o.committed, o.logged) }
 
 // begins reports whether the opening begins an epoch, which is all that a unary call with it does.
 func (o *opening) begins() bool { return o.producer != "" && o.epoch == 0 && !o.current }
@@ -81,7 +88,9 @@ func (c *Config) checkOpening(open *pb.Open) (*opening, error) {
 	invalid(open.Epoch > maxNumber, "epoch", "it must be below 2^63")
 	invalid(open.CommittedSequence > maxNumber, "committed_sequence", "it must be below 2^63")
 	invalid(open.CommittedSequence != 0 && open.Epoch == 0, "committed_sequence", "a new epoch has none: it must be 0 if the epoch is 0")
-	invalid(open.Producer == "" && (open.Epoch != 0 || open.CommittedSequence != 0), "epoch",
+	invalid(open.LoggedSequence > maxNumber, "logged_sequence", "it must be below 2^63")
+	invalid(open.LoggedSequence != 0 && open.Epoch == 0, "logged_sequence", "a new epoch has none: it must be 0 if the epoch is 0")
+	invalid(open.Producer == "" && (open.Epoch != 0 || open.CommittedSequence != 0 || open.LoggedSequence != 0), "epoch",
 		"an anonymous producer has none: it must be 0 if the producer is empty")
 	_, known := pb.Acknowledgement_name[int32(open.Acknowledgement)]
 	invalid(!known, "acknowledgement", "it is not one of Acknowledgement")
@@ -97,16 +106,26 @@ func (c *Config) checkOpening(open *pb.Open) (*opening, error) {
 		return nil, statusInvalidOpening(violations...)
 	}
 	level := open.Acknowledgement
-	switch level {
-	case pb.Acknowledgement_ACKNOWLEDGEMENT_UNSPECIFIED:
+	if level == pb.Acknowledgement_ACKNOWLEDGEMENT_UNSPECIFIED {
 		level = pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED
-	case pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED:
-		return nil, errNoLog
 	}
-	return &opening{
-		producer: open.Producer, epoch: open.Epoch, committed: open.CommittedSequence,
-		level: level, client: text(open.Client), defaults: c.defaultsOf(open),
-	}, nil
+	o := &opening{
+		producer: open.Producer, epoch: open.Epoch, committed: open.CommittedSequence, logged: open.LoggedSequence,
+		level: level, client: text(open.Client),
+	}
+	return o, c.complete(o, open)
+}
+
+// complete sets an opening's defaults, and checks that its level can be reached.
+func (c *Config) complete(o *opening, open *pb.Open) error {
+	if c.WAL == nil && o.level == pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED {
+		return errNoLog
+	}
+	o.defaults = c.defaultsOf(open)
+	if c.WAL != nil {
+		o.form = c.formOf(open)
+	}
+	return nil
 }
 
 // defaultsOf returns an Open's defaults for entries. The time of receipt is filled in for each request.

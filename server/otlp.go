@@ -47,7 +47,7 @@ type otlpDecoder struct {
 
 // newOTLPIntake returns an intake of OTLP.
 func newOTLPIntake(config *Config, budget Budget, m *metrics, newDecoder func() decoder) *intake {
-	in := newIntake(config, budget, m, newDecoder)
+	in := newIntake(protocolOTLP, config, budget, m, newDecoder)
 	in.memory.shared = true
 	return in
 }

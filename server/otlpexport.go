@@ -8,6 +8,8 @@ import (
 	"google.golang.org/grpc"
 	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
 // OTLP's service for logs, and the file that describes it.
@@ -27,7 +29,7 @@ func (in *ingest) logsService() *grpc.ServiceDesc {
 // serveExport handles one Export.
 func (in *ingest) serveExport(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	header, _ := grpcmetadata.FromIncomingContext(ctx)
-	o, err := in.config.headerOpening(header.Get)
+	o, err := in.config.headerOpening(header.Get, &pb.Open{})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"mime"
 	"net/http"
+
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
 // otlpPosts is OTLP/HTTP, in protobuf and in JSON. Responses are in the encoding of their request.
@@ -25,7 +27,7 @@ func (p otlpPosts) call(r *http.Request) (*call, error) {
 	if in == nil {
 		return nil, statusUnknownMediaType(r.Header.Get("Content-Type"), contentProtobuf+" or "+contentJSON)
 	}
-	o, err := p.ingest.config.headerOpening(r.Header.Values)
+	o, err := p.ingest.config.headerOpening(r.Header.Values, &pb.Open{})
 	return &call{intake: in, opening: o}, err
 }
 

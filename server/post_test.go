@@ -33,7 +33,7 @@ func (p requestPosts) call(r *http.Request) (*call, error) {
 	if r.URL.RawQuery == "panic" {
 		panic("bug")
 	}
-	o, err := p.ingest.config.headerOpening(r.Header.Values)
+	o, err := p.ingest.config.headerOpening(r.Header.Values, &pb.Open{})
 	return &call{intake: p.ingest.intake, opening: o}, err
 }
 

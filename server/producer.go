@@ -4,15 +4,21 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// errClosed ends the receiver of a session that accepts no more requests.
-var errClosed = errors.New("the session accepts no more requests")
+var (
+	// errClosed ends the receiver of a session that accepts no more requests.
+	errClosed = errors.New("the session accepts no more requests")
+	// errLog is that the write-ahead log did not take what must be in it.
+	errLog = errors.New("the write-ahead log can't be written")
+)
 
 // producer is what the server knows of one producer: its epoch, the sequences of that epoch, the outcomes it has not been sent
 // yet, and whose session speaks for it.
@@ -20,6 +26,8 @@ type producer struct {
 	producerKey
 	now     func() time.Time
 	metrics *metrics
+	// log is the write-ahead log. Nil: there is none.
+	log Log
 	// total counts the outcomes that all producers keep while nobody reads them.
 	total *atomic.Int64
 	// anonymous producers never come back.
@@ -39,6 +47,8 @@ type producer struct {
 	session *session
 	// routing is the session whose request, with the last accepted sequence, is with the Router and may be taken back. Nil: none.
 	routing *session
+	// beginning is set while the log is told of a new epoch. unbegun is set if that failed, so that the log may not know the epoch.
+	beginning, unbegun bool
 	// changed, if somebody waits for it, is closed at the next change of anything above.
 	changed chan struct{}
 }
@@ -53,7 +63,9 @@ type uses struct {
 // welcome is the result of an opening.
 type welcome struct {
 	epoch, committed uint64
-	resumed          bool
+	// logged is 0 without a log.
+	logged  uint64
+	resumed bool
 }
 
 // changeLocked wakes everybody who waits for a change, and the sender.
@@ -61,6 +73,11 @@ func (p *producer) changeLocked() {
 	if p.session != nil {
 		p.session.wakeSender()
 	}
+	p.wakeLocked()
+}
+
+// wakeLocked wakes everybody who waits for a change.
+func (p *producer) wakeLocked() {
 	if p.changed != nil {
 		close(p.changed)
 		p.changed = nil
@@ -92,9 +109,9 @@ func (p *producer) await(ctx context.Context, condition func() bool) error {
 	return p.awaitLocked(ctx, condition)
 }
 
-// open gives s the right to send. It stops an older stream at once, returns when everything accepted before is settled, and
-// fails when ctx ends, when the epoch is old, or when a newer opening comes first. A unary call that continues the producer's
-// epoch joins the calls in flight instead.
+// open gives s the right to send. It stops an older stream at once, returns when everything accepted before is logged or, without a
+// log, settled, and fails when ctx ends, when the epoch is old, or when a newer opening comes first. A unary call that continues the
+// producer's epoch joins the calls in flight instead.
 func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,9 +119,9 @@ func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) 
 	if o.current {
 		p.nameEpochLocked(o)
 	}
-	if s.unary() && p.session == nil && o.epoch != 0 && o.epoch == p.epoch && o.committed <= p.cursor.committed {
+	if s.unary() && p.session == nil && p.continuesLocked(o) {
 		s.epoch = p.epoch
-		return welcome{epoch: p.epoch, committed: p.cursor.committed, resumed: true}, nil
+		return p.resumeLocked(o), nil
 	}
 	// Before anything is stopped: a process that was thought dead must not disturb the one that took its place.
 	if err := p.checkEpochLocked(o); err != nil {
@@ -115,14 +132,16 @@ func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) 
 	}
 	p.session = s
 	p.changeLocked()
-	err = p.awaitLocked(ctx, func() bool { return p.session != s || p.routing == nil && p.cursor.unsettled() == 0 })
+	err = p.awaitLocked(ctx, func() bool { return p.session != s || p.routing == nil && !p.beginning && p.isSafeLocked() })
+	if err == nil && p.session == s {
+		w, err = p.enterLocked(ctx, o)
+	}
 	if p.session != s {
 		return welcome{}, errSuperseded
 	}
 	if err == nil {
-		w = p.enterLocked(o)
 		s.epoch = w.epoch
-		s.told = watermarks{committed: w.committed, received: w.committed}
+		s.told = watermarks{committed: w.committed, logged: w.logged, received: max(w.committed, w.logged)}
 	}
 	if err != nil || s.unary() { // a unary call leaves room for others of its epoch
 		p.session = nil
@@ -154,27 +173,100 @@ func (p *producer) checkEpochLocked(o *opening) error {
 	return nil
 }
 
-// enterLocked begins, resumes or adopts the epoch that an opening asks for. Nothing is in flight.
-func (p *producer) enterLocked(o *opening) welcome {
-	switch {
-	case o.epoch == 0:
-		p.beginEpochLocked(nextEpoch(p.epoch, p.now()), 0)
-		return welcome{epoch: p.epoch}
-	case o.epoch == p.epoch && o.committed <= p.cursor.committed:
-		p.takeAnswersLocked()
-		p.outbox.resend(o.committed)
-		return welcome{epoch: p.epoch, committed: p.cursor.committed, resumed: true}
+// maxUnsettled returns how many sequences may be accepted and not settled.
+func (p *producer) maxUnsettled() uint64 {
+	if p.log != nil {
+		return maxUnsettledLogged
 	}
-	// The epoch is from another process, or the producer was with one in between: what it was told there counts.
-	p.beginEpochLocked(o.epoch, o.committed)
-	return welcome{epoch: p.epoch, committed: o.committed}
+	return maxUnsettled
 }
 
-func (p *producer) beginEpochLocked(epoch, start uint64) {
+// isSafeLocked reports whether nothing that was accepted can be lost by this process.
+func (p *producer) isSafeLocked() bool {
+	if p.log != nil {
+		return p.cursor.unlogged() == 0
+	}
+	return p.cursor.unsettled() == 0
+}
+
+// continuesLocked reports whether an opening continues the epoch as it is known here. The producer may have seen more committed than
+// a log knows to be after a crash, but no more than it has.
+func (p *producer) continuesLocked(o *opening) bool {
+	known := p.cursor.committed
+	if p.log != nil {
+		known = p.cursor.safe()
+	}
+	return o.epoch != 0 && o.epoch == p.epoch && !p.unbegun && o.start() <= known
+}
+
+// resumeLocked resumes the epoch.
+func (p *producer) resumeLocked(o *opening) welcome {
+	p.metrics.lag.Sub(float64(p.cursor.trust(o.committed)))
+	return welcome{epoch: p.epoch, committed: p.cursor.committed, logged: p.loggedLocked(), resumed: true}
+}
+
+// loggedLocked returns the logged watermark: 0 without a log.
+func (p *producer) loggedLocked() uint64 {
+	if p.log == nil {
+		return 0
+	}
+	return p.cursor.logged
+}
+
+// enterLocked begins, resumes or adopts the epoch that an opening asks for. What is in flight is logged.
+func (p *producer) enterLocked(ctx context.Context, o *opening) (welcome, error) {
+	if p.continuesLocked(o) {
+		p.takeAnswersLocked()
+		p.outbox.resend(o.committed)
+		return p.resumeLocked(o), nil
+	}
+	// An epoch is from another process, or the producer was with one in between: what it was told there counts.
+	epoch := o.epoch
+	if epoch == 0 {
+		epoch = nextEpoch(p.epoch, p.now())
+	}
+	err := p.beginEpochLocked(ctx, epoch, o.start())
+	return welcome{epoch: p.epoch, committed: p.cursor.committed, logged: p.loggedLocked()}, err
+}
+
+// beginEpochLocked begins an epoch, in the log first, for which it releases the lock. If that fails the epoch counts all the same,
+// because the log may have it, and the next opening tells the log again.
+func (p *producer) beginEpochLocked(ctx context.Context, epoch, start uint64) (err error) {
+	if p.log != nil && !p.anonymous {
+		p.beginning = true
+		p.mu.Unlock()
+		switch err = p.log.Begin(ctx, p.tenant, p.id, epoch, start); {
+		case err == nil:
+		case ctx.Err() != nil:
+			err = context.Cause(ctx)
+		default:
+			err = fmt.Errorf("%w: begin an epoch of producer %q: %w", errLog, p.id, err)
+		}
+		p.mu.Lock()
+		p.beginning = false
+		p.changeLocked()
+	}
+	p.unbegun = err != nil
+	p.metrics.lag.Sub(float64(p.cursor.unsettled()))
 	p.epoch = epoch
-	p.cursor = newCursor(start)
+	p.cursor = newCursor(start, p.log != nil)
 	p.dropOutcomesLocked() // they belong to an epoch that is over
 	clear(p.answers)
+	return err
+}
+
+// restore makes the producer what the log knows of it.
+func (p *producer) restore(l *schema.LoggedProducer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.epoch, p.cursor = l.Epoch, restoredCursor(l)
+	p.metrics.lag.Add(float64(p.cursor.unsettled()))
+	var told outcomes // its next opening says which of them it can't have seen
+	for i := range l.Outcomes {
+		told.add(l.Outcomes[i].Sequence, nil, &l.Outcomes[i].Outcome, true)
+	}
+	p.outbox.keep(told)
+	p.trimLocked()
 }
 
 // accepted is the verdict on a sequence.
@@ -185,7 +277,7 @@ type accepted struct {
 
 // accept accepts a session's sequence, reports that it is a repeat, or returns why it is neither. Zero stands for the next one.
 // After verdictNext the request is with the Router, and routed must be called.
-func (p *producer) accept(ctx context.Context, s *session, sequence uint64, sum uint32) (accepted, error) {
+func (p *producer) accept(ctx context.Context, s *session, sequence, sum uint64) (accepted, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// Only the last accepted sequence can be taken back, so unary calls take turns.
@@ -203,7 +295,7 @@ func (p *producer) accept(ctx context.Context, s *session, sequence uint64, sum 
 	if sequence == 0 {
 		sequence = p.cursor.accepted + 1
 	}
-	a := accepted{epoch: p.epoch, sequence: sequence, verdict: p.cursor.judge(sequence, sum)}
+	a := accepted{epoch: p.epoch, sequence: sequence, verdict: p.cursor.judge(sequence, uint32(sum))}
 	switch a.verdict {
 	case verdictGap:
 		return a, statusGap(p.cursor.accepted+1, sequence)
@@ -216,7 +308,7 @@ func (p *producer) accept(ctx context.Context, s *session, sequence uint64, sum 
 		p.metrics.repeats.Inc()
 		return a, nil
 	}
-	p.cursor.accept(sum)
+	p.cursor.accept(uint32(sum))
 	p.routing = s
 	p.metrics.lag.Inc()
 	if s.unary() {
@@ -251,11 +343,23 @@ func (p *producer) settle(epoch, sequence uint64, refusals []schema.Refusal, out
 		p.outbox.add(sequence, refusals, outcome, p.session != nil)
 		p.trimLocked()
 	}
-	before := p.cursor.committed
-	if p.cursor.settle(sequence) {
-		p.metrics.lag.Sub(float64(p.cursor.committed - before))
-	}
+	p.metrics.lag.Sub(float64(p.cursor.settle(sequence)))
 	p.changeLocked()
+}
+
+// logged records that the log has a request. The log calls it.
+func (p *producer) logged(epoch, sequence uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.epoch != epoch {
+		return
+	}
+	moved := p.cursor.log(sequence)
+	p.metrics.lag.Sub(float64(moved))
+	if p.session != nil && (moved > 0 || p.session.opening.level == pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED) {
+		p.session.wakeSender() // others learn of it with the next response
+	}
+	p.wakeLocked()
 }
 
 // trimLocked bounds the outcomes kept while nobody reads them: the next Welcome must be able to carry them all, and many

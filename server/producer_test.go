@@ -55,15 +55,15 @@ func TestOpeningRules(t *testing.T) {
 		want  welcome
 		code  codes.Code
 	}{
-		"a given epoch resumes":                    {open: opening{epoch: known}, want: welcome{known, committed, true}},
-		"one that knows better ignores committed":  {open: opening{epoch: known, committed: 3}, want: welcome{known, committed, true}},
-		"one that knows less goes on from there":   {open: opening{epoch: known, committed: 9}, want: welcome{known, 9, false}},
+		"a given epoch resumes":                    {open: opening{epoch: known}, want: welcome{epoch: known, committed: committed, resumed: true}},
+		"one that knows better ignores committed":  {open: opening{epoch: known, committed: 3}, want: welcome{epoch: known, committed: committed, resumed: true}},
+		"one that knows less goes on from there":   {open: opening{epoch: known, committed: 9}, want: welcome{epoch: known, committed: 9}},
 		"a lower epoch is refused":                 {open: opening{epoch: known - 1}, code: codes.Aborted},
-		"a higher epoch is adopted":                {open: opening{epoch: known + 7, committed: 40}, want: welcome{known + 7, 40, false}},
-		"an unknown producer's epoch is adopted":   {fresh: true, open: opening{epoch: 3, committed: 40}, want: welcome{3, 40, false}},
-		"zero begins an epoch above the last":      {open: opening{}, want: welcome{known + 1, 0, false}},
-		"the last epoch can be claimed":            {open: opening{epoch: maxNumber, committed: 1}, want: welcome{maxNumber, 1, false}},
-		"zero begins at no less than milliseconds": {fresh: true, open: opening{}, want: welcome{1_700_000_000_123, 0, false}},
+		"a higher epoch is adopted":                {open: opening{epoch: known + 7, committed: 40}, want: welcome{epoch: known + 7, committed: 40}},
+		"an unknown producer's epoch is adopted":   {fresh: true, open: opening{epoch: 3, committed: 40}, want: welcome{epoch: 3, committed: 40}},
+		"zero begins an epoch above the last":      {open: opening{}, want: welcome{epoch: known + 1}},
+		"the last epoch can be claimed":            {open: opening{epoch: maxNumber, committed: 1}, want: welcome{epoch: maxNumber, committed: 1}},
+		"zero begins at no less than milliseconds": {fresh: true, open: opening{}, want: welcome{epoch: 1_700_000_000_123}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := testRegistry(t, nil)

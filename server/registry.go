@@ -2,6 +2,7 @@ package server
 
 import (
 	"container/list"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,9 @@ import (
 // registry holds the producers by their ids. Producers without users are forgotten after a while, and sooner if there are too
 // many. It happens when a producer is asked for, so that it needs no goroutine.
 type registry struct {
+	log      Log
+	errors   rarely // of the log
+	logger   *slog.Logger
 	limit    int
 	forget   time.Duration
 	instance string
@@ -28,7 +32,7 @@ type producerKey struct{ tenant, id string }
 
 func newRegistry(config *Config, m *metrics) *registry {
 	return &registry{
-		limit: config.MaxProducers, forget: config.ProducerIdle, instance: config.Instance,
+		log: config.WAL, logger: config.Log, limit: config.MaxProducers, forget: config.ProducerIdle, instance: config.Instance,
 		now: time.Now, metrics: m, producers: make(map[producerKey]*producer),
 	}
 }
@@ -54,6 +58,11 @@ func (r *registry) use(tenant, id string) (*producer, error) {
 			return nil, statusTooManyProducers(r.limit)
 		}
 		p = r.newProducer(key)
+		if r.log != nil {
+			if l, ok := r.log.Producer(tenant, id); ok {
+				p.restore(&l)
+			}
+		}
 		r.producers[key] = p
 		r.metrics.producers.Set(float64(len(r.producers)))
 	}
@@ -63,6 +72,24 @@ func (r *registry) use(tenant, id string) (*producer, error) {
 	}
 	p.uses.count++
 	return p, nil
+}
+
+// restore makes all producers that the log knows idle ones, so that those which never come back are forgotten, too.
+func (r *registry) restore() {
+	for tenant, id := range r.log.Producers() {
+		p, err := r.use(tenant, id)
+		if err != nil {
+			return // the others have their place once they are used
+		}
+		r.leave(p)
+	}
+}
+
+// lookup returns a producer, or nil if it is not known.
+func (r *registry) lookup(tenant, id string) *producer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.producers[producerKey{tenant, id}]
 }
 
 // leave ends one use of the producer.
@@ -79,7 +106,7 @@ func (r *registry) leave(p *producer) {
 }
 
 func (r *registry) newProducer(key producerKey) *producer {
-	return &producer{producerKey: key, now: r.now, metrics: r.metrics, total: &r.kept, answers: make(map[uint64]*outcomes)}
+	return &producer{producerKey: key, now: r.now, metrics: r.metrics, log: r.log, total: &r.kept, answers: make(map[uint64]*outcomes)}
 }
 
 func (r *registry) sweepLocked(now time.Time) {
@@ -113,5 +140,11 @@ func (r *registry) removeLocked(p *producer) {
 	r.idle.Remove(p.uses.idle)
 	delete(r.producers, p.producerKey)
 	p.forget()
+	if r.log != nil {
+		// If it fails, the producer's next use finds in the log what it was.
+		if err := r.log.Forget(p.tenant, p.id); err != nil {
+			r.errors.log(r.logger, slog.LevelWarn, "the write-ahead log can't forget a producer", "producer", p.id, "error", err)
+		}
+	}
 	r.metrics.producers.Set(float64(len(r.producers)))
 }

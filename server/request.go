@@ -2,11 +2,11 @@ package server
 
 import (
 	"context"
-	"hash/maphash"
 	"runtime"
 	"sync"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"google.golang.org/grpc/mem"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -17,11 +17,11 @@ const minEntryGuess = 64
 
 // intake turns the frames of one protocol into requests, in memory that the budget has granted.
 type intake struct {
+	protocol string // by which the log knows it
 	config   *Config
 	budget   Budget
 	memory   *memory
 	metrics  *metrics
-	seed     maphash.Seed
 	decoders sync.Pool // of decoder
 	// decoding bounds the decoders and conversions at work: each may hold one entry as a message, or one request, which the budget does
 	// not count.
@@ -31,9 +31,9 @@ type intake struct {
 	convert func(dst, received []byte) ([]byte, error)
 }
 
-func newIntake(config *Config, budget Budget, m *metrics, newDecoder func() decoder) *intake {
+func newIntake(protocol string, config *Config, budget Budget, m *metrics, newDecoder func() decoder) *intake {
 	return &intake{
-		config: config, budget: budget, memory: newMemory(), metrics: m, seed: maphash.MakeSeed(),
+		protocol: protocol, config: config, budget: budget, memory: newMemory(), metrics: m,
 		decoders: sync.Pool{New: func() any { return newDecoder() }}, decoding: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 }
@@ -45,7 +45,7 @@ type request struct {
 	// session learns when the request waits for memory. It may be nil.
 	session  *session
 	outline  outline
-	sum      uint32
+	sum      uint64
 	buffer   *[]byte
 	values   defaults
 	arena    arena
@@ -73,7 +73,18 @@ func (in *intake) admit(ctx context.Context, f *frame, received time.Time, s *se
 		}
 		size = f.Len()
 	}
-	r := &request{intake: in, session: s}
+	r, err := in.take(ctx, f, received, s)
+	if err != nil {
+		return nil, err
+	}
+	in.metrics.requests.Inc()
+	in.metrics.bytes.Add(float64(size))
+	return r, nil
+}
+
+// take makes a request of a frame that is within the bounds.
+func (in *intake) take(ctx context.Context, f *frame, received time.Time, s *session) (*request, error) {
+	r, size := &request{intake: in, session: s}, f.Len()
 	r.Received, r.Size, r.Decoder, r.Release = received, size, r, r.free
 	_, views := in.memory.plan(in.config, size, min(size/minEntryGuess, in.config.MaxRequestEntries))
 	if err := r.grant(ctx, slabCap(size)+views); err != nil {
@@ -84,8 +95,6 @@ func (in *intake) admit(ctx context.Context, f *frame, received time.Time, s *se
 		r.free()
 		return nil, err
 	}
-	in.metrics.requests.Inc()
-	in.metrics.bytes.Add(float64(size))
 	return r, nil
 }
 
@@ -114,7 +123,7 @@ func (r *request) readOutline() (err error) {
 	if r.outline.entries > in.config.MaxRequestEntries {
 		return statusTooLarge("max_request_entries", in.config.MaxRequestEntries, r.outline.entries)
 	}
-	r.sum = uint32(maphash.Bytes(in.seed, (*r.buffer)[r.outline.first:r.outline.end]))
+	r.sum = xxhash.Sum64((*r.buffer)[r.outline.first:r.outline.end]) // the same in each process
 	return nil
 }
 
@@ -233,6 +242,15 @@ func (r *request) free() {
 		r.buffer = nil
 	}
 	r.giveBack(r.granted)
+}
+
+// end ends a request that has no entries for the Router.
+func (r *request) end() {
+	r.free()
+	if r.LSN != 0 {
+		r.Placed(&schema.Outcome{})
+	}
+	r.Settled(&schema.Outcome{})
 }
 
 // count counts the entries of an accepted request.

@@ -90,17 +90,22 @@ func (s *session) response(final bool) *pb.IngestStreamResponse {
 // watermarksLocked sets the watermarks that the client does not know, and reports whether they alone are worth a response.
 func (s *session) watermarksLocked(r *pb.IngestStreamResponse, others, final bool) bool {
 	p := s.producer
-	now := watermarks{committed: p.cursor.committed, received: p.cursor.accepted}
-	if p.routing != nil && now.received > now.committed {
+	now := watermarks{committed: p.cursor.committed, logged: p.loggedLocked(), received: p.cursor.accepted}
+	if p.routing != nil && now.received > max(now.committed, now.logged) {
 		now.received--
 	}
+	level := s.opening.level
 	worth := now.committed != s.told.committed || s.repeat ||
-		now.received != s.told.received && (final || s.opening.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED)
+		now.logged != s.told.logged && (final || level == pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED) ||
+		now.received != s.told.received && (final || level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED)
 	if !worth && !others {
 		return false
 	}
 	if s.repeat || now.committed != s.told.committed {
 		r.CommittedSequence = now.committed
+	}
+	if s.repeat || now.logged != s.told.logged {
+		r.LoggedSequence = now.logged
 	}
 	if s.repeat || now.received != s.told.received {
 		r.ReceivedSequence = now.received

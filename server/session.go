@@ -9,7 +9,7 @@ import (
 )
 
 // watermarks are those that a producer knows.
-type watermarks struct{ committed, received uint64 }
+type watermarks struct{ committed, logged, received uint64 }
 
 // session is the right of a call to send requests as its producer, and what the call's client knows. Only a producer's newest
 // stream has it, or any number of unary calls of the same epoch. The fields below wake are guarded by the producer's lock.
@@ -20,6 +20,8 @@ type session struct {
 	answer *outcomes
 	// stop ends the stream with a cause. Unary calls notice by themselves that they are superseded.
 	stop context.CancelCauseFunc
+	// logged is the opening in the log. Nil: it has no request there yet. Only the goroutine that routes the session's requests uses it.
+	logged *schema.LoggedOpening
 	// wake has room for one; it signals the stream's sender that there may be something to send.
 	wake chan struct{}
 	// timer wakes the sender when the receiver has waited for throttleAfter. Nil for unary calls.
@@ -92,17 +94,24 @@ func (s *session) end() {
 	p.changeLocked()
 }
 
-// awaitSettled blocks until everything accepted is settled. At level RECEIVED it returns at once. If ctx ends with errNotFinished it
-// returns the status for that.
-func (s *session) awaitSettled(ctx context.Context) error {
+// awaitLevel blocks until everything accepted has reached the session's level. If ctx ends with errNotFinished it returns the status for
+// that.
+func (s *session) awaitLevel(ctx context.Context) error {
 	p := s.producer
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	err := p.awaitLocked(ctx, func() bool {
-		return s.opening.level == pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED || p.cursor.unsettled() == 0
-	})
+	missing := func() uint64 {
+		switch s.opening.level {
+		case pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED:
+			return 0
+		case pb.Acknowledgement_ACKNOWLEDGEMENT_LOGGED:
+			return p.cursor.unlogged()
+		}
+		return p.cursor.unsettled()
+	}
+	err := p.awaitLocked(ctx, func() bool { return missing() == 0 })
 	if err == errNotFinished {
-		return statusNotFinished(p.cursor.unsettled())
+		return statusNotFinished(missing(), s.opening.level)
 	}
 	return err
 }
@@ -115,7 +124,7 @@ func (s *session) awaitRoom(ctx context.Context, limit int) error {
 		switch {
 		case p.outbox.len() > limit:
 			s.setWaitLocked(throttle{cause: schema.WaitResponses})
-		case p.cursor.unsettled() >= maxUnsettled:
+		case p.cursor.unsettled() >= p.maxUnsettled():
 			s.setWaitLocked(throttle{cause: schema.WaitMemory})
 		default:
 			return true

@@ -80,7 +80,7 @@ var (
 	errNotReady             = statusUnavailable("NOT_READY", "the instance does not accept entries yet; /readyz tells why", nil)
 	errShutdown             = statusUnavailable("SHUTTING_DOWN", "the instance is shutting down", nil)
 	errResponsesUnread      = statusUnavailable("RESPONSES_UNREAD", "the last responses could not be sent, because the client does not read", nil)
-	errOlderNotFinished     = statusUnavailable("OLDER_NOT_FINISHED", "what an older stream of the producer sent is not committed yet", nil)
+	errOlderNotFinished     = statusUnavailable("OLDER_NOT_FINISHED", "what an older stream of the producer sent is not safe yet", nil)
 	errRouterClosed         = statusUnavailable("NOT_ACCEPTING", "the instance accepts no requests now", nil)
 	errInternal             = statusOf(codes.Internal, "INTERNAL", "internal error", nil) // the server's log has the details
 )
@@ -189,10 +189,11 @@ var drains = map[pb.DrainReason]struct {
 		statusUnavailable("DRAINED_CREDENTIALS", "the stream was drained because its credentials are no longer accepted: open a new one with others", nil)},
 }
 
-func statusNotFinished(unsettled uint64) error {
+// statusNotFinished is for a stream that ended before what it sent had reached its level.
+func statusNotFinished(missing uint64, level pb.Acknowledgement) error {
 	return statusUnavailable("NOT_FINISHED",
-		decimal(unsettled)+" requests were accepted and are not committed yet; resume from the last watermark to learn of them",
-		metadata{"unsettled": decimal(unsettled)})
+		decimal(missing)+" requests were accepted and are not "+levelName(level)+" yet; resume from the last watermark to learn of them",
+		metadata{"unsettled": decimal(missing)})
 }
 
 func statusOpenTimeout(limit time.Duration) error {
@@ -200,9 +201,9 @@ func statusOpenTimeout(limit time.Duration) error {
 }
 
 // statusUnaryDeadline is for a call that could not wait any longer. known is what is known of its request.
-func statusUnaryDeadline(known metadata) error {
+func statusUnaryDeadline(known metadata, level pb.Acknowledgement) error {
 	return statusOf(codes.DeadlineExceeded, "NOT_COMMITTED_YET",
-		"the request was "+known["state"]+"; it was not committed in time", known)
+		"the request was "+known["state"]+"; it was not "+levelName(level)+" in time", known)
 }
 
 // statusUnaryShutdown is the same for an instance that could not wait any longer.

@@ -122,7 +122,7 @@ func (st *stream) open() error {
 	}
 	c := in.config
 	s.welcome = &pb.Welcome{
-		Producer: s.producer.id, Epoch: w.epoch, CommittedSequence: w.committed, Resumed: w.resumed,
+		Producer: s.producer.id, Epoch: w.epoch, LoggedSequence: w.logged, CommittedSequence: w.committed, Resumed: w.resumed,
 		Acknowledgement: s.opening.level, Instance: text(c.Instance),
 		Limits: &pb.Limits{
 			MaxRequestBytes: uint64(c.MaxRequestBytes), MaxRequestEntries: uint32(c.MaxRequestEntries),
@@ -223,7 +223,7 @@ func (st *stream) finishAll() error {
 	in := st.ingest
 	ctx, cancel := within(st.ctx, in.config.FinishTimeout, errNotFinished, in.life.hurrying, errNotFinished)
 	defer cancel()
-	err := st.session.awaitSettled(ctx)
+	err := st.session.awaitLevel(ctx)
 	if st.ctx.Err() != nil {
 		return context.Cause(st.ctx)
 	}

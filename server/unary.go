@@ -29,9 +29,9 @@ type call struct {
 // answer is what a unary call is told about its request. Each protocol turns it into its own response.
 type answer struct {
 	producer string
-	// sequence is the request's, 0 if the call only began an epoch.
-	epoch, sequence, committed uint64
-	level                      pb.Acknowledgement
+	// sequence is the request's, 0 if the call only began an epoch. logged is 0 without a log.
+	epoch, sequence, committed, logged uint64
+	level                              pb.Acknowledgement
 	// entries is how many the request has, refused ones included.
 	entries int
 	// repeat is set if the request had been accepted before, and was not stored again.
@@ -56,7 +56,7 @@ func (in *ingest) message(receive func(any) error) func(context.Context) (*frame
 // response returns Ingest's response.
 func (a *answer) response() *pb.IngestResponse {
 	return &pb.IngestResponse{
-		Producer: a.producer, Epoch: a.epoch, CommittedSequence: a.committed, Acknowledgement: a.level,
+		Producer: a.producer, Epoch: a.epoch, LoggedSequence: a.logged, CommittedSequence: a.committed, Acknowledgement: a.level,
 		Refusals: a.refusals, DeadLettered: a.letters,
 	}
 }
@@ -85,11 +85,11 @@ func (in *ingest) callContext(ctx context.Context) (context.Context, context.Can
 
 // call handles the request of a unary call in a session of its own. ctx is from callContext.
 func (in *ingest) call(ctx context.Context, c *call) (_ answer, err error) {
-	known := metadata{"state": "not accepted"}
+	known, level := metadata{"state": "not accepted"}, pb.Acknowledgement_ACKNOWLEDGEMENT_COMMITTED
 	defer func() {
 		switch {
 		case errors.Is(err, errLate):
-			err = statusUnaryDeadline(known)
+			err = statusUnaryDeadline(known, level)
 		case errors.Is(err, errShutdown):
 			err = statusUnaryShutdown(known)
 		}
@@ -111,7 +111,8 @@ func (in *ingest) call(ctx context.Context, c *call) (_ answer, err error) {
 		r.free()
 		return answer{}, err
 	}
-	told := answer{producer: s.producer.id, epoch: w.epoch, committed: w.committed, level: s.opening.level, entries: entries}
+	level = s.opening.level
+	told := answer{producer: s.producer.id, epoch: w.epoch, committed: w.committed, logged: w.logged, level: level, entries: entries}
 	if s.opening.begins() {
 		r.free()
 		return told, nil
@@ -122,15 +123,17 @@ func (in *ingest) call(ctx context.Context, c *call) (_ answer, err error) {
 		return answer{}, err
 	}
 	known["state"] = "accepted"
-	if s.opening.level != pb.Acknowledgement_ACKNOWLEDGEMENT_RECEIVED {
-		err = s.producer.awaitSettled(ctx, a)
-	}
-	own, committed := s.producer.conclude(s, a, err == nil && ctx.Err() == nil)
+	err = s.producer.awaitLevel(ctx, a, level)
+	own, now := s.producer.conclude(s, a, err == nil && ctx.Err() == nil)
 	if err != nil {
-		known["committed_sequence"] = decimal(committed)
+		known["committed_sequence"] = decimal(now.committed)
+		if in.config.WAL != nil {
+			known["logged_sequence"] = decimal(now.logged)
+		}
 		return answer{}, err
 	}
-	told.sequence, told.committed, told.outcomes, told.repeat = a.sequence, committed, own, a.verdict == verdictRepeat
+	told.sequence, told.outcomes, told.repeat = a.sequence, own, a.verdict == verdictRepeat
+	told.committed, told.logged = now.committed, now.logged
 	return told, nil
 }
 

@@ -255,7 +255,7 @@ func (b *bubble) callAs(ctx context.Context, producer, sequence string, m *pb.In
 		header.Set(headerProducer, producer)
 		header.Set(headerSequence, sequence)
 	}
-	o, err := b.ingest.config.headerOpening(header.Values)
+	o, err := b.ingest.config.headerOpening(header.Values, &pb.Open{})
 	if err != nil {
 		b.t.Fatal(err)
 	}

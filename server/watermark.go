@@ -1,5 +1,12 @@
 package server
 
+import (
+	"math"
+	"math/bits"
+
+	"github.com/logbatcher/logbatcher/schema"
+)
+
 // rememberedSums is for how many sequences back a repeat is compared with what it repeats.
 const rememberedSums = 1024
 
@@ -7,8 +14,11 @@ const rememberedSums = 1024
 const sumPlaces = rememberedSums + 1
 
 // maxUnsettled is how many sequences of a producer may be accepted and not settled. The budget bounds the bytes of requests;
-// this bounds what is kept of requests without entries.
-const maxUnsettled = 1 << 16
+// this bounds what is kept of requests without entries. With a log, requests wait on the disk, whose bound is that of their number, too.
+const (
+	maxUnsettled       = 1 << 16
+	maxUnsettledLogged = 1 << 24
+)
 
 // verdict is how a sequence relates to a cursor.
 type verdict uint8
@@ -20,10 +30,12 @@ const (
 	verdictGap                    // it is beyond the next one
 )
 
-// cursor follows the sequences of one epoch. They are accepted in order and settled in any order; all sequences up to committed
-// are settled.
+// cursor follows the sequences of one epoch. They are accepted in order, logged in order, and settled in any order; all sequences up
+// to committed are logged and settled.
 type cursor struct {
 	accepted, committed uint64
+	// logged is the last sequence that the log has, or notLogged.
+	logged uint64
 	// settled has a flag for each sequence above committed, at (sequence-1) modulo its length, a power of two.
 	settled []bool
 	// sums has the hash of each request's entries, at (sequence-1-firstSum) modulo sumPlaces, for the sequences above firstSum.
@@ -31,9 +43,37 @@ type cursor struct {
 	firstSum uint64
 }
 
+// notLogged is the logged sequence where there is no log: nothing waits for it.
+const notLogged = math.MaxUint64
+
 // newCursor returns the cursor of an epoch in which everything up to start is settled.
-func newCursor(start uint64) cursor {
-	return cursor{accepted: start, committed: start, firstSum: start}
+func newCursor(start uint64, log bool) cursor {
+	c := cursor{accepted: start, committed: start, logged: notLogged, firstSum: start}
+	if log {
+		c.logged = start
+	}
+	return c
+}
+
+// restoredCursor returns the cursor of a producer that the log knows.
+func restoredCursor(l *schema.LoggedProducer) cursor {
+	c := newCursor(l.Accepted, true)
+	if len(l.Unsettled) > 0 {
+		c.committed = l.Unsettled[0] - 1
+		c.settled = make([]bool, max(64, 1<<bits.Len64(c.unsettled())))
+		for i := range c.settled {
+			c.settled[i] = true
+		}
+		for _, s := range l.Unsettled {
+			c.settled[c.place(s)] = false
+		}
+	}
+	sums := l.Sums[len(l.Sums)-min(len(l.Sums), rememberedSums):]
+	c.firstSum -= uint64(len(sums))
+	for _, sum := range sums {
+		c.sums = append(c.sums, uint32(sum))
+	}
+	return c
 }
 
 // judge returns the verdict on a sequence.
@@ -71,26 +111,51 @@ func (c *cursor) accept(sum uint32) {
 // retract takes the last accepted sequence back, which must not be settled.
 func (c *cursor) retract() { c.accepted-- }
 
-// settle marks a sequence as settled and reports whether committed moved. It ignores a sequence that is not in flight.
-func (c *cursor) settle(sequence uint64) bool {
+// log records that the log has all sequences up to one. It returns by how much committed has moved.
+func (c *cursor) log(sequence uint64) uint64 {
+	c.logged = max(c.logged, sequence)
+	return c.advance()
+}
+
+// settle marks a sequence as settled, and returns by how much committed has moved. It ignores a sequence that is not in flight.
+func (c *cursor) settle(sequence uint64) uint64 {
 	if sequence <= c.committed || sequence > c.accepted {
-		return false
+		return 0
 	}
 	c.settled[c.place(sequence)] = true
+	return c.advance()
+}
+
+// trust marks all sequences up to one as settled, because the producer has seen that they are. It returns by how much committed has moved.
+func (c *cursor) trust(sequence uint64) uint64 {
+	for s := c.committed + 1; s <= min(sequence, c.accepted); s++ {
+		c.settled[c.place(s)] = true
+	}
+	return c.advance()
+}
+
+func (c *cursor) advance() uint64 {
 	before := c.committed
-	for c.committed < c.accepted && c.settled[c.place(c.committed+1)] {
+	for c.committed < c.safe() && c.settled[c.place(c.committed+1)] {
 		c.committed++
 	}
-	return c.committed != before
+	if c.committed == c.accepted && len(c.settled) > maxUnsettled {
+		c.settled = nil // what an outage has left
+	}
+	return c.committed - before
 }
 
-// isSettled reports whether an accepted sequence is settled.
+// isSettled reports whether an accepted sequence is logged and settled.
 func (c *cursor) isSettled(sequence uint64) bool {
-	return sequence <= c.committed || c.settled[c.place(sequence)]
+	return sequence <= c.committed || sequence <= c.logged && c.settled[c.place(sequence)]
 }
 
-// unsettled returns how many sequences are above committed.
+// safe is the last sequence that was accepted and, where there is a log, is in it.
+func (c *cursor) safe() uint64 { return min(c.accepted, c.logged) }
+
+// unsettled returns how many sequences are above committed, unlogged how many the log does not have yet.
 func (c *cursor) unsettled() uint64 { return c.accepted - c.committed }
+func (c *cursor) unlogged() uint64  { return c.accepted - c.safe() }
 
 func (c *cursor) place(sequence uint64) uint64 { return (sequence - 1) & uint64(len(c.settled)-1) }
 
