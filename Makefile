@@ -49,6 +49,10 @@ lint: ## gofmt, go vet, staticcheck, buf lint and breaking, generated code and g
 generate: ## Generate the code of api/ and the stubs of examples/ anew
 	tools/generate.sh
 
+.PHONY: chaos
+chaos: setup ## Prove that nothing is lost or doubled: 200 faults while 10 million entries come (CHAOS='-seed 7 -gateways 2' changes that)
+	$(GO) run ./chaos $(CHAOS)
+
 .PHONY: bench
 bench: setup ## Measure the gateway against direct insertion, from end to end
 	$(GO) run ./bench -axes -rounds 3 -rest 2s

@@ -1,0 +1,159 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+
+	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
+	"github.com/logbatcher/logbatcher/client"
+)
+
+// requestEntries is the most entries of a request.
+const requestEntries = 400
+
+// colos are those of the entries of every fourth producer; the others have one.
+var colos = []string{"EWR", "LAX", "FRA"}
+
+// A producer sends the numbers of one producer through the client, each once, in order.
+type producer struct {
+	plan    *plan
+	index   int
+	address string
+	pace    time.Duration // between two entries
+	skip    bool          // leave some entries out, on purpose
+	repeat  bool          // send some requests twice, on purpose
+	log     *slog.Logger
+
+	next      atomic.Uint64 // the next number to send
+	committed atomic.Uint64 // sequence
+	streams   atomic.Int64
+	breaks    atomic.Int64 // streams that ended with an error
+}
+
+// run sends all numbers and returns once they are committed.
+func (p *producer) run(ctx context.Context) error {
+	conn, err := grpc.NewClient(p.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.5, MaxDelay: 500 * time.Millisecond}, MinConnectTimeout: 3 * time.Second,
+	}))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	c := client.DefaultConfig(fmt.Sprintf("chaos/%d", p.index))
+	c.MinBackoff, c.MaxBackoff, c.MaxUncommittedBytes, c.WelcomeTimeout = 50*time.Millisecond, time.Second, 16<<20, 10*time.Second
+	c.Log = p.log.With("producer", p.index)
+	c.OnError = func(error) { p.breaks.Add(1) }
+	c.OnCommitted = func(c client.Committed) { p.committed.Store(c.Sequence) }
+	sender, err := client.NewProducer(conn, c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		defer sender.Close()
+		if err := p.send(ctx, sender); err != nil {
+			cancel(err)
+		}
+	}()
+	err = sender.Run(ctx)
+	cancel(err)
+	<-sent
+	if err != nil {
+		return fmt.Errorf("producer %d: %w: %+v", p.index, err, sender.Statistics())
+	}
+	return nil
+}
+
+// send sends the numbers, in requests of random size.
+func (p *producer) send(ctx context.Context, sender *client.Producer) error {
+	random := rand.New(rand.NewPCG(p.plan.seed, 100+uint64(p.index)))
+	began := time.Now()
+	for request := 0; p.next.Load() < p.plan.entries; request++ {
+		from := p.next.Load()
+		to := min(from+1+random.Uint64N(requestEntries), p.plan.entries)
+		rest(ctx, time.Until(began.Add(time.Duration(from)*p.pace)))
+		times := 1
+		if p.repeat && request%50 == 7 {
+			times = 2
+		}
+		for range times {
+			if err := sender.Send(ctx, p.request(from, to)); err != nil {
+				return err
+			}
+		}
+		p.next.Store(to)
+	}
+	return nil
+}
+
+// skipped says which entries are left out on purpose.
+func skipped(n uint64) bool { return n%500 == 70 }
+
+// request returns the numbers [from, to) as entries.
+func (p *producer) request(from, to uint64) []*logbatcherv1.Entry {
+	now := time.Now()
+	entries := make([]logbatcherv1.Entry, to-from)
+	attributes := make([]logbatcherv1.Attribute, 4*(to-from))
+	pointers := make([]*logbatcherv1.Attribute, 0, len(attributes))
+	all := make([]*logbatcherv1.Entry, 0, to-from)
+	for i := range entries {
+		n := from + uint64(i)
+		if p.skip && skipped(n) {
+			continue
+		}
+		first := len(pointers)
+		set := func(key string, value int64) {
+			a := &attributes[len(pointers)]
+			a.Key, a.Type, a.IntValue = key, logbatcherv1.AttributeType_ATTRIBUTE_TYPE_INT, value
+			pointers = append(pointers, a)
+		}
+		e := &entries[i]
+		e.TimeUnixNano = uint64(now.Add(-time.Duration(n%3) * time.Hour).UnixNano())
+		e.Service, e.Body = "chaos", bodies[n%uint64(len(bodies))]
+		if p.index%4 == 3 {
+			e.Colo = colos[mix(n)%uint64(len(colos))]
+		}
+		set("p", int64(p.index))
+		set("n", int64(n))
+		if n%10 == 0 {
+			set("tenth", 1)
+		}
+		switch p.plan.fate(p.index, n) {
+		case poisoned:
+			set("bad", 1)
+		case unmatched:
+			set("nowhere", 1)
+		case refused:
+			e.SeverityNumber = 99
+		}
+		e.Attributes = pointers[first:len(pointers):len(pointers)]
+		all = append(all, e)
+	}
+	return all
+}
+
+// bodies are texts of the lengths that log lines have.
+var bodies = func() (all []string) {
+	random := rand.New(rand.NewPCG(1, 1))
+	for i := range 64 {
+		text := make([]byte, 10+3*i)
+		for k := range text {
+			text[k] = "abcdefghijklmnopqrstuvwxyz 0123456789"[random.IntN(37)]
+		}
+		all = append(all, string(text))
+	}
+	return all
+}()
