@@ -25,6 +25,8 @@ type Config struct {
 	TLS *tls.Config
 	// WAL is the write-ahead log. Nil: there is none.
 	WAL Log
+	// Owners decide which producers belong to this instance's log. Nil: all do. They need a log.
+	Owners Owners
 	// Log receives what an operator should know.
 	Log *slog.Logger
 	// Registerer receives the metrics.
@@ -170,6 +172,7 @@ func (c *Config) Validate() error {
 	require(c.MaxOpenBytes > 0 && c.OpenTimeout > 0, "MaxOpenBytes and OpenTimeout must be above 0")
 	require(c.ThrottleAfter >= 0 && c.ResponseInterval >= 0, "ThrottleAfter and ResponseInterval must not be negative")
 	require(c.MaxPendingOutcomes > 0, "MaxPendingOutcomes must be above 0")
+	require(c.WAL != nil || c.Owners == nil, "Owners are about what a write-ahead log has, and there is none")
 	require(c.WAL != nil || c.Acknowledgement != "logged", "acknowledgement is logged, but there is no write-ahead log")
 	require(c.Log != nil && c.Registerer != nil, "Log and Registerer are missing")
 	return settings.Error(problems)

@@ -51,6 +51,19 @@ type Log interface {
 	Forget(tenant, id string) error
 }
 
+// Owners decide which producers belong to this instance's log, where several instances share them. Package cmd/logbatcher/internal/owner
+// implements it. An error is a *schema.OwnedError if another log owns the producer; else the owner is not known for now.
+type Owners interface {
+	// Own reports whether the producer is this log's. If it belongs to nobody it returns what its last owner has left, zeros if nothing, and
+	// nothing may be accepted from the producer before Claim. epoch is its opening's, 0: it names none.
+	Own(ctx context.Context, tenant, id string, epoch uint64) (left schema.LoggedProducer, mine bool, err error)
+	// Claim makes the producer this log's, from where it begins with it: everything up to start counts as settled in the epoch. It comes
+	// before Log.Begin.
+	Claim(ctx context.Context, tenant, id string, epoch, start uint64) error
+	// Forget is told of a producer that the server has forgotten, and has the log forget it. It does not block.
+	Forget(tenant, id string)
+}
+
 // Admin answers operators. A schema.ErrUnknownTable is reported as such.
 type Admin interface {
 	// ListShards returns the state of all shards, ordered by number.

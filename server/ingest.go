@@ -144,6 +144,10 @@ func (in *ingest) statusOf(err error) error {
 		in.closed.log(in.config.Log, slog.LevelWarn, "no epoch can begin", "error", err)
 		return errRouterClosed
 	}
+	if errors.Is(err, errOwner) {
+		in.closed.log(in.config.Log, slog.LevelWarn, "a producer is not accepted", "error", err)
+		return statusOwnerUnknown(err)
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return statusOfContext(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +27,8 @@ type producer struct {
 	metrics *metrics
 	// log is the write-ahead log. Nil: there is none.
 	log Log
+	// owners decide whether the producer is ours. Nil: all are.
+	owners Owners
 	// total counts the outcomes that all producers keep while nobody reads them.
 	total *atomic.Int64
 	// anonymous producers never come back.
@@ -49,6 +50,9 @@ type producer struct {
 	routing *session
 	// beginning is set while the log is told of a new epoch. unbegun is set if that failed, so that the log may not know the epoch.
 	beginning, unbegun bool
+	// owned is set once it is known that the producer is ours. left is set while its state is what another instance has left, so that neither
+	// the owners nor the log know it as ours.
+	owned, left bool
 	// changed, if somebody waits for it, is closed at the next change of anything above.
 	changed chan struct{}
 }
@@ -116,6 +120,9 @@ func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := s.opening
+	if err := p.ownLocked(ctx, o); err != nil {
+		return welcome{}, err
+	}
 	if o.current {
 		p.nameEpochLocked(o)
 	}
@@ -196,7 +203,7 @@ func (p *producer) continuesLocked(o *opening) bool {
 	if p.log != nil {
 		known = p.cursor.safe()
 	}
-	return o.epoch != 0 && o.epoch == p.epoch && !p.unbegun && o.start() <= known
+	return o.epoch != 0 && o.epoch == p.epoch && !p.unbegun && !p.left && o.start() <= known
 }
 
 // resumeLocked resumes the epoch.
@@ -215,6 +222,11 @@ func (p *producer) loggedLocked() uint64 {
 
 // enterLocked begins, resumes or adopts the epoch that an opening asks for. What is in flight is logged.
 func (p *producer) enterLocked(ctx context.Context, o *opening) (welcome, error) {
+	if p.left && o.epoch == p.epoch && o.start() <= p.cursor.committed {
+		if err := p.takeLocked(ctx); err != nil {
+			return welcome{}, err
+		}
+	}
 	if p.continuesLocked(o) {
 		p.takeAnswersLocked()
 		p.outbox.resend(o.committed)
@@ -233,20 +245,11 @@ func (p *producer) enterLocked(ctx context.Context, o *opening) (welcome, error)
 // because the log may have it, and the next opening tells the log again.
 func (p *producer) beginEpochLocked(ctx context.Context, epoch, start uint64) (err error) {
 	if p.log != nil && !p.anonymous {
-		p.beginning = true
-		p.mu.Unlock()
-		switch err = p.log.Begin(ctx, p.tenant, p.id, epoch, start); {
-		case err == nil:
-		case ctx.Err() != nil:
-			err = context.Cause(ctx)
-		default:
-			err = fmt.Errorf("%w: begin an epoch of producer %q: %w", errLog, p.id, err)
+		if err = p.tellLocked(ctx, epoch, start); err != nil && p.owners != nil && !p.owned {
+			return err // nothing has begun; the next opening asks for the owner again
 		}
-		p.mu.Lock()
-		p.beginning = false
-		p.changeLocked()
 	}
-	p.unbegun = err != nil
+	p.unbegun, p.left = err != nil, false
 	p.metrics.lag.Sub(float64(p.cursor.unsettled()))
 	p.epoch = epoch
 	p.cursor = newCursor(start, p.log != nil)
@@ -259,6 +262,10 @@ func (p *producer) beginEpochLocked(ctx context.Context, epoch, start uint64) (e
 func (p *producer) restore(l *schema.LoggedProducer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.restoreLocked(l)
+}
+
+func (p *producer) restoreLocked(l *schema.LoggedProducer) {
 	p.epoch, p.cursor = l.Epoch, restoredCursor(l)
 	p.metrics.lag.Add(float64(p.cursor.unsettled()))
 	var told outcomes // its next opening says which of them it can't have seen

@@ -12,6 +12,7 @@ import (
 // many. It happens when a producer is asked for, so that it needs no goroutine.
 type registry struct {
 	log      Log
+	owners   Owners
 	errors   rarely // of the log
 	logger   *slog.Logger
 	limit    int
@@ -32,7 +33,7 @@ type producerKey struct{ tenant, id string }
 
 func newRegistry(config *Config, m *metrics) *registry {
 	return &registry{
-		log: config.WAL, logger: config.Log, limit: config.MaxProducers, forget: config.ProducerIdle, instance: config.Instance,
+		log: config.WAL, owners: config.Owners, logger: config.Log, limit: config.MaxProducers, forget: config.ProducerIdle, instance: config.Instance,
 		now: time.Now, metrics: m, producers: make(map[producerKey]*producer),
 	}
 }
@@ -106,7 +107,7 @@ func (r *registry) leave(p *producer) {
 }
 
 func (r *registry) newProducer(key producerKey) *producer {
-	return &producer{producerKey: key, now: r.now, metrics: r.metrics, log: r.log, total: &r.kept, answers: make(map[uint64]*outcomes)}
+	return &producer{producerKey: key, now: r.now, metrics: r.metrics, log: r.log, owners: r.owners, total: &r.kept, answers: make(map[uint64]*outcomes)}
 }
 
 func (r *registry) sweepLocked(now time.Time) {
@@ -136,15 +137,18 @@ func (r *registry) forgetOldestLocked(may func(*producer) bool) bool {
 	return false
 }
 
+// removeLocked forgets a producer, in the log, too.
 func (r *registry) removeLocked(p *producer) {
+	r.dropLocked(p)
+	if r.log != nil {
+		r.forgotten(p)
+	}
+}
+
+// dropLocked forgets a producer that nobody uses.
+func (r *registry) dropLocked(p *producer) {
 	r.idle.Remove(p.uses.idle)
 	delete(r.producers, p.producerKey)
 	p.forget()
-	if r.log != nil {
-		// If it fails, the producer's next use finds in the log what it was.
-		if err := r.log.Forget(p.tenant, p.id); err != nil {
-			r.errors.log(r.logger, slog.LevelWarn, "the write-ahead log can't forget a producer", "producer", p.id, "error", err)
-		}
-	}
 	r.metrics.producers.Set(float64(len(r.producers)))
 }

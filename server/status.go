@@ -136,6 +136,17 @@ func statusAway(why string) error {
 	return statusUnavailable("NOT_COMMITTING", "nothing of this request was accepted: "+why, nil)
 }
 
+// statusOwned is for an opening of a producer that another instance owns. That one is asked to give it up, and the client comes again.
+func statusOwned(owned *schema.OwnedError) error {
+	return statusUnavailable("OWNED_ELSEWHERE", owned.Error()+"; it is asked to give it up: open again",
+		metadata{"owner": owned.Instance, "address": owned.Address, "log": owned.Log})
+}
+
+// statusOwnerUnknown is for an opening of a producer of which it is not known, or could not be recorded, who owns it.
+func statusOwnerUnknown(why error) error {
+	return statusUnavailable("OWNER_UNKNOWN", why.Error(), nil)
+}
+
 // statusTooManyStreams is for a stream or call beyond the bound of the instance or of its tenant.
 func statusTooManyStreams(bound string, limit int) error {
 	return statusUnavailable("TOO_MANY_STREAMS", "there are as many streams as "+bound+" allows, "+strconv.Itoa(limit),

@@ -57,6 +57,8 @@ var allStatuses = map[string]struct {
 	"statusBodyTimeout":       {codes.DeadlineExceeded, statusBodyTimeout(time.Second)},
 	"errNoJSONLine":           {codes.InvalidArgument, errNoJSONLine},
 	"errNotReady":             {codes.Unavailable, errNotReady},
+	"statusOwned":             {codes.Unavailable, statusOwned(&schema.OwnedError{Instance: "gw", Address: "x\xff", Log: "l"})},
+	"statusOwnerUnknown":      {codes.Unavailable, statusOwnerUnknown(errOwner)},
 	"statusTooManyProducers":  {codes.Unavailable, statusTooManyProducers(3)},
 	"errShutdown":             {codes.Unavailable, errShutdown},
 	"drains":                  {codes.Unavailable, drains[pb.DrainReason_DRAIN_REASON_CREDENTIALS].err},

@@ -103,10 +103,9 @@ func (o *Owners) forgetLost() {
 	lost := slices.Collect(maps.Keys(o.lost))
 	o.mu.Unlock()
 	for _, p := range lost {
-		if !o.server.Yield(p.tenant, p.id, 0) {
-			continue
-		}
-		if known, ok := o.journal.Producer(p.tenant, p.id); ok && len(known.Unsettled) > 0 {
+		known, ok := o.journal.Producer(p.tenant, p.id)
+		settled := !ok || len(known.Unsettled) == 0
+		if !o.server.Yield(p.tenant, p.id, 0, settled) || !settled {
 			continue
 		}
 		if err := o.journal.Forget(p.tenant, p.id); err != nil {
@@ -179,7 +178,7 @@ func (o *Owners) let(ctx context.Context, p producer, epoch uint64, next func(*r
 	if lost || mine == nil {
 		return true
 	}
-	if !o.server.Yield(p.tenant, p.id, epoch) {
+	if !o.server.Yield(p.tenant, p.id, epoch, false) {
 		return false
 	}
 	if known, ok := o.journal.Producer(p.tenant, p.id); ok && len(known.Unsettled) > 0 {

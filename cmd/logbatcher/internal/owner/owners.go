@@ -40,8 +40,9 @@ type Journal interface {
 // Server is what uses the producers.
 type Server interface {
 	// Yield ends the producer's stream, unless the epoch is older than its own; 0 is a new one. It reports whether the producer has no user
-	// and nothing unsettled. If so, the server has forgotten it, and asks Own before it uses it again.
-	Yield(tenant, id string, epoch uint64) bool
+	// and nothing unsettled. If so, the server has forgotten it, and asks Own before it uses it again. With settled it counts as settled,
+	// whatever the server knows.
+	Yield(tenant, id string, epoch uint64, settled bool) bool
 	// Unused returns the producers that have had no user for that long.
 	Unused(idle time.Duration) []schema.ProducerName
 }
@@ -141,25 +142,24 @@ func (o *Owners) setOwned(p producer, r *record) {
 	o.metrics.owned.Set(float64(len(o.owned)))
 }
 
-// Own returns what is known of a producer before its opening with the epoch, 0 if that names none: by this log if it owns the producer, or what
-// the last owner has left; false if there is nothing. The server may accept nothing from it before Claim. Own returns a *schema.OwnedError
-// if another log owns the producer, and asks that one to give it up. Another error means that the owner is not known.
-func (o *Owners) Own(ctx context.Context, tenant, id string, epoch uint64) (schema.LoggedProducer, bool, error) {
+// Own reports, before a producer's opening with the epoch, 0 if that names none, whether this log owns it. If nobody does it returns what the
+// last owner has left, zeros if that is nothing, and nothing may be accepted from the producer before Claim. It returns a
+// *schema.OwnedError if another log owns the producer, and asks that one to give it up. Another error means that the owner is not known.
+func (o *Owners) Own(ctx context.Context, tenant, id string, epoch uint64) (left schema.LoggedProducer, mine bool, err error) {
 	p := producer{tenant, id}
 	unlock, err := o.lock(ctx, p)
 	if err != nil {
 		return schema.LoggedProducer{}, false, err
 	}
 	defer unlock()
-	mine, lost := o.ownedRecord(p)
+	record, lost := o.ownedRecord(p)
 	if lost {
 		return schema.LoggedProducer{}, false, errUnfinished
 	}
-	if mine != nil && !mine.unsure {
+	_, known := o.journal.Producer(tenant, id)
+	if record != nil && !record.unsure && known {
 		o.used(p) // its client is here: whoever wanted it can have it when the client asks there again
-		if known, ok := o.journal.Producer(tenant, id); ok {
-			return known, true, nil
-		}
+		return schema.LoggedProducer{}, true, nil
 	}
 	r, who, err := o.books.read(ctx, p)
 	switch {
@@ -167,18 +167,16 @@ func (o *Owners) Own(ctx context.Context, tenant, id string, epoch uint64) (sche
 		return schema.LoggedProducer{}, false, err
 	case r.Log == o.id:
 		o.setOwned(p, r)
-		if known, ok := o.journal.Producer(tenant, id); ok {
-			return known, true, nil
-		}
-		// Claimed, and nothing accepted: the answer was lost, or the instance died before the log had begun with it.
-		return r.state(p), true, nil
+		o.used(p)
+		// If the log does not know it: claimed, and nothing accepted. The answer was lost, or the instance died before the log had begun.
+		return r.state(p), known, nil
 	case r.Log != "":
 		o.setOwned(p, nil)
 		o.metrics.refused.Inc()
 		return schema.LoggedProducer{}, false, errors.Join(who.owns(r.Log), o.books.want(ctx, p, r.Log, epoch))
 	}
 	o.setOwned(p, nil)
-	return r.state(p), r.revision != 0, nil
+	return r.state(p), false, nil
 }
 
 // used is called when a producer's client has come here.
