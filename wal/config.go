@@ -1,0 +1,66 @@
+package wal
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/settings"
+)
+
+// Config is where a log is, and how much room it takes. Start from DefaultConfig.
+type Config struct {
+	// FS is the file system. Nil: the operating system's.
+	FS FS
+	// Log receives what an operator should know. Nil: nobody does.
+	Log *slog.Logger
+	// Registerer receives the metrics. Nil: there are none.
+	Registerer prometheus.Registerer
+	// Durable is called after each group with the last LSN that is durable, by the goroutine that writes the log: nothing is written
+	// until it returns. Nil: nobody is called.
+	Durable func(LSN)
+
+	// Dir is the folder of the log. It is made if it is missing.
+	Dir string `yaml:"dir"`
+	// MaxBytes bounds what the log and its files take on the disk. Producers wait from seven eighths of it on.
+	MaxBytes settings.Size `yaml:"max_bytes" min:"256MiB" max:"1024GiB"`
+	// SegmentBytes is the size from which on the log goes on in a new file.
+	SegmentBytes settings.Size `yaml:"segment_bytes" min:"1MiB" max:"1GiB"`
+	// ReserveBytes is kept free for what must be written to get out of a full disk. 0: nothing is.
+	ReserveBytes settings.Size `yaml:"reserve_bytes" min:"0" max:"16GiB"`
+	// SyncInterval is how long after an fsync the next one waits for more records, which saves CPU where requests are many and small.
+	// After a longer pause a record is written at once. 0: each is.
+	SyncInterval time.Duration `yaml:"sync_interval" min:"0" max:"1s"`
+	// Compression is how records of some KiB and more are compressed. It costs more CPU than the rest of the log: it is for slow disks.
+	Compression string `yaml:"compression" oneof:"none|zstd"`
+}
+
+// The values of Config.Compression.
+const (
+	Uncompressed = "none"
+	Zstd         = "zstd"
+)
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{
+		Dir: "./logbatcher-wal", MaxBytes: 8 * settings.GiB, SegmentBytes: 64 * settings.MiB, ReserveBytes: 64 * settings.MiB, Compression: Uncompressed,
+	}
+}
+
+// Validate returns everything that is wrong with the configuration.
+func (c *Config) Validate() error {
+	problems := settings.CheckSigns(c)
+	require := func(ok bool, path, problem string) {
+		if !ok {
+			problems = append(problems, schema.Problem{Path: path, Message: problem})
+		}
+	}
+	require(c.Dir != "", "dir", "is empty")
+	require(c.Compression == Uncompressed || c.Compression == Zstd, "compression", schema.UnknownName("choice", c.Compression, []string{Uncompressed, Zstd}))
+	require(c.ReserveBytes <= c.MaxBytes/4, "reserve_bytes", "must be at most a quarter of max_bytes")
+	require(c.SegmentBytes <= c.MaxBytes/4, "segment_bytes", "must be at most a quarter of max_bytes")
+	return settings.Error(problems)
+}
