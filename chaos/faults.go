@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"syscall"
 	"time"
 )
@@ -40,6 +41,12 @@ const (
 func one(*options) int           { return 1 }
 func eachGateway(o *options) int { return o.gateways }
 func eachLink(o *options) int    { return 1 + 2*o.gateways }
+func eachDisk(o *options) int {
+	if !o.disks {
+		return 0
+	}
+	return o.gateways
+}
 func eachProducer(o *options) int {
 	return o.producers
 }
@@ -49,6 +56,9 @@ func kinds() []*kind {
 	return []*kind{
 		{"gateway.kill", 5, eachGateway, 0, s, stored, killGateway},
 		{"gateway.kill-twice", 3, eachGateway, 20 * ms, 1500 * ms, stored, killGatewayTwice},
+		{"gateway.power", 4, eachDisk, 0, s, stored, cutPower},
+		{"disk.fsync", 3, eachDisk, 0, 0, stored, failSyncs},
+		{"disk.full", 3, eachDisk, 500 * ms, 5 * s, stored, fillDisk},
 		{"gateway.stop", 2, eachGateway, 200 * ms, 6 * s, stored, stopGateway},
 		{"gateway.restart", 2, eachGateway, 0, s, stored, restartGateway},
 		{"clickhouse.kill", 3, one, 0, 4 * s, stored, killClickHouse},
@@ -120,6 +130,44 @@ func killGatewayTwice(ctx context.Context, r *run, f *fault) (bool, string, erro
 		note = g.name + ", the second time when it served"
 	}
 	return true, note, g.start()
+}
+
+// cutPower kills a gateway, and loses what it had not fsynced.
+func cutPower(ctx context.Context, r *run, f *fault) (bool, string, error) {
+	g := r.gateways[f.target]
+	g.busy.Lock()
+	defer g.busy.Unlock()
+	if err := killed(ctx, g); err != nil {
+		return false, "", err
+	}
+	unsynced, lost := g.disk.losePower(rand.New(rand.NewPCG(f.chance, 2)))
+	rest(ctx, f.length)
+	return true, fmt.Sprintf("%s, %d of %d changes that were not fsynced are lost", g.name, lost, unsynced), g.start()
+}
+
+// failSyncs has fsyncs of a gateway fail.
+func failSyncs(ctx context.Context, r *run, f *fault) (bool, string, error) {
+	g := r.gateways[f.target]
+	before, _ := g.disk.counts()
+	failed := before
+	g.disk.failNextSyncs(f.count)
+	for deadline := time.Now().Add(insertPatience); failed < before+f.count && time.Now().Before(deadline) && ctx.Err() == nil; failed, _ = g.disk.counts() {
+		rest(ctx, 10*ms)
+	}
+	g.disk.failNextSyncs(0)
+	return failed > before, fmt.Sprintf("%s, %d fsyncs failed", g.name, failed-before), nil
+}
+
+// fillDisk leaves a gateway's disk next to nothing.
+func fillDisk(ctx context.Context, r *run, f *fault) (bool, string, error) {
+	g := r.gateways[f.target]
+	_, before := g.disk.counts()
+	free := int64(f.chance % (1 << 20))
+	g.disk.fill(diskBytes, free)
+	rest(ctx, f.length)
+	g.disk.fill(diskBytes, -1)
+	_, refused := g.disk.counts()
+	return refused > before, fmt.Sprintf("%s, %d KiB were left, %d requests were refused", g.name, free>>10, refused-before), nil
 }
 
 func stopGateway(ctx context.Context, r *run, f *fault) (bool, string, error) {

@@ -23,7 +23,14 @@ type gateway struct {
 	clickhouse, redis *link
 	walFolder         string // empty: it has no log
 	walMiB            int
+	disk              *disk // has the log; nil: an ordinary folder does
 }
+
+// A gateway's log may have half of its disk.
+const (
+	walMiB    = 128
+	diskBytes = 2 * walMiB << 20
+)
 
 // newGateway returns a gateway that is not started.
 func newGateway(r *run, index int) (*gateway, error) {
@@ -37,7 +44,10 @@ func newGateway(r *run, index int) (*gateway, error) {
 		return exec.Command(r.options.binary, "serve", "--config", g.file)
 	}}
 	if r.options.log {
-		g.walFolder, g.walMiB = filepath.Join(r.folder, name+"-wal"), 512
+		g.walFolder, g.walMiB = filepath.Join(r.folder, name+"-wal"), walMiB
+		if g.disk, err = newDisk(g.walFolder, diskBytes); err != nil {
+			r.say("the log of %s is in an ordinary folder, and its disk can't fail: %v", name, err)
+		}
 	}
 	if g.clickhouse, err = newLink(name+"→ClickHouse", func() []string { return []string{r.inserts.address} }); err != nil {
 		return nil, err

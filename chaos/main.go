@@ -32,6 +32,7 @@ type options struct {
 	faults, gateways, producers, entries int
 	duration, patience, timeout          time.Duration
 	log                                  bool
+	disks                                bool // disks in memory can be had here
 	only, breaking, folder, binary       string
 	keep                                 bool
 }

@@ -73,7 +73,7 @@ func (p *process) start() error {
 		if err != nil {
 			return
 		}
-		err = l.command.Wait()
+		_ = l.command.Wait() // its result is in command.ProcessState
 		p.mu.Lock()
 		if !l.expected {
 			p.crashes = append(p.crashes, fmt.Errorf("%s ended by itself in its life %d: %v", p.name, p.lives, l.command.ProcessState))

@@ -36,8 +36,7 @@ type producer struct {
 
 	next      atomic.Uint64 // the next number to send
 	committed atomic.Uint64 // sequence
-	streams   atomic.Int64
-	breaks    atomic.Int64 // streams that ended with an error
+	breaks    atomic.Int64  // streams that ended with an error
 }
 
 // run sends all numbers and returns once they are committed.

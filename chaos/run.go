@@ -85,7 +85,7 @@ func (r *run) say(format string, values ...any) {
 
 // newRun starts the servers and gateways. close stops them.
 func newRun(ctx context.Context, o *options, out io.Writer) (_ *run, err error) {
-	r := &run{options: o, out: out, plan: newPlan(o, o.kinds())}
+	r := &run{options: o, out: out}
 	if r.folder, err = os.MkdirTemp(o.folder, "logbatcher-chaos-"); err != nil {
 		return nil, err
 	}
@@ -122,7 +122,9 @@ func newRun(ctx context.Context, o *options, out io.Writer) (_ *run, err error) 
 			return nil, err
 		}
 		r.gateways = append(r.gateways, g)
+		o.disks = g.disk != nil
 	}
+	r.plan = newPlan(o, o.kinds())
 	if r.ingest, err = newLink("producers→gateways", func() (addresses []string) {
 		for _, g := range r.gateways {
 			address, _ := g.addresses()
@@ -169,6 +171,11 @@ func (r *run) close() {
 		g.clickhouse.close()
 		g.redis.close()
 		_ = g.log.Close()
+		if g.disk != nil {
+			if err := g.disk.close(); err != nil {
+				r.say("unmount %s: %v", g.walFolder, err)
+			}
+		}
 	}
 	if r.ingest != nil {
 		r.ingest.close()
