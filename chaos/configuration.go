@@ -62,7 +62,7 @@ shutdown: {timeout: 1m}
 	b.WriteString("routes:\n")
 	// All rows are equal under the sorting key, so that a part keeps the order in which they were inserted.
 	route := func(name, filter, columns, partition string) {
-		fmt.Fprintf(&b, "  - {name: %[1]s, table: %[1]s, filter: {%[2]s}, columns: [%[3]s], order_by: zero, partition_by: %[4]q, retention: {max_age: 0}}\n",
+		fmt.Fprintf(&b, "  - {name: %[1]s, table: %[1]s, filter: {%[2]s}, columns: [%[3]s], order_by: zero, partition_by: %[4]q, max_age: 365d, max_ahead: 30d, retention: {max_age: 0}}\n",
 			name, filter, columns, partition)
 	}
 	numbered := columns

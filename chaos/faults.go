@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"syscall"
 	"time"
 )
@@ -47,6 +48,12 @@ func eachDisk(o *options) int {
 	}
 	return o.gateways
 }
+func eachClock(o *options) int {
+	if o.binary != "" {
+		return 0 // its clock is the machine's
+	}
+	return o.gateways
+}
 func eachProducer(o *options) int {
 	return o.producers
 }
@@ -61,6 +68,7 @@ func kinds() []*kind {
 		{"disk.full", 3, eachDisk, 500 * ms, 5 * s, stored, fillDisk},
 		{"gateway.stop", 2, eachGateway, 200 * ms, 6 * s, stored, stopGateway},
 		{"gateway.restart", 2, eachGateway, 0, s, stored, restartGateway},
+		{"clock.step", 3, eachClock, 0, 0, stored, stepClock},
 		{"clickhouse.kill", 3, one, 0, 4 * s, stored, killClickHouse},
 		{"clickhouse.stop", 2, one, 200 * ms, 8 * s, stored, stopClickHouse},
 		{"clickhouse.restart", 1, one, 0, 2 * s, stored, restartClickHouse},
@@ -168,6 +176,28 @@ func fillDisk(ctx context.Context, r *run, f *fault) (bool, string, error) {
 	g.disk.fill(diskBytes, -1)
 	_, refused := g.disk.counts()
 	return refused > before, fmt.Sprintf("%s, %d KiB were left, %d requests were refused", g.name, free>>10, refused-before), nil
+}
+
+// clockRange is how far a clock steps in either direction: less than entries may be ahead, and far more than anything that expires.
+const clockRange = 10 * 24 * time.Hour
+
+// stepClock sets a gateway's clock to another time.
+func stepClock(ctx context.Context, r *run, f *fault) (bool, string, error) {
+	g := r.gateways[f.target]
+	g.busy.Lock()
+	defer g.busy.Unlock()
+	wrong := time.Duration(f.chance%uint64(2*clockRange)) - clockRange
+	if f.chance>>60 < 4 {
+		wrong = time.Duration(f.chance%uint64(20*time.Minute)) - 10*time.Minute
+	}
+	before := g.times(clockStepped)
+	if err := os.WriteFile(g.clock, fmt.Append(nil, int64(wrong.Seconds())), 0o600); err != nil {
+		return false, "", err
+	}
+	for deadline := time.Now().Add(insertPatience); g.times(clockStepped) == before && time.Now().Before(deadline) && ctx.Err() == nil; {
+		rest(ctx, 10*ms)
+	}
+	return g.times(clockStepped) > before, fmt.Sprintf("%s is wrong by %v", g.name, wrong.Round(time.Second)), nil
 }
 
 func stopGateway(ctx context.Context, r *run, f *fault) (bool, string, error) {

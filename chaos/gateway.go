@@ -20,6 +20,7 @@ type gateway struct {
 	busy sync.Mutex // held by the fault that strikes it
 
 	file              string // its configuration
+	clock             string // the file with the seconds by which its clock is wrong
 	clickhouse, redis *link
 	walFolder         string // empty: it has no log
 	walMiB            int
@@ -35,13 +36,15 @@ const (
 // newGateway returns a gateway that is not started.
 func newGateway(r *run, index int) (*gateway, error) {
 	name := fmt.Sprintf("gateway-%d", index)
-	g := &gateway{file: filepath.Join(r.folder, name+".yaml")}
+	g := &gateway{file: filepath.Join(r.folder, name+".yaml"), clock: filepath.Join(r.folder, name+".clock")}
 	log, err := os.Create(filepath.Join(r.folder, name+".log"))
 	if err != nil {
 		return nil, err
 	}
 	g.process = &process{name: name, log: log, heard: map[string]int{}, command: func() *exec.Cmd {
-		return exec.Command(r.options.binary, "serve", "--config", g.file)
+		command := exec.Command(r.binary, "serve", "--config", g.file)
+		command.Env = append(os.Environ(), clockVariable+"="+g.clock)
+		return command
 	}}
 	if r.options.log {
 		g.walFolder, g.walMiB = filepath.Join(r.folder, name+"-wal"), walMiB

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -79,6 +80,11 @@ func newPlan(o *options, kinds []*kind) *plan {
 		slices.SortFunc(bursts, func(a, b burst) int { return int(a.from) - int(b.from) })
 	}
 	return p
+}
+
+// has reports whether there is a fault whose name begins so.
+func (p *plan) has(name string) bool {
+	return slices.ContainsFunc(p.faults, func(f fault) bool { return strings.HasPrefix(f.kind.name, name) })
 }
 
 // burst gives entries that are due at the time of the fault its fate.

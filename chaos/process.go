@@ -47,7 +47,13 @@ type life struct {
 var serving = regexp.MustCompile(`msg=serving .*grpc=(\S+) http=(\S+)`)
 
 // heardLines are the parts of log lines that are counted.
-var heardLines = []string{`msg="configuration reloaded"`, `msg="configuration refused`}
+var heardLines = []string{reloaded, refusedConfiguration, clockStepped}
+
+const (
+	reloaded             = `msg="configuration reloaded"`
+	refusedConfiguration = `msg="configuration refused`
+	clockStepped         = "chaos: the clock is stepped"
+)
 
 // start starts the program, and returns before it serves. What is written to its standard output and error is kept in its log file.
 func (p *process) start() error {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,6 +26,7 @@ type run struct {
 	plan    *plan
 	out     io.Writer
 	folder  string
+	binary  string    // the service's program
 	began   time.Time // of the load
 
 	clickhouse struct {
@@ -94,11 +94,6 @@ func newRun(ctx context.Context, o *options, out io.Writer) (_ *run, err error) 
 			r.close()
 		}
 	}()
-	if o.binary == "" {
-		if o.binary, err = build(ctx, r.folder); err != nil {
-			return nil, err
-		}
-	}
 	r.clickhouse.Server = embedded.NewClickHouse(embedded.ClickHouseConfig{Directory: filepath.Join(r.folder, "clickhouse")})
 	if err := r.clickhouse.Start(ctx); err != nil {
 		return nil, err
@@ -125,6 +120,11 @@ func newRun(ctx context.Context, o *options, out io.Writer) (_ *run, err error) 
 		o.disks = g.disk != nil
 	}
 	r.plan = newPlan(o, o.kinds())
+	if r.binary = o.binary; r.binary == "" {
+		if r.binary, err = build(ctx, r.folder, r.plan.has("clock")); err != nil {
+			return nil, err
+		}
+	}
 	if r.ingest, err = newLink("producers→gateways", func() (addresses []string) {
 		for _, g := range r.gateways {
 			address, _ := g.addresses()
@@ -149,17 +149,6 @@ func newRun(ctx context.Context, o *options, out io.Writer) (_ *run, err error) 
 	}
 	_, err = query(ctx, r.clickhouse.Address(), "ALTER TABLE "+database+".numbered ADD CONSTRAINT only_good CHECK bad = 0")
 	return r, err
-}
-
-// build builds the service's program.
-func build(ctx context.Context, folder string) (string, error) {
-	program := filepath.Join(folder, "logbatcher")
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "github.com/logbatcher/logbatcher/cmd/logbatcher")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the service: %w: %s", err, output)
-	}
-	return program, nil
 }
 
 // close ends everything.
@@ -301,9 +290,6 @@ func (r *run) strike(ctx context.Context, f *fault) {
 	}
 	r.say("fault %d of %d %s: %s %s", f.number, len(r.plan.faults), did, f.kind.name, note)
 }
-
-// What a gateway logs after a SIGHUP.
-var reloaded, refusedConfiguration = heardLines[0], heardLines[1]
 
 // reconfigure changes the configuration, and has all gateways load it. It waits until each has logged the text, and then calls done
 // before anything else can strike a gateway.
