@@ -20,23 +20,6 @@ type accumulator struct {
 	touched     []*transit // those that the current piece of a request has added to
 }
 
-// transit is a batch and the requests that it has rows of, from its first row until it is settled.
-type transit struct {
-	*batch.Batch
-	route    *route
-	first    time.Time // when its first row came in
-	requests []*pending
-	bytes    int // that the budget is charged for
-	rows     int // that the table's account knows of
-	touched  bool
-
-	landed  chan struct{} // closed once it is settled, or given up at shutdown
-	settled bool          // written before landed is closed
-}
-
-// requestBytes returns what the requests occupy besides their rows.
-func (b *transit) requestBytes() int { return RequestBytes * len(b.requests) }
-
 // The default limit of open batches: some partitions for each table.
 const (
 	minOpenBatches = 64
@@ -58,9 +41,11 @@ func (a *accumulator) batch(r *route, partition *batch.Partition, p *pending, no
 		a.byPartition[partition] = b
 		a.oldest = append(a.oldest, b)
 	}
-	if len(b.requests) == 0 || b.requests[len(b.requests)-1] != p {
-		b.requests = append(b.requests, p)
-		p.unsettled.Add(1)
+	if len(b.requests) == 0 || b.requests[len(b.requests)-1] != p.settlement {
+		b.requests = append(b.requests, p.settlement)
+		b.begins = append(b.begins, len(b.places))
+		b.inPieces = b.inPieces || p.pieces > 1
+		p.hold(1)
 	}
 	if !b.touched {
 		b.touched = true

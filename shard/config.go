@@ -17,6 +17,8 @@ type Config struct {
 	Instance string
 	// Log receives what an operator should know.
 	Log *slog.Logger
+	// WAL is the write-ahead log. Nil: there is none.
+	WAL Log
 	// Registerer receives the metrics.
 	Registerer prometheus.Registerer
 

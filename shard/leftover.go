@@ -28,25 +28,43 @@ func (e *LeftoverError) Unwrap() error { return e.Cause }
 // leftover collects what workers leave.
 type leftover struct {
 	mu   sync.Mutex
-	left *LeftoverError // nil if nothing is
+	left *LeftoverError // nil if nothing is that is not in the log
+	// logged counts the batches and dead letters in the log, rows their rows.
+	logged, rows int
 }
 
-func (l *leftover) err() error {
+// left returns what is lost when the process ends, and says what the log has.
+func (r *Router) left() error {
+	l := &r.leftover
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.logged > 0 {
+		r.config.Log.Info("batches and dead letters stay in the log until the next start", "number", l.logged, "rows", l.rows)
+	}
 	if l.left == nil {
 		return nil
 	}
 	return l.left
 }
 
-// leave records rows of a batch or a dead letter that was given up. Their requests are not settled: the producers are told
-// nothing and send again.
+// leave records rows of a batch or a dead letter that was given up. Their requests are not settled. Without a log, the producers are told
+// nothing and send again. With one nothing is lost: the next process finds the requests and files there.
 func (r *Router) leave(kind leftKind, id, table string, rows int, cause error) {
-	r.config.Log.Error(string(kind)+" left", "id", id, "table", table, "rows", rows, "error", cause)
+	log, logged := r.config.Log, r.config.WAL != nil
 	l := &r.leftover
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	switch {
+	case !logged:
+		log.Error(string(kind)+" left", "id", id, "table", table, "rows", rows, "error", cause)
+	case r.deliveries.Err() != nil:
+		l.logged++
+		l.rows += rows
+		return
+	default:
+		log.Error(string(kind)+" stays in the log until the next start", "id", id, "table", table, "rows", rows, "error", cause)
+		return
+	}
 	if l.left == nil {
 		l.left = &LeftoverError{Tables: map[string]int{}, Cause: cause}
 	}

@@ -23,17 +23,26 @@ type letterKey struct {
 	field  string
 }
 
-// letter is a dead letter that entries are added to.
+// letter is a dead letter that entries are added to, until it is settled.
 type letter struct {
 	sink.DeadLetter
-	route *route
+	route   *route
+	places  []schema.PlaceRange // of the entries
+	account *tableAccount
+	bytes   int // that the account is charged for
+
+	request *settlement    // nil: it is recovered
+	file    schema.LogFile // nil: there is no log
+	// recovered is told the outcome of a recovered letter.
+	recovered func([]schema.Outcome)
 }
 
 func newLetters() *letters { return &letters{byReason: map[letterKey]*letter{}} }
 
-func (l *letters) add(r *route, e *schema.Entry, id *shardID, problem *batch.RowError) {
+// add adds entry i of the request.
+func (l *letters) add(r *route, p *pending, i int, id *shardID, problem *batch.RowError) {
 	key := letterKey{route: r, reason: problem.Reason, field: problem.Field}
-	l.line = append(schema.AppendJSON(l.line[:0], e), '\n')
+	l.line = append(schema.AppendJSON(l.line[:0], &p.Entries[i]), '\n')
 	at := l.byReason[key]
 	if at == nil || len(at.Payload)+len(l.line) > sink.MaxPayloadBytes {
 		// An entry that is too large for a letter is alone in its own: nothing else shares its fate.
@@ -43,6 +52,7 @@ func (l *letters) add(r *route, e *schema.Entry, id *shardID, problem *batch.Row
 	}
 	at.Payload = append(at.Payload, l.line...)
 	at.Rows++
+	at.places = addPlace(at.places, 0, p.Place(i))
 }
 
 func newLetter(r *route, id *shardID, problem *batch.RowError) *letter {
@@ -61,35 +71,28 @@ func newLetter(r *route, id *shardID, problem *batch.RowError) *letter {
 // writeLetters starts writing the gathered letters. The request is settled once they are in the queue.
 func (w *worker) writeLetters(ctx context.Context, p *pending) {
 	for i, l := range w.letters.order {
-		producer := p.Producer
-		if p.Tenant != "" {
-			producer = p.Tenant + ":" + producer // which no other tenant's can be, because a tenant's name has no colon
-		}
-		l.ID = fmt.Sprintf("%s/%s/%d/%d/%d/%d/%d", w.router.config.Instance, producer, p.Epoch, p.Sequence, p.piece, w.number, i)
+		l.ID, l.request = w.letterID(p, i), p.settlement
 		l.Origins = []batch.Origin{{Tenant: p.Tenant, Producer: p.Producer, Epoch: p.Epoch, Sequence: p.Sequence, ShardID: l.ShardID, Rows: l.Rows}}
-		account, bytes := w.router.unmatchedAccount, len(l.Payload)+RequestBytes
-		if l.route != nil {
-			account = l.route.account
+		if l.account = w.router.unmatchedAccount; l.route != nil {
+			l.account = l.route.account
 		}
-		account.charge(bytes, 0)
-		p.unsettled.Add(1)
-		w.deliveries.Go(func() {
-			defer account.release(bytes)
-			written, err := w.router.delivery.DeadLetter(ctx, &l.DeadLetter)
-			left := l.Rows
-			for _, d := range written {
-				left -= d.Rows
-				account.deadLettered.Add(uint64(d.Rows))
-				p.deadLettered(d.DeadLettered)
-			}
-			if err != nil {
-				w.router.leave(leftLetter, l.ID, account.name, left, err)
-				return
-			}
-			p.settle()
-		})
+		l.charge(len(l.Payload) + RequestBytes)
+		p.hold(1)
+		w.deliveries.Go(func() { w.launchLetter(ctx, l, p.routing.hash) })
 	}
 	if len(w.letters.order) > 0 {
 		w.letters = newLetters()
 	}
+}
+
+// letterID returns the id of a request's letter. With a log a letter is written to the queue only once it is in a file, with its id, so that any id will do.
+func (w *worker) letterID(p *pending, number int) string {
+	if p.LSN != 0 {
+		return w.router.nextBatchID()
+	}
+	producer := p.Producer
+	if p.Tenant != "" {
+		producer = p.Tenant + ":" + producer // which no other tenant's can be, because a tenant's name has no colon
+	}
+	return fmt.Sprintf("%s/%s/%d/%d/%d/%d/%d", w.router.config.Instance, producer, p.Epoch, p.Sequence, p.piece, w.number, number)
 }

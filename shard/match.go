@@ -16,13 +16,9 @@ var shardSeed = maphash.MakeSeed()
 // RowBytes estimates the bytes of a row beside the values of its entry: lengths, times and dictionary keys.
 const RowBytes = 64
 
-// RequestBytes is what a request occupies besides its rows, in each batch that has some of them, until these are settled. Without it
-// a flood of requests with one small entry each would hold many times what the budget knows of.
-const RequestBytes = 1 << 10
-
 // survey matches all entries of the request, in however many pieces they come, and computes what each table will have to hold.
-func (r *Router) survey(request *schema.Request) *pending {
-	p := &pending{Request: request, routing: r.routing.Load()}
+func (r *Router) survey(request *schema.Request, routing *routing) *pending {
+	p := &pending{Request: request, settlement: &settlement{request: request, settled: request.Settled}, routing: routing}
 	p.allowed = p.routing.allowed(request.Routes)
 	counts := make([]int32, len(p.routing.routes))
 	var touched []int
@@ -56,7 +52,7 @@ func (r *Router) survey(request *schema.Request) *pending {
 	for _, n := range touched {
 		p.reserved = append(p.reserved, reservation{account: p.routing.routes[n].account, bytes: bytes(int(counts[n]))})
 	}
-	if unmatched > 0 && r.config.KeepUnmatched {
+	if unmatched > 0 && routing.KeepUnmatched {
 		p.reserved = append(p.reserved, reservation{account: r.unmatchedAccount, bytes: bytes(unmatched)})
 	}
 	return p
@@ -81,7 +77,7 @@ func (r *Router) match(p *pending) {
 	p.sets = slices.Grow(p.sets[:0], words*len(p.Entries))[:words*len(p.Entries)]
 	p.shardOf = slices.Grow(p.shardOf[:0], len(p.Entries))
 	p.shards = p.shards[:0]
-	bucket := p.Received.UnixMilli() / r.config.Bucket.Milliseconds()
+	bucket := p.routing.bucketOf(p.Received)
 	var colo string // of the entry before
 	var place int   // of its shard id in p.shards
 	for i := range p.Entries {

@@ -1,15 +1,15 @@
 package shard
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
 
-// pending is a request in the shards: the routes and shards that its entries go to, who still copies them, and the outcome so far.
+// pending is a request on its way into batches: the routes and shards that its entries go to, and who still copies them.
 type pending struct {
 	*schema.Request
+	*settlement
 	routing *routing
 	pieces  int // that the entries come in
 	// allowed is the set of routes that the entries may match. Nil: all.
@@ -31,13 +31,6 @@ type pending struct {
 	copying atomic.Int32
 	// taken, with room for one, reports that a piece other than the last has been copied.
 	taken chan struct{}
-
-	// unsettled counts what the outcome waits for: Route, each shard until it has copied its entries, and each batch and dead letter
-	// with rows of this request.
-	unsettled atomic.Int32
-
-	mu      sync.Mutex
-	outcome schema.Outcome
 }
 
 // shardID is where and when a request's entries came in.
@@ -55,7 +48,7 @@ func (p *pending) set(i int) []uint64 {
 // shardIDOf returns the shard id of entry i.
 func (p *pending) shardIDOf(i int) *shardID { return &p.shards[p.shardOf[i]] }
 
-// copied records that one shard is done copying, and drops its hold on the outcome.
+// copied records that one shard is done copying, and drops its holds.
 func (p *pending) copied(b *Budget) {
 	if p.copying.Add(-1) == 0 {
 		if p.piece < p.pieces-1 {
@@ -65,24 +58,6 @@ func (p *pending) copied(b *Budget) {
 			p.Release()
 		}
 	}
+	p.place()
 	p.settle()
-}
-
-// settle drops one hold on the outcome; the last one reports it.
-func (p *pending) settle() {
-	if p.unsettled.Add(-1) == 0 {
-		p.Settled(&p.outcome)
-	}
-}
-
-func (p *pending) refuse(refusals ...schema.Refusal) {
-	p.mu.Lock()
-	p.outcome.Refusals = append(p.outcome.Refusals, refusals...)
-	p.mu.Unlock()
-}
-
-func (p *pending) deadLettered(d schema.DeadLettered) {
-	p.mu.Lock()
-	p.outcome.DeadLettered = append(p.outcome.DeadLettered, d)
-	p.mu.Unlock()
 }

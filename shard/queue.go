@@ -76,10 +76,10 @@ func (c *claim) tell() {
 }
 
 // reserve reserves all the bytes of a tenant's request at once. If it has to wait it calls suspend first, and then waiting with what it waits for, again
-// whenever that changes. It reports whether it has waited. If ctx ends first it has reserved nothing and returns its error.
-func (b *Budget) reserve(ctx context.Context, tenant string, reservations []reservation, suspend func(), waiting func(schema.WaitCause, string)) (waited bool, err error) {
+// whenever that changes. If ctx ends first it has reserved nothing and returns its error.
+func (b *Budget) reserve(ctx context.Context, tenant string, reservations []reservation, suspend func(), waiting func(schema.WaitCause, string)) error {
 	if len(reservations) == 0 {
-		return false, nil
+		return nil
 	}
 	c := &claim{reservations: reservations, news: make(chan struct{}, 1)}
 	for _, r := range reservations {
@@ -90,7 +90,7 @@ func (b *Budget) reserve(ctx context.Context, tenant string, reservations []rese
 	b.admitLocked()
 	if c.granted {
 		b.mu.Unlock()
-		return false, nil
+		return nil
 	}
 	obstacle := c.obstacle
 	b.mu.Unlock()
@@ -113,9 +113,9 @@ func (b *Budget) reserve(ctx context.Context, tenant string, reservations []rese
 		b.mu.Unlock()
 		switch {
 		case granted:
-			return true, nil
+			return nil
 		case ctx.Err() != nil:
-			return true, context.Cause(ctx)
+			return context.Cause(ctx)
 		case changed:
 			waiting(causeOf(obstacle))
 		}

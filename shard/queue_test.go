@@ -190,7 +190,7 @@ func TestTenantsTakeTurns(t *testing.T) {
 			senders.Go(func() {
 				for range requests {
 					request := []reservation{{table, bytes}}
-					if _, err := b.reserve(t.Context(), tenant, request, func() {}, func(schema.WaitCause, string) {}); err != nil {
+					if err := b.reserve(t.Context(), tenant, request, func() {}, func(schema.WaitCause, string) {}); err != nil {
 						t.Error(err)
 					}
 					order = append(order, tenant)
@@ -226,7 +226,7 @@ func busy(ctx context.Context, b *Budget, account *tableAccount, bytes int) (lon
 	request := []reservation{{account, bytes}}
 	for ctx.Err() == nil {
 		begun := time.Now()
-		if _, err := b.reserve(ctx, "", request, func() {}, func(schema.WaitCause, string) {}); err != nil {
+		if err := b.reserve(ctx, "", request, func() {}, func(schema.WaitCause, string) {}); err != nil {
 			return longest
 		}
 		longest = max(longest, time.Since(begun))
@@ -260,7 +260,7 @@ func TestAllTablesTogetherMakeRoom(t *testing.T) {
 				}
 				begun := time.Now()
 				large := []reservation{{account(b, "large"), 400}}
-				_, err := b.reserve(ctx, "", large, func() {}, func(schema.WaitCause, string) {})
+				err := b.reserve(ctx, "", large, func() {}, func(schema.WaitCause, string) {})
 				waited := time.Since(begun)
 				if err == nil {
 					b.unreserve(large)
@@ -301,7 +301,7 @@ func TestQueueKeepsToWhatIsThere(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%7*10)*time.Second)
 				defer cancel()
-				_, err := b.reserve(ctx, "", request, func() {}, func(schema.WaitCause, string) {})
+				err := b.reserve(ctx, "", request, func() {}, func(schema.WaitCause, string) {})
 				if err == nil {
 					time.Sleep(time.Duration(i%5) * time.Second)
 					for _, r := range request {

@@ -40,6 +40,7 @@ type Router struct {
 	metrics  *metrics
 
 	routing   atomic.Pointer[routing]
+	added     sync.Map // of *routing, by their hashes in the log
 	workers   []*worker
 	batches   atomic.Uint64 // numbers the batches
 	unmatched atomic.Uint64
@@ -58,6 +59,7 @@ type Router struct {
 	reloading sync.Mutex
 	// unmatchedAccount holds the dead letters of entries that match no route.
 	unmatchedAccount *tableAccount
+	letterLane       lane // of the letters in files
 
 	leftover leftover
 }
@@ -70,12 +72,15 @@ func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schem
 	r := &Router{
 		config: config, budget: budget, delivery: delivery, metrics: newMetrics(config.Registerer),
 		encoding: make(chan struct{}, runtime.GOMAXPROCS(0)), draining: make(chan struct{}),
+		letterLane: lane{width: letterLane},
 	}
 	r.unmatchedAccount, _ = budget.account("unmatched")
 	r.deliveries, r.abandon = context.WithCancelCause(context.Background())
-	if err := r.Reload(routes, zone); err != nil {
+	first, err := r.configured(routes, zone)
+	if err != nil {
 		return nil, err
 	}
+	r.use(first)
 	for number := range config.Shards {
 		r.workers = append(r.workers, newWorker(r, number))
 	}
@@ -87,14 +92,20 @@ func NewRouter(config Config, budget *Budget, delivery Delivery, routes []*schem
 func (r *Router) Reload(routes []*schema.Route, zone *time.Location) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-	compiled, err := r.compile(routes, zone)
+	compiled, err := r.configured(routes, zone)
+	if err == nil {
+		err = compiled.log()
+	}
 	if err != nil {
 		return err
 	}
-	everything := slices.ContainsFunc(routes, func(route *schema.Route) bool { return route.Filter == nil })
-	r.budget.setTables(len(routes) > 1 || r.config.KeepUnmatched && !everything)
-	r.routing.Store(compiled)
+	r.use(compiled)
 	return nil
+}
+
+func (r *Router) use(compiled *routing) {
+	r.budget.setTables(compiled.several())
+	r.routing.Store(compiled)
 }
 
 // Run runs the shards until Shutdown is called and everything is settled or given up. When ctx ends, deliveries are given up at once.
@@ -112,7 +123,7 @@ func (r *Router) Run(ctx context.Context) error {
 		workers.Go(func() { w.run(r.deliveries) })
 	}
 	workers.Wait()
-	return r.leftover.err()
+	return r.left()
 }
 
 // Shutdown refuses further requests, seals the open batches, and lets Run return once everything is settled, or once ctx ends: what is
@@ -135,22 +146,26 @@ func (r *Router) close() {
 	}
 }
 
-// Route hands the request to the shards. The budget has granted its Bytes, which its Release returns. Route blocks while the tables that
-// the request has entries for hold too much, and reports that to waiting with the table. On an error it has neither released nor
-// settled the request, and never will.
+// Route hands the request to the shards. The budget has granted its Bytes, which its Release returns. Route blocks while the log is full and
+// while the tables that the request has entries for hold too much, and reports that to waiting with the table. On an error it has
+// neither logged, released nor settled the request, and never will.
 func (r *Router) Route(ctx context.Context, request *schema.Request, waiting func(cause schema.WaitCause, table string)) error {
-	p := r.survey(request)
+	routing, err := r.routingOf(request.Routing)
+	if err != nil {
+		return err
+	}
+	p := r.survey(request, routing)
 	if err := r.admit(ctx, p, waiting); err != nil {
 		return err
 	}
 	r.entrance.RLock()
 	defer r.entrance.RUnlock()
-	if r.closed {
+	if err := r.accept(p); err != nil {
 		r.budget.unreserve(p.reserved)
-		return ErrClosed
+		return err
 	}
 	p.taken = make(chan struct{}, 1)
-	p.unsettled.Store(1)
+	p.hold(1)
 	for ; p.piece < p.pieces-1; p.piece++ {
 		r.handOver(p)
 		<-p.taken
@@ -158,29 +173,74 @@ func (r *Router) Route(ctx context.Context, request *schema.Request, waiting fun
 		r.match(p)
 	}
 	r.handOver(p)
+	p.place()
 	p.settle()
 	return nil
 }
 
-// admit reserves room for the request in all of its tables at once. While it waits, the request holds nothing of the budget, so that
-// requests for one table do not keep out those for others.
-func (r *Router) admit(ctx context.Context, p *pending, waiting func(schema.WaitCause, string)) error {
-	suspend, resume := func() {}, func(context.Context) error { return nil }
-	if p.Decoder != nil {
-		suspend, resume = p.Decoder.Suspend, p.Decoder.Resume
+// admit reserves room for the request, in the log and then in all of its tables at once. While it waits, the request holds nothing of
+// the budget, so that requests for one table do not keep out those for others.
+func (r *Router) admit(ctx context.Context, p *pending, waiting func(schema.WaitCause, string)) (err error) {
+	again := p.pieces > 1 // the first piece has to be decoded again
+	suspend := func() {
+		if again = true; p.Decoder != nil {
+			p.Decoder.Suspend()
+		}
 	}
-	waited, err := r.budget.reserve(ctx, p.Tenant, p.reserved, suspend, waiting)
-	if err != nil {
+	if p.Log != nil {
+		blocks := 0
+		for _, r := range p.reserved {
+			blocks += r.bytes
+		}
+		err = p.Log.Reserve(ctx, blocks, func() {
+			suspend()
+			waiting(schema.WaitLog, "")
+		})
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				p.Log.Unreserve()
+			}
+		}()
+	}
+	if err := r.budget.reserve(ctx, p.Tenant, p.reserved, suspend, waiting); err != nil {
 		return err
 	}
-	if !waited && p.pieces == 1 {
+	if !again {
 		return nil
 	}
-	if err := resume(ctx); err != nil {
-		r.budget.unreserve(p.reserved)
-		return err
+	if p.Decoder != nil {
+		if err := p.Decoder.Resume(ctx); err != nil {
+			r.budget.unreserve(p.reserved)
+			return err
+		}
 	}
 	r.match(p)
+	return nil
+}
+
+// accept logs the request as accepted under its routing. After that it must go to the shards whatever happens, so the entrance is
+// held. On an error the log's reservation is given back.
+func (r *Router) accept(p *pending) error {
+	if p.Log == nil {
+		if r.closed {
+			return ErrClosed
+		}
+		return nil
+	}
+	err := p.routing.log()
+	if r.closed {
+		err = ErrClosed
+	}
+	if err != nil {
+		p.Log.Unreserve()
+		return err
+	}
+	if p.LSN, err = p.Log.Append(p.routing.hash); err != nil {
+		return fmt.Errorf("log the request: %w", err)
+	}
 	return nil
 }
 
@@ -189,7 +249,7 @@ func (r *Router) admit(ctx context.Context, p *pending, waiting func(schema.Wait
 func (r *Router) handOver(p *pending) {
 	targets := r.targets(p)
 	p.copying.Store(int32(len(targets)))
-	p.unsettled.Add(int32(len(targets)))
+	p.hold(len(targets))
 	for _, w := range targets {
 		w.queue <- job{request: p}
 	}

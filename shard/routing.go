@@ -1,9 +1,13 @@
 package shard
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -11,15 +15,21 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
-// routing is a compiled configuration of routes. It is immutable; a reload makes another, and requests and batches keep theirs.
+// routing is a compiled schema.Routing. It is immutable; a reload makes another, and requests and batches keep theirs.
 type routing struct {
+	*schema.Routing
+	// hash names it in the log.
+	hash    string
 	routes  []*route
 	matcher *schema.Matcher
+	// log puts it into the log, once. It returns when that is durable.
+	log func() error
 }
 
 // route is a schema.Route with what the shards need for it.
 type route struct {
 	*schema.Route
+	routing string // the hash of its routing
 	index   int
 	layout  *batch.Layout
 	account *tableAccount
@@ -30,16 +40,37 @@ func (r *route) limits() sink.Limits {
 	return sink.Limits{HoldFor: r.HoldFor, MaxAttempts: r.MaxAttempts, GiveUpAfter: r.GiveUpAfter}
 }
 
-// compile makes a routing of the routes. zone is the ClickHouse server's time zone.
-func (r *Router) compile(routes []*schema.Route, zone *time.Location) (*routing, error) {
-	compiled := &routing{matcher: schema.NewMatcher(routes)}
+// configured makes a routing of routes and what else is configured.
+func (r *Router) configured(routes []*schema.Route, zone *time.Location) (*routing, error) {
+	whole := &schema.Routing{Routes: routes, Zone: zone, Bucket: r.config.Bucket, KeepUnmatched: r.config.KeepUnmatched}
+	data, err := json.Marshal(whole)
+	if err != nil {
+		return nil, fmt.Errorf("write the routing as JSON: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	compiled, err := r.compile(hex.EncodeToString(sum[:8]), whole)
+	if err != nil || r.config.WAL == nil {
+		return compiled, err
+	}
+	compiled.log = sync.OnceValue(func() error {
+		if err := r.config.WAL.PutRouting(compiled.hash, data); err != nil {
+			return fmt.Errorf("put the routing into the log: %w", err)
+		}
+		return nil
+	})
+	return compiled, nil
+}
+
+// compile makes a routing ready for use.
+func (r *Router) compile(hash string, whole *schema.Routing) (*routing, error) {
+	compiled := &routing{Routing: whole, hash: hash, matcher: schema.NewMatcher(whole.Routes), log: func() error { return nil }}
 	var problems []error
-	for i, configured := range routes {
-		layout, err := batch.NewLayout(configured.Table, configured.Name, zone)
+	for i, configured := range whole.Routes {
+		layout, err := batch.NewLayout(configured.Table, configured.Name, whole.Zone)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("route %q, table %s: %w", configured.Name, configured.Table.FullName(), err))
 		}
-		compiled.routes = append(compiled.routes, &route{Route: configured, index: i, layout: layout})
+		compiled.routes = append(compiled.routes, &route{Route: configured, routing: hash, index: i, layout: layout})
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
@@ -52,6 +83,52 @@ func (r *Router) compile(routes []*schema.Route, zone *time.Location) (*routing,
 		route.account = account
 	}
 	return compiled, nil
+}
+
+// AddRouting adds a routing out of the log, for the requests, batches and dead letters that name its hash.
+func (r *Router) AddRouting(hash string, whole *schema.Routing) error {
+	added := r.routing.Load()
+	if added.hash != hash {
+		var err error
+		if added, err = r.compile(hash, whole); err != nil {
+			return fmt.Errorf("routing %s: %w", hash, err)
+		}
+	}
+	r.added.Store(hash, added)
+	return nil
+}
+
+// routingOf returns the routing with the hash, or the current one if that is empty.
+func (r *Router) routingOf(hash string) (*routing, error) {
+	if hash == "" {
+		return r.routing.Load(), nil
+	}
+	found, ok := r.added.Load(hash)
+	if !ok {
+		return nil, fmt.Errorf("the routing %s is not known", hash)
+	}
+	return found.(*routing), nil
+}
+
+// bucketOf returns the number of the time bucket.
+func (r *routing) bucketOf(received time.Time) int64 {
+	return received.UnixMilli() / r.Bucket.Milliseconds()
+}
+
+// several reports whether rows and dead letters of the routing have more than one account.
+func (r *routing) several() bool {
+	everything := slices.ContainsFunc(r.Routes, func(route *schema.Route) bool { return route.Filter == nil })
+	return len(r.Routes) > 1 || r.KeepUnmatched && !everything
+}
+
+// route returns the route with the name.
+func (r *routing) route(name string) (*route, error) {
+	for _, route := range r.routes {
+		if route.Name == name {
+			return route, nil
+		}
+	}
+	return nil, fmt.Errorf("the routing %s has no route %q", r.hash, name)
 }
 
 // allowed returns the set of the routes with the names; nil, which stands for all routes, if there are no names.

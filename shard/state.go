@@ -48,10 +48,10 @@ func (r *Router) Routes() (states []schema.RouteState, unmatched uint64) {
 
 // Explain returns what would become of an entry received now. It stores nothing.
 func (r *Router) Explain(e *schema.Entry) schema.Explanation {
-	now := time.Now()
-	id := r.shard(e.Colo, now.UnixMilli()/r.config.Bucket.Milliseconds())
+	now, routing := time.Now(), r.routing.Load()
+	id := r.shard(e.Colo, routing.bucketOf(now))
 	explanation := schema.Explanation{ShardID: id.text}
-	for _, route := range r.routing.Load().routes {
+	for _, route := range routing.routes {
 		x := schema.RouteExplanation{
 			Route: route.Name, Table: route.Table.FullName(),
 			Matches: route.Filter.Match(e), Conditions: route.Filter.Explain(e),

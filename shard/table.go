@@ -10,6 +10,7 @@ import (
 type tableAccount struct {
 	name   string
 	budget *Budget
+	lane   lane // of its blocks in files
 
 	// Guarded by the budget's lock.
 	bytes int       // held, or reserved for requests
@@ -28,7 +29,7 @@ func (b *Budget) account(name string) (t *tableAccount, isNew bool) {
 	if t := b.accounts[name]; t != nil {
 		return t, false
 	}
-	t = &tableAccount{name: name, budget: b}
+	t = &tableAccount{name: name, budget: b, lane: lane{width: tableLane}}
 	b.accounts[name] = t
 	return t, true
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
-	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
@@ -100,7 +99,9 @@ func (w *worker) take(ctx context.Context, p *pending) {
 		none := true
 		for n := range matched(p.set(i)) {
 			none = false
-			w.rows = append(w.rows, uint64(n)<<48|uint64(p.shardOf[i])<<32|uint64(i))
+			if p.Skip == nil || !p.Skip(p.routing.routes[n].Name, p.Place(i)) {
+				w.rows = append(w.rows, uint64(n)<<48|uint64(p.shardOf[i])<<32|uint64(i))
+			}
 		}
 		if none {
 			w.unmatched(p, i, id)
@@ -135,7 +136,11 @@ func (w *worker) add(r *route, p *pending, i int, id *shardID, now time.Time) *b
 	b := w.open.batch(r, partition, p, now, w.router.nextBatchID)
 	origin.Request = len(b.requests) - 1
 	b.Begin(origin, p.Received)
-	return b.Append(e)
+	problem = b.Append(e)
+	if problem == nil && p.LSN != 0 {
+		b.place(p.Place(i))
+	}
+	return problem
 }
 
 // partitioner returns the route's partitioner.
@@ -150,7 +155,7 @@ func (w *worker) partitioner(r *route) *batch.Partitioner {
 func (w *worker) refuse(r *route, p *pending, i int, id *shardID, problem *batch.RowError) {
 	if problem.Action == schema.DeadLetter {
 		r.account.routed.Add(1)
-		w.letters.add(r, &p.Entries[i], id, problem)
+		w.letters.add(r, p, i, id, problem)
 		return
 	}
 	r.account.refused.Add(1)
@@ -163,15 +168,15 @@ func (w *worker) refuse(r *route, p *pending, i int, id *shardID, problem *batch
 // unmatched counts an entry that no route matches, and keeps or refuses it as configured.
 func (w *worker) unmatched(p *pending, i int, id *shardID) {
 	w.router.unmatched.Add(1)
-	p.mu.Lock()
-	p.outcome.Unmatched++
-	p.mu.Unlock()
+	p.settlement.unmatched()
 	problem := &batch.RowError{Reason: schema.Unmatched, Message: "no route matches the entry"}
 	if p.allowed != nil {
 		problem.Message = "no route that the tenant may use matches the entry"
 	}
-	if w.router.config.KeepUnmatched {
-		w.letters.add(nil, &p.Entries[i], id, problem)
+	if p.routing.KeepUnmatched {
+		if p.Skip == nil || !p.Skip("", p.Place(i)) {
+			w.letters.add(nil, p, i, id, problem)
+		}
 		return
 	}
 	p.refuse(schema.Refusal{Index: p.Place(i), Reason: problem.Reason, Message: problem.Message})
@@ -185,72 +190,4 @@ func (w *worker) charge(b *transit) int {
 	b.route.account.charge(bytes, rows)
 	b.route.account.routed.Add(uint64(rows))
 	return bytes
-}
-
-// seal starts the delivery of the batches.
-func (w *worker) seal(ctx context.Context, batches []*transit) {
-	for _, b := range batches {
-		w.mu.Lock()
-		w.flights[b] = struct{}{}
-		w.mu.Unlock()
-		w.router.metrics.sealed.WithLabelValues(b.route.account.name).Inc()
-		w.deliveries.Go(func() { w.deliver(ctx, b) })
-	}
-}
-
-// deliver drives the batch until it is settled, then settles its requests.
-func (w *worker) deliver(ctx context.Context, b *transit) {
-	defer func() {
-		w.mu.Lock()
-		delete(w.flights, b)
-		w.mu.Unlock()
-		close(b.landed)
-	}()
-	var outcome sink.Outcome
-	account := b.route.account
-	if b.rows > 0 {
-		var err error
-		block := w.encode(b)
-		outcome, err = w.router.delivery.Deliver(ctx, block, b.route.limits(), w.router.draining)
-		block.Release()
-		left := b.rows - outcome.Committed
-		account.committed.Add(uint64(outcome.Committed))
-		for _, d := range outcome.DeadLettered {
-			account.deadLettered.Add(uint64(d.Rows))
-			left -= d.Rows
-		}
-		if err != nil {
-			w.router.leave(leftBatch, b.ID(), account.name, left, err)
-			return
-		}
-	}
-	b.settled = true
-	for i := range outcome.DeadLettered {
-		b.report(&outcome.DeadLettered[i])
-	}
-	account.settle(b.bytes, b.rows)
-	b.Release() // if no row was left to encode
-	for _, p := range b.requests {
-		p.settle()
-	}
-}
-
-// encode makes the block of a sealed batch. From here on the table is charged for the bytes of the block instead of the batch.
-func (w *worker) encode(b *transit) *batch.Block {
-	w.router.encoding <- struct{}{}
-	block := b.Seal(w.router.config.Compression)
-	<-w.router.encoding
-	held := block.Bytes() + b.requestBytes()
-	b.route.account.release(b.bytes - held)
-	b.bytes = held
-	return block
-}
-
-// report adds dead-lettered rows to the outcomes of the requests that they came from.
-func (b *transit) report(d *sink.DeadLetter) {
-	for _, o := range d.Origins {
-		theirs := d.DeadLettered
-		theirs.Rows = o.Rows
-		b.requests[o.Request].deadLettered(theirs)
-	}
 }

@@ -1,0 +1,106 @@
+package shard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/sink"
+)
+
+// Recovered is a sealed batch, or a dead letter of entries, that an earlier process has left in a file of the log.
+type Recovered struct {
+	schema.LogFile
+	// Settle is told the outcomes of the file's parts, in the order of its contents, before the file is settled.
+	Settle func([]schema.Outcome)
+}
+
+// The first byte of a file's head says what its body is.
+const (
+	headOfBatch  = 'b'
+	headOfLetter = 'l'
+)
+
+func letterHead(l *sink.DeadLetter) []byte {
+	bare := *l
+	bare.Payload = nil
+	head, err := json.Marshal(&bare)
+	if err != nil {
+		panic("shard: write a dead letter as JSON: " + err.Error()) // can't happen: it has no value that JSON lacks
+	}
+	return append([]byte{headOfLetter}, head...)
+}
+
+// Recover puts what an earlier process has left in flight, in the order of files, as if it had just been sealed. AddRouting has been called for
+// all routings of it, and Run too. It blocks while ClickHouse is asked, once a table, for what it has already. Files that can't be used
+// are left as they are; the error says why.
+func (r *Router) Recover(ctx context.Context, files []Recovered) error {
+	var batches []*transit
+	var letters []*letter
+	var problems []error
+	for _, f := range files {
+		b, l, err := r.open(f)
+		switch {
+		case err != nil:
+			problems = append(problems, fmt.Errorf("recover %s: %w", f.ID(), err))
+		case b != nil:
+			batches = append(batches, b)
+		default:
+			letters = append(letters, l)
+		}
+	}
+	r.entrance.RLock()
+	defer r.entrance.RUnlock()
+	if r.closed {
+		return errors.Join(append(problems, ErrClosed)...)
+	}
+	for i, b := range batches {
+		w := r.workers[i%len(r.workers)]
+		b.route.account.charge(0, b.rows)
+		b.recharge()
+		b.route.account.routed.Add(uint64(b.rows))
+		w.fly(b)
+		if run := b.route.account.lane.add(func() { w.deliver(r.deliveries, b) }, func() {}); run != nil {
+			w.deliveries.Go(run)
+		}
+	}
+	for i, l := range letters {
+		l.charge(settlementBytes)
+		l.account.routed.Add(uint64(l.Rows))
+		if run := r.letterLane.add(func() { r.deliverLetter(r.deliveries, l) }, func() {}); run != nil {
+			r.workers[i%len(r.workers)].deliveries.Go(run)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// open makes a batch or letter of a file.
+func (r *Router) open(f Recovered) (*transit, *letter, error) {
+	contents, head := f.Contents(), f.Head()
+	routing, err := r.routingOf(contents.Routing)
+	if err != nil {
+		return nil, nil, err
+	}
+	var at *route
+	if contents.Route != "" {
+		if at, err = routing.route(contents.Route); err != nil {
+			return nil, nil, err
+		}
+	}
+	switch {
+	case len(head) > 0 && head[0] == headOfBatch && at != nil:
+		return nil, nil, errors.New("batches can't be opened yet")
+	case len(head) > 0 && head[0] == headOfLetter:
+		l := &letter{route: at, account: r.unmatchedAccount, file: f.LogFile, recovered: f.Settle}
+		if at != nil {
+			l.account = at.account
+		}
+		if err := json.Unmarshal(head[1:], &l.DeadLetter); err != nil {
+			return nil, nil, fmt.Errorf("read the dead letter's head: %w", err)
+		}
+		return nil, l, nil
+	}
+	return nil, nil, errors.New("its head is neither that of a batch nor that of a dead letter")
+}
