@@ -187,7 +187,6 @@ func (b *fakeBudget) now() (used, peak int) {
 // fakeAdmin answers with what it has.
 type fakeAdmin struct {
 	letters     fakeLetters
-	producers   fakeProducers
 	shards      []schema.ShardState
 	routes      []schema.RouteState
 	explained   schema.Entry
