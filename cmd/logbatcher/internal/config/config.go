@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/owner"
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/settings"
 	"github.com/logbatcher/logbatcher/server"
@@ -37,6 +38,7 @@ type Config struct {
 	ClickHouse  ClickHouse        `yaml:"clickhouse"`
 	Redis       Redis             `yaml:"redis"`
 	DeadLetters deadletter.Config `yaml:"dead_letters"`
+	Producers   owner.Config      `yaml:"producers"`
 	Retention   Retention         `yaml:"retention"`
 	Shutdown    Shutdown          `yaml:"shutdown"`
 	Log         Log               `yaml:"log"`
@@ -225,6 +227,7 @@ func Default() *Config {
 		ClickHouse:  ClickHouse{Config: clickhouse.DefaultConfig(), DeliveryConfig: sink.DefaultDeliveryConfig(), Database: "default", Fsync: true},
 		Redis:       Redis{Addresses: []string{"127.0.0.1:6379"}},
 		DeadLetters: deadletter.DefaultConfig(),
+		Producers:   owner.DefaultConfig(),
 		Retention:   Retention{Enabled: true, Interval: schema.DefaultRetentionInterval},
 		Shutdown:    Shutdown{Timeout: 30 * time.Second},
 		Log:         Log{Level: "info", Format: "text"},
