@@ -39,14 +39,33 @@ func (f *fakeRouter) Route(ctx context.Context, r *schema.Request, waiting func(
 	if script != nil {
 		return script(ctx, r, waiting)
 	}
+	return f.log(ctx, r, waiting)
+}
+
+// log takes a request as the real Router does: it is logged once nothing can fail any more.
+func (f *fakeRouter) log(ctx context.Context, r *schema.Request, waiting func(schema.WaitCause, string)) (err error) {
+	if r.Log != nil {
+		if err := r.Log.Reserve(ctx, 1, func() { waiting(schema.WaitLog, "") }); err != nil {
+			return err
+		}
+		if r.LSN, err = r.Log.Append("routing"); err != nil {
+			return err
+		}
+	}
 	f.take(r)
 	return nil
 }
 
 func (f *fakeRouter) take(r *schema.Request) {
 	c := *r
-	c.Entries = cloneEntries(r.Entries)
-	c.Index = append([]uint32(nil), r.Index...)
+	c.Entries, c.Index = nil, nil
+	for more := true; more; more = r.Decoder != nil && r.Decoder.Next() {
+		for i := range r.Entries {
+			if r.Skip == nil || !r.Skip("route", r.Place(i)) {
+				c.Entries, c.Index = append(c.Entries, cloneEntries(r.Entries[i:i+1])...), append(c.Index, r.Place(i))
+			}
+		}
+	}
 	f.mu.Lock()
 	f.copies = append(f.copies, &c)
 	hold := f.hold
@@ -65,6 +84,9 @@ func (f *fakeRouter) settle(r, c *schema.Request) {
 		outcome = f.outcome(c)
 	}
 	r.Release()
+	if r.LSN != 0 {
+		r.Placed(&schema.Outcome{Refusals: outcome.Refusals})
+	}
 	r.Settled(outcome)
 }
 
@@ -384,11 +406,11 @@ type testStream struct {
 	cancel context.CancelFunc
 	opened *pb.Welcome
 
-	committed, received uint64
-	refusals            []*pb.Refusal
-	letters             []*pb.DeadLettered
-	throttles           []*pb.Throttle
-	drain               *pb.Drain
+	committed, logged, received uint64
+	refusals                    []*pb.Refusal
+	letters                     []*pb.DeadLettered
+	throttles                   []*pb.Throttle
+	drain                       *pb.Drain
 }
 
 func (f *fixture) stream(options ...grpc.CallOption) *testStream {
@@ -446,7 +468,7 @@ func (s *testStream) next() *pb.IngestStreamResponse {
 
 func (s *testStream) fold(r *pb.IngestStreamResponse) {
 	if r.Welcome != nil {
-		s.opened, s.committed = r.Welcome, r.Welcome.CommittedSequence
+		s.opened, s.committed, s.logged = r.Welcome, r.Welcome.CommittedSequence, r.Welcome.LoggedSequence
 	}
 	s.refusals = append(s.refusals, r.Refusals...)
 	s.letters = append(s.letters, r.DeadLettered...)
@@ -461,6 +483,12 @@ func (s *testStream) fold(r *pb.IngestStreamResponse) {
 			s.t.Errorf("the watermark fell from %d to %d", s.committed, r.CommittedSequence)
 		}
 		s.committed = r.CommittedSequence
+	}
+	if r.LoggedSequence != 0 {
+		if r.LoggedSequence < max(s.logged, s.committed) {
+			s.t.Errorf("logged %d after %d, with %d committed", r.LoggedSequence, s.logged, s.committed)
+		}
+		s.logged = r.LoggedSequence
 	}
 	if r.ReceivedSequence != 0 {
 		s.received = r.ReceivedSequence
