@@ -75,6 +75,16 @@ type Admin interface {
 	// Explain returns what would happen to the entry. It keeps nothing of it.
 	Explain(ctx context.Context, e *schema.Entry) (*schema.Explanation, error)
 	DeadLetters
+	Producers
+}
+
+// Producers are the producers of all instances that share their owners.
+type Producers interface {
+	// ListProducers returns those of the selection, in the order of their names.
+	ListProducers(ctx context.Context, selection *schema.ProducerSelection) ([]schema.ProducerState, error)
+	// ReleaseProducers takes producers from their owners, and reports each: whether it was, and why not or what is to be known about it. It ends
+	// with the first error of report.
+	ReleaseProducers(ctx context.Context, work *schema.ProducerWork, report func(p *schema.ProducerState, released bool, message string) error) error
 }
 
 // DeadLetters is the dead-letter queue. A schema.ErrUnknownLetter is reported as such.

@@ -209,6 +209,7 @@ func (b *fakeBudget) now() (used, peak int) {
 // fakeAdmin answers with what it has.
 type fakeAdmin struct {
 	letters     fakeLetters
+	producers   fakeProducers
 	shards      []schema.ShardState
 	routes      []schema.RouteState
 	explained   schema.Entry

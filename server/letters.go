@@ -140,15 +140,7 @@ func (s *adminService) work(ctx context.Context, m *pb.DeadLetterSelection, work
 	if len(problems) > 0 {
 		return statusInvalidLetters(problems...)
 	}
-	// What the client says of itself is not proven; the rest is.
-	proven := []string{}
-	if name := callerOf(ctx).Name; name != "" {
-		proven = append(proven, name)
-	}
-	if p, ok := peer.FromContext(ctx); ok {
-		proven = append(proven, p.Addr.String())
-	}
-	work.Operator = longText(schema.Short(operator, maxOperatorBytes) + " (" + strings.Join(proven, ", ") + ")")
+	work.Operator = operatorOf(ctx, operator)
 	ctx, cancel := s.untilDrained(ctx)
 	defer cancel()
 	err := run(ctx, work, func(r *schema.LetterReport) error {
@@ -157,6 +149,18 @@ func (s *adminService) work(ctx context.Context, m *pb.DeadLetterSelection, work
 		})
 	})
 	return s.workStatus(ctx, err)
+}
+
+// operatorOf returns who calls, for logs. What the client says of itself is not proven; the rest is.
+func operatorOf(ctx context.Context, said string) string {
+	proven := []string{}
+	if name := callerOf(ctx).Name; name != "" {
+		proven = append(proven, name)
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		proven = append(proven, p.Addr.String())
+	}
+	return longText(schema.Short(said, maxOperatorBytes) + " (" + strings.Join(proven, ", ") + ")")
 }
 
 // untilDrained returns a context that also ends when the instance begins to shut down.

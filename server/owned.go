@@ -150,6 +150,18 @@ func (s *Server) Unused(idle time.Duration) []schema.ProducerName {
 	return s.ingest.registry.unused(idle)
 }
 
+// Producers returns the producers that this instance knows.
+func (s *Server) Producers() []schema.ProducerName {
+	r := s.ingest.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := make([]schema.ProducerName, 0, len(r.producers))
+	for key := range r.producers {
+		names = append(names, schema.ProducerName{Tenant: key.tenant, Producer: key.id})
+	}
+	return names
+}
+
 // Known returns what this instance knows of a producer, nil if that is nothing.
 func (s *Server) Known(tenant, id string) *schema.OwnProducer {
 	r := s.ingest.registry
@@ -166,7 +178,6 @@ func (s *Server) Known(tenant, id string) *schema.OwnProducer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own.Epoch, own.Accepted, own.Logged, own.Committed = p.epoch, p.cursor.accepted, p.loggedLocked(), p.cursor.committed
-	own.Unsettled = int(p.cursor.unsettled())
 	return own
 }
 

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
@@ -62,4 +65,37 @@ func (a *admin) Flush(ctx context.Context, table string) (batches, rows int, err
 func (a *admin) Explain(_ context.Context, e *schema.Entry) (*schema.Explanation, error) {
 	explanation := a.g.router.Explain(e)
 	return &explanation, nil
+}
+
+// ListProducers implements server.Producers.
+func (a *admin) ListProducers(ctx context.Context, selection *schema.ProducerSelection) ([]schema.ProducerState, error) {
+	var all []schema.ProducerState
+	if a.g.owners != nil {
+		var err error
+		if all, err = a.g.owners.List(ctx); err != nil {
+			return nil, err
+		}
+	} else {
+		for _, name := range a.g.server.Producers() {
+			all = append(all, schema.ProducerState{Tenant: name.Tenant, Producer: name.Producer})
+		}
+		slices.SortFunc(all, func(a, b schema.ProducerState) int {
+			return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Producer, b.Producer))
+		})
+	}
+	all = slices.DeleteFunc(all, func(s schema.ProducerState) bool { return !selection.Selects(&s) })
+	for i := range all {
+		if s := &all[i]; a.g.owners == nil || s.Log == a.g.owners.ID() {
+			s.Own = a.g.server.Known(s.Tenant, s.Producer)
+		}
+	}
+	return all, nil
+}
+
+// ReleaseProducers implements server.Producers.
+func (a *admin) ReleaseProducers(ctx context.Context, work *schema.ProducerWork, report func(*schema.ProducerState, bool, string) error) error {
+	if a.g.owners == nil {
+		return errors.New("this instance keeps no owners of producers in Redis: see producers.owners and wal.enabled")
+	}
+	return a.g.owners.Release(ctx, work, report)
 }

@@ -62,6 +62,7 @@ func TestMistypedCommandLines(t *testing.T) {
 func TestCommandsRefuseArguments(t *testing.T) {
 	takesAny := []string{
 		"logbatcher send", "logbatcher help", "logbatcher dlq list", "logbatcher dlq replay", "logbatcher dlq drop", "logbatcher dlq export",
+		"logbatcher producers list", "logbatcher producers release",
 	}
 	var visit func(*cobra.Command)
 	visit = func(c *cobra.Command) {

@@ -54,7 +54,7 @@ func withAdmin(command *cobra.Command, run func(ctx context.Context, admin logba
 				return context.Cause(command.Context())
 			}
 			if st.Code() == codes.Unimplemented {
-				return fmt.Errorf("%s: this server has no dead-letter commands: %s", to.address, st.Message())
+				return fmt.Errorf("%s: this server does not have the command: %s", to.address, st.Message())
 			}
 			return fmt.Errorf("%s: %s", to.address, st.Message())
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/lease"
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/owner"
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/schema/retention"
 	"github.com/logbatcher/logbatcher/server"
@@ -46,6 +47,7 @@ type gateway struct {
 	redis      redis.UniversalClient
 	letters    *deadletter.Queue
 	locker     *lease.Locker
+	owners     *owner.Owners // nil: there are none
 	clickhouse *clickhouse.Sink
 	migrations *migrations
 	retainer   *retention.Retainer

@@ -40,7 +40,7 @@ const exitStatusHelp = `Exit status:
     1  failure: an invalid command line or configuration, a port in use, a server that refuses, a part that died;
        send: something was not read, not sent or not answered, including because of a signal
     3  send: everything was read; some entries were refused or dead-lettered, the others are safe;
-       dlq replay, dlq drop: some of the letters stay in the queue
+       dlq replay, dlq drop: some of the letters stay in the queue; producers release: some were not released
     4  serve, dev, demo: stopped with accepted rows that are not settled; the last line has their number.
        Their producers have no acknowledgement and send them again
   130  another command was interrupted by SIGTERM or SIGINT, or a second signal stopped this one at once`
@@ -107,7 +107,7 @@ func exitStatus(ctx context.Context, err error, out io.Writer) int {
 	case errors.As(err, &left):
 		fmt.Fprintln(out, "logbatcher: not everything is settled:", left)
 		return exitRowsLeft
-	case errors.Is(err, errNotAllStored), errors.Is(err, errLettersLeft):
+	case errors.Is(err, errNotAllStored), errors.Is(err, errLettersLeft), errors.Is(err, errNotAllReleased):
 		fmt.Fprintln(out, "logbatcher:", err)
 		return exitNotAllStored
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &interrupted):
@@ -128,7 +128,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		newServeCommand(), newDevCommand(), newDemoCommand(), newSendCommand(), newQueryCommand(), newDLQCommand(),
+		newServeCommand(), newDevCommand(), newDemoCommand(), newSendCommand(), newQueryCommand(), newDLQCommand(), newProducersCommand(),
 		newSchemaCommand(), newRetentionCommand(), newConfigCommand(), newTokenCommand(), newEngineCommand(),
 	)
 	return root

@@ -2401,6 +2401,520 @@ func (x *ExportDeadLettersResponse) GetData() []byte {
 	return nil
 }
 
+// ProducerSelection selects producers: those for which all that is set holds.
+type ProducerSelection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only these producers, by their ids.
+	Producers []string `protobuf:"bytes,1,rep,name=producers,proto3" json:"producers,omitempty"`
+	// Only producers of this tenant. Empty: all.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Only producers that belong to this write-ahead log, by the beginning of its id. Empty: all.
+	Log string `protobuf:"bytes,3,opt,name=log,proto3" json:"log,omitempty"`
+	// All producers. ReleaseProducers refuses a selection in which no producer and no log is
+	// named, unless this is set.
+	All           bool `protobuf:"varint,4,opt,name=all,proto3" json:"all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProducerSelection) Reset() {
+	*x = ProducerSelection{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProducerSelection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProducerSelection) ProtoMessage() {}
+
+func (x *ProducerSelection) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProducerSelection.ProtoReflect.Descriptor instead.
+func (*ProducerSelection) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ProducerSelection) GetProducers() []string {
+	if x != nil {
+		return x.Producers
+	}
+	return nil
+}
+
+func (x *ProducerSelection) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ProducerSelection) GetLog() string {
+	if x != nil {
+		return x.Log
+	}
+	return ""
+}
+
+func (x *ProducerSelection) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+// ProducerState is a producer, and who owns it.
+type ProducerState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant within which the producer's id is unique. Empty: there are no tenants.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The producer's id.
+	Producer string `protobuf:"bytes,2,opt,name=producer,proto3" json:"producer,omitempty"`
+	// The id of the write-ahead log that owns it. Empty: nobody does.
+	Log string `protobuf:"bytes,3,opt,name=log,proto3" json:"log,omitempty"`
+	// The name of the instance with that log, or, without an owner, of the last one.
+	Instance string `protobuf:"bytes,4,opt,name=instance,proto3" json:"instance,omitempty"`
+	// The instance's address.
+	Address string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
+	// How long ago the instance was there last, in nanoseconds, give or take a few seconds. It
+	// means nothing if the instance's name is empty: nothing is known of it.
+	AwayNanos int64 `protobuf:"varint,6,opt,name=away_nanos,json=awayNanos,proto3" json:"away_nanos,omitempty"`
+	// When it became the owner. Zero: unknown.
+	SinceUnixNano uint64 `protobuf:"fixed64,7,opt,name=since_unix_nano,json=sinceUnixNano,proto3" json:"since_unix_nano,omitempty"`
+	// The epoch in which the owner began with the producer.
+	FromEpoch uint64 `protobuf:"varint,8,opt,name=from_epoch,json=fromEpoch,proto3" json:"from_epoch,omitempty"`
+	// The sequence in that epoch after which it began.
+	FromSequence uint64 `protobuf:"varint,9,opt,name=from_sequence,json=fromSequence,proto3" json:"from_sequence,omitempty"`
+	// The log that an operator has released the producer from. Empty: it was not, or somebody
+	// owns it again.
+	ReleasedFrom string `protobuf:"bytes,10,opt,name=released_from,json=releasedFrom,proto3" json:"released_from,omitempty"`
+	// What only the owner knows. Absent: another instance does.
+	Own           *OwnProducer `protobuf:"bytes,11,opt,name=own,proto3" json:"own,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProducerState) Reset() {
+	*x = ProducerState{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProducerState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProducerState) ProtoMessage() {}
+
+func (x *ProducerState) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProducerState.ProtoReflect.Descriptor instead.
+func (*ProducerState) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ProducerState) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ProducerState) GetProducer() string {
+	if x != nil {
+		return x.Producer
+	}
+	return ""
+}
+
+func (x *ProducerState) GetLog() string {
+	if x != nil {
+		return x.Log
+	}
+	return ""
+}
+
+func (x *ProducerState) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *ProducerState) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ProducerState) GetAwayNanos() int64 {
+	if x != nil {
+		return x.AwayNanos
+	}
+	return 0
+}
+
+func (x *ProducerState) GetSinceUnixNano() uint64 {
+	if x != nil {
+		return x.SinceUnixNano
+	}
+	return 0
+}
+
+func (x *ProducerState) GetFromEpoch() uint64 {
+	if x != nil {
+		return x.FromEpoch
+	}
+	return 0
+}
+
+func (x *ProducerState) GetFromSequence() uint64 {
+	if x != nil {
+		return x.FromSequence
+	}
+	return 0
+}
+
+func (x *ProducerState) GetReleasedFrom() string {
+	if x != nil {
+		return x.ReleasedFrom
+	}
+	return ""
+}
+
+func (x *ProducerState) GetOwn() *OwnProducer {
+	if x != nil {
+		return x.Own
+	}
+	return nil
+}
+
+// OwnProducer is what an instance knows of a producer that it owns.
+type OwnProducer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The producer's newest epoch.
+	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The last sequence that was accepted in it.
+	AcceptedSequence uint64 `protobuf:"varint,2,opt,name=accepted_sequence,json=acceptedSequence,proto3" json:"accepted_sequence,omitempty"`
+	// The logged watermark. Zero: there is none.
+	LoggedSequence uint64 `protobuf:"varint,3,opt,name=logged_sequence,json=loggedSequence,proto3" json:"logged_sequence,omitempty"`
+	// The committed watermark.
+	CommittedSequence uint64 `protobuf:"varint,4,opt,name=committed_sequence,json=committedSequence,proto3" json:"committed_sequence,omitempty"`
+	// How long the producer has had no stream and no call, in nanoseconds. Zero: it has one.
+	IdleNanos     int64 `protobuf:"varint,5,opt,name=idle_nanos,json=idleNanos,proto3" json:"idle_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnProducer) Reset() {
+	*x = OwnProducer{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnProducer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnProducer) ProtoMessage() {}
+
+func (x *OwnProducer) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnProducer.ProtoReflect.Descriptor instead.
+func (*OwnProducer) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *OwnProducer) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *OwnProducer) GetAcceptedSequence() uint64 {
+	if x != nil {
+		return x.AcceptedSequence
+	}
+	return 0
+}
+
+func (x *OwnProducer) GetLoggedSequence() uint64 {
+	if x != nil {
+		return x.LoggedSequence
+	}
+	return 0
+}
+
+func (x *OwnProducer) GetCommittedSequence() uint64 {
+	if x != nil {
+		return x.CommittedSequence
+	}
+	return 0
+}
+
+func (x *OwnProducer) GetIdleNanos() int64 {
+	if x != nil {
+		return x.IdleNanos
+	}
+	return 0
+}
+
+// ListProducersRequest selects producers.
+type ListProducersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which producers. Absent: all.
+	Selection     *ProducerSelection `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProducersRequest) Reset() {
+	*x = ListProducersRequest{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProducersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProducersRequest) ProtoMessage() {}
+
+func (x *ListProducersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProducersRequest.ProtoReflect.Descriptor instead.
+func (*ListProducersRequest) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListProducersRequest) GetSelection() *ProducerSelection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+// ListProducersResponse is a producer.
+type ListProducersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The producer.
+	Producer      *ProducerState `protobuf:"bytes,1,opt,name=producer,proto3" json:"producer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProducersResponse) Reset() {
+	*x = ListProducersResponse{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProducersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProducersResponse) ProtoMessage() {}
+
+func (x *ListProducersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProducersResponse.ProtoReflect.Descriptor instead.
+func (*ListProducersResponse) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ListProducersResponse) GetProducer() *ProducerState {
+	if x != nil {
+		return x.Producer
+	}
+	return nil
+}
+
+// ReleaseProducersRequest selects the producers to release.
+type ReleaseProducersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which producers.
+	Selection *ProducerSelection `protobuf:"bytes,1,opt,name=selection,proto3" json:"selection,omitempty"`
+	// Do it. Without it nothing is changed.
+	Execute bool `protobuf:"varint,2,opt,name=execute,proto3" json:"execute,omitempty"`
+	// Who asks for it, for the server's log.
+	Operator      string `protobuf:"bytes,3,opt,name=operator,proto3" json:"operator,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseProducersRequest) Reset() {
+	*x = ReleaseProducersRequest{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseProducersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseProducersRequest) ProtoMessage() {}
+
+func (x *ReleaseProducersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseProducersRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseProducersRequest) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ReleaseProducersRequest) GetSelection() *ProducerSelection {
+	if x != nil {
+		return x.Selection
+	}
+	return nil
+}
+
+func (x *ReleaseProducersRequest) GetExecute() bool {
+	if x != nil {
+		return x.Execute
+	}
+	return false
+}
+
+func (x *ReleaseProducersRequest) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+// ReleaseProducersResponse is what became of a producer, or would.
+type ReleaseProducersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The producer, as it was before.
+	Producer *ProducerState `protobuf:"bytes,1,opt,name=producer,proto3" json:"producer,omitempty"`
+	// Whether it was released, or would be.
+	Released bool `protobuf:"varint,2,opt,name=released,proto3" json:"released,omitempty"`
+	// Why it was not, or what is to be known about it. Empty: nothing.
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseProducersResponse) Reset() {
+	*x = ReleaseProducersResponse{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseProducersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseProducersResponse) ProtoMessage() {}
+
+func (x *ReleaseProducersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseProducersResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseProducersResponse) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ReleaseProducersResponse) GetProducer() *ProducerState {
+	if x != nil {
+		return x.Producer
+	}
+	return nil
+}
+
+func (x *ReleaseProducersResponse) GetReleased() bool {
+	if x != nil {
+		return x.Released
+	}
+	return false
+}
+
+func (x *ReleaseProducersResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 var File_logbatcher_v1_admin_proto protoreflect.FileDescriptor
 
 const file_logbatcher_v1_admin_proto_rawDesc = "" +
@@ -2578,7 +3092,46 @@ const file_logbatcher_v1_admin_proto_rawDesc = "" +
 	"\x18ExportDeadLettersRequest\x12@\n" +
 	"\tselection\x18\x01 \x01(\v2\".logbatcher.v1.DeadLetterSelectionR\tselection\"/\n" +
 	"\x19ExportDeadLettersResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data*\xbc\x02\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"m\n" +
+	"\x11ProducerSelection\x12\x1c\n" +
+	"\tproducers\x18\x01 \x03(\tR\tproducers\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x10\n" +
+	"\x03log\x18\x03 \x01(\tR\x03log\x12\x10\n" +
+	"\x03all\x18\x04 \x01(\bR\x03all\"\xe9\x02\n" +
+	"\rProducerState\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\bproducer\x18\x02 \x01(\tR\bproducer\x12\x10\n" +
+	"\x03log\x18\x03 \x01(\tR\x03log\x12\x1a\n" +
+	"\binstance\x18\x04 \x01(\tR\binstance\x12\x18\n" +
+	"\aaddress\x18\x05 \x01(\tR\aaddress\x12\x1d\n" +
+	"\n" +
+	"away_nanos\x18\x06 \x01(\x03R\tawayNanos\x12&\n" +
+	"\x0fsince_unix_nano\x18\a \x01(\x06R\rsinceUnixNano\x12\x1d\n" +
+	"\n" +
+	"from_epoch\x18\b \x01(\x04R\tfromEpoch\x12#\n" +
+	"\rfrom_sequence\x18\t \x01(\x04R\ffromSequence\x12#\n" +
+	"\rreleased_from\x18\n" +
+	" \x01(\tR\freleasedFrom\x12,\n" +
+	"\x03own\x18\v \x01(\v2\x1a.logbatcher.v1.OwnProducerR\x03own\"\xc7\x01\n" +
+	"\vOwnProducer\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12+\n" +
+	"\x11accepted_sequence\x18\x02 \x01(\x04R\x10acceptedSequence\x12'\n" +
+	"\x0flogged_sequence\x18\x03 \x01(\x04R\x0eloggedSequence\x12-\n" +
+	"\x12committed_sequence\x18\x04 \x01(\x04R\x11committedSequence\x12\x1d\n" +
+	"\n" +
+	"idle_nanos\x18\x05 \x01(\x03R\tidleNanos\"V\n" +
+	"\x14ListProducersRequest\x12>\n" +
+	"\tselection\x18\x01 \x01(\v2 .logbatcher.v1.ProducerSelectionR\tselection\"Q\n" +
+	"\x15ListProducersResponse\x128\n" +
+	"\bproducer\x18\x01 \x01(\v2\x1c.logbatcher.v1.ProducerStateR\bproducer\"\x8f\x01\n" +
+	"\x17ReleaseProducersRequest\x12>\n" +
+	"\tselection\x18\x01 \x01(\v2 .logbatcher.v1.ProducerSelectionR\tselection\x12\x18\n" +
+	"\aexecute\x18\x02 \x01(\bR\aexecute\x12\x1a\n" +
+	"\boperator\x18\x03 \x01(\tR\boperator\"\x8a\x01\n" +
+	"\x18ReleaseProducersResponse\x128\n" +
+	"\bproducer\x18\x01 \x01(\v2\x1c.logbatcher.v1.ProducerStateR\bproducer\x12\x1a\n" +
+	"\breleased\x18\x02 \x01(\bR\breleased\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage*\xbc\x02\n" +
 	"\x11DeadLetterOutcome\x12#\n" +
 	"\x1fDEAD_LETTER_OUTCOME_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dDEAD_LETTER_OUTCOME_COMMITTED\x10\x01\x12\x1f\n" +
@@ -2588,7 +3141,7 @@ const file_logbatcher_v1_admin_proto_rawDesc = "" +
 	"\x1bDEAD_LETTER_OUTCOME_CLAIMED\x10\x05\x12\x1c\n" +
 	"\x18DEAD_LETTER_OUTCOME_GONE\x10\x06\x12\x1c\n" +
 	"\x18DEAD_LETTER_OUTCOME_OPEN\x10\a\x12\x1f\n" +
-	"\x1bDEAD_LETTER_OUTCOME_DROPPED\x10\b2\xb8\x06\n" +
+	"\x1bDEAD_LETTER_OUTCOME_DROPPED\x10\b2\xfd\a\n" +
 	"\fAdminService\x12Q\n" +
 	"\n" +
 	"ListShards\x12 .logbatcher.v1.ListShardsRequest\x1a!.logbatcher.v1.ListShardsResponse\x12Q\n" +
@@ -2600,7 +3153,9 @@ const file_logbatcher_v1_admin_proto_rawDesc = "" +
 	"\rGetDeadLetter\x12#.logbatcher.v1.GetDeadLetterRequest\x1a$.logbatcher.v1.GetDeadLetterResponse\x12h\n" +
 	"\x11ReplayDeadLetters\x12'.logbatcher.v1.ReplayDeadLettersRequest\x1a(.logbatcher.v1.ReplayDeadLettersResponse0\x01\x12b\n" +
 	"\x0fDropDeadLetters\x12%.logbatcher.v1.DropDeadLettersRequest\x1a&.logbatcher.v1.DropDeadLettersResponse0\x01\x12h\n" +
-	"\x11ExportDeadLetters\x12'.logbatcher.v1.ExportDeadLettersRequest\x1a(.logbatcher.v1.ExportDeadLettersResponse0\x01BAZ?github.com/logbatcher/logbatcher/api/logbatcher/v1;logbatcherv1b\x06proto3"
+	"\x11ExportDeadLetters\x12'.logbatcher.v1.ExportDeadLettersRequest\x1a(.logbatcher.v1.ExportDeadLettersResponse0\x01\x12\\\n" +
+	"\rListProducers\x12#.logbatcher.v1.ListProducersRequest\x1a$.logbatcher.v1.ListProducersResponse0\x01\x12e\n" +
+	"\x10ReleaseProducers\x12&.logbatcher.v1.ReleaseProducersRequest\x1a'.logbatcher.v1.ReleaseProducersResponse0\x01BAZ?github.com/logbatcher/logbatcher/api/logbatcher/v1;logbatcherv1b\x06proto3"
 
 var (
 	file_logbatcher_v1_admin_proto_rawDescOnce sync.Once
@@ -2615,7 +3170,7 @@ func file_logbatcher_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_logbatcher_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_logbatcher_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_logbatcher_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_logbatcher_v1_admin_proto_goTypes = []any{
 	(DeadLetterOutcome)(0),            // 0: logbatcher.v1.DeadLetterOutcome
 	(*ListShardsRequest)(nil),         // 1: logbatcher.v1.ListShardsRequest
@@ -2649,20 +3204,27 @@ var file_logbatcher_v1_admin_proto_goTypes = []any{
 	(*DropDeadLettersResponse)(nil),   // 29: logbatcher.v1.DropDeadLettersResponse
 	(*ExportDeadLettersRequest)(nil),  // 30: logbatcher.v1.ExportDeadLettersRequest
 	(*ExportDeadLettersResponse)(nil), // 31: logbatcher.v1.ExportDeadLettersResponse
-	(*Entry)(nil),                     // 32: logbatcher.v1.Entry
-	(*Open)(nil),                      // 33: logbatcher.v1.Open
-	(*Refusal)(nil),                   // 34: logbatcher.v1.Refusal
+	(*ProducerSelection)(nil),         // 32: logbatcher.v1.ProducerSelection
+	(*ProducerState)(nil),             // 33: logbatcher.v1.ProducerState
+	(*OwnProducer)(nil),               // 34: logbatcher.v1.OwnProducer
+	(*ListProducersRequest)(nil),      // 35: logbatcher.v1.ListProducersRequest
+	(*ListProducersResponse)(nil),     // 36: logbatcher.v1.ListProducersResponse
+	(*ReleaseProducersRequest)(nil),   // 37: logbatcher.v1.ReleaseProducersRequest
+	(*ReleaseProducersResponse)(nil),  // 38: logbatcher.v1.ReleaseProducersResponse
+	(*Entry)(nil),                     // 39: logbatcher.v1.Entry
+	(*Open)(nil),                      // 40: logbatcher.v1.Open
+	(*Refusal)(nil),                   // 41: logbatcher.v1.Refusal
 }
 var file_logbatcher_v1_admin_proto_depIdxs = []int32{
 	3,  // 0: logbatcher.v1.ListShardsResponse.shards:type_name -> logbatcher.v1.ShardState
 	4,  // 1: logbatcher.v1.ShardState.open_batches:type_name -> logbatcher.v1.OpenBatch
 	7,  // 2: logbatcher.v1.ListRoutesResponse.routes:type_name -> logbatcher.v1.RouteState
 	8,  // 3: logbatcher.v1.RouteState.last_failed_batch:type_name -> logbatcher.v1.FailedBatch
-	32, // 4: logbatcher.v1.ExplainRequest.entry:type_name -> logbatcher.v1.Entry
-	33, // 5: logbatcher.v1.ExplainRequest.open:type_name -> logbatcher.v1.Open
+	39, // 4: logbatcher.v1.ExplainRequest.entry:type_name -> logbatcher.v1.Entry
+	40, // 5: logbatcher.v1.ExplainRequest.open:type_name -> logbatcher.v1.Open
 	13, // 6: logbatcher.v1.ExplainResponse.routes:type_name -> logbatcher.v1.RouteExplanation
-	34, // 7: logbatcher.v1.ExplainResponse.refusals:type_name -> logbatcher.v1.Refusal
-	34, // 8: logbatcher.v1.RouteExplanation.refusal:type_name -> logbatcher.v1.Refusal
+	41, // 7: logbatcher.v1.ExplainResponse.refusals:type_name -> logbatcher.v1.Refusal
+	41, // 8: logbatcher.v1.RouteExplanation.refusal:type_name -> logbatcher.v1.Refusal
 	16, // 9: logbatcher.v1.DeadLetter.origins:type_name -> logbatcher.v1.DeadLetterOrigin
 	17, // 10: logbatcher.v1.DeadLetter.history:type_name -> logbatcher.v1.DeadLetterFailure
 	14, // 11: logbatcher.v1.ListDeadLettersRequest.selection:type_name -> logbatcher.v1.DeadLetterSelection
@@ -2677,29 +3239,38 @@ var file_logbatcher_v1_admin_proto_depIdxs = []int32{
 	14, // 20: logbatcher.v1.DropDeadLettersRequest.selection:type_name -> logbatcher.v1.DeadLetterSelection
 	27, // 21: logbatcher.v1.DropDeadLettersResponse.report:type_name -> logbatcher.v1.DeadLetterReport
 	14, // 22: logbatcher.v1.ExportDeadLettersRequest.selection:type_name -> logbatcher.v1.DeadLetterSelection
-	1,  // 23: logbatcher.v1.AdminService.ListShards:input_type -> logbatcher.v1.ListShardsRequest
-	5,  // 24: logbatcher.v1.AdminService.ListRoutes:input_type -> logbatcher.v1.ListRoutesRequest
-	9,  // 25: logbatcher.v1.AdminService.Flush:input_type -> logbatcher.v1.FlushRequest
-	11, // 26: logbatcher.v1.AdminService.Explain:input_type -> logbatcher.v1.ExplainRequest
-	18, // 27: logbatcher.v1.AdminService.ListDeadLetters:input_type -> logbatcher.v1.ListDeadLettersRequest
-	20, // 28: logbatcher.v1.AdminService.GetDeadLetter:input_type -> logbatcher.v1.GetDeadLetterRequest
-	24, // 29: logbatcher.v1.AdminService.ReplayDeadLetters:input_type -> logbatcher.v1.ReplayDeadLettersRequest
-	28, // 30: logbatcher.v1.AdminService.DropDeadLetters:input_type -> logbatcher.v1.DropDeadLettersRequest
-	30, // 31: logbatcher.v1.AdminService.ExportDeadLetters:input_type -> logbatcher.v1.ExportDeadLettersRequest
-	2,  // 32: logbatcher.v1.AdminService.ListShards:output_type -> logbatcher.v1.ListShardsResponse
-	6,  // 33: logbatcher.v1.AdminService.ListRoutes:output_type -> logbatcher.v1.ListRoutesResponse
-	10, // 34: logbatcher.v1.AdminService.Flush:output_type -> logbatcher.v1.FlushResponse
-	12, // 35: logbatcher.v1.AdminService.Explain:output_type -> logbatcher.v1.ExplainResponse
-	19, // 36: logbatcher.v1.AdminService.ListDeadLetters:output_type -> logbatcher.v1.ListDeadLettersResponse
-	21, // 37: logbatcher.v1.AdminService.GetDeadLetter:output_type -> logbatcher.v1.GetDeadLetterResponse
-	26, // 38: logbatcher.v1.AdminService.ReplayDeadLetters:output_type -> logbatcher.v1.ReplayDeadLettersResponse
-	29, // 39: logbatcher.v1.AdminService.DropDeadLetters:output_type -> logbatcher.v1.DropDeadLettersResponse
-	31, // 40: logbatcher.v1.AdminService.ExportDeadLetters:output_type -> logbatcher.v1.ExportDeadLettersResponse
-	32, // [32:41] is the sub-list for method output_type
-	23, // [23:32] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	34, // 23: logbatcher.v1.ProducerState.own:type_name -> logbatcher.v1.OwnProducer
+	32, // 24: logbatcher.v1.ListProducersRequest.selection:type_name -> logbatcher.v1.ProducerSelection
+	33, // 25: logbatcher.v1.ListProducersResponse.producer:type_name -> logbatcher.v1.ProducerState
+	32, // 26: logbatcher.v1.ReleaseProducersRequest.selection:type_name -> logbatcher.v1.ProducerSelection
+	33, // 27: logbatcher.v1.ReleaseProducersResponse.producer:type_name -> logbatcher.v1.ProducerState
+	1,  // 28: logbatcher.v1.AdminService.ListShards:input_type -> logbatcher.v1.ListShardsRequest
+	5,  // 29: logbatcher.v1.AdminService.ListRoutes:input_type -> logbatcher.v1.ListRoutesRequest
+	9,  // 30: logbatcher.v1.AdminService.Flush:input_type -> logbatcher.v1.FlushRequest
+	11, // 31: logbatcher.v1.AdminService.Explain:input_type -> logbatcher.v1.ExplainRequest
+	18, // 32: logbatcher.v1.AdminService.ListDeadLetters:input_type -> logbatcher.v1.ListDeadLettersRequest
+	20, // 33: logbatcher.v1.AdminService.GetDeadLetter:input_type -> logbatcher.v1.GetDeadLetterRequest
+	24, // 34: logbatcher.v1.AdminService.ReplayDeadLetters:input_type -> logbatcher.v1.ReplayDeadLettersRequest
+	28, // 35: logbatcher.v1.AdminService.DropDeadLetters:input_type -> logbatcher.v1.DropDeadLettersRequest
+	30, // 36: logbatcher.v1.AdminService.ExportDeadLetters:input_type -> logbatcher.v1.ExportDeadLettersRequest
+	35, // 37: logbatcher.v1.AdminService.ListProducers:input_type -> logbatcher.v1.ListProducersRequest
+	37, // 38: logbatcher.v1.AdminService.ReleaseProducers:input_type -> logbatcher.v1.ReleaseProducersRequest
+	2,  // 39: logbatcher.v1.AdminService.ListShards:output_type -> logbatcher.v1.ListShardsResponse
+	6,  // 40: logbatcher.v1.AdminService.ListRoutes:output_type -> logbatcher.v1.ListRoutesResponse
+	10, // 41: logbatcher.v1.AdminService.Flush:output_type -> logbatcher.v1.FlushResponse
+	12, // 42: logbatcher.v1.AdminService.Explain:output_type -> logbatcher.v1.ExplainResponse
+	19, // 43: logbatcher.v1.AdminService.ListDeadLetters:output_type -> logbatcher.v1.ListDeadLettersResponse
+	21, // 44: logbatcher.v1.AdminService.GetDeadLetter:output_type -> logbatcher.v1.GetDeadLetterResponse
+	26, // 45: logbatcher.v1.AdminService.ReplayDeadLetters:output_type -> logbatcher.v1.ReplayDeadLettersResponse
+	29, // 46: logbatcher.v1.AdminService.DropDeadLetters:output_type -> logbatcher.v1.DropDeadLettersResponse
+	31, // 47: logbatcher.v1.AdminService.ExportDeadLetters:output_type -> logbatcher.v1.ExportDeadLettersResponse
+	36, // 48: logbatcher.v1.AdminService.ListProducers:output_type -> logbatcher.v1.ListProducersResponse
+	38, // 49: logbatcher.v1.AdminService.ReleaseProducers:output_type -> logbatcher.v1.ReleaseProducersResponse
+	39, // [39:50] is the sub-list for method output_type
+	28, // [28:39] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_logbatcher_v1_admin_proto_init() }
@@ -2715,7 +3286,7 @@ func file_logbatcher_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logbatcher_v1_admin_proto_rawDesc), len(file_logbatcher_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

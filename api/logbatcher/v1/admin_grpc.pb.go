@@ -28,6 +28,8 @@ const (
 	AdminService_ReplayDeadLetters_FullMethodName = "/logbatcher.v1.AdminService/ReplayDeadLetters"
 	AdminService_DropDeadLetters_FullMethodName   = "/logbatcher.v1.AdminService/DropDeadLetters"
 	AdminService_ExportDeadLetters_FullMethodName = "/logbatcher.v1.AdminService/ExportDeadLetters"
+	AdminService_ListProducers_FullMethodName     = "/logbatcher.v1.AdminService/ListProducers"
+	AdminService_ReleaseProducers_FullMethodName  = "/logbatcher.v1.AdminService/ReleaseProducers"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -57,6 +59,12 @@ type AdminServiceClient interface {
 	DropDeadLetters(ctx context.Context, in *DropDeadLettersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DropDeadLettersResponse], error)
 	// ExportDeadLetters returns dead letters as lines of JSON, with their rows.
 	ExportDeadLetters(ctx context.Context, in *ExportDeadLettersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportDeadLettersResponse], error)
+	// ListProducers returns the producers that have an owner, or were released and have none
+	// yet, in the order of their names. An instance without owners returns those that it knows.
+	ListProducers(ctx context.Context, in *ListProducersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListProducersResponse], error)
+	// ReleaseProducers takes producers from owners that do not give them up, for instance because
+	// their machine is gone, or reports which it would take.
+	ReleaseProducers(ctx context.Context, in *ReleaseProducersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReleaseProducersResponse], error)
 }
 
 type adminServiceClient struct {
@@ -184,6 +192,44 @@ func (c *adminServiceClient) ExportDeadLetters(ctx context.Context, in *ExportDe
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_ExportDeadLettersClient = grpc.ServerStreamingClient[ExportDeadLettersResponse]
 
+func (c *adminServiceClient) ListProducers(ctx context.Context, in *ListProducersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListProducersResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[3], AdminService_ListProducers_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListProducersRequest, ListProducersResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ListProducersClient = grpc.ServerStreamingClient[ListProducersResponse]
+
+func (c *adminServiceClient) ReleaseProducers(ctx context.Context, in *ReleaseProducersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReleaseProducersResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[4], AdminService_ReleaseProducers_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReleaseProducersRequest, ReleaseProducersResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ReleaseProducersClient = grpc.ServerStreamingClient[ReleaseProducersResponse]
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -211,6 +257,12 @@ type AdminServiceServer interface {
 	DropDeadLetters(*DropDeadLettersRequest, grpc.ServerStreamingServer[DropDeadLettersResponse]) error
 	// ExportDeadLetters returns dead letters as lines of JSON, with their rows.
 	ExportDeadLetters(*ExportDeadLettersRequest, grpc.ServerStreamingServer[ExportDeadLettersResponse]) error
+	// ListProducers returns the producers that have an owner, or were released and have none
+	// yet, in the order of their names. An instance without owners returns those that it knows.
+	ListProducers(*ListProducersRequest, grpc.ServerStreamingServer[ListProducersResponse]) error
+	// ReleaseProducers takes producers from owners that do not give them up, for instance because
+	// their machine is gone, or reports which it would take.
+	ReleaseProducers(*ReleaseProducersRequest, grpc.ServerStreamingServer[ReleaseProducersResponse]) error
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -247,6 +299,12 @@ func (UnimplementedAdminServiceServer) DropDeadLetters(*DropDeadLettersRequest, 
 }
 func (UnimplementedAdminServiceServer) ExportDeadLetters(*ExportDeadLettersRequest, grpc.ServerStreamingServer[ExportDeadLettersResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportDeadLetters not implemented")
+}
+func (UnimplementedAdminServiceServer) ListProducers(*ListProducersRequest, grpc.ServerStreamingServer[ListProducersResponse]) error {
+	return status.Error(codes.Unimplemented, "method ListProducers not implemented")
+}
+func (UnimplementedAdminServiceServer) ReleaseProducers(*ReleaseProducersRequest, grpc.ServerStreamingServer[ReleaseProducersResponse]) error {
+	return status.Error(codes.Unimplemented, "method ReleaseProducers not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -410,6 +468,28 @@ func _AdminService_ExportDeadLetters_Handler(srv interface{}, stream grpc.Server
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_ExportDeadLettersServer = grpc.ServerStreamingServer[ExportDeadLettersResponse]
 
+func _AdminService_ListProducers_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListProducersRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).ListProducers(m, &grpc.GenericServerStream[ListProducersRequest, ListProducersResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ListProducersServer = grpc.ServerStreamingServer[ListProducersResponse]
+
+func _AdminService_ReleaseProducers_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReleaseProducersRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).ReleaseProducers(m, &grpc.GenericServerStream[ReleaseProducersRequest, ReleaseProducersResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ReleaseProducersServer = grpc.ServerStreamingServer[ReleaseProducersResponse]
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -456,6 +536,16 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ExportDeadLetters",
 			Handler:       _AdminService_ExportDeadLetters_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListProducers",
+			Handler:       _AdminService_ListProducers_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ReleaseProducers",
+			Handler:       _AdminService_ReleaseProducers_Handler,
 			ServerStreams: true,
 		},
 	},

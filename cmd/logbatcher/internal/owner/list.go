@@ -78,7 +78,8 @@ func (o *Owners) List(ctx context.Context) ([]schema.ProducerState, error) {
 	}
 	for i := range states {
 		owner := instances[cmp.Or(states[i].Log, states[i].Released)]
-		states[i].Instance, states[i].Address, states[i].Seen = owner.Name, owner.Address, owner.seen
+		states[i].Instance, states[i].Address = owner.Name, owner.Address
+		states[i].Away = max(0, instances[o.id].seen.Sub(owner.seen)) // by the clock of Redis, as this instance saw it last
 	}
 	slices.SortFunc(states, func(a, b schema.ProducerState) int {
 		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Producer, b.Producer))
@@ -97,9 +98,45 @@ func (o *Owners) scan(ctx context.Context, cursor uint64) ([]string, uint64, err
 	return pairs, next, nil
 }
 
-// Release takes a producer from a log that does not give it up. The next instance that is asked for it owns it, from where its client says; the
+// Release releases producers, and reports each.
+func (o *Owners) Release(ctx context.Context, work *schema.ProducerWork, report func(p *schema.ProducerState, released bool, message string) error) error {
+	states, err := o.List(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range states {
+		s := &states[i]
+		if !work.Selects(s) {
+			continue
+		}
+		done, message := true, ""
+		switch {
+		case s.Log == "":
+			done, message = false, "nobody owns it: it was released already"
+		case s.Instance != "" && s.Away < living:
+			message = "its owner lives, and gives it up by itself when a client opens elsewhere and everything is committed"
+		}
+		if done && work.Execute {
+			if done, err = o.release(ctx, s, work.Operator); err != nil {
+				return err
+			}
+			if !done {
+				message = "its owner has changed meanwhile"
+			}
+		}
+		if err := report(s, done, message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// living is how long ago an instance may have been there last to count as living.
+const living = 10 * time.Second
+
+// release takes a producer from a log that does not give it up. The next instance that is asked for it owns it, from where its client says; the
 // log hears of it when its instance returns. It reports false if another instance than the log's has it by now.
-func (o *Owners) Release(ctx context.Context, s *schema.ProducerState) (bool, error) {
+func (o *Owners) release(ctx context.Context, s *schema.ProducerState, operator string) (bool, error) {
 	p := producer{s.Tenant, s.Producer}
 	unlock, err := o.lock(ctx, p)
 	if err != nil {
@@ -117,6 +154,6 @@ func (o *Owners) Release(ctx context.Context, s *schema.ProducerState) (bool, er
 	if err := o.books.write(ctx, p, r, next, true, r.Log, released); err != nil {
 		return false, err
 	}
-	o.log.Warn("owners of producers: one was released", "tenant", s.Tenant, "producer", s.Producer, "from", s.Instance, "log", s.Log)
+	o.log.Warn("owners of producers: one was released", "tenant", s.Tenant, "producer", s.Producer, "from", s.Instance, "log", s.Log, "operator", operator)
 	return true, nil
 }

@@ -95,6 +95,9 @@ func New(client redis.UniversalClient, cfg Config, journal Journal, id, name, ad
 	}
 }
 
+// ID returns the id of the log.
+func (o *Owners) ID() string { return o.id }
+
 // Serve sets the server. It is called before Run.
 func (o *Owners) Serve(server Server) { o.server = server }
 

@@ -537,7 +537,7 @@ func release(t *testing.T, by *gateway, p producer) {
 	}
 	for i := range states {
 		if states[i].Tenant == p.tenant && states[i].Producer == p.id {
-			if done, err := by.Release(t.Context(), &states[i]); err != nil || !done {
+			if done, err := by.release(t.Context(), &states[i], "me"); err != nil || !done {
 				t.Fatalf("release: %v, %v", done, err)
 			}
 			return

@@ -269,6 +269,18 @@ class ListDeadLettersResponse(_message.Message):
     next_page_token: str
     def __init__(self, letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class ListProducersRequest(_message.Message):
+    __slots__ = ["selection"]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    selection: ProducerSelection
+    def __init__(self, selection: _Optional[_Union[ProducerSelection, _Mapping]] = ...) -> None: ...
+
+class ListProducersResponse(_message.Message):
+    __slots__ = ["producer"]
+    PRODUCER_FIELD_NUMBER: _ClassVar[int]
+    producer: ProducerState
+    def __init__(self, producer: _Optional[_Union[ProducerState, _Mapping]] = ...) -> None: ...
+
 class ListRoutesRequest(_message.Message):
     __slots__ = []
     def __init__(self) -> None: ...
@@ -308,6 +320,78 @@ class OpenBatch(_message.Message):
     rows: int
     table: str
     def __init__(self, batch_id: _Optional[str] = ..., table: _Optional[str] = ..., partition: _Optional[str] = ..., rows: _Optional[int] = ..., bytes: _Optional[int] = ..., age_nanos: _Optional[int] = ...) -> None: ...
+
+class OwnProducer(_message.Message):
+    __slots__ = ["accepted_sequence", "committed_sequence", "epoch", "idle_nanos", "logged_sequence"]
+    ACCEPTED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    IDLE_NANOS_FIELD_NUMBER: _ClassVar[int]
+    LOGGED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    accepted_sequence: int
+    committed_sequence: int
+    epoch: int
+    idle_nanos: int
+    logged_sequence: int
+    def __init__(self, epoch: _Optional[int] = ..., accepted_sequence: _Optional[int] = ..., logged_sequence: _Optional[int] = ..., committed_sequence: _Optional[int] = ..., idle_nanos: _Optional[int] = ...) -> None: ...
+
+class ProducerSelection(_message.Message):
+    __slots__ = ["all", "log", "producers", "tenant"]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    PRODUCERS_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    all: bool
+    log: str
+    producers: _containers.RepeatedScalarFieldContainer[str]
+    tenant: str
+    def __init__(self, producers: _Optional[_Iterable[str]] = ..., tenant: _Optional[str] = ..., log: _Optional[str] = ..., all: bool = ...) -> None: ...
+
+class ProducerState(_message.Message):
+    __slots__ = ["address", "away_nanos", "from_epoch", "from_sequence", "instance", "log", "own", "producer", "released_from", "since_unix_nano", "tenant"]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    AWAY_NANOS_FIELD_NUMBER: _ClassVar[int]
+    FROM_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    FROM_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    OWN_FIELD_NUMBER: _ClassVar[int]
+    PRODUCER_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_FROM_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    away_nanos: int
+    from_epoch: int
+    from_sequence: int
+    instance: str
+    log: str
+    own: OwnProducer
+    producer: str
+    released_from: str
+    since_unix_nano: int
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ..., producer: _Optional[str] = ..., log: _Optional[str] = ..., instance: _Optional[str] = ..., address: _Optional[str] = ..., away_nanos: _Optional[int] = ..., since_unix_nano: _Optional[int] = ..., from_epoch: _Optional[int] = ..., from_sequence: _Optional[int] = ..., released_from: _Optional[str] = ..., own: _Optional[_Union[OwnProducer, _Mapping]] = ...) -> None: ...
+
+class ReleaseProducersRequest(_message.Message):
+    __slots__ = ["execute", "operator", "selection"]
+    EXECUTE_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    execute: bool
+    operator: str
+    selection: ProducerSelection
+    def __init__(self, selection: _Optional[_Union[ProducerSelection, _Mapping]] = ..., execute: bool = ..., operator: _Optional[str] = ...) -> None: ...
+
+class ReleaseProducersResponse(_message.Message):
+    __slots__ = ["message", "producer", "released"]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PRODUCER_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    producer: ProducerState
+    released: bool
+    def __init__(self, producer: _Optional[_Union[ProducerState, _Mapping]] = ..., released: bool = ..., message: _Optional[str] = ...) -> None: ...
 
 class ReplayDeadLettersRequest(_message.Message):
     __slots__ = ["edits", "execute", "operator", "rows_per_second", "selection"]

@@ -61,6 +61,16 @@ class AdminServiceStub(object):
                 request_serializer=logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersRequest.SerializeToString,
                 response_deserializer=logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersResponse.FromString,
                 )
+        self.ListProducers = channel.unary_stream(
+                '/logbatcher.v1.AdminService/ListProducers',
+                request_serializer=logbatcher_dot_v1_dot_admin__pb2.ListProducersRequest.SerializeToString,
+                response_deserializer=logbatcher_dot_v1_dot_admin__pb2.ListProducersResponse.FromString,
+                )
+        self.ReleaseProducers = channel.unary_stream(
+                '/logbatcher.v1.AdminService/ReleaseProducers',
+                request_serializer=logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersRequest.SerializeToString,
+                response_deserializer=logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersResponse.FromString,
+                )
 
 
 class AdminServiceServicer(object):
@@ -133,6 +143,22 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListProducers(self, request, context):
+        """ListProducers returns the producers that have an owner, or were released and have none
+        yet, in the order of their names. An instance without owners returns those that it knows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseProducers(self, request, context):
+        """ReleaseProducers takes producers from owners that do not give them up, for instance because
+        their machine is gone, or reports which it would take.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -180,6 +206,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ExportDeadLetters,
                     request_deserializer=logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersRequest.FromString,
                     response_serializer=logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersResponse.SerializeToString,
+            ),
+            'ListProducers': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListProducers,
+                    request_deserializer=logbatcher_dot_v1_dot_admin__pb2.ListProducersRequest.FromString,
+                    response_serializer=logbatcher_dot_v1_dot_admin__pb2.ListProducersResponse.SerializeToString,
+            ),
+            'ReleaseProducers': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReleaseProducers,
+                    request_deserializer=logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersRequest.FromString,
+                    response_serializer=logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -343,5 +379,39 @@ class AdminService(object):
         return grpc.experimental.unary_stream(request, target, '/logbatcher.v1.AdminService/ExportDeadLetters',
             logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersRequest.SerializeToString,
             logbatcher_dot_v1_dot_admin__pb2.ExportDeadLettersResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListProducers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/logbatcher.v1.AdminService/ListProducers',
+            logbatcher_dot_v1_dot_admin__pb2.ListProducersRequest.SerializeToString,
+            logbatcher_dot_v1_dot_admin__pb2.ListProducersResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ReleaseProducers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/logbatcher.v1.AdminService/ReleaseProducers',
+            logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersRequest.SerializeToString,
+            logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

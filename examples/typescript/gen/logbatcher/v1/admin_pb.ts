@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file logbatcher/v1/admin.proto.
  */
 export const file_logbatcher_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("Chlsb2diYXRjaGVyL3YxL2FkbWluLnByb3RvEg1sb2diYXRjaGVyLnYxIhMKEUxpc3RTaGFyZHNSZXF1ZXN0IlEKEkxpc3RTaGFyZHNSZXNwb25zZRIpCgZzaGFyZHMYASADKAsyGS5sb2diYXRjaGVyLnYxLlNoYXJkU3RhdGUSEAoIaW5zdGFuY2UYAiABKAkimAEKClNoYXJkU3RhdGUSDgoGbnVtYmVyGAEgASgNEhcKD3F1ZXVlZF9yZXF1ZXN0cxgCIAEoDRIuCgxvcGVuX2JhdGNoZXMYAyADKAsyGC5sb2diYXRjaGVyLnYxLk9wZW5CYXRjaBIZChFpbnNlcnRzX2luX2ZsaWdodBgEIAEoDRIWCg5yb3dzX2luX2ZsaWdodBgFIAEoBCJvCglPcGVuQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAkSDQoFdGFibGUYAiABKAkSEQoJcGFydGl0aW9uGAMgASgJEgwKBHJvd3MYBCABKAQSDQoFYnl0ZXMYBSABKAQSEQoJYWdlX25hbm9zGAYgASgDIhMKEUxpc3RSb3V0ZXNSZXF1ZXN0IloKEkxpc3RSb3V0ZXNSZXNwb25zZRIpCgZyb3V0ZXMYASADKAsyGS5sb2diYXRjaGVyLnYxLlJvdXRlU3RhdGUSGQoRdW5tYXRjaGVkX2VudHJpZXMYAiABKAQi6QIKClJvdXRlU3RhdGUSDAoEbmFtZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIOCgZmaWx0ZXIYAyABKAkSEwoLc2NoZW1hX2hhc2gYBCABKAkSDAoEaGVsZBgFIAEoCBITCgtoZWxkX3JlYXNvbhgGIAEoCRITCgtyb3dzX3JvdXRlZBgHIAEoBBIWCg5yb3dzX2NvbW1pdHRlZBgIIAEoBBIaChJyb3dzX2RlYWRfbGV0dGVyZWQYCSABKAQSFAoMcm93c19yZWZ1c2VkGAogASgEEhYKDnJvd3NfaW5fZmxpZ2h0GAsgASgEEhcKD2J5dGVzX2luX2ZsaWdodBgMIAEoBBIZChFpbnNlcnRzX2luX2ZsaWdodBgNIAEoDRIUCgxpbnNlcnRfbGltaXQYDiABKA0SNQoRbGFzdF9mYWlsZWRfYmF0Y2gYDyABKAsyGi5sb2diYXRjaGVyLnYxLkZhaWxlZEJhdGNoIoQBCgtGYWlsZWRCYXRjaBIQCghiYXRjaF9pZBgBIAEoCRIMCgRyb3dzGAIgASgEEhYKDnRpbWVfdW5peF9uYW5vGAMgASgGEg8KB2F0dGVtcHQYBCABKA0SDQoFY2xhc3MYBSABKAkSDAoEY29kZRgGIAEoBRIPCgdtZXNzYWdlGAcgASgJIh0KDEZsdXNoUmVxdWVzdBINCgV0YWJsZRgBIAEoCSIuCg1GbHVzaFJlc3BvbnNlEg8KB2JhdGNoZXMYASABKA0SDAoEcm93cxgCIAEoBCJYCg5FeHBsYWluUmVxdWVzdBIjCgVlbnRyeRgBIAEoCzIULmxvZ2JhdGNoZXIudjEuRW50cnkSIQoEb3BlbhgCIAEoCzITLmxvZ2JhdGNoZXIudjEuT3BlbiJ+Cg9FeHBsYWluUmVzcG9uc2USLwoGcm91dGVzGAEgAygLMh8ubG9nYmF0Y2hlci52MS5Sb3V0ZUV4cGxhbmF0aW9uEigKCHJlZnVzYWxzGAIgAygLMhYubG9nYmF0Y2hlci52MS5SZWZ1c2FsEhAKCHNoYXJkX2lkGAMgASgJIpEBChBSb3V0ZUV4cGxhbmF0aW9uEg0KBXJvdXRlGAEgASgJEg0KBXRhYmxlGAIgASgJEg8KB21hdGNoZXMYAyABKAgSEgoKY29uZGl0aW9ucxgEIAMoCRIRCglwYXJ0aXRpb24YBSABKAkSJwoHcmVmdXNhbBgGIAEoCzIWLmxvZ2JhdGNoZXIudjEuUmVmdXNhbCKeAQoTRGVhZExldHRlclNlbGVjdGlvbhILCgNpZHMYASADKAkSDQoFdGFibGUYAiABKAkSDQoFY2xhc3MYAyABKAkSDQoFY29kZXMYBCADKAUSDgoGcmVhc29uGAUgASgJEhcKD3NpbmNlX3VuaXhfbmFubxgGIAEoBhIXCg91bnRpbF91bml4X25hbm8YByABKAYSCwoDYWxsGAggASgIIpoDCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgJEhEKCXN0cmVhbV9pZBgCIAEoCRINCgV0YWJsZRgDIAEoCRINCgVyb3V0ZRgEIAEoCRIMCgRyb3dzGAUgASgEEg0KBWNsYXNzGAYgASgJEgwKBGNvZGUYByABKAUSDgoGcmVhc29uGAggASgJEg4KBmNvbHVtbhgJIAEoCRIPCgdtZXNzYWdlGAogASgJEhAKCGF0dGVtcHRzGAsgASgNEhcKD2ZpcnN0X3VuaXhfbmFubxgMIAEoBhIWCg5sYXN0X3VuaXhfbmFubxgNIAEoBhITCgtzY2hlbWFfaGFzaBgOIAEoCRIOCgZmb3JtYXQYDyABKAkSFQoNcGF5bG9hZF9ieXRlcxgQIAEoBBIwCgdvcmlnaW5zGBEgAygLMh8ubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyT3JpZ2luEjEKB2hpc3RvcnkYEiADKAsyIC5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJGYWlsdXJlEg8KB3Byb2JsZW0YEyABKAkiYwoQRGVhZExldHRlck9yaWdpbhIQCghwcm9kdWNlchgBIAEoCRINCgVlcG9jaBgCIAEoBBIQCghzZXF1ZW5jZRgDIAEoBBIMCgRyb3dzGAQgASgEEg4KBnRlbmFudBgFIAEoCSKLAQoRRGVhZExldHRlckZhaWx1cmUSFgoOdGltZV91bml4X25hbm8YASABKAYSDQoFY2xhc3MYAiABKAkSDAoEY29kZRgDIAEoBRIOCgZyZWFzb24YBCABKAkSDgoGY29sdW1uGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSEAoIYXR0ZW1wdHMYByABKA0idgoWTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJTZWxlY3Rpb24SEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiXgoXTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2USKgoHbGV0dGVycxgBIAMoCzIZLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiRwoUR2V0RGVhZExldHRlclJlcXVlc3QSCgoCaWQYASABKAkSEQoJZmlyc3Rfcm93GAIgASgNEhAKCG1heF9yb3dzGAMgASgNIoIBChVHZXREZWFkTGV0dGVyUmVzcG9uc2USKQoGbGV0dGVyGAEgASgLMhkubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyEioKBHJvd3MYAiADKAsyHC5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJSb3cSEgoKdW5yZWFkYWJsZRgDIAEoCSJOCg1EZWFkTGV0dGVyUm93Ei4KBnZhbHVlcxgBIAMoCzIeLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclZhbHVlEg0KBWVudHJ5GAIgASgJIksKD0RlYWRMZXR0ZXJWYWx1ZRIOCgZjb2x1bW4YASABKAkSDAoEdHlwZRgCIAEoCRIMCgR0ZXh0GAMgASgJEgwKBG51bGwYBCABKAgiuwEKGFJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJTZWxlY3Rpb24SLAoFZWRpdHMYAiADKAsyHS5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJFZGl0Eg8KB2V4ZWN1dGUYAyABKAgSFwoPcm93c19wZXJfc2Vjb25kGAQgASgNEhAKCG9wZXJhdG9yGAUgASgJIkoKDkRlYWRMZXR0ZXJFZGl0Eg4KBmNvbHVtbhgBIAEoCRIMCgR0ZXh0GAIgASgJEgwKBG51bGwYAyABKAgSDAoEb21pdBgEIAEoCCJMChlSZXBsYXlEZWFkTGV0dGVyc1Jlc3BvbnNlEi8KBnJlcG9ydBgBIAEoCzIfLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclJlcG9ydCJ/ChBEZWFkTGV0dGVyUmVwb3J0EgoKAmlkGAEgASgJEg0KBXRhYmxlGAIgASgJEgwKBHJvd3MYAyABKAQSMQoHb3V0Y29tZRgEIAEoDjIgLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlck91dGNvbWUSDwoHbWVzc2FnZRgFIAEoCSJyChZEcm9wRGVhZExldHRlcnNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclNlbGVjdGlvbhIPCgdleGVjdXRlGAIgASgIEhAKCG9wZXJhdG9yGAMgASgJIkoKF0Ryb3BEZWFkTGV0dGVyc1Jlc3BvbnNlEi8KBnJlcG9ydBgBIAEoCzIfLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclJlcG9ydCJRChhFeHBvcnREZWFkTGV0dGVyc1JlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyU2VsZWN0aW9uIikKGUV4cG9ydERlYWRMZXR0ZXJzUmVzcG9uc2USDAoEZGF0YRgBIAEoDCq8AgoRRGVhZExldHRlck91dGNvbWUSIwofREVBRF9MRVRURVJfT1VUQ09NRV9VTlNQRUNJRklFRBAAEiEKHURFQURfTEVUVEVSX09VVENPTUVfQ09NTUlUVEVEEAESHwobREVBRF9MRVRURVJfT1VUQ09NRV9QUkVTRU5UEAISHwobREVBRF9MRVRURVJfT1VUQ09NRV9SRUZVU0VEEAMSHwobREVBRF9MRVRURVJfT1VUQ09NRV9ESVZJREVEEAQSHwobREVBRF9MRVRURVJfT1VUQ09NRV9DTEFJTUVEEAUSHAoYREVBRF9MRVRURVJfT1VUQ09NRV9HT05FEAYSHAoYREVBRF9MRVRURVJfT1VUQ09NRV9PUEVOEAcSHwobREVBRF9MRVRURVJfT1VUQ09NRV9EUk9QUEVEEAgyuAYKDEFkbWluU2VydmljZRJRCgpMaXN0U2hhcmRzEiAubG9nYmF0Y2hlci52MS5MaXN0U2hhcmRzUmVxdWVzdBohLmxvZ2JhdGNoZXIudjEuTGlzdFNoYXJkc1Jlc3BvbnNlElEKCkxpc3RSb3V0ZXMSIC5sb2diYXRjaGVyLnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiEubG9nYmF0Y2hlci52MS5MaXN0Um91dGVzUmVzcG9uc2USQgoFRmx1c2gSGy5sb2diYXRjaGVyLnYxLkZsdXNoUmVxdWVzdBocLmxvZ2JhdGNoZXIudjEuRmx1c2hSZXNwb25zZRJICgdFeHBsYWluEh0ubG9nYmF0Y2hlci52MS5FeHBsYWluUmVxdWVzdBoeLmxvZ2JhdGNoZXIudjEuRXhwbGFpblJlc3BvbnNlEmAKD0xpc3REZWFkTGV0dGVycxIlLmxvZ2JhdGNoZXIudjEuTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBomLmxvZ2JhdGNoZXIudjEuTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2USWgoNR2V0RGVhZExldHRlchIjLmxvZ2JhdGNoZXIudjEuR2V0RGVhZExldHRlclJlcXVlc3QaJC5sb2diYXRjaGVyLnYxLkdldERlYWRMZXR0ZXJSZXNwb25zZRJoChFSZXBsYXlEZWFkTGV0dGVycxInLmxvZ2JhdGNoZXIudjEuUmVwbGF5RGVhZExldHRlcnNSZXF1ZXN0GigubG9nYmF0Y2hlci52MS5SZXBsYXlEZWFkTGV0dGVyc1Jlc3BvbnNlMAESYgoPRHJvcERlYWRMZXR0ZXJzEiUubG9nYmF0Y2hlci52MS5Ecm9wRGVhZExldHRlcnNSZXF1ZXN0GiYubG9nYmF0Y2hlci52MS5Ecm9wRGVhZExldHRlcnNSZXNwb25zZTABEmgKEUV4cG9ydERlYWRMZXR0ZXJzEicubG9nYmF0Y2hlci52MS5FeHBvcnREZWFkTGV0dGVyc1JlcXVlc3QaKC5sb2diYXRjaGVyLnYxLkV4cG9ydERlYWRMZXR0ZXJzUmVzcG9uc2UwAUJBWj9naXRodWIuY29tL2xvZ2JhdGNoZXIvbG9nYmF0Y2hlci9hcGkvbG9nYmF0Y2hlci92MTtsb2diYXRjaGVydjFiBnByb3RvMw", [file_logbatcher_v1_entry, file_logbatcher_v1_ingest]);
+  fileDesc("Chlsb2diYXRjaGVyL3YxL2FkbWluLnByb3RvEg1sb2diYXRjaGVyLnYxIhMKEUxpc3RTaGFyZHNSZXF1ZXN0IlEKEkxpc3RTaGFyZHNSZXNwb25zZRIpCgZzaGFyZHMYASADKAsyGS5sb2diYXRjaGVyLnYxLlNoYXJkU3RhdGUSEAoIaW5zdGFuY2UYAiABKAkimAEKClNoYXJkU3RhdGUSDgoGbnVtYmVyGAEgASgNEhcKD3F1ZXVlZF9yZXF1ZXN0cxgCIAEoDRIuCgxvcGVuX2JhdGNoZXMYAyADKAsyGC5sb2diYXRjaGVyLnYxLk9wZW5CYXRjaBIZChFpbnNlcnRzX2luX2ZsaWdodBgEIAEoDRIWCg5yb3dzX2luX2ZsaWdodBgFIAEoBCJvCglPcGVuQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAkSDQoFdGFibGUYAiABKAkSEQoJcGFydGl0aW9uGAMgASgJEgwKBHJvd3MYBCABKAQSDQoFYnl0ZXMYBSABKAQSEQoJYWdlX25hbm9zGAYgASgDIhMKEUxpc3RSb3V0ZXNSZXF1ZXN0IloKEkxpc3RSb3V0ZXNSZXNwb25zZRIpCgZyb3V0ZXMYASADKAsyGS5sb2diYXRjaGVyLnYxLlJvdXRlU3RhdGUSGQoRdW5tYXRjaGVkX2VudHJpZXMYAiABKAQi6QIKClJvdXRlU3RhdGUSDAoEbmFtZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIOCgZmaWx0ZXIYAyABKAkSEwoLc2NoZW1hX2hhc2gYBCABKAkSDAoEaGVsZBgFIAEoCBITCgtoZWxkX3JlYXNvbhgGIAEoCRITCgtyb3dzX3JvdXRlZBgHIAEoBBIWCg5yb3dzX2NvbW1pdHRlZBgIIAEoBBIaChJyb3dzX2RlYWRfbGV0dGVyZWQYCSABKAQSFAoMcm93c19yZWZ1c2VkGAogASgEEhYKDnJvd3NfaW5fZmxpZ2h0GAsgASgEEhcKD2J5dGVzX2luX2ZsaWdodBgMIAEoBBIZChFpbnNlcnRzX2luX2ZsaWdodBgNIAEoDRIUCgxpbnNlcnRfbGltaXQYDiABKA0SNQoRbGFzdF9mYWlsZWRfYmF0Y2gYDyABKAsyGi5sb2diYXRjaGVyLnYxLkZhaWxlZEJhdGNoIoQBCgtGYWlsZWRCYXRjaBIQCghiYXRjaF9pZBgBIAEoCRIMCgRyb3dzGAIgASgEEhYKDnRpbWVfdW5peF9uYW5vGAMgASgGEg8KB2F0dGVtcHQYBCABKA0SDQoFY2xhc3MYBSABKAkSDAoEY29kZRgGIAEoBRIPCgdtZXNzYWdlGAcgASgJIh0KDEZsdXNoUmVxdWVzdBINCgV0YWJsZRgBIAEoCSIuCg1GbHVzaFJlc3BvbnNlEg8KB2JhdGNoZXMYASABKA0SDAoEcm93cxgCIAEoBCJYCg5FeHBsYWluUmVxdWVzdBIjCgVlbnRyeRgBIAEoCzIULmxvZ2JhdGNoZXIudjEuRW50cnkSIQoEb3BlbhgCIAEoCzITLmxvZ2JhdGNoZXIudjEuT3BlbiJ+Cg9FeHBsYWluUmVzcG9uc2USLwoGcm91dGVzGAEgAygLMh8ubG9nYmF0Y2hlci52MS5Sb3V0ZUV4cGxhbmF0aW9uEigKCHJlZnVzYWxzGAIgAygLMhYubG9nYmF0Y2hlci52MS5SZWZ1c2FsEhAKCHNoYXJkX2lkGAMgASgJIpEBChBSb3V0ZUV4cGxhbmF0aW9uEg0KBXJvdXRlGAEgASgJEg0KBXRhYmxlGAIgASgJEg8KB21hdGNoZXMYAyABKAgSEgoKY29uZGl0aW9ucxgEIAMoCRIRCglwYXJ0aXRpb24YBSABKAkSJwoHcmVmdXNhbBgGIAEoCzIWLmxvZ2JhdGNoZXIudjEuUmVmdXNhbCKeAQoTRGVhZExldHRlclNlbGVjdGlvbhILCgNpZHMYASADKAkSDQoFdGFibGUYAiABKAkSDQoFY2xhc3MYAyABKAkSDQoFY29kZXMYBCADKAUSDgoGcmVhc29uGAUgASgJEhcKD3NpbmNlX3VuaXhfbmFubxgGIAEoBhIXCg91bnRpbF91bml4X25hbm8YByABKAYSCwoDYWxsGAggASgIIpoDCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgJEhEKCXN0cmVhbV9pZBgCIAEoCRINCgV0YWJsZRgDIAEoCRINCgVyb3V0ZRgEIAEoCRIMCgRyb3dzGAUgASgEEg0KBWNsYXNzGAYgASgJEgwKBGNvZGUYByABKAUSDgoGcmVhc29uGAggASgJEg4KBmNvbHVtbhgJIAEoCRIPCgdtZXNzYWdlGAogASgJEhAKCGF0dGVtcHRzGAsgASgNEhcKD2ZpcnN0X3VuaXhfbmFubxgMIAEoBhIWCg5sYXN0X3VuaXhfbmFubxgNIAEoBhITCgtzY2hlbWFfaGFzaBgOIAEoCRIOCgZmb3JtYXQYDyABKAkSFQoNcGF5bG9hZF9ieXRlcxgQIAEoBBIwCgdvcmlnaW5zGBEgAygLMh8ubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyT3JpZ2luEjEKB2hpc3RvcnkYEiADKAsyIC5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJGYWlsdXJlEg8KB3Byb2JsZW0YEyABKAkiYwoQRGVhZExldHRlck9yaWdpbhIQCghwcm9kdWNlchgBIAEoCRINCgVlcG9jaBgCIAEoBBIQCghzZXF1ZW5jZRgDIAEoBBIMCgRyb3dzGAQgASgEEg4KBnRlbmFudBgFIAEoCSKLAQoRRGVhZExldHRlckZhaWx1cmUSFgoOdGltZV91bml4X25hbm8YASABKAYSDQoFY2xhc3MYAiABKAkSDAoEY29kZRgDIAEoBRIOCgZyZWFzb24YBCABKAkSDgoGY29sdW1uGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSEAoIYXR0ZW1wdHMYByABKA0idgoWTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJTZWxlY3Rpb24SEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiXgoXTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2USKgoHbGV0dGVycxgBIAMoCzIZLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiRwoUR2V0RGVhZExldHRlclJlcXVlc3QSCgoCaWQYASABKAkSEQoJZmlyc3Rfcm93GAIgASgNEhAKCG1heF9yb3dzGAMgASgNIoIBChVHZXREZWFkTGV0dGVyUmVzcG9uc2USKQoGbGV0dGVyGAEgASgLMhkubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyEioKBHJvd3MYAiADKAsyHC5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJSb3cSEgoKdW5yZWFkYWJsZRgDIAEoCSJOCg1EZWFkTGV0dGVyUm93Ei4KBnZhbHVlcxgBIAMoCzIeLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclZhbHVlEg0KBWVudHJ5GAIgASgJIksKD0RlYWRMZXR0ZXJWYWx1ZRIOCgZjb2x1bW4YASABKAkSDAoEdHlwZRgCIAEoCRIMCgR0ZXh0GAMgASgJEgwKBG51bGwYBCABKAgiuwEKGFJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJTZWxlY3Rpb24SLAoFZWRpdHMYAiADKAsyHS5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJFZGl0Eg8KB2V4ZWN1dGUYAyABKAgSFwoPcm93c19wZXJfc2Vjb25kGAQgASgNEhAKCG9wZXJhdG9yGAUgASgJIkoKDkRlYWRMZXR0ZXJFZGl0Eg4KBmNvbHVtbhgBIAEoCRIMCgR0ZXh0GAIgASgJEgwKBG51bGwYAyABKAgSDAoEb21pdBgEIAEoCCJMChlSZXBsYXlEZWFkTGV0dGVyc1Jlc3BvbnNlEi8KBnJlcG9ydBgBIAEoCzIfLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclJlcG9ydCJ/ChBEZWFkTGV0dGVyUmVwb3J0EgoKAmlkGAEgASgJEg0KBXRhYmxlGAIgASgJEgwKBHJvd3MYAyABKAQSMQoHb3V0Y29tZRgEIAEoDjIgLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlck91dGNvbWUSDwoHbWVzc2FnZRgFIAEoCSJyChZEcm9wRGVhZExldHRlcnNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclNlbGVjdGlvbhIPCgdleGVjdXRlGAIgASgIEhAKCG9wZXJhdG9yGAMgASgJIkoKF0Ryb3BEZWFkTGV0dGVyc1Jlc3BvbnNlEi8KBnJlcG9ydBgBIAEoCzIfLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclJlcG9ydCJRChhFeHBvcnREZWFkTGV0dGVyc1JlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyU2VsZWN0aW9uIikKGUV4cG9ydERlYWRMZXR0ZXJzUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJQChFQcm9kdWNlclNlbGVjdGlvbhIRCglwcm9kdWNlcnMYASADKAkSDgoGdGVuYW50GAIgASgJEgsKA2xvZxgDIAEoCRILCgNhbGwYBCABKAgi+QEKDVByb2R1Y2VyU3RhdGUSDgoGdGVuYW50GAEgASgJEhAKCHByb2R1Y2VyGAIgASgJEgsKA2xvZxgDIAEoCRIQCghpbnN0YW5jZRgEIAEoCRIPCgdhZGRyZXNzGAUgASgJEhIKCmF3YXlfbmFub3MYBiABKAMSFwoPc2luY2VfdW5peF9uYW5vGAcgASgGEhIKCmZyb21fZXBvY2gYCCABKAQSFQoNZnJvbV9zZXF1ZW5jZRgJIAEoBBIVCg1yZWxlYXNlZF9mcm9tGAogASgJEicKA293bhgLIAEoCzIaLmxvZ2JhdGNoZXIudjEuT3duUHJvZHVjZXIigAEKC093blByb2R1Y2VyEg0KBWVwb2NoGAEgASgEEhkKEWFjY2VwdGVkX3NlcXVlbmNlGAIgASgEEhcKD2xvZ2dlZF9zZXF1ZW5jZRgDIAEoBBIaChJjb21taXR0ZWRfc2VxdWVuY2UYBCABKAQSEgoKaWRsZV9uYW5vcxgFIAEoAyJLChRMaXN0UHJvZHVjZXJzUmVxdWVzdBIzCglzZWxlY3Rpb24YASABKAsyIC5sb2diYXRjaGVyLnYxLlByb2R1Y2VyU2VsZWN0aW9uIkcKFUxpc3RQcm9kdWNlcnNSZXNwb25zZRIuCghwcm9kdWNlchgBIAEoCzIcLmxvZ2JhdGNoZXIudjEuUHJvZHVjZXJTdGF0ZSJxChdSZWxlYXNlUHJvZHVjZXJzUmVxdWVzdBIzCglzZWxlY3Rpb24YASABKAsyIC5sb2diYXRjaGVyLnYxLlByb2R1Y2VyU2VsZWN0aW9uEg8KB2V4ZWN1dGUYAiABKAgSEAoIb3BlcmF0b3IYAyABKAkibQoYUmVsZWFzZVByb2R1Y2Vyc1Jlc3BvbnNlEi4KCHByb2R1Y2VyGAEgASgLMhwubG9nYmF0Y2hlci52MS5Qcm9kdWNlclN0YXRlEhAKCHJlbGVhc2VkGAIgASgIEg8KB21lc3NhZ2UYAyABKAkqvAIKEURlYWRMZXR0ZXJPdXRjb21lEiMKH0RFQURfTEVUVEVSX09VVENPTUVfVU5TUEVDSUZJRUQQABIhCh1ERUFEX0xFVFRFUl9PVVRDT01FX0NPTU1JVFRFRBABEh8KG0RFQURfTEVUVEVSX09VVENPTUVfUFJFU0VOVBACEh8KG0RFQURfTEVUVEVSX09VVENPTUVfUkVGVVNFRBADEh8KG0RFQURfTEVUVEVSX09VVENPTUVfRElWSURFRBAEEh8KG0RFQURfTEVUVEVSX09VVENPTUVfQ0xBSU1FRBAFEhwKGERFQURfTEVUVEVSX09VVENPTUVfR09ORRAGEhwKGERFQURfTEVUVEVSX09VVENPTUVfT1BFThAHEh8KG0RFQURfTEVUVEVSX09VVENPTUVfRFJPUFBFRBAIMv0HCgxBZG1pblNlcnZpY2USUQoKTGlzdFNoYXJkcxIgLmxvZ2JhdGNoZXIudjEuTGlzdFNoYXJkc1JlcXVlc3QaIS5sb2diYXRjaGVyLnYxLkxpc3RTaGFyZHNSZXNwb25zZRJRCgpMaXN0Um91dGVzEiAubG9nYmF0Y2hlci52MS5MaXN0Um91dGVzUmVxdWVzdBohLmxvZ2JhdGNoZXIudjEuTGlzdFJvdXRlc1Jlc3BvbnNlEkIKBUZsdXNoEhsubG9nYmF0Y2hlci52MS5GbHVzaFJlcXVlc3QaHC5sb2diYXRjaGVyLnYxLkZsdXNoUmVzcG9uc2USSAoHRXhwbGFpbhIdLmxvZ2JhdGNoZXIudjEuRXhwbGFpblJlcXVlc3QaHi5sb2diYXRjaGVyLnYxLkV4cGxhaW5SZXNwb25zZRJgCg9MaXN0RGVhZExldHRlcnMSJS5sb2diYXRjaGVyLnYxLkxpc3REZWFkTGV0dGVyc1JlcXVlc3QaJi5sb2diYXRjaGVyLnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEloKDUdldERlYWRMZXR0ZXISIy5sb2diYXRjaGVyLnYxLkdldERlYWRMZXR0ZXJSZXF1ZXN0GiQubG9nYmF0Y2hlci52MS5HZXREZWFkTGV0dGVyUmVzcG9uc2USaAoRUmVwbGF5RGVhZExldHRlcnMSJy5sb2diYXRjaGVyLnYxLlJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBooLmxvZ2JhdGNoZXIudjEuUmVwbGF5RGVhZExldHRlcnNSZXNwb25zZTABEmIKD0Ryb3BEZWFkTGV0dGVycxIlLmxvZ2JhdGNoZXIudjEuRHJvcERlYWRMZXR0ZXJzUmVxdWVzdBomLmxvZ2JhdGNoZXIudjEuRHJvcERlYWRMZXR0ZXJzUmVzcG9uc2UwARJoChFFeHBvcnREZWFkTGV0dGVycxInLmxvZ2JhdGNoZXIudjEuRXhwb3J0RGVhZExldHRlcnNSZXF1ZXN0GigubG9nYmF0Y2hlci52MS5FeHBvcnREZWFkTGV0dGVyc1Jlc3BvbnNlMAESXAoNTGlzdFByb2R1Y2VycxIjLmxvZ2JhdGNoZXIudjEuTGlzdFByb2R1Y2Vyc1JlcXVlc3QaJC5sb2diYXRjaGVyLnYxLkxpc3RQcm9kdWNlcnNSZXNwb25zZTABEmUKEFJlbGVhc2VQcm9kdWNlcnMSJi5sb2diYXRjaGVyLnYxLlJlbGVhc2VQcm9kdWNlcnNSZXF1ZXN0GicubG9nYmF0Y2hlci52MS5SZWxlYXNlUHJvZHVjZXJzUmVzcG9uc2UwAUJBWj9naXRodWIuY29tL2xvZ2JhdGNoZXIvbG9nYmF0Y2hlci9hcGkvbG9nYmF0Y2hlci92MTtsb2diYXRjaGVydjFiBnByb3RvMw", [file_logbatcher_v1_entry, file_logbatcher_v1_ingest]);
 
 /**
  * ListShardsRequest asks for the state of the shards.
@@ -1353,6 +1353,303 @@ export const ExportDeadLettersResponseSchema: GenMessage<ExportDeadLettersRespon
   messageDesc(file_logbatcher_v1_admin, 30);
 
 /**
+ * ProducerSelection selects producers: those for which all that is set holds.
+ *
+ * @generated from message logbatcher.v1.ProducerSelection
+ */
+export type ProducerSelection = Message<"logbatcher.v1.ProducerSelection"> & {
+  /**
+   * Only these producers, by their ids.
+   *
+   * @generated from field: repeated string producers = 1;
+   */
+  producers: string[];
+
+  /**
+   * Only producers of this tenant. Empty: all.
+   *
+   * @generated from field: string tenant = 2;
+   */
+  tenant: string;
+
+  /**
+   * Only producers that belong to this write-ahead log, by the beginning of its id. Empty: all.
+   *
+   * @generated from field: string log = 3;
+   */
+  log: string;
+
+  /**
+   * All producers. ReleaseProducers refuses a selection in which no producer and no log is
+   * named, unless this is set.
+   *
+   * @generated from field: bool all = 4;
+   */
+  all: boolean;
+};
+
+/**
+ * Describes the message logbatcher.v1.ProducerSelection.
+ * Use `create(ProducerSelectionSchema)` to create a new message.
+ */
+export const ProducerSelectionSchema: GenMessage<ProducerSelection> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 31);
+
+/**
+ * ProducerState is a producer, and who owns it.
+ *
+ * @generated from message logbatcher.v1.ProducerState
+ */
+export type ProducerState = Message<"logbatcher.v1.ProducerState"> & {
+  /**
+   * The tenant within which the producer's id is unique. Empty: there are no tenants.
+   *
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * The producer's id.
+   *
+   * @generated from field: string producer = 2;
+   */
+  producer: string;
+
+  /**
+   * The id of the write-ahead log that owns it. Empty: nobody does.
+   *
+   * @generated from field: string log = 3;
+   */
+  log: string;
+
+  /**
+   * The name of the instance with that log, or, without an owner, of the last one.
+   *
+   * @generated from field: string instance = 4;
+   */
+  instance: string;
+
+  /**
+   * The instance's address.
+   *
+   * @generated from field: string address = 5;
+   */
+  address: string;
+
+  /**
+   * How long ago the instance was there last, in nanoseconds, give or take a few seconds. It
+   * means nothing if the instance's name is empty: nothing is known of it.
+   *
+   * @generated from field: int64 away_nanos = 6;
+   */
+  awayNanos: bigint;
+
+  /**
+   * When it became the owner. Zero: unknown.
+   *
+   * @generated from field: fixed64 since_unix_nano = 7;
+   */
+  sinceUnixNano: bigint;
+
+  /**
+   * The epoch in which the owner began with the producer.
+   *
+   * @generated from field: uint64 from_epoch = 8;
+   */
+  fromEpoch: bigint;
+
+  /**
+   * The sequence in that epoch after which it began.
+   *
+   * @generated from field: uint64 from_sequence = 9;
+   */
+  fromSequence: bigint;
+
+  /**
+   * The log that an operator has released the producer from. Empty: it was not, or somebody
+   * owns it again.
+   *
+   * @generated from field: string released_from = 10;
+   */
+  releasedFrom: string;
+
+  /**
+   * What only the owner knows. Absent: another instance does.
+   *
+   * @generated from field: logbatcher.v1.OwnProducer own = 11;
+   */
+  own?: OwnProducer | undefined;
+};
+
+/**
+ * Describes the message logbatcher.v1.ProducerState.
+ * Use `create(ProducerStateSchema)` to create a new message.
+ */
+export const ProducerStateSchema: GenMessage<ProducerState> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 32);
+
+/**
+ * OwnProducer is what an instance knows of a producer that it owns.
+ *
+ * @generated from message logbatcher.v1.OwnProducer
+ */
+export type OwnProducer = Message<"logbatcher.v1.OwnProducer"> & {
+  /**
+   * The producer's newest epoch.
+   *
+   * @generated from field: uint64 epoch = 1;
+   */
+  epoch: bigint;
+
+  /**
+   * The last sequence that was accepted in it.
+   *
+   * @generated from field: uint64 accepted_sequence = 2;
+   */
+  acceptedSequence: bigint;
+
+  /**
+   * The logged watermark. Zero: there is none.
+   *
+   * @generated from field: uint64 logged_sequence = 3;
+   */
+  loggedSequence: bigint;
+
+  /**
+   * The committed watermark.
+   *
+   * @generated from field: uint64 committed_sequence = 4;
+   */
+  committedSequence: bigint;
+
+  /**
+   * How long the producer has had no stream and no call, in nanoseconds. Zero: it has one.
+   *
+   * @generated from field: int64 idle_nanos = 5;
+   */
+  idleNanos: bigint;
+};
+
+/**
+ * Describes the message logbatcher.v1.OwnProducer.
+ * Use `create(OwnProducerSchema)` to create a new message.
+ */
+export const OwnProducerSchema: GenMessage<OwnProducer> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 33);
+
+/**
+ * ListProducersRequest selects producers.
+ *
+ * @generated from message logbatcher.v1.ListProducersRequest
+ */
+export type ListProducersRequest = Message<"logbatcher.v1.ListProducersRequest"> & {
+  /**
+   * Which producers. Absent: all.
+   *
+   * @generated from field: logbatcher.v1.ProducerSelection selection = 1;
+   */
+  selection?: ProducerSelection | undefined;
+};
+
+/**
+ * Describes the message logbatcher.v1.ListProducersRequest.
+ * Use `create(ListProducersRequestSchema)` to create a new message.
+ */
+export const ListProducersRequestSchema: GenMessage<ListProducersRequest> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 34);
+
+/**
+ * ListProducersResponse is a producer.
+ *
+ * @generated from message logbatcher.v1.ListProducersResponse
+ */
+export type ListProducersResponse = Message<"logbatcher.v1.ListProducersResponse"> & {
+  /**
+   * The producer.
+   *
+   * @generated from field: logbatcher.v1.ProducerState producer = 1;
+   */
+  producer?: ProducerState | undefined;
+};
+
+/**
+ * Describes the message logbatcher.v1.ListProducersResponse.
+ * Use `create(ListProducersResponseSchema)` to create a new message.
+ */
+export const ListProducersResponseSchema: GenMessage<ListProducersResponse> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 35);
+
+/**
+ * ReleaseProducersRequest selects the producers to release.
+ *
+ * @generated from message logbatcher.v1.ReleaseProducersRequest
+ */
+export type ReleaseProducersRequest = Message<"logbatcher.v1.ReleaseProducersRequest"> & {
+  /**
+   * Which producers.
+   *
+   * @generated from field: logbatcher.v1.ProducerSelection selection = 1;
+   */
+  selection?: ProducerSelection | undefined;
+
+  /**
+   * Do it. Without it nothing is changed.
+   *
+   * @generated from field: bool execute = 2;
+   */
+  execute: boolean;
+
+  /**
+   * Who asks for it, for the server's log.
+   *
+   * @generated from field: string operator = 3;
+   */
+  operator: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.ReleaseProducersRequest.
+ * Use `create(ReleaseProducersRequestSchema)` to create a new message.
+ */
+export const ReleaseProducersRequestSchema: GenMessage<ReleaseProducersRequest> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 36);
+
+/**
+ * ReleaseProducersResponse is what became of a producer, or would.
+ *
+ * @generated from message logbatcher.v1.ReleaseProducersResponse
+ */
+export type ReleaseProducersResponse = Message<"logbatcher.v1.ReleaseProducersResponse"> & {
+  /**
+   * The producer, as it was before.
+   *
+   * @generated from field: logbatcher.v1.ProducerState producer = 1;
+   */
+  producer?: ProducerState | undefined;
+
+  /**
+   * Whether it was released, or would be.
+   *
+   * @generated from field: bool released = 2;
+   */
+  released: boolean;
+
+  /**
+   * Why it was not, or what is to be known about it. Empty: nothing.
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message logbatcher.v1.ReleaseProducersResponse.
+ * Use `create(ReleaseProducersResponseSchema)` to create a new message.
+ */
+export const ReleaseProducersResponseSchema: GenMessage<ReleaseProducersResponse> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 37);
+
+/**
  * DeadLetterOutcome is what became of a dead letter.
  *
  * @generated from enum logbatcher.v1.DeadLetterOutcome
@@ -1526,6 +1823,28 @@ export const AdminService: GenService<{
     methodKind: "server_streaming";
     input: typeof ExportDeadLettersRequestSchema;
     output: typeof ExportDeadLettersResponseSchema;
+  },
+  /**
+   * ListProducers returns the producers that have an owner, or were released and have none
+   * yet, in the order of their names. An instance without owners returns those that it knows.
+   *
+   * @generated from rpc logbatcher.v1.AdminService.ListProducers
+   */
+  listProducers: {
+    methodKind: "server_streaming";
+    input: typeof ListProducersRequestSchema;
+    output: typeof ListProducersResponseSchema;
+  },
+  /**
+   * ReleaseProducers takes producers from owners that do not give them up, for instance because
+   * their machine is gone, or reports which it would take.
+   *
+   * @generated from rpc logbatcher.v1.AdminService.ReleaseProducers
+   */
+  releaseProducers: {
+    methodKind: "server_streaming";
+    input: typeof ReleaseProducersRequestSchema;
+    output: typeof ReleaseProducersResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_logbatcher_v1_admin, 0);
