@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -110,8 +111,7 @@ func (l *Log) saveCheckpoint(c *checkpoint) error {
 	}
 	l.checkpointMu.Lock()
 	defer l.checkpointMu.Unlock()
-	ctx, cancel := l.untilClosed()
-	defer cancel()
+	ctx := context.Background() // closing the log ends it
 	if err := l.Sync(ctx, c.at-1); err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (l *Log) writeCheckpoint(c *checkpoint) error {
 func (l *Log) removeSegments(before LSN) error {
 	l.segmentsMu.Lock()
 	n := 0
-	for n < len(l.segments)-1 && l.segments[n+1].bad == nil && l.segments[n+1].first <= before {
+	for n < len(l.segments)-1 && l.segments[n+1].first > 0 && l.segments[n+1].first <= before {
 		n++
 	}
 	old := l.segments[:n:n]

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,9 +19,7 @@ func (l *Log) PutConfig(hash string, data []byte) error {
 	}
 	b := make([]byte, 4)
 	le.PutUint32(b, checksum(data))
-	ctx, cancel := l.untilClosed()
-	defer cancel()
-	err := l.retry(ctx, partConfig, true, func() error { return l.replace(l.configPath(hash), b, data) })
+	err := l.retry(context.Background(), partConfig, true, func() error { return l.replace(l.configPath(hash), b, data) })
 	if err != nil {
 		return fmt.Errorf("keep configuration %s: %w", hash, err)
 	}

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,12 +49,15 @@ type File struct {
 	head []byte
 	body int64 // length of the body
 
+	damaged error // why not all of the body can be read
+
+	noting sync.Mutex // held while a note is written; guards what follows
+	noted  int64      // where the next note goes
+
 	mu      sync.Mutex // guards what follows
 	notes   [][]byte
 	size    int64 // of the file
-	noted   int64 // where the next note goes
 	removed bool
-	damaged error // why not all of the body can be read
 }
 
 // ID returns the file's id.
@@ -66,11 +70,7 @@ func (f *File) Head() []byte { return f.head }
 func (f *File) Size() int64 { return f.body }
 
 // Damaged returns why a part of the body can't be read, as Files found it, or nil.
-func (f *File) Damaged() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.damaged
-}
+func (f *File) Damaged() error { return f.damaged }
 
 // Notes returns the notes that the file had when the log was opened, and those that were added since, in order.
 func (f *File) Notes() [][]byte {
@@ -108,7 +108,7 @@ func (f *File) front() []byte {
 // Create writes a file of that id, and returns once it and its name are durable. While the disk is full or fails it tries again, from the
 // beginning of the body, until ctx ends. An error of the body itself ends it.
 func (l *Log) Create(ctx context.Context, id string, head []byte, body io.WriterTo) (*File, error) {
-	f := &File{log: l, name: l.path(filesDir, url.PathEscape(id)), id: id, head: append([]byte(nil), head...)}
+	f := &File{log: l, name: l.path(filesDir, url.PathEscape(id)), id: id, head: bytes.Clone(head)}
 	if base := filepath.Base(f.name); len(base) > maxID || id == "" || strings.Trim(id, ".") == "" || strings.HasSuffix(id, temporary) {
 		return nil, fmt.Errorf("write file %q: this id can't be a file's name", id)
 	}
@@ -134,7 +134,6 @@ func (l *Log) Create(ctx context.Context, id string, head []byte, body io.Writer
 		return err
 	})
 	if err = errors.Join(broken, err); err != nil {
-		l.fs.Remove(f.name + temporary)
 		l.forget(f)
 		return nil, fmt.Errorf("write file %s: %w", id, err)
 	}
@@ -167,6 +166,9 @@ func (f *File) write(body io.WriterTo) error {
 	}
 	if err == nil {
 		err = l.fs.SyncDir(l.path(filesDir))
+	}
+	if err != nil {
+		l.fs.Remove(f.name + temporary) // it takes room that others need meanwhile
 	}
 	return err
 }
@@ -240,10 +242,7 @@ func (f *File) ReadAt(b []byte, offset int64) (int, error) {
 		}
 		return 0, io.EOF
 	}
-	f.mu.Lock()
-	removed := f.removed
-	f.mu.Unlock()
-	if removed {
+	if f.isRemoved() {
 		return 0, fmt.Errorf("read file %s: %w", f.id, fs.ErrNotExist)
 	}
 	handle, err := f.log.fs.Open(f.name)
@@ -282,16 +281,16 @@ func (f *File) readPieces(handle io.ReaderAt, b []byte, offset int64) (int, erro
 
 // Note adds a note, and returns once it is durable. While the disk is full or fails it tries again, until ctx ends.
 func (f *File) Note(ctx context.Context, note []byte) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.noting.Lock()
+	defer f.noting.Unlock()
 	b := make([]byte, align(noteHeader+len(note)))
 	copy(b[4:], noteMagic)
 	le.PutUint32(b[8:], uint32(len(note)))
-	le.PutUint32(b[12:], uint32(len(f.notes)))
+	le.PutUint32(b[12:], uint32(len(f.Notes())))
 	copy(b[noteHeader:], note)
 	le.PutUint32(b, checksum(b[4:noteHeader+len(note)]))
 	err := f.log.retry(ctx, partFiles, true, func() error {
-		if f.removed {
+		if f.isRemoved() {
 			return nil
 		}
 		err := f.writeNote(b)
@@ -300,17 +299,25 @@ func (f *File) Note(ctx context.Context, note []byte) error {
 		}
 		return err
 	})
-	if err == nil && f.removed {
+	if err == nil && f.isRemoved() {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
 		return fmt.Errorf("note in file %s: %w", f.id, err)
 	}
 	f.noted += int64(len(b))
-	f.notes = append(f.notes, append([]byte(nil), note...))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.notes = append(f.notes, bytes.Clone(note))
 	f.log.room.add(&f.log.room.files, f.noted-f.size)
 	f.size = f.noted
 	return nil
+}
+
+func (f *File) isRemoved() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.removed
 }
 
 func (f *File) writeNote(b []byte) error {

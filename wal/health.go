@@ -102,7 +102,7 @@ func (l *Log) Ready() error {
 	return nil
 }
 
-// retry does something until the disk takes it, or ctx ends. The reserve makes room for it where the disk is full; for the log itself and
+// retry does something until the disk takes it, ctx ends, or the log closes. The reserve makes room for it where the disk is full; for the log itself and
 // its checkpoints all of the reserve.
 func (l *Log) retry(ctx context.Context, part string, all bool, do func() error) error {
 	for pause := retryFrom; ; pause = min(2*pause, retryTo) {
@@ -121,20 +121,8 @@ func (l *Log) retry(ctx context.Context, part string, all bool, do func() error)
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return errors.Join(err, context.Cause(ctx))
+		case <-l.closing:
+			return errors.Join(err, ErrClosed)
 		}
 	}
-}
-
-// untilClosed returns a context that ends when the log closes.
-func (l *Log) untilClosed() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	stop := make(chan struct{})
-	go func() {
-		select {
-		case <-l.closing:
-			cancel(ErrClosed)
-		case <-stop:
-		}
-	}()
-	return ctx, sync.OnceFunc(func() { close(stop); cancel(nil) })
 }

@@ -188,6 +188,16 @@ func (l *Log) readHeader(s *segment) error {
 	if s.bad = s.unmarshal(b, s.seq); errors.Is(s.bad, errVersion) {
 		return s.bad
 	}
+	if s.bad != nil {
+		// Its first good record says where the segment before ends at the latest.
+		sc := scanner{handle: handle, seq: s.seq, at: segmentHeader, end: s.end}
+		if info, _, err := sc.record(); err == nil {
+			s.first = info.lsn
+		} else if sc.resync(0, info, true); sc.at < sc.end {
+			info, _, _ = sc.record()
+			s.first = info.lsn
+		}
+	}
 	return nil
 }
 

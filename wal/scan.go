@@ -130,10 +130,10 @@ func (l *Log) Read(from LSN, each func(Record) error) error {
 	}
 }
 
-// firstOf returns the LSN of the first record in l.segments[i] or behind it, as far as the header can be read; else 0.
+// firstOf returns the LSN of the first record in l.segments[i] or behind it. 0: it is not known.
 func (l *Log) firstOf(i int) LSN {
 	for ; i < len(l.segments); i++ {
-		if s := l.segments[i]; s.bad == nil && s.end > 0 {
+		if s := l.segments[i]; s.first > 0 && s.end > 0 {
 			return s.first
 		}
 	}
@@ -191,9 +191,16 @@ func (w *walk) segment(s *segment, stop LSN) error {
 			break // written again in the next segment
 		}
 		if info.lsn >= w.from && info.lsn >= w.expected {
+			if payload, err = w.unpack(info, payload); err != nil {
+				damage(sc.at, sc.at+info.size(), err.Error())
+				sc.at += info.size()
+				continue
+			}
 			w.report.Lost += uint64(info.lsn - w.expected)
 			w.expected = info.lsn + 1
-			if err := w.give(info, payload); err != nil {
+			w.report.Records++
+			w.report.Bytes += info.size()
+			if err := w.each(Record{LSN: info.lsn, Kind: info.kind, Payload: payload}); err != nil {
 				return err
 			}
 		}
@@ -213,18 +220,17 @@ func (w *walk) segment(s *segment, stop LSN) error {
 	return nil
 }
 
-// give gives the function a record.
-func (w *walk) give(info recordInfo, payload []byte) error {
-	w.report.Records++
-	w.report.Bytes += info.size()
-	if info.flags&flagZstd != 0 {
-		var err error
-		if w.payload, err = w.log.codec.decompress(payload, w.payload[:0]); err != nil {
-			return fmt.Errorf("record %d: %w", info.lsn, err)
-		}
-		payload = w.payload
+// unpack returns the payload as it was appended.
+func (w *walk) unpack(info recordInfo, payload []byte) (_ []byte, err error) {
+	switch info.flags {
+	case 0:
+		return payload, nil
+	case flagZstd:
+		w.payload, err = w.log.codec.decompress(payload, w.payload[:0])
+		return w.payload, err
+	default:
+		return nil, fmt.Errorf("record %d was %w: flags %#x", info.lsn, errVersion, info.flags)
 	}
-	return w.each(Record{LSN: info.lsn, Kind: info.kind, Payload: payload})
 }
 
 // scanner reads the records of one segment through a window.
