@@ -243,9 +243,9 @@ func (h *history) checkFiles(t *testing.T, l *wal.Log, crash crashfs.Crash) {
 // TestCrashPoints runs one history, stops the machine at each of its operations in each way, and recovers. After each recovery the log goes
 // on, stops once more, and still has everything.
 func TestCrashPoints(t *testing.T) {
-	seeds := 3
+	seeds, orders := 3, uint64(6)
 	if testing.Short() {
-		seeds = 1
+		seeds, orders = 1, 2
 	}
 	for seed := range uint64(seeds) {
 		h := &history{fs: crashfs.New()}
@@ -266,12 +266,12 @@ func TestCrashPoints(t *testing.T) {
 		points := 0
 		for at := range h.fs.Ops() + 1 {
 			crashes := []crashfs.Crash{{At: at}, {At: at, Unsynced: crashfs.Dropped}}
-			for n := range uint64(4) {
+			for n := range orders {
 				crashes = append(crashes, crashfs.Crash{At: at, Unsynced: crashfs.Reordered, Seed: n})
 			}
 			if at < h.fs.Ops() {
 				if op := h.fs.Op(at); op.Kind == crashfs.Write {
-					for n := 1; n <= len(op.Data)/512+1; n += 1 + n/8*4 {
+					for n := 1; n <= len(op.Data)/512+1; n += 1 + n/4*4 {
 						crashes = append(crashes, crashfs.Crash{At: at, Sectors: n})
 					}
 				}
