@@ -55,6 +55,18 @@ func (h *health) clear(part string) {
 	}
 }
 
+// isFull reports whether something waits for room on the disk.
+func (h *health) isFull() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, err := range h.broken {
+		if isFull(err) {
+			return true
+		}
+	}
+	return false
+}
+
 func (h *health) last() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

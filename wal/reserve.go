@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"sync"
 	"time"
 )
@@ -27,20 +28,26 @@ const (
 
 func (r *reserve) init(l *Log) { r.log, r.want = l, int64(l.config.ReserveBytes) }
 
-// fill takes the room, and lets producers in once it has it.
+// fill takes the room, and lets producers in once it has it and nothing else lacks room.
 func (r *reserve) fill() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var err error
+	r.next = time.Now().Add(refillEvery)
+	if r.log.health.isFull() {
+		return errDiskFull
+	}
 	if r.left != r.want {
-		if err = r.resize(r.want); err != nil {
-			r.next = time.Now().Add(refillEvery)
+		if err := r.resize(r.want); err != nil {
 			r.resize(r.left) // it may have taken a part of it
+			r.log.room.set(func(room *room) { room.held = true })
+			return err
 		}
 	}
-	r.log.room.set(func(room *room) { room.held = err != nil })
-	return err
+	r.log.room.set(func(room *room) { room.held = false })
+	return nil
 }
+
+var errDiskFull = errors.New("the disk is full")
 
 // due returns when fill is to be tried again, and whether it is needed at all.
 func (r *reserve) due() (time.Time, bool) {
