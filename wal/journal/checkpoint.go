@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -216,6 +217,9 @@ func (s *state) unmarshalRequest(d *decoder, intern map[string]string) *request 
 
 // checkpoint writes a checkpoint, and has the log delete what it needs no more.
 func (j *Journal) checkpoint() error {
+	if err := j.forgetUnlinked(); err != nil {
+		return err
+	}
 	j.appending.Lock()
 	at := j.next
 	j.mu.Lock()
@@ -232,11 +236,38 @@ func (j *Journal) checkpoint() error {
 	// A checkpoint takes the place of the records of settled files, so their lines come first. After a crash some may be there twice.
 	if err := j.appendLines(lines); err != nil {
 		j.complain("write the list of settled batches", err)
+		j.mu.Lock()
+		if len(lines)+len(j.state.lines) <= maxLines {
+			j.state.lines = append(lines, j.state.lines...)
+		}
+		j.mu.Unlock()
 	}
 	if err := j.log.SaveCheckpoint(payload, wal.LSN(at), wal.LSN(keep)); err != nil {
 		return err
 	}
 	return j.log.KeepConfigs(func(hash string) bool { _, ok := needed[hash]; return ok })
+}
+
+// forgetUnlinked forgets the files that were removed and can't come back. Until then a start must know that they are settled.
+func (j *Journal) forgetUnlinked() error {
+	j.mu.Lock()
+	unlinked := j.unlinked
+	j.unlinked = nil
+	j.mu.Unlock()
+	if len(unlinked) == 0 {
+		return nil
+	}
+	err := j.fs().SyncDir(filepath.Join(j.config.Dir, "batches"))
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err != nil {
+		j.unlinked = append(unlinked, j.unlinked...)
+		return fmt.Errorf("sync the folder of files: %w", err)
+	}
+	for _, id := range unlinked {
+		delete(j.state.settled, id)
+	}
+	return nil
 }
 
 // routingsLocked returns the hashes of the routings that requests and files need.

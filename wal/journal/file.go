@@ -180,7 +180,7 @@ func (f *File) leaveTableLocked() {
 func (f *File) removedLocked() {
 	j := f.journal
 	delete(j.files, f.ID())
-	delete(j.state.settled, f.ID())
+	j.unlinked = append(j.unlinked, f.ID())
 	for _, lsn := range f.requests {
 		if q := j.state.requests[lsn]; q != nil {
 			q.files--

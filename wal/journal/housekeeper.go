@@ -68,7 +68,7 @@ func (j *Journal) keepHouse(ctx context.Context) {
 				due = true
 			}
 		}
-		if next := j.position(); due && next != at {
+		if next := j.position(); due && (next != at || h.pressed.Load()) {
 			if err := j.checkpoint(); err != nil && ctx.Err() == nil {
 				j.complain("write a checkpoint", err)
 			}

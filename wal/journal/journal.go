@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/schema/settings"
 	"github.com/logbatcher/logbatcher/wal"
 )
 
@@ -19,7 +20,7 @@ type Config struct {
 	wal.Config `yaml:",inline"`
 	// Settled is told the outcome of a request that an earlier process has received, once it is durable. It must not block. It is not called
 	// before a recovered file or request is settled.
-	Settled func(tenant, producer string, epoch, sequence uint64, o *schema.Outcome) `yaml:"-"`
+	Settled func(tenant, producer string, epoch, sequence uint64, o *schema.Outcome)
 	// CheckpointInterval is the longest time between two checkpoints while records are written. A start reads what was written since the last.
 	CheckpointInterval time.Duration `yaml:"checkpoint_interval" min:"1s" max:"1h"`
 	// AuditFor is how long the list of settled batches goes back, which the books are checked against. 0: there is none.
@@ -29,6 +30,17 @@ type Config struct {
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{Config: wal.DefaultConfig(), CheckpointInterval: 10 * time.Second, AuditFor: 48 * time.Hour}
+}
+
+// Validate returns everything that is wrong with the configuration.
+func (c *Config) Validate() error {
+	if err := c.Config.Validate(); err != nil {
+		return err
+	}
+	if c.CheckpointInterval <= 0 {
+		return settings.Error([]schema.Problem{{Path: "checkpoint_interval", Message: "must be above 0"}})
+	}
+	return nil
 }
 
 // Journal is the log of one instance. It is safe for concurrent use once it is started.
@@ -47,6 +59,7 @@ type Journal struct {
 	mu       sync.Mutex // guards what follows
 	state    *state
 	files    map[string]*File    // that are there
+	unlinked []string            // files that were removed, but may come back after a crash
 	routings map[string]struct{} // that were put by this process
 	report   Recovered
 	started  bool
@@ -66,6 +79,9 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	j.queue.wake = make(chan struct{}, 1)
 	j.housekeeper.wake = make(chan struct{}, 1)
 	config.Durable = j.synced
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
 	log, err := wal.Open(config.Config)
 	if err != nil {
 		return nil, err
@@ -108,12 +124,11 @@ func (j *Journal) Close() error {
 	if started {
 		j.closing()
 		j.goroutines.Wait()
-		j.removeFiles()
 		err = j.checkpoint()
+		j.callDurable()
+		j.removeFiles()
 	}
-	err = errors.Join(err, j.log.Close())
-	j.callDurable()
-	return err
+	return errors.Join(err, j.log.Close())
 }
 
 // append appends a record and applies it to the state. apply is called with mu held. durable, unless nil, is called once the record is durable.

@@ -200,3 +200,6 @@ func TestRequestComesBack(t *testing.T) {
 		t.Errorf("%d requests came back", n)
 	}
 }
+
+// show returns a value as text. Empty and nil lists are the same.
+func show(v any) string { return fmt.Sprintf("%+v", v) }

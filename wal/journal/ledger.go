@@ -18,6 +18,9 @@ import (
 // ledgerDir is the folder with the lists of settled batches, one file a day.
 const ledgerDir = "ledger"
 
+// maxLines bounds what is kept of the list while it can't be written.
+const maxLines = 16 << 20
+
 // SettledBatch is a line of the list of settled batches.
 type SettledBatch struct {
 	// At is when it was settled.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -63,6 +64,7 @@ func (j *Journal) recover(ctx context.Context) error {
 	j.next = uint64(j.report.Next)
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.state.release = j.log.Release
 	j.dropMissing(openings)
 	if err := j.openFiles(files); err != nil {
 		return err
@@ -108,9 +110,7 @@ func (j *Journal) dropMissing(openings map[uint64]struct{}) {
 // openFiles takes the files that are there, and sets what their requests wait for.
 func (j *Journal) openFiles(files []*wal.File) error {
 	s := j.state
-	there := map[string]struct{}{}
 	for _, file := range files {
-		there[file.ID()] = struct{}{}
 		c, head, err := decodeHead(file.Head())
 		if err != nil {
 			return fmt.Errorf("file %s: %w", file.ID(), err)
@@ -119,7 +119,7 @@ func (j *Journal) openFiles(files []*wal.File) error {
 			if err := file.Remove(); err != nil {
 				return err
 			}
-			continue
+			continue // the next checkpoint forgets it
 		}
 		for i := range c.Parts {
 			s.sealedPart(&c.Parts[i], c.entries[i], c.Route)
@@ -127,7 +127,7 @@ func (j *Journal) openFiles(files []*wal.File) error {
 		f := &File{journal: j, file: file, head: len(file.Head()) - len(head), recovered: true}
 		f.addLocked(c)
 	}
-	clear(s.settled)
+	j.unlinked = slices.Collect(maps.Keys(s.settled))
 	for _, q := range s.requests {
 		if !q.placed && !q.done {
 			r := q.recover()
@@ -205,10 +205,8 @@ func (s *state) recovered() {
 	for _, q := range s.requests {
 		s.clean(q)
 	}
-	others := map[string]bool{}
 	for _, p := range s.producers {
 		p.ledger.Settle()
-		others[p.tenant] = true
 	}
 	for _, ledger := range s.others {
 		ledger.Settle()

@@ -113,21 +113,15 @@ func (j *Journal) Placed(lsn uint64, o *schema.Outcome) {
 		j.mu.Unlock()
 		return
 	}
-	reserved := q.reserved
-	q.reserved = 0
 	if empty(o) {
-		j.state.place(q, nil)
+		j.state.place(q, nil) // the files say so
+		j.mu.Unlock()
+		return
 	}
 	j.mu.Unlock()
-	if reserved > 0 {
-		j.log.Release(reserved)
-	}
-	if !empty(o) {
-		// A request of which something was refused would be replayed to learn that again.
-		r := &placedRecord{lsn, &schema.Outcome{Refusals: slices.Clone(o.Refusals), Unmatched: o.Unmatched}}
-		if _, err := j.append(kindPlaced, r.put(nil), func() { j.state.placed(r) }, nil); err != nil {
-			j.complain("log what was refused of a request", err)
-		}
+	r := &placedRecord{lsn, &schema.Outcome{Refusals: slices.Clone(o.Refusals), Unmatched: o.Unmatched}}
+	if _, err := j.append(kindPlaced, r.put(nil), func() { j.state.placed(r) }, nil); err != nil {
+		j.complain("log what was refused of a request", err)
 	}
 }
 

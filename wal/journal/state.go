@@ -46,13 +46,15 @@ type state struct {
 	recovering bool
 	// lines are what the list of settled batches lacks.
 	lines []byte
+	// release gives back room on the disk.
+	release func(bytes int64)
 }
 
 func newState() *state {
 	return &state{
 		producers: make(map[producerKey]*producer), requests: make(map[uint64]*request),
 		others: make(map[string]*schema.EntryLedger), tables: make(map[string]*schema.RowLedger),
-		settled: make(map[string]struct{}), damaged: make(map[string]bool),
+		settled: make(map[string]struct{}), damaged: make(map[string]bool), release: func(int64) {},
 	}
 }
 
@@ -313,6 +315,10 @@ func (s *state) clean(q *request) {
 // place records that a request needs its record no longer. refused is what was refused of it, or nil.
 func (s *state) place(q *request, refused *schema.Outcome) {
 	q.placed, q.gone, q.held = true, nil, false
+	if q.reserved > 0 {
+		s.release(q.reserved)
+		q.reserved = 0
+	}
 	if q.recovery != nil {
 		q.recovery.placed = nil
 	}
