@@ -35,6 +35,8 @@ type Log interface {
 	Producers() iter.Seq2[string, string]
 	// Producer returns what the log knows of a producer, and false if that is nothing.
 	Producer(tenant, id string) (schema.LoggedProducer, bool)
+	// ForgottenEpoch returns the highest epoch of all producers that the log has forgotten: a new epoch of an unknown one must be higher.
+	ForgottenEpoch() uint64
 	// Begin records that a producer begins or adopts an epoch, and that everything up to start counts as settled in it. It returns once
 	// that is durable. It may be called again for an epoch, with a higher start or after an error.
 	Begin(ctx context.Context, tenant, id string, epoch, start uint64) error

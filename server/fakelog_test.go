@@ -147,6 +147,22 @@ func (l *fakeLog) Producer(tenant, id string) (p schema.LoggedProducer, known bo
 	return p, known
 }
 
+// ForgottenEpoch implements Log.
+func (l *fakeLog) ForgottenEpoch() (highest uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	epochs := map[string]uint64{}
+	for _, r := range l.records {
+		switch r.kind {
+		case "begin":
+			epochs[r.id] = r.epoch
+		case "forget":
+			highest = max(highest, epochs[r.id])
+		}
+	}
+	return highest
+}
+
 // Begin implements Log.
 func (l *fakeLog) Begin(ctx context.Context, tenant, id string, epoch, start uint64) error {
 	done := make(chan struct{})

@@ -116,9 +116,13 @@ func (in *ingest) logged(s *session, r *request, settled func(*schema.Outcome)) 
 		Tenant: r.Tenant, Producer: r.Producer, Epoch: epoch, Sequence: sequence, Sum: r.sum, Received: r.Received, Routes: r.Routes,
 		Protocol: r.intake.protocol, Opening: s.logged, Entries: r.outline.entries, Refusals: own, Data: *r.buffer,
 	}, func() { p.logged(epoch, sequence) })
-	r.Placed = func(o *schema.Outcome) { log.Placed(r.LSN, withRefusals(own, o)) }
+	var lsn uint64 // Settled must not keep r: in an outage many requests wait for nothing else
+	r.Placed = func(o *schema.Outcome) {
+		lsn = r.LSN
+		log.Placed(lsn, withRefusals(own, o))
+	}
 	r.Settled = func(o *schema.Outcome) {
-		log.Settled(r.LSN, withRefusals(own, o), func() { settled(o) })
+		log.Settled(lsn, withRefusals(own, o), func() { settled(o) })
 	}
 }
 

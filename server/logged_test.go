@@ -591,6 +591,31 @@ func TestProducersOfTheLogAreForgotten(t *testing.T) {
 	})
 }
 
+// B19: the epoch of a forgotten producer is not given again, though the clock was set back. What a client claims for one producer takes no
+// epoch from the others.
+func TestB19EpochsOfTheForgotten(t *testing.T) {
+	for claimed, want := range map[uint64]uint64{2_000_000_000_000: 2_000_000_000_001, maxNumber: 1_700_000_000_000} {
+		log := &fakeLog{}
+		r := testRegistry(t, func(c *Config) { c.WAL, c.MaxProducers = log, 1 })
+		r.now = func() time.Time { return time.UnixMilli(1_700_000_000_000) }
+		p, _ := r.use("", "p")
+		s, _, err := openAs(t.Context(), p, &opening{epoch: claimed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.end()
+		r.leave(p)
+		p, err = r.use("", "q") // there is room for one
+		if err != nil || !slices.Equal(log.forgot, []string{"p"}) {
+			t.Fatalf("forgotten: %v, %v", log.forgot, err)
+		}
+		_, w, err := openAs(t.Context(), p, &opening{})
+		if err != nil || w.epoch != want {
+			t.Errorf("after %d: %+v, %v", claimed, w, err)
+		}
+	}
+}
+
 // TestCursorOfALogAgainstNaive checks a cursor that is logged, and restored at any moment.
 func TestCursorOfALogAgainstNaive(t *testing.T) {
 	for seed := range uint64(20) {

@@ -162,7 +162,7 @@ func (p *producer) open(ctx context.Context, s *session) (w welcome, err error) 
 // one before. So if that is not known here, it was sent to another instance, or given up, and the epoch continues after it.
 func (p *producer) nameEpochLocked(o *opening) {
 	if o.epoch = p.epoch; o.epoch == 0 {
-		o.epoch = nextEpoch(0, p.now())
+		o.epoch = nextEpoch(p.lastEpochLocked(), p.now())
 	}
 	if o.sequence > p.cursor.accepted+1 {
 		o.committed = o.sequence - 1
@@ -186,6 +186,17 @@ func (p *producer) maxUnsettled() uint64 {
 		return maxUnsettledLogged
 	}
 	return maxUnsettled
+}
+
+// lastEpochLocked returns the epoch that a new one must be above. The clock may have been set back since the log has forgotten the producer.
+// An epoch that only a client can have claimed counts for its own producer alone: all others would have none left.
+func (p *producer) lastEpochLocked() uint64 {
+	if p.epoch == 0 && p.log != nil {
+		if forgotten := p.log.ForgottenEpoch(); forgotten < maxNumber/2 {
+			return forgotten
+		}
+	}
+	return p.epoch
 }
 
 // isSafeLocked reports whether nothing that was accepted can be lost by this process.
@@ -235,7 +246,7 @@ func (p *producer) enterLocked(ctx context.Context, o *opening) (welcome, error)
 	// An epoch is from another process, or the producer was with one in between: what it was told there counts.
 	epoch := o.epoch
 	if epoch == 0 {
-		epoch = nextEpoch(p.epoch, p.now())
+		epoch = nextEpoch(p.lastEpochLocked(), p.now())
 	}
 	err := p.beginEpochLocked(ctx, epoch, o.start())
 	return welcome{epoch: p.epoch, committed: p.cursor.committed, logged: p.loggedLocked()}, err
