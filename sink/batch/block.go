@@ -7,16 +7,29 @@ import (
 	"sync/atomic"
 
 	"github.com/ClickHouse/ch-go/compress"
+
+	"github.com/logbatcher/logbatcher/schema"
 )
 
 // Block is a sealed batch: its rows encoded as one Native block and compressed once, with everything needed to send it, look it up,
 // cut it, and send it again. It is immutable, so any number of goroutines may read it at any time.
 //
+// A block that is in a file of the write-ahead log can leave memory: its frames are then read from the file, a piece at a time.
+//
 // Its owner releases it once nothing needs its rows. A reader that a transport still holds then fails; it never reads the bytes of
 // another block.
 type Block struct {
-	// users counts the owner, until Release, and the readers that are copying right now. At 0 the frames' memory is reused.
+	// users counts the owner, until Release or Evict, and the readers that are copying from memory right now. At 0 the frames' memory is
+	// reused.
 	users atomic.Int64
+	// inMemory is true until Release or Evict, released is true after Release.
+	inMemory, released atomic.Bool
+	// file has the frames too. Nil: no file has.
+	file schema.LogFile
+	// freed is called by Evict. Nil: nobody asks.
+	freed func()
+	// recovered means that an earlier process has made the block.
+	recovered bool
 	// columns are the columns whose memory is in frames, or nil.
 	columns     *columns
 	id          string
@@ -27,7 +40,7 @@ type Block struct {
 	compression Compression
 	frames      [][]byte
 	plainBytes  int // of the Native block
-	bytes       int
+	memory      int // of the frames
 }
 
 // newBlock returns a block with the frames of the writer, and releases that.
@@ -38,9 +51,9 @@ func newBlock(id string, l *Layout, p *Partition, rows int, origins []Origin, c 
 	}
 	w.release(c)
 	b.users.Store(1)
-	b.bytes = blockBytes + originBytes*len(origins)
+	b.inMemory.Store(true)
 	for _, frame := range b.frames {
-		b.bytes += cap(frame)
+		b.memory += cap(frame)
 	}
 	return b
 }
@@ -60,8 +73,17 @@ func (b *Block) Rows() int { return b.rows }
 // Compression returns how the frames are compressed.
 func (b *Block) Compression() Compression { return b.compression }
 
-// Bytes returns the memory that the block occupies.
-func (b *Block) Bytes() int { return b.bytes }
+// Recovered reports whether an earlier process has made the block.
+func (b *Block) Recovered() bool { return b.recovered }
+
+// Bytes returns the memory that the block occupies now.
+func (b *Block) Bytes() int {
+	bytes := blockBytes + originBytes*len(b.origins)
+	if b.inMemory.Load() {
+		bytes += b.memory
+	}
+	return bytes
+}
 
 // Origins returns the origins of the rows, in order. It must not be modified.
 func (b *Block) Origins() []Origin { return b.origins }
@@ -69,10 +91,30 @@ func (b *Block) Origins() []Origin { return b.origins }
 // errReleased is what the readers of a block return after its release.
 var errReleased = errors.New("the block was released")
 
-// Release allows the memory of the frames to be reused. After it, Cut and readers of Frames and Native fail. Call it once.
-func (b *Block) Release() { b.leave() }
+// Keep says that the file has the frames as its body, so that the block can be evicted. Evict then calls freed once, if that is not nil, after
+// Bytes has changed. Keep is called before other goroutines read the block.
+func (b *Block) Keep(file schema.LogFile, freed func()) { b.file, b.freed = file, freed }
 
-// enter keeps the frames until leave, or reports that they are gone.
+// Evict frees the memory of a block that is in a file, as soon as nobody copies from it. Readers go on where they are, from the file.
+func (b *Block) Evict() {
+	if b.file == nil || !b.inMemory.CompareAndSwap(true, false) {
+		return
+	}
+	b.leave()
+	if b.freed != nil {
+		b.freed()
+	}
+}
+
+// Release allows the memory of the frames to be reused. After it, Cut and readers of Frames and Native fail. Call it once.
+func (b *Block) Release() {
+	b.released.Store(true)
+	if b.inMemory.CompareAndSwap(true, false) {
+		b.leave()
+	}
+}
+
+// enter keeps the frames in memory until leave, or reports that they are not there.
 func (b *Block) enter() bool {
 	for {
 		users := b.users.Load()
@@ -94,50 +136,6 @@ func (b *Block) leave() {
 		b.layout.reuse(b.columns)
 		b.columns = nil
 	}
-}
-
-// Frames returns a new reader of the bytes that go on the wire.
-func (b *Block) Frames() io.Reader { return &frameReader{block: b} }
-
-// frameReader reads a block's frames.
-type frameReader struct {
-	block *Block
-	frame int // the next one
-	at    int // in that frame
-}
-
-// Read copies from one frame.
-func (r *frameReader) Read(p []byte) (int, error) {
-	if !r.block.enter() {
-		return 0, errReleased
-	}
-	defer r.block.leave()
-	if r.frame == len(r.block.frames) {
-		return 0, io.EOF
-	}
-	frame := r.block.frames[r.frame]
-	n := copy(p, frame[r.at:])
-	if r.at += n; r.at == len(frame) {
-		r.frame, r.at = r.frame+1, 0
-	}
-	return n, nil
-}
-
-// WriteTo writes the rest of the frames, without the copy that Read makes.
-func (r *frameReader) WriteTo(w io.Writer) (total int64, err error) {
-	if !r.block.enter() {
-		return 0, errReleased
-	}
-	defer r.block.leave()
-	for ; r.frame < len(r.block.frames); r.frame, r.at = r.frame+1, 0 {
-		n, err := w.Write(r.block.frames[r.frame][r.at:])
-		total += int64(n)
-		if err != nil {
-			r.at += n
-			return total, err
-		}
-	}
-	return total, nil
 }
 
 // Native returns a new reader of the rows as one uncompressed Native block, in the form that INSERT … FORMAT Native expects over HTTP
