@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -34,7 +35,7 @@ func started(t *testing.T) (*history, *wal.Log) {
 func TestEachOperationFailsOnce(t *testing.T) {
 	step := 1
 	if testing.Short() {
-		step = 5
+		step = 9
 	}
 	for _, failure := range []error{syscall.EIO, syscall.ENOSPC} {
 		for after, runs := 0, 1; ; after, runs = after+step, runs+1 {
@@ -156,10 +157,11 @@ func TestB22FailedSync(t *testing.T) {
 		if err := l.Start(); err != nil {
 			t.Fatal(err)
 		}
-		failures := 1
+		var failures atomic.Int64
+		failures.Store(1)
 		fs.Fail(func(op crashfs.Op) error {
-			if op.Kind == crashfs.Sync && strings.HasSuffix(op.Name, ".log") && failures > 0 {
-				if failures--; failures == 0 && len(durable) > 0 {
+			if op.Kind == crashfs.Sync && strings.HasSuffix(op.Name, ".log") && failures.Load() > 0 {
+				if failures.Add(-1) == 0 && len(durable) > 0 {
 					t.Error("told before it is durable")
 				}
 				return syscall.EIO
@@ -185,7 +187,7 @@ func TestB22FailedSync(t *testing.T) {
 		again.Close()
 
 		// It fails for good: requests are refused, records wait, and Close says what is not durable.
-		failures = 1 << 30
+		failures.Store(1 << 30)
 		if lsn, err = l.Append(1, []byte("waits")); err != nil {
 			t.Fatal(err)
 		}
@@ -196,14 +198,14 @@ func TestB22FailedSync(t *testing.T) {
 		if err := l.Ready(); !errors.Is(err, syscall.EIO) || !strings.HasPrefix(err.Error(), "the disk of the write-ahead log fails: ") {
 			t.Errorf("Ready: %v", err)
 		}
-		failures = 0
+		failures.Store(0)
 		if err := l.Sync(t.Context(), lsn); err != nil {
 			t.Fatal(err)
 		}
 		if err := errors.Join(l.Ready(), l.Reserve(t.Context(), 1, nil)); err != nil {
 			t.Error(err)
 		}
-		failures = 1 << 30
+		failures.Store(1 << 30)
 		if lsn, err = l.Append(1, []byte("lost")); err != nil {
 			t.Fatal(err)
 		}
@@ -221,8 +223,16 @@ func TestB22FailedSync(t *testing.T) {
 func TestB21FullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs := crashfs.New()
-		fs.Limit(200 << 10) // with the reserve of 64 KiB
-		l, _, _ := open(t, fs)
+		fs.Limit(200 << 10)
+		c := config(fs)
+		c.ReserveBytes = 64 * settings.KiB
+		l, err := wal.Open(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Scan(func(wal.Record) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
 		if err := l.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +259,6 @@ func TestB21FullDisk(t *testing.T) {
 		// Batch files take their part of the reserve and no more.
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		var err error
 		for n := 0; err == nil; n++ {
 			_, err = l.Create(ctx, fmt.Sprint("late ", n), nil, body(strings.Repeat("x", 10_000)))
 		}
