@@ -173,7 +173,6 @@ func (c *Config) Validate() error {
 	require(c.ThrottleAfter >= 0 && c.ResponseInterval >= 0, "ThrottleAfter and ResponseInterval must not be negative")
 	require(c.MaxPendingOutcomes > 0, "MaxPendingOutcomes must be above 0")
 	require(c.WAL != nil || c.Owners == nil, "Owners are about what a write-ahead log has, and there is none")
-	require(c.WAL != nil || c.Acknowledgement != "logged", "acknowledgement is logged, but there is no write-ahead log")
 	require(c.Log != nil && c.Registerer != nil, "Log and Registerer are missing")
 	return settings.Error(problems)
 }

@@ -38,8 +38,11 @@ func (r *Router) left() error {
 	l := &r.leftover
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.logged > 0 {
+	switch {
+	case l.logged > 0:
 		r.config.Log.Info("batches and dead letters stay in the log until the next start", "number", l.logged, "rows", l.rows)
+	case l.left == nil:
+		r.config.Log.Info("everything that was received is settled")
 	}
 	if l.left == nil {
 		return nil

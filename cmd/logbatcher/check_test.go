@@ -115,6 +115,7 @@ func TestCheckMakesAllParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.WAL.Enabled = false // as in a check
 	for what, change := range map[string]func(*config.Config){
 		"max_batch_rows": func(c *config.Config) { c.Shards.MaxBatchRows = 0 },
 		"unary_timeout":  func(c *config.Config) { c.Server.UnaryTimeout = 0 },
@@ -124,11 +125,11 @@ func TestCheckMakesAllParts(t *testing.T) {
 	} {
 		changed := *c
 		change(&changed)
-		if g, err := newGateway(&changed, newLog(&changed.Log, os.Stderr)); err == nil || !strings.Contains(err.Error(), what) {
+		if g, err := newGateway(t.Context(), &changed, newLog(&changed.Log, os.Stderr)); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: got %v, %v", what, g, err)
 		}
 	}
-	g, err := newGateway(c, newLog(&c.Log, os.Stderr))
+	g, err := newGateway(t.Context(), c, newLog(&c.Log, os.Stderr))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,8 @@ func TestListenAddressTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	status, _, errs := command(t, "", "serve", "--set", "listen.grpc="+listener.Addr().String(), "--set", "listen.http=", "--set", "clickhouse.addresses="+closedAddress(t))
+	status, _, errs := command(t, "", "serve", "--set", "listen.grpc="+listener.Addr().String(), "--set", "listen.http=", "--set", "clickhouse.addresses="+closedAddress(t),
+		"--set", "wal.dir="+t.TempDir())
 	if want := fmt.Sprintf("listen.grpc: listen tcp %s", listener.Addr()); status != 1 || !strings.Contains(errs, want) {
 		t.Errorf("exit status %d, %q; want 1, %q", status, errs, want)
 	}

@@ -46,7 +46,9 @@ var metricDescription = regexp.MustCompile(`^Desc\{fqName: "([a-z0-9_]+)", help:
 // ownMetrics returns all metrics of a gateway, also those that have no value before something happens: name, labels and help.
 func ownMetrics(t *testing.T) map[string][2]string {
 	t.Helper()
-	g, err := newGateway(config.Default(), slog.New(slog.DiscardHandler))
+	c := config.Default()
+	c.WAL.Dir = t.TempDir()
+	g, err := newGateway(t.Context(), c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

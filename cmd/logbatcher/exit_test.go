@@ -35,7 +35,7 @@ type process struct {
 func startProcess(t *testing.T, arguments ...string) *process {
 	t.Helper()
 	command := exec.Command(os.Args[0], arguments...)
-	command.Env = append(os.Environ(), commandVariable+"=1")
+	command.Env = append(os.Environ(), commandVariable+"=1", "LOGBATCHER_WAL_DIR="+filepath.Join(t.TempDir(), "wal"))
 	return startCommand(t, command)
 }
 
@@ -148,6 +148,7 @@ func (s *service) arguments() []string {
 		"serve", "--config", b.file, "--set", "listen.grpc=127.0.0.1:0", "--set", "listen.http=127.0.0.1:0", "--set", "instance.id=test",
 		"--set", "clickhouse.addresses=" + s.clickhouse.listener.Addr().String(), "--set", "clickhouse.database=" + b.clickhouse.Database,
 		"--set", "redis.addresses=" + s.redis.listener.Addr().String(), "--set", "shards.linger=10ms",
+		"--set", "wal.dir=" + filepath.Join(filepath.Dir(b.file), "wal"),
 	}
 	if b.clickhouse.Username != "" {
 		arguments = append(arguments, "--set", "clickhouse.user="+b.clickhouse.Username, "--set", "clickhouse.password="+b.clickhouse.Password)
@@ -234,10 +235,17 @@ func TestServeExitStatus(t *testing.T) {
 		s.clickhouse.close()
 		s.send(t, 7, false)
 		s.signal(t, syscall.SIGTERM)
+		check(t, s.process, exitOK, `stay in the log until the next start" number=\d+ rows=7`)
+	})
+	t.Run("SIGTERM without ClickHouse and without a log", func(t *testing.T) {
+		s := newService(t, short+"wal: {enabled: false}\n")
+		s.clickhouse.close()
+		s.send(t, 7, false)
+		s.signal(t, syscall.SIGTERM)
 		check(t, s.process, exitRowsLeft, fmt.Sprintf(left, 7))
 	})
-	t.Run("SIGTERM without Redis", func(t *testing.T) {
-		s := newService(t, short)
+	t.Run("SIGTERM without Redis and without a log", func(t *testing.T) {
+		s := newService(t, short+"wal: {enabled: false}\n")
 		s.bench.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
 		s.redis.close()
 		s.send(t, 3, true)

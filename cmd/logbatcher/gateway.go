@@ -26,6 +26,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 	"github.com/logbatcher/logbatcher/sink/deadletter"
+	"github.com/logbatcher/logbatcher/wal/journal"
 )
 
 // firstContactPause is the time between two attempts to reach ClickHouse at startup.
@@ -55,6 +56,7 @@ type gateway struct {
 	delivery   *sink.Delivery
 	mender     *deadletter.Mender
 	budget     *shard.Budget
+	journal    *journal.Journal // nil: there is no write-ahead log
 	router     *shard.Router
 	server     *server.Server
 	http       *server.HTTP
@@ -64,8 +66,9 @@ type gateway struct {
 	zone                       *time.Location
 }
 
-// newGateway makes all parts, but starts nothing and connects to nothing. config check calls it too, so that both refuse the same.
-func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
+// newGateway makes all parts, but starts nothing and connects to nothing. It opens the write-ahead log if that is enabled. config check calls
+// it without, so that both refuse the same.
+func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 	instance, err := instanceID(cfg)
 	if err != nil {
 		return nil, err
@@ -83,6 +86,11 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 		return nil, err
 	}
 	g.redis = redisClient(cfg)
+	if cfg.WAL.Enabled {
+		if err := g.openLog(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if g.letters, err = deadletter.New(g.redis, cfg.DeadLetters, g.registry, log); err != nil {
 		return nil, err
 	}
@@ -115,6 +123,10 @@ func newGateway(cfg *config.Config, log *slog.Logger) (_ *gateway, err error) {
 		return nil, err
 	}
 	g.status.away = g.delivery.Away
+	if g.owners != nil {
+		g.owners.Serve(g.server)
+		g.status.watch(g.owners.Degraded)
+	}
 	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, g.retainer.Degraded, g.server.Degraded, g.keyring.degraded)
 	return g, nil
 }
@@ -160,6 +172,14 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 
 	routed := make(chan error, 1)
 	go func() { routed <- g.router.Run(background) }()
+	if g.journal != nil {
+		if err := g.recover(ctx); err != nil {
+			return errors.Join(err, g.stop(ctx, routed))
+		}
+	}
+	if g.owners != nil {
+		tasks.Go(func() error { return g.owners.Run(background) })
+	}
 	g.served = true
 	tasks.Go(func() error { return g.server.Serve(g.grpcListener) })
 	g.status.started()
@@ -253,6 +273,9 @@ func (g *gateway) routerConfig() shard.Config {
 	c.Instance, c.Log, c.Registerer = g.instance, g.log, g.registry
 	c.Shards, c.MaxOpenBytes = capacity.Shards, g.config.Budget().Tables/4*3/capacity.Shards
 	c.KeepUnmatched, c.Compression = g.config.Unmatched == config.UnmatchedDeadLetter, g.config.ClickHouse.Compression
+	if g.journal != nil {
+		c.WAL = g.journal
+	}
 	return c
 }
 
@@ -261,6 +284,12 @@ func (g *gateway) serverConfig() server.Config {
 	c.Instance, c.Log, c.Registerer = g.instance, g.log, g.registry
 	c.Colo, c.Gate, c.TLS = g.config.Colo, &g.keyring.gate, g.keyring.tls()
 	c.MaxStreams, c.MaxConnections = capacity.MaxStreams, capacity.MaxConnections
+	if g.journal != nil {
+		c.WAL = g.journal
+	}
+	if g.owners != nil {
+		c.Owners = g.owners
+	}
 	return c
 }
 
@@ -277,11 +306,7 @@ func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
 		g.log.Warn("streams were ended before their producers were done", "error", err)
 	}
 	g.router.Shutdown(ctx)
-	err := <-routed
-	if err == nil {
-		g.log.Info("everything that was received is settled")
-	}
-	return err
+	return <-routed
 }
 
 // close closes what newGateway and run opened, except for what is closed already.
@@ -295,6 +320,9 @@ func (g *gateway) close() {
 	}
 	if g.redis != nil {
 		problems = append(problems, g.redis.Close())
+	}
+	if g.journal != nil {
+		problems = append(problems, g.journal.Close())
 	}
 	if err := errors.Join(problems...); err != nil {
 		g.log.Warn("close", "error", err)

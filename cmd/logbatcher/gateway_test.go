@@ -104,6 +104,7 @@ func (b *bench) load(ctx context.Context) (*config.Config, error) {
 		return nil, err
 	}
 	c.Instance.ID = "test"
+	c.WAL.Dir = filepath.Join(filepath.Dir(b.file), "wal")
 	c.Listen = config.Listen{GRPC: b.address}
 	c.Memory.Limit = 4 * settings.GiB
 	c.Shards.Linger, c.Shards.Shards = 30*time.Millisecond, 2
@@ -140,7 +141,7 @@ func (b *bench) start(t *testing.T) *instance {
 		t.Fatal(err)
 	}
 	log := newLogBuffer(t)
-	g, err := newGateway(cfg, slog.New(slog.NewTextHandler(log, nil)))
+	g, err := newGateway(t.Context(), cfg, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

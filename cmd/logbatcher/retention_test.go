@@ -39,7 +39,7 @@ func TestClocksThatDifferDegradeTheService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := newGateway(cfg, slog.New(slog.DiscardHandler))
+	g, err := newGateway(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func serve(ctx context.Context, load loader, reload <-chan os.Signal, out io.Wri
 		log.Warn("configuration", "warning", warning)
 	}
 	limitMemory(cfg)
-	g, err := newGateway(cfg, log)
+	g, err := newGateway(ctx, cfg, log)
 	if err != nil {
 		return err
 	}

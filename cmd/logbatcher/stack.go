@@ -15,6 +15,7 @@ import (
 
 // stack is a ClickHouse and a Redis of our own, for dev and demo.
 type stack struct {
+	directory  string
 	clickhouse *embedded.Server
 	redis      *embedded.Server
 }
@@ -22,6 +23,7 @@ type stack struct {
 // startStack starts both with their data under directory.
 func startStack(ctx context.Context, directory, clickhouseListen string, log *slog.Logger) (*stack, error) {
 	s := &stack{
+		directory: directory,
 		clickhouse: embedded.NewClickHouse(embedded.ClickHouseConfig{
 			Directory: filepath.Join(directory, "clickhouse"), Listen: clickhouseListen, Logger: log,
 		}),
@@ -47,6 +49,9 @@ func (s *stack) configure(c *config.Config) error {
 	}
 	c.ClickHouse.Addresses = []string{address.Host}
 	c.Redis.Addresses = []string{s.redis.Address()}
+	if c.WAL.Dir == config.Default().WAL.Dir {
+		c.WAL.Dir = filepath.Join(s.directory, "wal")
+	}
 	return nil
 }
 

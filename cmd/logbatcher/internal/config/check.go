@@ -30,6 +30,7 @@ func (c *Config) Validate() []schema.Problem {
 	b.matches("instance.id", c.Instance.ID, instanceName, "the name of an instance is at most 64 letters, digits, _, - and .")
 	b.checkClickHouse(&c.ClickHouse)
 	b.checkRedis(&c.Redis)
+	b.checkLog(c)
 	b.within("dead_letters", c.DeadLetters.Check())
 	_, problems := c.Routes()
 	b.problems = append(b.problems, problems...)
@@ -192,6 +193,19 @@ func (c *Config) warnOpen() {
 		if host, _, err := net.SplitHostPort(address); err == nil && !IsLoopback(host) {
 			c.Warnings = append(c.Warnings, fmt.Sprintf(warning, address))
 		}
+	}
+}
+
+// checkLog reports a log that can't be kept, or that is relied on and not kept.
+func (b *builder) checkLog(c *Config) {
+	if !c.WAL.Enabled {
+		if c.Server.Acknowledgement == "logged" {
+			b.report("server.acknowledgement", "nothing is ever logged with wal.enabled: false; write committed or received, or keep a log")
+		}
+		return
+	}
+	if err := c.WAL.Validate(); err != nil {
+		b.report("wal", "%v", err)
 	}
 }
 

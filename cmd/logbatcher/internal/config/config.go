@@ -20,6 +20,7 @@ import (
 	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/clickhouse"
 	"github.com/logbatcher/logbatcher/sink/deadletter"
+	"github.com/logbatcher/logbatcher/wal/journal"
 )
 
 // Config is the whole configuration. Package settings explains the tags.
@@ -35,6 +36,7 @@ type Config struct {
 	// Unmatched is what happens to entries that match no route.
 	Unmatched   string            `yaml:"unmatched" oneof:"dead_letter|refuse"`
 	Shards      shard.Config      `yaml:"shards"`
+	WAL         WAL               `yaml:"wal"`
 	ClickHouse  ClickHouse        `yaml:"clickhouse"`
 	Redis       Redis             `yaml:"redis"`
 	DeadLetters deadletter.Config `yaml:"dead_letters"`
@@ -103,6 +105,13 @@ type Memory struct {
 	Limit settings.Size `yaml:"limit" min:"0"`
 	// TableShare is the share of the tables' part of the budget that one of several tables may hold, of what the others leave.
 	TableShare float64 `yaml:"table_share" min:"0.01" max:"1"`
+}
+
+// WAL is the write-ahead log.
+type WAL struct {
+	// Enabled keeps what is received on disk until it is committed.
+	Enabled        bool `yaml:"enabled"`
+	journal.Config `yaml:",inline"`
 }
 
 // ClickHouse is where rows go, and how.
@@ -224,6 +233,7 @@ func Default() *Config {
 		Memory:      Memory{Budget: 96 * settings.MiB, TableShare: 0.25},
 		Unmatched:   UnmatchedDeadLetter,
 		Shards:      shard.DefaultConfig(),
+		WAL:         WAL{Enabled: true, Config: journal.DefaultConfig()},
 		ClickHouse:  ClickHouse{Config: clickhouse.DefaultConfig(), DeliveryConfig: sink.DefaultDeliveryConfig(), Database: "default", Fsync: true},
 		Redis:       Redis{Addresses: []string{"127.0.0.1:6379"}},
 		DeadLetters: deadletter.DefaultConfig(),

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/shard"
+	"github.com/logbatcher/logbatcher/wal/journal"
+)
+
+// ownersPatience is how long a start waits for Redis to say whose the log's producers are.
+const ownersPatience = 10 * time.Second
+
+// openLog opens the write-ahead log, and reads what an earlier process has left there.
+func (g *gateway) openLog(ctx context.Context) (err error) {
+	c := g.config.WAL.Config
+	c.Log, c.Registerer = g.log, g.registry
+	c.Settled = func(tenant, producer string, epoch, sequence uint64, o *schema.Outcome) {
+		g.server.Settle(tenant, producer, epoch, sequence, o)
+	}
+	if g.journal, err = journal.Open(ctx, c); err != nil {
+		return err
+	}
+	g.owners = g.newOwners(g.journal, g.journal.Log().ID())
+	g.status.watch(g.journal.Log().Degraded)
+	return nil
+}
+
+// recover has what an earlier process left in the log settled: batches and dead letters first, because they only wait for ClickHouse and
+// Redis, then the requests that are not in them. The router runs, and nothing else is received yet. It returns when everything is in batches
+// again, or ctx ends.
+func (g *gateway) recover(ctx context.Context) error {
+	began, found := time.Now(), g.journal.Recovered()
+	g.status.starting("what the write-ahead log has is being recovered")
+	if err := g.journal.Start(ctx); err != nil {
+		return err
+	}
+	if g.owners != nil {
+		ctx, cancel := context.WithTimeout(ctx, ownersPatience)
+		err := g.owners.Recover(ctx)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	routings, err := g.journal.Routings()
+	if err != nil {
+		return err
+	}
+	for hash, data := range routings {
+		whole := new(schema.Routing)
+		if err := json.Unmarshal(data, whole); err != nil {
+			return err
+		}
+		if err := g.router.AddRouting(hash, whole); err != nil {
+			return err
+		}
+	}
+	var files []shard.Recovered
+	for _, f := range g.journal.Files() {
+		files = append(files, shard.Recovered{LogFile: f, Settle: f.Settle})
+	}
+	if err := g.router.Recover(ctx, files); err != nil {
+		return err
+	}
+	for u, err := range g.journal.Unplaced() {
+		if err == nil {
+			err = g.server.Replay(ctx, &u.LoggedRequest, u.LSN, u.Skip)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil // the next start goes on
+		case err != nil:
+			return fmt.Errorf("recover the write-ahead log: %w", err)
+		}
+	}
+	g.log.Info("write-ahead log", "dir", g.config.WAL.Dir, "id", g.journal.Log().ID(), "files", found.Files, "requests", found.Requests,
+		"producers", found.Producers, "missing", found.Missing, "held", found.Held, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
