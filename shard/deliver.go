@@ -47,7 +47,18 @@ func (w *worker) launch(ctx context.Context, b *transit) {
 		w.deliver(ctx, b)
 		return
 	}
-	if run := account.lane.add(func() { w.deliver(ctx, b) }, func() {}); run != nil {
+	file, err := w.router.config.WAL.Seal(ctx, b.block.ID(), b.contents(), batchHead(b.block), b.block)
+	if err != nil {
+		b.block.Release()
+		w.router.leave(leftBatch, b.block.ID(), account.name, b.rows, err)
+		w.land(b)
+		return
+	}
+	b.file = file
+	b.block.Keep(file, b.recharge)
+	b.placed()
+	b.recharge()
+	if run := account.lane.add(func() { w.deliver(ctx, b) }, b.block.Evict); run != nil {
 		run()
 	}
 }
@@ -98,9 +109,6 @@ func (w *worker) delivered(b *transit, outcome sink.Outcome, err error) {
 		w.router.leave(leftBatch, b.block.ID(), account.name, left, err)
 		w.land(b)
 		return
-	}
-	if w.router.config.WAL != nil {
-		b.placed()
 	}
 	w.settle(b, &outcome)
 }

@@ -76,16 +76,15 @@ func (r *Router) deliverLetter(ctx context.Context, l *letter) {
 }
 
 func (r *Router) writeLetter(ctx context.Context, l *letter) ([]sink.DeadLetter, error) {
+	letter := l.DeadLetter
 	if l.file != nil {
 		l.charge(settlementBytes + int(l.file.Size()))
-		read, err := io.ReadAll(io.NewSectionReader(l.file, 0, l.file.Size()))
-		if err != nil {
+		var err error
+		if letter.Payload, err = io.ReadAll(io.NewSectionReader(l.file, 0, l.file.Size())); err != nil {
 			return nil, fmt.Errorf("read dead letter %s: %w", l.ID, err)
 		}
-		l.Payload = read
-		defer func() { l.Payload = nil }()
 	}
-	return r.delivery.DeadLetter(ctx, &l.DeadLetter)
+	return r.delivery.DeadLetter(ctx, &letter)
 }
 
 // payload is the body of a letter's file.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // Recovered is a sealed batch, or a dead letter of entries, that an earlier process has left in a file of the log.
@@ -23,6 +24,8 @@ const (
 	headOfLetter = 'l'
 )
 
+func batchHead(b *batch.Block) []byte { return append([]byte{headOfBatch}, b.Head()...) }
+
 func letterHead(l *sink.DeadLetter) []byte {
 	bare := *l
 	bare.Payload = nil
@@ -33,18 +36,16 @@ func letterHead(l *sink.DeadLetter) []byte {
 	return append([]byte{headOfLetter}, head...)
 }
 
-// Recover puts what an earlier process has left in flight, in the order of files, as if it had just been sealed. AddRouting has been called for
-// all routings of it, and Run too. It blocks while ClickHouse is asked, once a table, for what it has already. Files that can't be used
-// are left as they are; the error says why.
+// Recover puts what an earlier process has left in flight, in the order of files, as if it had just been sealed. The router runs, and AddRouting
+// has been called for all routings of the files. Files that can't be used are left as they are, and their requests are not settled.
 func (r *Router) Recover(ctx context.Context, files []Recovered) error {
 	var batches []*transit
 	var letters []*letter
-	var problems []error
 	for _, f := range files {
 		b, l, err := r.open(f)
 		switch {
 		case err != nil:
-			problems = append(problems, fmt.Errorf("recover %s: %w", f.ID(), err))
+			r.config.Log.Error("a file of the log can't be used, and stays there", "id", f.ID(), "error", err)
 		case b != nil:
 			batches = append(batches, b)
 		default:
@@ -54,7 +55,7 @@ func (r *Router) Recover(ctx context.Context, files []Recovered) error {
 	r.entrance.RLock()
 	defer r.entrance.RUnlock()
 	if r.closed {
-		return errors.Join(append(problems, ErrClosed)...)
+		return ErrClosed
 	}
 	for i, b := range batches {
 		w := r.workers[i%len(r.workers)]
@@ -73,7 +74,7 @@ func (r *Router) Recover(ctx context.Context, files []Recovered) error {
 			r.workers[i%len(r.workers)].deliveries.Go(run)
 		}
 	}
-	return errors.Join(problems...)
+	return ctx.Err()
 }
 
 // open makes a batch or letter of a file.
@@ -91,7 +92,13 @@ func (r *Router) open(f Recovered) (*transit, *letter, error) {
 	}
 	switch {
 	case len(head) > 0 && head[0] == headOfBatch && at != nil:
-		return nil, nil, errors.New("batches can't be opened yet")
+		block, err := batch.OpenBlock(at.layout, head[1:], f.LogFile)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &transit{
+			route: at, rows: block.Rows(), block: block, file: f.LogFile, recovered: f.Settle, landed: make(chan struct{}),
+		}, nil, nil
 	case len(head) > 0 && head[0] == headOfLetter:
 		l := &letter{route: at, account: r.unmatchedAccount, file: f.LogFile, recovered: f.Settle}
 		if at != nil {

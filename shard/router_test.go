@@ -63,8 +63,6 @@ func (s *scripted) DeadLetter(_ context.Context, letter *sink.DeadLetter) ([]sin
 	return []sink.DeadLetter{*letter}, nil
 }
 
-func (s *scripted) FindAll(context.Context, []*batch.Block) map[*batch.Block]bool { return nil }
-
 func (s *scripted) rows() (batches, rows int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -83,8 +83,6 @@ func (discard) Deliver(_ context.Context, b *batch.Block, _ sink.Limits, _ <-cha
 	return sink.Outcome{Committed: b.Rows()}, nil
 }
 
-func (discard) FindAll(context.Context, []*batch.Block) map[*batch.Block]bool { return nil }
-
 func (discard) DeadLetter(context.Context, *sink.DeadLetter) ([]sink.DeadLetter, error) {
 	return nil, nil
 }
