@@ -82,7 +82,7 @@ func TestB2PartitionerForgets(t *testing.T) {
 		route.Table.PartitionBy = "Body"
 		d.sealOnly(func(n int) bool { return n%2 == 0 })
 		var entries []schema.Entry
-		for i := range 4400 {
+		for i := range 4110 {
 			e := number(i, "a", "EWR", time.Now())
 			e.Body = fmt.Sprint(i % 4097)
 			entries = append(entries, e)
@@ -91,8 +91,8 @@ func TestB2PartitionerForgets(t *testing.T) {
 		p.mustSend(entries)
 		time.Sleep(config.Linger / 2)
 		synctest.Wait()
-		if open := len(p.workers[0].open.oldest); open <= 4097 {
-			t.Fatalf("%d batches are open, want two of some of 4097 partitions", open)
+		if state, err := p.Shards(t.Context()); err != nil || len(state[0].OpenBatches) <= 4097 {
+			t.Fatalf("%d batches are open, want two of some of 4097 partitions; %v", len(state[0].OpenBatches), err)
 		}
 		p.dieHalfway(s, "logs.of_a", len(entries))
 		d.start(config, s.delivery(t), time.UTC, route).stop()

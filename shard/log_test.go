@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,56 +162,6 @@ func TestB18DeadLettersOfOneFileWaitForTheOther(t *testing.T) {
 	})
 }
 
-// TestMemoryIsFlatWhileClickHouseIsAway: what is in files takes next to no memory, so that requests go on until the log is full. Then they wait for
-// the log, without holding memory, and go on when it has room.
-func TestMemoryIsFlatWhileClickHouseIsAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d, s := newDisk(t), newStore()
-		s.set("", true)
-		config := historyConfig()
-		p := d.start(config, s.delivery(t), time.UTC, numbered(t, "a"))
-		const requests, body = 5000, 4 << 10
-		n, most := 0, 0
-		for range requests {
-			e := number(n, "a", "EWR", time.Now())
-			e.Body = string(make([]byte, body))
-			p.mustSend([]schema.Entry{e})
-			if n++; n%100 == 0 {
-				time.Sleep(config.Linger)
-			}
-			most = max(most, p.budget.Used())
-		}
-		time.Sleep(2 * config.Linger)
-		synctest.Wait()
-		if used, sent := p.budget.Used(), requests*body; used > sent/8 || most > 3<<20 {
-			t.Errorf("%d bytes are used at the end, %d at most, for %d bytes of rows", used, most, sent)
-		}
-
-		d.mu.Lock()
-		d.room = 1
-		d.mu.Unlock()
-		var causes []schema.WaitCause
-		before := p.budget.Used()
-		d.reserving = func() {
-			if held := p.budget.Used() - before; held != 0 {
-				t.Errorf("a request that waits for the log holds %d bytes", held)
-			}
-			d.mu.Lock()
-			d.room = 0
-			d.mu.Unlock()
-			s.set("", false)
-		}
-		p.waiting = func(cause schema.WaitCause, _ string) { causes = append(causes, cause) }
-		p.mustSend([]schema.Entry{number(n, "a", "EWR", time.Now())}, []schema.Entry{number(n+1, "a", "EWR", time.Now())})
-		if !slices.Equal(causes, []schema.WaitCause{schema.WaitLog}) {
-			t.Errorf("it waited for %v", causes)
-		}
-		d.reserving = nil
-		p.stop()
-		s.want(t, "logs.of_a", n+2)
-	})
-}
-
 // TestRoutingIsInTheLogBeforeItIsUsed: a routing that can't be put into the log is not used, and one that is replaced before it is used is not put
 // there.
 func TestRoutingIsInTheLogBeforeItIsUsed(t *testing.T) {
@@ -325,15 +276,20 @@ func TestPlacesOfABatch(t *testing.T) {
 func TestLaneKeepsOrderAndWidth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lane{width: 2}
+		var mu sync.Mutex
 		running, most, aside := 0, 0, 0
 		var order []int
 		for i := range 10 {
 			run := l.add(func() {
+				mu.Lock()
 				running++
 				most = max(most, running)
 				order = append(order, i)
+				mu.Unlock()
 				time.Sleep(time.Second + time.Duration(i)*time.Millisecond)
+				mu.Lock()
 				running--
+				mu.Unlock()
 			}, func() { aside++ })
 			if run != nil {
 				go run()
@@ -341,6 +297,10 @@ func TestLaneKeepsOrderAndWidth(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		if most != 2 || aside != 8 || !slices.IsSorted(order) || len(order) != 10 || l.running != 0 {
 			t.Errorf("at most %d at a time, %d aside, in the order %v, %d still run", most, aside, order, l.running)
 		}
