@@ -115,7 +115,7 @@ func TestCheckMakesAllParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.WAL.Enabled = false // as in a check
+	c.WAL.Enabled, c.WAL.Dir = false, "" // as in a check
 	for what, change := range map[string]func(*config.Config){
 		"max_batch_rows": func(c *config.Config) { c.Shards.MaxBatchRows = 0 },
 		"unary_timeout":  func(c *config.Config) { c.Server.UnaryTimeout = 0 },

@@ -38,7 +38,7 @@ func newConfigCheckCommand() *cobra.Command {
 				return err
 			}
 			warn(command.ErrOrStderr(), c)
-			c.WAL.Enabled = false // a check leaves nothing behind, and may run beside the service
+			c.WAL.Enabled, c.WAL.Dir = false, "" // a check leaves nothing behind, and may run beside the service
 			g, err := newGateway(command.Context(), c, slog.New(slog.DiscardHandler))
 			if err != nil {
 				return fmt.Errorf("%s: %w", arguments[0], err)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,9 @@ import (
 
 // firstContactPause is the time between two attempts to reach ClickHouse at startup.
 const firstContactPause = time.Second
+
+// loggedPatience is how long a start waits for ClickHouse if it can do without.
+const loggedPatience = 3 * time.Second
 
 // leasePrefix begins the Redis keys of leases.
 const leasePrefix = "logbatcher:lease:"
@@ -62,8 +66,8 @@ type gateway struct {
 	http       *server.HTTP
 
 	grpcListener, httpListener net.Listener
-	served                     bool // the server closes grpcListener
-	zone                       *time.Location
+	served                     bool                          // the server closes grpcListener
+	zone                       atomic.Pointer[time.Location] // of ClickHouse; nil before it is known
 }
 
 // newGateway makes all parts, but starts nothing and connects to nothing. It opens the write-ahead log if that is enabled. config check calls
@@ -86,10 +90,8 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *g
 		return nil, err
 	}
 	g.redis = redisClient(cfg)
-	if cfg.WAL.Enabled {
-		if err := g.openLog(ctx); err != nil {
-			return nil, err
-		}
+	if err := g.openLog(ctx); err != nil {
+		return nil, err
 	}
 	if g.letters, err = deadletter.New(g.redis, cfg.DeadLetters, g.registry, log); err != nil {
 		return nil, err
@@ -109,7 +111,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *g
 		return nil, err
 	}
 	g.migrations.gate = g.delivery
-	g.mender = deadletter.NewMender(g.letters, g.delivery, func() ([]*schema.Route, *time.Location) { return g.migrations.inForce(), g.zone }, log)
+	g.mender = deadletter.NewMender(g.letters, g.delivery, func() ([]*schema.Route, *time.Location) { return g.migrations.inForce(), g.zone.Load() }, log)
 	routes, err := routesOf(cfg)
 	if err != nil {
 		return nil, err
@@ -154,7 +156,7 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 			_ = g.http.Shutdown(ctx) // the last scrape does not matter
 		}()
 	}
-	routes, err := g.prepare(ctx)
+	routes, later, err := g.prepare(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		g.log.Info("ended before anything was accepted", "cause", context.Cause(ctx))
@@ -163,6 +165,9 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 		return err
 	}
 	tasks.Go(func() error { return g.returnMemory(background) })
+	if later {
+		tasks.Go(func() error { return g.makeContact(background) })
+	}
 	tasks.Go(func() error { return g.letters.Run(background) })
 	tasks.Go(func() error { return g.migrations.run(background) })
 	if g.config.Retention.Enabled {
@@ -211,21 +216,54 @@ func (g *gateway) listen() (err error) {
 	return err
 }
 
-// prepare connects to ClickHouse, migrates the tables, and reloads the router with the server's time zone.
-func (g *gateway) prepare(ctx context.Context) ([]*schema.Route, error) {
+// prepare connects to ClickHouse, migrates the tables, and reloads the router with the server's time zone. If ClickHouse is away and the log
+// has batches, whose time zone is known, it does not wait: what is received goes into the log. later reports that, and makeContact
+// must run.
+func (g *gateway) prepare(ctx context.Context) (routes []*schema.Route, later bool, err error) {
 	g.checkLetters(ctx)
-	if err := g.firstContact(ctx); err != nil {
-		return nil, err
+	if routes, err = routesOf(g.config); err != nil {
+		return nil, false, err
 	}
-	routes, err := routesOf(g.config)
+	zone, err := g.loggedZone()
 	if err != nil {
-		return nil, err
+		return nil, false, err
+	}
+	contact := ctx
+	if zone != nil {
+		var cancel context.CancelFunc
+		contact, cancel = context.WithTimeout(ctx, loggedPatience)
+		defer cancel()
+	}
+	err = g.firstContact(contact)
+	switch {
+	case zone != nil && ctx.Err() == nil && contact.Err() != nil:
+		g.log.Warn("ClickHouse does not answer; what is received goes into the write-ahead log", "zone", zone.String())
+		g.zone.Store(zone)
+		g.migrations.suspendAll(routes, errors.New("ClickHouse has not answered since the start"))
+		return routes, true, g.router.Reload(routes, zone)
+	case err != nil:
+		return nil, false, err
 	}
 	g.status.starting("the tables' schema is not seen yet")
 	if err := g.migrations.migrateAll(ctx, routes); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return routes, g.router.Reload(routes, g.zone)
+	return routes, false, g.router.Reload(routes, g.zone.Load())
+}
+
+// makeContact blocks until ClickHouse answers, after a start without it. If its time zone is another one by now, what is received then is
+// routed by that one.
+func (g *gateway) makeContact(ctx context.Context) error {
+	before := g.zone.Load().String()
+	switch err := g.firstContact(ctx); {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
+	case g.zone.Load().String() == before:
+		return nil
+	}
+	return g.router.Reload(g.migrations.inForce(), g.zone.Load())
 }
 
 // firstContact blocks until ClickHouse answers. A server that can't be used (too old, for instance) fails the start.
@@ -236,13 +274,13 @@ func (g *gateway) firstContact(ctx context.Context) error {
 		var refused *clickhouse.RefusedError
 		switch {
 		case err == nil:
-			g.zone = found.Zone
+			g.zone.Store(found.Zone)
 			g.log.Info("ClickHouse", "version", found.Version, "zone", found.Zone.String())
 			return nil
 		case errors.As(err, &refused):
 			return err
 		}
-		g.status.starting("ClickHouse does not answer: " + err.Error())
+		g.status.waiting("ClickHouse does not answer: " + err.Error())
 		if now := time.Now(); now.Sub(said) >= time.Minute {
 			g.log.Warn("ClickHouse does not answer, trying again", "tries", tries, "error", err)
 			said = now

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -14,9 +17,13 @@ import (
 // ownersPatience is how long a start waits for Redis to say whose the log's producers are.
 const ownersPatience = 10 * time.Second
 
-// openLog opens the write-ahead log, and reads what an earlier process has left there.
+// openLog opens the write-ahead log, and reads what an earlier process has left there. Without one it refuses to leave behind what an
+// earlier process had in its log.
 func (g *gateway) openLog(ctx context.Context) (err error) {
 	c := g.config.WAL.Config
+	if !g.config.WAL.Enabled {
+		return refuseLog(ctx, c)
+	}
 	c.Log, c.Registerer = g.log, g.registry
 	c.Settled = func(tenant, producer string, epoch, sequence uint64, o *schema.Outcome) {
 		g.server.Settle(tenant, producer, epoch, sequence, o)
@@ -26,7 +33,51 @@ func (g *gateway) openLog(ctx context.Context) (err error) {
 	}
 	g.owners = g.newOwners(g.journal, g.journal.Log().ID())
 	g.status.watch(g.journal.Log().Degraded)
+	g.status.log = g.journal.Log().Ready
 	return nil
+}
+
+// refuseLog returns an error if the folder has a log with something that is not settled: without it nobody would ever deliver that.
+func refuseLog(ctx context.Context, c journal.Config) error {
+	if _, err := os.Stat(c.Dir); c.Dir == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	left, err := journal.Open(ctx, c)
+	if err != nil {
+		return fmt.Errorf("wal.enabled is false, and there is a folder for a log: %w", err)
+	}
+	found := left.Recovered()
+	if err := left.Close(); err != nil {
+		return err
+	}
+	if found.Files+found.Requests+found.Held == 0 {
+		return nil
+	}
+	return fmt.Errorf("wal.enabled is false, but the log in %s has %d batches and %d requests that are not settled: "+
+		"start once with it, and stop when they are, or move the folder away to leave them behind", c.Dir, found.Files, found.Requests+found.Held)
+}
+
+// loggedZone returns ClickHouse's time zone as the batches and requests in the log have it, or nil if there are none or they don't agree.
+func (g *gateway) loggedZone() (*time.Location, error) {
+	if g.journal == nil {
+		return nil, nil
+	}
+	routings, err := g.journal.Routings()
+	if err != nil {
+		return nil, err
+	}
+	var zone *time.Location
+	for _, data := range routings {
+		whole := new(schema.Routing)
+		if err := json.Unmarshal(data, whole); err != nil {
+			return nil, err
+		}
+		if zone != nil && zone.String() != whole.Zone.String() {
+			return nil, nil
+		}
+		zone = whole.Zone
+	}
+	return zone, nil
 }
 
 // recover has what an earlier process left in the log settled: batches and dead letters first, because they only wait for ClickHouse and

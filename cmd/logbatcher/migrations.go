@@ -149,6 +149,17 @@ func (m *migrations) migrateAll(ctx context.Context, routes []*schema.Route) err
 	return nil
 }
 
+// suspendAll switches to the routes and keeps batches from their tables, which nobody has seen yet, until run has seen them fit.
+func (m *migrations) suspendAll(routes []*schema.Route, why error) {
+	changed := m.use(routes)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, table := range changed {
+		m.of(table).err = why
+		m.gate.SuspendTable(table.FullName(), why)
+	}
+}
+
 // use switches to the routes and returns the tables that are not known to fit them.
 func (m *migrations) use(routes []*schema.Route) (changed []*schema.Table) {
 	m.mu.Lock()

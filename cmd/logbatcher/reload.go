@@ -29,7 +29,7 @@ func (g *gateway) reload(ctx context.Context, load loader) {
 	if err := g.migrations.migrateAll(ctx, routes); err != nil {
 		return // the service ends
 	}
-	if err := g.router.Reload(routes, g.zone); err != nil {
+	if err := g.router.Reload(routes, g.zone.Load()); err != nil {
 		g.migrations.use(before)
 		g.log.Error("configuration refused, keeping the old one", "error", err)
 		return

@@ -8,10 +8,13 @@ type status struct {
 	mu           sync.Mutex
 	reason       string // why it is not ready; empty if it is
 	degradations []func() []string
-	away         func() string // of ClickHouse; set before the service starts
+	away         func() string // of ClickHouse; set before the service starts, as is log
+	log          func() error  // why the write-ahead log takes nothing, or nil
 }
 
-func newStatus() *status { return &status{reason: "starting", away: func() string { return "" }} }
+func newStatus() *status {
+	return &status{reason: "starting", away: func() string { return "" }, log: func() error { return nil }}
+}
 
 // watch adds functions that report what does not work.
 func (s *status) watch(degradations ...func() []string) {
@@ -27,6 +30,15 @@ func (s *status) starting(reason string) {
 	s.mu.Unlock()
 }
 
+// waiting sets what startup waits for, unless it is over.
+func (s *status) waiting(reason string) {
+	s.mu.Lock()
+	if s.reason != "" {
+		s.reason = reason
+	}
+	s.mu.Unlock()
+}
+
 // started records that entries are accepted.
 func (s *status) started() { s.starting("") }
 
@@ -36,6 +48,9 @@ func (s *status) Ready() (ok bool, reasons []string) {
 	defer s.mu.Unlock()
 	if s.reason != "" {
 		return false, []string{s.reason}
+	}
+	if err := s.log(); err != nil {
+		return false, []string{err.Error()}
 	}
 	return true, nil
 }
