@@ -297,8 +297,8 @@ func (j *Journal) Forget(tenant, id string) error {
 	return nil
 }
 
-// Drop drops, before anything is replayed, what is in the log and in no file of the producer's requests above a sequence of the epoch: another
-// instance has accepted them, too. It returns the number of their entries once that is durable.
+// Drop makes the log forget a producer that another instance has, and drops, before anything is replayed, what is in the log and in no file of
+// its requests above a sequence of the epoch: the other has accepted them, too. It returns the number of their entries once that is durable.
 func (j *Journal) Drop(tenant, id string, epoch, above uint64) (entries int, err error) {
 	r := &dropRecord{producerKey{tenant, id}, epoch, above}
 	lsn, err := j.append(kindDrop, r.put(nil), func() { entries = j.state.drop(r) }, nil)

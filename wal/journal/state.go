@@ -442,8 +442,8 @@ func (s *state) forget(key producerKey) {
 	p.epoch, p.start, p.accepted, p.sums = 0, 0, 0, nil
 }
 
-// drop drops the requests of a producer above an epoch and sequence that are not placed: another instance has accepted them, too. It returns
-// the number of their entries.
+// drop forgets a producer that another instance has, and drops its requests above an epoch and sequence that are not placed: the other has
+// accepted them, too. It returns the number of their entries.
 func (s *state) drop(r *dropRecord) (entries int) {
 	p := s.producers[r.producerKey]
 	if p == nil {
@@ -457,6 +457,7 @@ func (s *state) drop(r *dropRecord) (entries int) {
 		}
 		q = next
 	}
+	s.forget(r.producerKey)
 	return entries
 }
 

@@ -97,15 +97,13 @@ func (o *Owners) giveUpWanted(ctx context.Context) {
 	}
 }
 
-// forgetLost makes the journal forget what was taken, once it is settled.
+// forgetLost makes the server and the journal forget what was taken.
 func (o *Owners) forgetLost() {
 	o.mu.Lock()
 	lost := slices.Collect(maps.Keys(o.lost))
 	o.mu.Unlock()
 	for _, p := range lost {
-		known, ok := o.journal.Producer(p.tenant, p.id)
-		settled := !ok || len(known.Unsettled) == 0
-		if !o.server.Yield(p.tenant, p.id, 0, settled) || !settled {
+		if !o.server.Yield(p.tenant, p.id, 0, true) {
 			continue
 		}
 		if err := o.journal.Forget(p.tenant, p.id); err != nil {
@@ -234,7 +232,7 @@ func (o *Owners) lose(p producer, why string) {
 	o.forgetLater(p)
 }
 
-// forgetLater records that this log does not own the producer, and has the journal forget it once it is settled.
+// forgetLater records that this log does not own the producer, and has the server and the journal forget it.
 func (o *Owners) forgetLater(p producer) {
 	o.setOwned(p, nil)
 	o.mu.Lock()

@@ -21,8 +21,8 @@ const keyPrefix = "{logbatcher:producers}"
 // wantedFor is how long it is remembered that a producer is wanted: its client asks again every second or so.
 const wantedFor = 15 * time.Second
 
-// errUnfinished is returned for a producer that was taken from this log while something of it is unsettled.
-var errUnfinished = errors.New("the producer was taken from this instance, and what this instance has of it is not settled yet")
+// errTaken is returned for a producer that was taken from this log a moment ago.
+var errTaken = errors.New("the producer was taken from this instance")
 
 // Journal is the write-ahead log, as far as owners need it.
 type Journal interface {
@@ -30,10 +30,10 @@ type Journal interface {
 	Producers() iter.Seq2[string, string]
 	// Producer returns what the log knows of a producer, and false if that is nothing.
 	Producer(tenant, id string) (schema.LoggedProducer, bool)
-	// Forget makes the log forget a producer, of which nothing is unsettled.
+	// Forget makes the log forget a producer. What is unsettled goes on without it.
 	Forget(tenant, id string) error
-	// Drop drops, before anything is replayed, what is in the log and in no file of the producer's requests above the sequence from of the
-	// epoch. It returns the number of their entries once that is durable.
+	// Drop makes the log forget the producer, and drops, before anything is replayed, what is in the log and in no file of its requests above
+	// the sequence from of the epoch. It returns the number of their entries once that is durable.
 	Drop(tenant, id string, epoch, from uint64) (entries int, err error)
 }
 
@@ -61,7 +61,7 @@ type Owners struct {
 	mu sync.Mutex
 	// owned are the producers that this log owns, with their records. One of revision 0 was not seen in Redis since the start.
 	owned map[producer]*record
-	// lost are those that the journal forgets once they are settled.
+	// lost are those that the server and the journal are to forget.
 	lost map[producer]struct{}
 	// wanted are those that others want, with the epoch, and until when that counts.
 	wanted map[producer]wish
@@ -157,7 +157,7 @@ func (o *Owners) Own(ctx context.Context, tenant, id string, epoch uint64) (left
 	defer unlock()
 	record, lost := o.ownedRecord(p)
 	if lost {
-		return schema.LoggedProducer{}, false, errUnfinished
+		return schema.LoggedProducer{}, false, errTaken
 	}
 	_, known := o.journal.Producer(tenant, id)
 	if record != nil && !record.unsure && known {
@@ -169,7 +169,9 @@ func (o *Owners) Own(ctx context.Context, tenant, id string, epoch uint64) (left
 	case err != nil:
 		return schema.LoggedProducer{}, false, err
 	case r.Log == o.id:
-		o.setOwned(p, r)
+		if err := o.rewrite(ctx, p, r, r); err != nil {
+			return schema.LoggedProducer{}, false, err
+		}
 		o.used(p)
 		// If the log does not know it: claimed, and nothing accepted. The answer was lost, or the instance died before the log had begun.
 		return r.state(p), known, nil
@@ -201,7 +203,7 @@ func (o *Owners) Claim(ctx context.Context, tenant, id string, epoch, from uint6
 	defer unlock()
 	mine, lost := o.ownedRecord(p)
 	if lost {
-		return errUnfinished
+		return errTaken
 	}
 	if _, known := o.journal.Producer(tenant, id); mine != nil && !mine.unsure && known {
 		return nil

@@ -58,7 +58,7 @@ type record struct {
 	// Time is when the record was written, in Unix milliseconds, by the writer's clock. It is for people.
 	Time int64 `json:"time"`
 
-	// revision grows with each write, and is the time by Redis's clock unless two come close. 0: there is no record. first is the revision
+	// revision grows with each write, and is the time by Redis's clock, in microseconds, unless two come close. 0: there is no record. first is the revision
 	// of the record that was written when there was none.
 	revision, first uint64
 	// unsure is set in an owner's memory if giving the producer up had no answer: it may belong to another by now.

@@ -54,7 +54,7 @@ func (o *Owners) Recover(ctx context.Context) error {
 type dropError struct{ err error }
 
 // Error returns what was tried and the cause.
-func (e *dropError) Error() string { return "drop what another instance has: " + e.err.Error() }
+func (e *dropError) Error() string { return "forget what another instance has: " + e.err.Error() }
 
 // Unwrap returns the cause.
 func (e *dropError) Unwrap() error { return e.err }
@@ -105,8 +105,12 @@ func (o *Owners) tryReclaim(ctx context.Context, p producer, l lookup) error {
 	}
 	from, taken := parseMark(l.taken[p])
 	switch {
+	case r.Log == o.id && mine != nil && mine.revision == r.revision && !mine.unsure:
+		return o.heard(ctx, p, l)
 	case r.Log == o.id:
-		o.setOwned(p, r)
+		if err := o.rewrite(ctx, p, r, mine); err != nil {
+			return err
+		}
 		return o.heard(ctx, p, l)
 	case mine == nil: // given up
 		return o.heard(ctx, p, l)
@@ -117,7 +121,7 @@ func (o *Owners) tryReclaim(ctx context.Context, p producer, l lookup) error {
 			return err
 		}
 		return o.heard(ctx, p, l)
-	case r.first > uint64(max(l.seen.UnixMilli(), 0)): // its record was lost after this log was there last
+	case r.first > uint64(max(l.seen.UnixMicro(), 0)): // its record was lost after this log was there last
 		from, taken = r.First, true
 	case r.Log != "":
 		from, taken = r.From, true
@@ -131,18 +135,26 @@ func (o *Owners) tryReclaim(ctx context.Context, p producer, l lookup) error {
 		return o.heard(ctx, p, l)
 	}
 	if taken {
-		if err := o.drop(p, from); err != nil {
-			return err
-		}
+		err = o.drop(p, from)
+	} else {
+		err = o.journal.Forget(p.tenant, p.id)
 	}
-	o.forgetLater(p)
+	if err != nil {
+		return &dropError{fmt.Errorf("producer %s: %w", p.field(), err)}
+	}
+	o.setOwned(p, nil)
 	return o.heard(ctx, p, l)
 }
 
-// rewrite writes the record of a producer that this log owns in the place of r.
+// rewrite writes the record of a producer that this log owns in the place of r, which may be its own: a script that an earlier process has
+// sent, or that had no answer, may come late, and must not find the record that it was meant for.
 func (o *Owners) rewrite(ctx context.Context, p producer, r, mine *record) error {
-	next := &record{Log: o.id, From: mine.From, First: r.First}
-	if mine.revision == 0 { // it was not seen since the start
+	next := &record{Log: o.id, From: r.From, First: r.First}
+	switch {
+	case r.Log == o.id:
+	case mine.revision > 0:
+		next.From = mine.From
+	default: // it was not seen since the start
 		if known, ok := o.journal.Producer(p.tenant, p.id); ok {
 			next.From = mark{known.Epoch, known.Start}
 		}
@@ -169,7 +181,7 @@ func (o *Owners) heard(ctx context.Context, p producer, l lookup) error {
 func (o *Owners) drop(p producer, from mark) error {
 	entries, err := o.journal.Drop(p.tenant, p.id, from.Epoch, from.Sequence)
 	if err != nil {
-		return &dropError{fmt.Errorf("producer %s: %w", p.field(), err)}
+		return err
 	}
 	o.metrics.taken.Inc()
 	o.metrics.dropped.Add(float64(entries))

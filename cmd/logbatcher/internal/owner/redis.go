@@ -222,13 +222,13 @@ type instance struct {
 	seen time.Time
 }
 
-// parseInstance parses "milliseconds name address".
+// parseInstance parses "microseconds name address".
 func parseInstance(text string) instance {
 	at, rest, _ := strings.Cut(text, " ")
 	name, address, _ := strings.Cut(rest, " ")
 	i := instance{Name: name, Address: address}
-	if ms, err := strconv.ParseInt(at, 10, 64); err == nil {
-		i.seen = time.UnixMilli(ms)
+	if us, err := strconv.ParseInt(at, 10, 64); err == nil {
+		i.seen = time.UnixMicro(us)
 	}
 	return i
 }
