@@ -41,7 +41,7 @@ const (
 // Targets.
 func one(*options) int           { return 1 }
 func eachGateway(o *options) int { return o.gateways }
-func eachLink(o *options) int    { return 1 + 2*o.gateways }
+func eachLink(o *options) int    { return 2 + 2*o.gateways }
 func eachDisk(o *options) int {
 	if !o.disks {
 		return 0

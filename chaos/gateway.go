@@ -29,7 +29,7 @@ type gateway struct {
 
 // A gateway's log may have half of its disk.
 const (
-	walMiB    = 128
+	walMiB    = 256
 	diskBytes = 2 * walMiB << 20
 )
 

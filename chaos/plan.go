@@ -114,12 +114,12 @@ func (p *plan) fate(producer int, n uint64) fate {
 	if found {
 		return bursts[at].fate
 	}
-	switch mix(p.seed^uint64(producer)<<48^n) % 8000 {
-	case 0, 1:
+	switch mix(p.seed^uint64(producer)<<48^n) % 50_000 {
+	case 0:
 		return poisoned
-	case 2, 3:
+	case 1:
 		return unmatched
-	case 4:
+	case 2:
 		return refused
 	}
 	return stored

@@ -26,13 +26,13 @@ var colos = []string{"EWR", "LAX", "FRA"}
 
 // A producer sends the numbers of one producer through the client, each once, in order.
 type producer struct {
-	plan    *plan
-	index   int
-	address string
-	pace    time.Duration // between two entries
-	skip    bool          // leave some entries out, on purpose
-	repeat  bool          // send some requests twice, on purpose
-	log     *slog.Logger
+	plan                 *plan
+	index                int
+	address, httpAddress string
+	pace                 time.Duration // between two entries
+	skip                 bool          // leave some entries out, on purpose
+	repeat               bool          // send some requests twice, on purpose
+	log                  *slog.Logger
 
 	next      atomic.Uint64 // the next number to send
 	committed atomic.Uint64 // sequence

@@ -41,7 +41,7 @@ type run struct {
 		*insertProxy
 		busy sync.Mutex
 	}
-	ingest        *link // the balancer before the gateways
+	ingest, post  *link // the balancers before the gateways, for gRPC and HTTP
 	links         []*busyLink
 	gateways      []*gateway
 	producers     []*producer
@@ -127,14 +127,23 @@ func newRun(ctx context.Context, o *options, out io.Writer) (_ *run, err error) 
 	}
 	if r.ingest, err = newLink("producers→gateways", func() (addresses []string) {
 		for _, g := range r.gateways {
-			address, _ := g.addresses()
-			addresses = append(addresses, address)
+			grpc, _ := g.addresses()
+			addresses = append(addresses, grpc)
 		}
 		return addresses
 	}); err != nil {
 		return nil, err
 	}
-	r.links = append(r.links, &busyLink{link: r.ingest})
+	if r.post, err = newLink("producers→gateways (HTTP)", func() (addresses []string) {
+		for _, g := range r.gateways {
+			_, http := g.addresses()
+			addresses = append(addresses, http)
+		}
+		return addresses
+	}); err != nil {
+		return nil, err
+	}
+	r.links = append(r.links, &busyLink{link: r.ingest}, &busyLink{link: r.post})
 	for _, g := range r.gateways {
 		r.links = append(r.links, &busyLink{link: g.clickhouse}, &busyLink{link: g.redis})
 		if err := g.configure(&r.configuration); err != nil {
@@ -166,8 +175,10 @@ func (r *run) close() {
 			}
 		}
 	}
-	if r.ingest != nil {
-		r.ingest.close()
+	for _, balancer := range []*link{r.ingest, r.post} {
+		if balancer != nil {
+			balancer.close()
+		}
 	}
 	if r.inserts.insertProxy != nil {
 		r.inserts.close()
@@ -194,11 +205,15 @@ func (r *run) load(ctx context.Context) error {
 	r.began = time.Now()
 	for i := range r.options.producers {
 		p := &producer{
-			plan: r.plan, index: i, address: r.ingest.address, log: log, pace: r.options.duration / time.Duration(max(1, r.plan.entries)),
+			plan: r.plan, index: i, address: r.ingest.address, httpAddress: r.post.address, log: log, pace: r.options.duration / time.Duration(max(1, r.plan.entries)),
 			skip: i == 0 && strings.Contains(r.options.breaking, "skip"), repeat: i == 1 && strings.Contains(r.options.breaking, "repeat"),
 		}
 		r.producers = append(r.producers, p)
-		sending.Go(func() error { return p.run(sendingCtx) })
+		if r.options.posts(i) {
+			sending.Go(func() error { return p.post(sendingCtx) })
+		} else {
+			sending.Go(func() error { return p.run(sendingCtx) })
+		}
 	}
 	var striking sync.WaitGroup
 	for i := range r.plan.faults {
