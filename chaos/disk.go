@@ -74,7 +74,7 @@ func newDisk(folder string, capacity int64) (*disk, error) {
 	}
 	var err error
 	d.server, err = fuse.NewServer(d, folder, &fuse.MountOptions{
-		FsName: "chaos", Name: "chaos", DirectMountStrict: true, DisableXAttrs: true, DisableReadDirPlus: true, MaxWrite: 1 << 20,
+		FsName: "chaos", Name: "chaos", DirectMountStrict: true, DisableXAttrs: true, DisableReadDirPlus: true, MaxWrite: 512 << 10,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mount a disk in memory: %w", err)

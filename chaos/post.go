@@ -74,6 +74,7 @@ func (p *producer) postUntilTaken(ctx context.Context, sequence uint64, level st
 			return 0, fmt.Errorf("status %d: %s", status, answer)
 		}
 		p.breaks.Add(1)
+		p.log.Info("post", "producer", p.index, "sequence", sequence, "status", status, "answer", string(answer), "error", err)
 		rest(ctx, 100*time.Millisecond)
 	}
 	return 0, context.Cause(ctx)
