@@ -46,6 +46,9 @@ shutdown: {timeout: 1m}
 	if g.walFolder != "" {
 		fmt.Fprintf(&b, "wal: {enabled: true, dir: %q, max_bytes: %dMiB, segment_bytes: 1MiB, reserve_bytes: 8MiB}\n", g.walFolder, g.walMiB)
 	}
+	if g.walFolder == "" {
+		b.WriteString("wal: {enabled: false}\n")
+	}
 	b.WriteString(`columns:
   - {name: p, type: UInt16, source: 'attributes["p"]', required: true}
   - {name: n, type: UInt64, source: 'attributes["n"]', required: true}
