@@ -91,7 +91,7 @@ func (b *transit) placed() {
 
 // deliver drives the block until its rows are settled.
 func (w *worker) deliver(ctx context.Context, b *transit) {
-	outcome, err := w.router.delivery.Deliver(ctx, b.block, b.route.limits(), w.router.draining)
+	outcome, err := w.router.delivery.Deliver(ctx, b.block, b.file, b.route.limits(), w.router.draining)
 	w.delivered(b, outcome, err)
 }
 

@@ -24,9 +24,11 @@ var ErrClosed = errors.New("the router is shutting down")
 
 // Delivery settles batches. sink.Delivery implements it.
 type Delivery interface {
-	// Deliver blocks until every row of b is settled; it fails only if ctx ends first. After drain is closed it waits no longer than
-	// it must.
-	Deliver(ctx context.Context, b *batch.Block, limits sink.Limits, drain <-chan struct{}) (sink.Outcome, error)
+	// Deliver blocks until every row of b is settled; it fails only if ctx ends first. file has b; nil: there is no log. After drain is
+	// closed it waits no longer than it must.
+	Deliver(ctx context.Context, b *batch.Block, file schema.LogFile, limits sink.Limits, drain <-chan struct{}) (sink.Outcome, error)
+	// FindAll returns which of the blocks of an earlier process are in their tables. Those that can't be asked for are not among them.
+	FindAll(ctx context.Context, blocks []*batch.Block) map[*batch.Block]bool
 	// DeadLetter blocks until the letter is in the queue, divided if necessary, and returns what was written; it fails only if ctx
 	// ends first.
 	DeadLetter(ctx context.Context, letter *sink.DeadLetter) ([]sink.DeadLetter, error)

@@ -43,7 +43,7 @@ type batchSeen struct {
 	at               time.Time
 }
 
-func (s *scripted) Deliver(ctx context.Context, b *batch.Block, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
+func (s *scripted) Deliver(ctx context.Context, b *batch.Block, _ schema.LogFile, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
 	s.mu.Lock()
 	s.batches = append(s.batches, batchSeen{
 		table: b.Layout().Table().Name, partition: b.Partition().ID, rows: b.Rows(), origins: b.Origins(), at: time.Now(),
@@ -55,6 +55,8 @@ func (s *scripted) Deliver(ctx context.Context, b *batch.Block, _ sink.Limits, _
 	}
 	return sink.Outcome{Committed: b.Rows()}, nil
 }
+
+func (s *scripted) FindAll(context.Context, []*batch.Block) map[*batch.Block]bool { return nil }
 
 func (s *scripted) DeadLetter(_ context.Context, letter *sink.DeadLetter) ([]sink.DeadLetter, error) {
 	s.mu.Lock()

@@ -79,9 +79,11 @@ func TestOpenBatchesStayWithinTheirBytes(t *testing.T) {
 // discard is a Delivery that commits everything at once.
 type discard struct{}
 
-func (discard) Deliver(_ context.Context, b *batch.Block, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
+func (discard) Deliver(_ context.Context, b *batch.Block, _ schema.LogFile, _ sink.Limits, _ <-chan struct{}) (sink.Outcome, error) {
 	return sink.Outcome{Committed: b.Rows()}, nil
 }
+
+func (discard) FindAll(context.Context, []*batch.Block) map[*batch.Block]bool { return nil }
 
 func (discard) DeadLetter(context.Context, *sink.DeadLetter) ([]sink.DeadLetter, error) {
 	return nil, nil

@@ -21,7 +21,7 @@ func (v *delivery) ask(ctx context.Context, p *piece) (answer, error) {
 		backoff := v.config.Backoff
 		switch {
 		case failure == nil && found.Rows > 0:
-			v.noteRows(p, found.Rows)
+			v.noteRows(v.table.name, p.block.ID(), p.size(), found.Rows)
 			return present, nil
 		case failure == nil && !found.Running:
 			return absent, nil
@@ -36,6 +36,7 @@ func (v *delivery) ask(ctx context.Context, p *piece) (answer, error) {
 		case v.exhausted(s) && questions >= questionsBeforeGivingUp:
 			return unknowable, nil
 		}
+		v.evict(p)
 		if err := v.patience.wait(ctx, backoff, questions, nil); err != nil {
 			return absent, err
 		}
@@ -54,6 +55,7 @@ func (v *delivery) askFinally(ctx context.Context, p *piece) (answer, error) {
 		if left <= 0 {
 			return absent, nil
 		}
+		v.evict(p)
 		select {
 		case <-time.After(left):
 		case <-ctx.Done():
@@ -95,16 +97,16 @@ func (v *delivery) askOnce(ctx context.Context, p *piece) (found Presence, failu
 	return found, failure, nil
 }
 
-// noteRows reports a piece that is not there exactly once. A piece is stored as one part, so any row proves that all of it was stored:
+// noteRows reports a block that is not there exactly once. It is stored as one part, so any row proves that all of it was stored:
 // missing rows were deleted since.
-func (v *delivery) noteRows(p *piece, found int) {
-	if found == p.size() {
+func (d *Delivery) noteRows(table, id string, rows, found int) {
+	if found == rows {
 		return
 	}
-	v.metrics.partial.WithLabelValues(v.table.name).Inc()
+	d.metrics.partial.WithLabelValues(table).Inc()
 	level, message := slog.LevelWarn, "batch partly present"
-	if found > p.size() {
+	if found > rows {
 		level, message = slog.LevelError, "batch doubled"
 	}
-	v.seldom(level, message, v.table.name, p.size(), "batch", p.block.ID(), "found", found)
+	d.seldom(level, message, table, rows, "batch", id, "found", found)
 }

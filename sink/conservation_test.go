@@ -80,7 +80,7 @@ func conserve(t *testing.T, seed uint64) {
 	for i := range uint64(batches) {
 		batch := b.maker.Batch(t, fmt.Sprintf("batch-%d", i), sinktest.Numbers(i*rows, (i+1)*rows)...)
 		group.Go(func() {
-			outcome, err := b.delivery.Deliver(t.Context(), batch, sink.Limits{}, nil)
+			outcome, err := b.delivery.Deliver(t.Context(), batch, nil, sink.Limits{}, nil)
 			if err != nil {
 				t.Errorf("deliver: %v", err)
 			}

@@ -18,6 +18,13 @@ type Migrator interface {
 	Migrate(ctx context.Context, table *schema.Table) error
 }
 
+// CurrentTables is a Migrator that knows which tables have a route now. A table of a block of an earlier process that has none is left as
+// it is: it would get the columns back that somebody has dropped, or come back as a whole, where nobody looks for rows.
+type CurrentTables interface {
+	// HasRoute reports whether a current route has the table; if so, Migrate makes the table fit that one.
+	HasRoute(table *schema.Table) bool
+}
+
 // Delivery settles batches. It starts no goroutine: all work is done in calls of Deliver, of which there may be any number at a
 // time.
 type Delivery struct {
@@ -64,19 +71,19 @@ type Limits struct {
 }
 
 // Deliver blocks until every row of b is settled, and while the table's inserts in flight are at their limit. It fails only if ctx ends
-// first, with an error that wraps that of ctx, or if b is damaged and can't be cut; the outcome has the rows that were settled
+// first, with an error that wraps that of ctx, or if b or its notes are damaged; the outcome has the rows that were settled
 // nevertheless. limits says when the batch is given up. When drain is closed the batch is tried again at once, and then with ordinary
 // pauses until ctx ends. Nothing runs after Deliver has returned.
-func (d *Delivery) Deliver(ctx context.Context, b *batch.Block, limits Limits, drain <-chan struct{}) (Outcome, error) {
+//
+// file is the file that keeps b. Nil: there is no log. In it is noted, before it takes effect, what another process has to know to go on
+// from there; and b is evicted while it waits. A block of an earlier process begins with what its file's notes say.
+func (d *Delivery) Deliver(ctx context.Context, b *batch.Block, file schema.LogFile, limits Limits, drain <-chan struct{}) (Outcome, error) {
 	if b.Rows() == 0 {
 		return Outcome{}, nil
 	}
-	v := &delivery{Delivery: d, block: b, table: d.watch(b.Layout().Table().FullName()), limits: limits, patience: patience{drain: drain}}
+	v := &delivery{Delivery: d, block: b, file: file, table: d.watch(b.Layout().Table().FullName()), limits: limits, patience: patience{drain: drain}}
 	d.metrics.batchRows.WithLabelValues(v.table.name).Observe(float64(b.Rows()))
-	err := v.run(ctx, v.begin())
-	if err == nil {
-		err = v.writeLetters(ctx)
-	}
+	err := v.deliver(ctx)
 	if err != nil {
 		left := b.Rows() - v.outcome.Committed
 		for _, letter := range v.outcome.DeadLettered {
@@ -87,10 +94,28 @@ func (d *Delivery) Deliver(ctx context.Context, b *batch.Block, limits Limits, d
 	return v.outcome, err
 }
 
+func (v *delivery) deliver(ctx context.Context) error {
+	queue, err := v.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := v.run(ctx, queue); err != nil {
+		return err
+	}
+	if len(v.refused) == 0 {
+		return nil
+	}
+	if err := v.noteSettled(ctx); err != nil {
+		return err
+	}
+	return v.writeLetters(ctx)
+}
+
 // delivery is one batch on its way.
 type delivery struct {
 	*Delivery
 	block    *batch.Block
+	file     schema.LogFile // nil: there is no log
 	table    *tableWatch
 	limits   Limits
 	patience patience
@@ -106,6 +131,7 @@ type delivery struct {
 type piece struct {
 	rows     batch.RowSet
 	block    *batch.Block // its rows; nil until it is its turn
+	evicted  bool         // the block has only what it takes to ask for it
 	named    bool         // it was set apart because an error has named one of its rows
 	doubtful bool         // some of its rows probably violate a constraint: the sink is asked before its first insert
 	settling settling
@@ -127,10 +153,51 @@ func (v *delivery) run(ctx context.Context, queue []*piece) error {
 
 // settlePiece settles the piece, or returns the parts that are to be settled in its place.
 func (v *delivery) settlePiece(ctx context.Context, p *piece) (parts []*piece, err error) {
-	if p.block == nil {
-		if p.block, err = v.block.Cut(p.rows.ID(v.block.ID()), p.rows); err != nil {
-			return nil, err
-		}
+	refused := len(v.refused)
+	if parts, err = v.tryPiece(ctx, p); err != nil {
+		return nil, err
+	}
+	if len(parts) > 0 || len(v.refused) > refused {
+		err = v.noteParts(ctx, p, parts, v.refused[refused:])
+	}
+	if p.block != nil && p.block != v.block {
+		p.block.Release()
+	}
+	return parts, err
+}
+
+// load makes sure that the piece's rows can be read.
+func (v *delivery) load(p *piece) (err error) {
+	if p.block == nil || p.evicted {
+		p.block, err = v.block.Cut(v.pieceID(p), p.rows)
+		p.evicted = false
+	}
+	return err
+}
+
+// pieceID returns the id of the piece's block.
+func (v *delivery) pieceID(p *piece) string {
+	if p.block != nil {
+		return p.block.ID()
+	}
+	return p.rows.ID(v.block.ID())
+}
+
+// evict frees the memory of a piece that has to wait, if the rows are in a file.
+func (v *delivery) evict(p *piece) {
+	if v.file == nil {
+		return
+	}
+	v.block.Evict()
+	if p.block != v.block && !p.evicted {
+		p.block.Release()
+		p.evicted = true
+	}
+}
+
+func (v *delivery) tryPiece(ctx context.Context, p *piece) (parts []*piece, err error) {
+	if err := v.load(p); err != nil {
+		return nil, err
 	}
 	if p.doubtful {
 		rest, judged, err := v.withoutViolations(ctx, p, nil)

@@ -49,7 +49,7 @@ func (b *bench) deliver(t *testing.T, rows uint64) sink.Outcome {
 
 func (b *bench) deliverHolding(t *testing.T, rows uint64, holdFor time.Duration) sink.Outcome {
 	t.Helper()
-	outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, rows)...), sink.Limits{HoldFor: holdFor}, nil)
+	outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, rows)...), nil, sink.Limits{HoldFor: holdFor}, nil)
 	if err != nil {
 		t.Fatalf("deliver: %v", err)
 	}
@@ -295,7 +295,7 @@ func TestDrainTriesOnceMoreAtOnce(t *testing.T) {
 		drain := make(chan struct{})
 		start := time.Now()
 		time.AfterFunc(time.Second, func() { close(drain) })
-		outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", 1, 2), sink.Limits{}, drain)
+		outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", 1, 2), nil, sink.Limits{}, drain)
 		if err != nil || outcome.Committed != 2 {
 			t.Fatalf("outcome %+v, %v", outcome, err)
 		}
@@ -313,7 +313,7 @@ func TestDrainEndsWithTheDeadline(t *testing.T) {
 		close(drain)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		_, err := b.delivery.Deliver(ctx, b.maker.Batch(t, "batch", 1, 2, 3), sink.Limits{}, drain)
+		_, err := b.delivery.Deliver(ctx, b.maker.Batch(t, "batch", 1, 2, 3), nil, sink.Limits{}, drain)
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "3 rows are not settled") || !strings.Contains(err.Error(), "insert into logs.numbered") {
 			t.Errorf("error %v, want all three rows, the deadline and the last error", err)
 		}

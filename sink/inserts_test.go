@@ -46,7 +46,7 @@ func TestInsertsOfAllTablesAreBounded(t *testing.T) {
 		for i := range 20 {
 			batch := sinktest.NewMaker(t, sinktest.Table("logs", fmt.Sprint("t", i))).Batch(t, fmt.Sprint("batch", i), sinktest.Numbers(0, 3)...)
 			running.Go(func() {
-				if outcome, err := b.delivery.Deliver(t.Context(), batch, sink.Limits{}, nil); err != nil || outcome.Committed != 3 {
+				if outcome, err := b.delivery.Deliver(t.Context(), batch, nil, sink.Limits{}, nil); err != nil || outcome.Committed != 3 {
 					t.Errorf("outcome %+v, %v", outcome, err)
 				}
 			})

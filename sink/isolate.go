@@ -23,21 +23,25 @@ const (
 
 // begin returns the pieces to start with: the whole batch, or the rows of producers whose rows were rejected lately apart from the
 // others, which are then stored by their first insert. If the Judge could name the bad rows then, it is asked before the suspects'
-// first insert.
-func (v *delivery) begin() []*piece {
+// first insert. A batch of an earlier process begins with what that one has left.
+func (v *delivery) begin(ctx context.Context) ([]*piece, error) {
+	if v.file != nil && v.block.Recovered() {
+		return v.restore(v.file.Notes())
+	}
 	all := batch.RowSet{{To: v.block.Rows()}}
 	suspected, doubtful := v.table.suspected(time.Now(), v.block.Origins())
 	if len(suspected) == 0 {
-		return []*piece{{rows: all, block: v.block}}
+		return []*piece{{rows: all, block: v.block}}, nil
 	}
 	theirs := v.rowsOf(all, func(producer string) bool { return suspected[producer] })
 	others := all.Minus(theirs)
 	if len(others) == 0 {
-		return []*piece{{rows: all, block: v.block, doubtful: doubtful}}
+		return []*piece{{rows: all, block: v.block, doubtful: doubtful}}, nil
 	}
 	v.tries += 2
 	v.metrics.isolationInserts.WithLabelValues(v.table.name).Add(2)
-	return []*piece{{rows: others}, {rows: theirs, doubtful: doubtful}}
+	parts := []*piece{{rows: others}, {rows: theirs, doubtful: doubtful}}
+	return parts, v.noteParts(ctx, &piece{rows: all, block: v.block}, parts, nil)
 }
 
 // divide breaks a rejected piece into smaller ones. It refuses a single row, and what is left when the batch has used up its
@@ -92,6 +96,9 @@ func (v *delivery) withoutViolations(ctx context.Context, p *piece, failure *Err
 	}
 	if !ok || failure.Code != codeViolatedConstraint || !v.table.judges(time.Now()) {
 		return p.rows, false, nil
+	}
+	if err := v.load(p); err != nil {
+		return p.rows, false, err
 	}
 	askCtx, cancel := context.WithTimeout(ctx, v.config.AttemptTimeout)
 	violations, judgeErr := judge.Violations(askCtx, p.block)

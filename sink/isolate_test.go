@@ -180,7 +180,7 @@ func TestSpanningBatchIsSplitAndCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		batch := b.maker.Straddling(t, "batch", sinktest.Numbers(0, 16)...)
-		outcome, err := b.delivery.Deliver(t.Context(), batch, sink.Limits{}, nil)
+		outcome, err := b.delivery.Deliver(t.Context(), batch, nil, sink.Limits{}, nil)
 		if err != nil || outcome.Committed != 16 {
 			t.Fatalf("outcome %+v, %v; want all rows committed", outcome, err)
 		}

@@ -165,7 +165,7 @@ func TestAProducersBadRowsDontTakeItsNeighbours(t *testing.T) {
 				for round := range uint64(2) {
 					before := len(b.memory.Attempts())
 					numbers := sinktest.Numbers(round*rows, (round+1)*rows)
-					if _, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, fmt.Sprintf("batch%d", round), numbers...), sink.Limits{}, nil); err != nil {
+					if _, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, fmt.Sprintf("batch%d", round), numbers...), nil, sink.Limits{}, nil); err != nil {
 						t.Fatal(err)
 					}
 					if n := len(b.memory.Attempts()) - before; n > 201 {
@@ -203,7 +203,7 @@ func TestASuspectsRowsAreTriedApart(t *testing.T) {
 		inserts := func(id string) int {
 			t.Helper()
 			before := len(b.memory.Attempts())
-			if _, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, id, sinktest.Numbers(0, 500)...), sink.Limits{}, nil); err != nil {
+			if _, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, id, sinktest.Numbers(0, 500)...), nil, sink.Limits{}, nil); err != nil {
 				t.Fatal(err)
 			}
 			return len(b.memory.Attempts()) - before
@@ -234,7 +234,7 @@ func TestAJudgeThatCantTell(t *testing.T) {
 		j.Reject = badWhere(func(n uint64) bool { return n == 3 || n == 11 })
 		deliver := func(id string) {
 			t.Helper()
-			outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, id, sinktest.Numbers(0, 16)...), sink.Limits{}, nil)
+			outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, id, sinktest.Numbers(0, 16)...), nil, sink.Limits{}, nil)
 			if err != nil || outcome.Committed != 14 {
 				t.Errorf("%s: %+v, %v; want 14 rows committed", id, outcome, err)
 			}

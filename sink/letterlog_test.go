@@ -28,7 +28,7 @@ func TestBadRowsAreSaidSeldom(t *testing.T) {
 		deliver := func(from uint64) {
 			t.Helper()
 			b.letters.Fail(errors.New("away"), errors.New("away"), errors.New("away"))
-			if _, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, fmt.Sprint("batch", from), sinktest.Numbers(from, from+100)...), sink.Limits{}, nil); err != nil {
+			if _, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, fmt.Sprint("batch", from), sinktest.Numbers(from, from+100)...), nil, sink.Limits{}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -22,8 +22,8 @@ func newLimiter(greatest int) *limiter {
 	return &limiter{greatest: greatest, limit: greatest}
 }
 
-// acquire blocks until a place is free and takes it, or returns the error of ctx.
-func (l *limiter) acquire(ctx context.Context) error {
+// acquire blocks until a place is free and takes it, or returns the error of ctx. It calls waiting if it has to wait.
+func (l *limiter) acquire(ctx context.Context, waiting func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -36,6 +36,7 @@ func (l *limiter) acquire(ctx context.Context) error {
 	turn := make(chan struct{})
 	l.waiting = append(l.waiting, turn)
 	l.mu.Unlock()
+	waiting()
 	select {
 	case <-turn:
 		return nil

@@ -17,7 +17,7 @@ func TestLimiterLetsThroughInOrder(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range 10 {
 			group.Go(func() {
-				if err := l.acquire(t.Context()); err != nil {
+				if err := l.acquire(t.Context(), func() {}); err != nil {
 					t.Error(err)
 				}
 				mu.Lock()
@@ -41,7 +41,7 @@ func TestLimiterLetsThroughInOrder(t *testing.T) {
 func TestLimiterFollowsTheServer(t *testing.T) {
 	l := newLimiter(8)
 	limit := func(succeeded, overloaded bool) int {
-		if err := l.acquire(t.Context()); err != nil {
+		if err := l.acquire(t.Context(), func() {}); err != nil {
 			t.Fatal(err)
 		}
 		l.release(succeeded, overloaded)
@@ -72,12 +72,12 @@ func TestLimiterFollowsTheServer(t *testing.T) {
 func TestLimiterWaitEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(1)
-		if err := l.acquire(t.Context()); err != nil {
+		if err := l.acquire(t.Context(), func() {}); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := l.acquire(ctx); err == nil {
+		if err := l.acquire(ctx, func() {}); err == nil {
 			t.Error("no error though the context has ended")
 		}
 		l.release(true, false)

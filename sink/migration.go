@@ -11,6 +11,9 @@ func (v *delivery) migrate(ctx context.Context, p *piece) (again bool, err error
 	if v.config.Migrator == nil || s.migrated {
 		return false, nil
 	}
+	if current, ok := v.config.Migrator.(CurrentTables); ok && v.block.Recovered() && !current.HasRoute(p.block.Layout().Table()) {
+		return false, nil
+	}
 	migrationErr := v.table.migration.run(ctx, s.last, func() error {
 		return v.config.Migrator.Migrate(ctx, p.block.Layout().Table())
 	})

@@ -71,7 +71,7 @@ func TestTroubleIsSaidOnceAMinute(t *testing.T) {
 				for i := range uint64(batches) {
 					group.Go(func() {
 						batch := b.maker.Batch(t, fmt.Sprintf("batch-%d", i), sinktest.Numbers(10*i, 10*i+10)...)
-						if _, err := b.delivery.Deliver(t.Context(), batch, sink.Limits{}, nil); err != nil {
+						if _, err := b.delivery.Deliver(t.Context(), batch, nil, sink.Limits{}, nil); err != nil {
 							t.Error(err)
 						}
 					})
@@ -115,7 +115,7 @@ func TestFlappingIsSaidOnceAMinute(t *testing.T) {
 		}
 		for i := range uint64(600) {
 			batch := b.maker.Batch(t, fmt.Sprintf("batch-%d", i), i)
-			if _, err := b.delivery.Deliver(t.Context(), batch, sink.Limits{}, nil); err != nil {
+			if _, err := b.delivery.Deliver(t.Context(), batch, nil, sink.Limits{}, nil); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
@@ -142,7 +142,7 @@ func TestDrainDoesNotSpin(t *testing.T) {
 				t.Error("not tried once more when the drain began")
 			}
 		})
-		if _, err := b.delivery.Deliver(ctx, b.maker.Batch(t, "batch", 1), sink.Limits{}, drain); err == nil {
+		if _, err := b.delivery.Deliver(ctx, b.maker.Batch(t, "batch", 1), nil, sink.Limits{}, drain); err == nil {
 			t.Error("no error")
 		}
 		if n := len(b.memory.Attempts()) - before; n < 3 || n > 60 {

@@ -115,10 +115,17 @@ func (v *delivery) try(ctx context.Context, p *piece) (verdict, error) {
 
 // attempt inserts the piece once. err is that of ctx, failure that of the sink.
 func (v *delivery) attempt(ctx context.Context, p *piece) (failure *Error, err error) {
-	if err := v.table.limiter.acquire(ctx); err != nil {
+	wait := func() { v.evict(p) }
+	if err := v.table.limiter.acquire(ctx, wait); err != nil {
 		return nil, err
 	}
-	if err := v.limiter.acquire(ctx); err != nil { // before the attempt's time begins
+	err = v.limiter.acquire(ctx, wait) // before the attempt's time begins
+	if err != nil {
+		v.table.limiter.release(false, false)
+		return nil, err
+	}
+	if err := v.load(p); err != nil {
+		v.limiter.release(false, false)
 		v.table.limiter.release(false, false)
 		return nil, err
 	}
@@ -192,6 +199,9 @@ func (v *delivery) acknowledged(ctx context.Context, p *piece) (verdict, error) 
 		return committed, nil
 	case found != absent:
 		return v.conclude(p, found, nil, ""), nil
+	}
+	if err := v.noteBurned(ctx, p, s.suffix+1); err != nil {
+		return retry, err
 	}
 	v.seldom(slog.LevelWarn, "token burned", v.table.name, p.size(), "batch", p.block.ID(), "suffix", s.suffix)
 	v.metrics.burned.WithLabelValues(v.table.name).Inc()
@@ -276,6 +286,7 @@ func (v *delivery) hold(ctx context.Context, p *piece, failure *Error, wake <-ch
 	if v.heldTooLong(s, s.failures) || v.exhausted(s) {
 		return v.giveUp(ctx, p, failure, v.endReason(s))
 	}
+	v.evict(p)
 	return retry, v.patience.wait(ctx, v.config.HoldBackoff, s.failures, wake)
 }
 
@@ -291,6 +302,7 @@ func (v *delivery) again(ctx context.Context, p *piece, failure *Error, backoff 
 		return v.giveUp(ctx, p, failure, reasonGivenUp)
 	}
 	s.failures++
+	v.evict(p)
 	return retry, v.patience.wait(ctx, backoff, s.failures, wake)
 }
 

@@ -88,7 +88,7 @@ func TestAnyRowProvesThatTheBatchWasStored(t *testing.T) {
 		time.AfterFunc(time.Nanosecond, func() {
 			b.memory.RemoveRows("logs.numbered", func(r sinktest.Row) bool { return r.Number() != 4 })
 		})
-		outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...), sink.Limits{}, nil)
+		outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...), nil, sink.Limits{}, nil)
 		if err != nil || outcome.Committed != 10 || len(outcome.DeadLettered) != 0 {
 			t.Fatalf("outcome %+v, %v; want all rows committed", outcome, err)
 		}
@@ -163,7 +163,7 @@ func TestAmbiguousCodeThatComesBackIsHeld(t *testing.T) {
 					time.Sleep(10 * time.Second)
 					if othersPass {
 						other := b.maker.Batch(t, fmt.Sprintf("other-%d", passed), 1)
-						if _, err := b.delivery.Deliver(t.Context(), other, sink.Limits{}, nil); err != nil {
+						if _, err := b.delivery.Deliver(t.Context(), other, nil, sink.Limits{}, nil); err != nil {
 							t.Error(err)
 						}
 						b.memory.RemoveRows("logs.numbered", func(sinktest.Row) bool { return true })
@@ -260,7 +260,7 @@ func TestGivenUpAfterAttemptsOrTime(t *testing.T) {
 							last := attempts == limits.MaxAttempts || limits.GiveUpAfter > 0 && time.Since(start) > limits.GiveUpAfter
 							return sinktest.Step{Err: &sink.Error{Class: class, Code: 242, Err: fmt.Errorf("failure %d", attempts)}, Stored: stored && last}
 						}
-						outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...), limits, nil)
+						outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...), nil, limits, nil)
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -303,7 +303,7 @@ func TestGivenUpWhileTheSinkIsAway(t *testing.T) {
 					b.memory.FailQuestions(of(sink.Transient, 0))
 				}
 				limits := sink.Limits{GiveUpAfter: 10 * time.Minute}
-				outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...), limits, nil)
+				outcome, err := b.delivery.Deliver(t.Context(), b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...), nil, limits, nil)
 				want := map[bool]string{false: "given_up", true: "fate_unknown"}[sent]
 				if err != nil || len(outcome.DeadLettered) != 1 || b.letters.All()[0].Reason != want {
 					t.Errorf("outcome %+v, %v; want a dead letter with the reason %s", outcome, err, want)

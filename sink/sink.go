@@ -15,6 +15,13 @@ type Sink interface {
 	Present(ctx context.Context, b *batch.Block) (Presence, error)
 }
 
+// Finder is a Sink that can look many blocks up at once.
+type Finder interface {
+	// Find returns the numbers of rows of those blocks, all of one table, that it finds, by their ids. That a block is not found decides
+	// nothing: Present has to be asked. The error is an *Error.
+	Find(ctx context.Context, blocks []*batch.Block) (map[string]int, error)
+}
+
 // Attempt identifies one attempt to insert a block.
 type Attempt struct {
 	// Number counts attempts, from 1.

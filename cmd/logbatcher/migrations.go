@@ -90,6 +90,14 @@ func (m *migrations) Migrate(ctx context.Context, table *schema.Table) error {
 	return m.migrate(ctx, table)
 }
 
+// HasRoute implements sink.CurrentTables.
+func (m *migrations) HasRoute(table *schema.Table) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.tables[table.FullName()]
+	return s != nil && s.routed
+}
+
 func (m *migrations) migrate(ctx context.Context, t *schema.Table) error {
 	err := m.migrator.Migrate(ctx, t)
 	if err != nil && ctx.Err() != nil {

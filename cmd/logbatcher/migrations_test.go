@@ -79,7 +79,7 @@ func (m *migrating) deliver(t *testing.T, limits sink.Limits) <-chan sink.Outcom
 	outcomes := make(chan sink.Outcome, 1)
 	b := m.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...)
 	go func() {
-		outcome, err := m.delivery.Deliver(t.Context(), b, limits, nil)
+		outcome, err := m.delivery.Deliver(t.Context(), b, nil, limits, nil)
 		if err != nil {
 			t.Error(err)
 		}

@@ -84,7 +84,7 @@ func TestEngineIsolation(t *testing.T) {
 		rows[i] += sinktest.Limit
 	}
 	b := sinktest.NewMaker(t, table).Batch(t, table.Name, rows...)
-	outcome, err := delivery.Deliver(t.Context(), b, sink.Limits{}, nil)
+	outcome, err := delivery.Deliver(t.Context(), b, nil, sink.Limits{}, nil)
 	if err != nil || outcome.Committed != 1996 || len(outcome.DeadLettered) != 1 || outcome.DeadLettered[0].Rows != 4 {
 		t.Fatalf("outcome %+v, %v; want 1996 rows committed and one dead letter of 4", outcome, err)
 	}
@@ -188,7 +188,7 @@ func TestEngineKilled(t *testing.T) {
 	go func() {
 		for i := range uint64(batches) {
 			b := maker.Batch(t, fmt.Sprintf("%s-%d", table.Name, i), sinktest.Numbers(i*rows, (i+1)*rows)...)
-			if _, err := delivery.Deliver(ctx, b, sink.Limits{}, nil); err != nil {
+			if _, err := delivery.Deliver(ctx, b, nil, sink.Limits{}, nil); err != nil {
 				done <- err
 				return
 			}

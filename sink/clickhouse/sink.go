@@ -23,7 +23,10 @@ type Sink struct {
 	wider     sync.Map // names of tables whose columns are wider than those of a batch
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink   = (*Sink)(nil)
+	_ sink.Finder = (*Sink)(nil)
+)
 
 // New returns a sink. It connects to nothing; see Check. The error lists everything wrong with the configuration.
 func New(config Config) (*Sink, error) {

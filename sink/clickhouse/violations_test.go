@@ -114,7 +114,7 @@ func TestEngineStoresTheNeighboursOfBadRows(t *testing.T) {
 					}
 				}
 				counted.inserts = 0
-				outcome, err := delivery.Deliver(t.Context(), maker.Batch(t, fmt.Sprintf("%s-%d", table.Name, round), numbers...), sink.Limits{}, nil)
+				outcome, err := delivery.Deliver(t.Context(), maker.Batch(t, fmt.Sprintf("%s-%d", table.Name, round), numbers...), nil, sink.Limits{}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -27,7 +27,7 @@ func deliver(t *testing.T, q *Queue, body string, rows uint64) sink.Outcome {
 	}
 	maker := sinktest.NewMaker(t, sinktest.Table("logs", "numbered"))
 	maker.Body = body
-	outcome, err := delivery.Deliver(t.Context(), maker.Batch(t, "batch", sinktest.Numbers(0, rows)...), sink.Limits{}, nil)
+	outcome, err := delivery.Deliver(t.Context(), maker.Batch(t, "batch", sinktest.Numbers(0, rows)...), nil, sink.Limits{}, nil)
 	if err != nil {
 		t.Fatalf("deliver: %v", err)
 	}
