@@ -9,6 +9,9 @@ import (
 
 // setAside moves a damaged file into the folder for these, and returns its name there. The service starts without it.
 func (l *Log) setAside(name string) string {
+	if l.config.ReadOnly {
+		return ""
+	}
 	to, err := l.freeName(filepath.Base(name))
 	if err == nil {
 		err = l.fs.Rename(name, l.path(to))
@@ -42,6 +45,9 @@ func (l *Log) freeName(base string) (string, error) {
 
 // copyAside copies a segment into the folder for damaged files, unless an earlier start has.
 func (l *Log) copyAside(name string) (string, error) {
+	if l.config.ReadOnly {
+		return "", nil
+	}
 	to := filepath.Join(damagedDir, filepath.Base(name))
 	source, err := l.fs.Open(name)
 	if err != nil {

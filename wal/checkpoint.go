@@ -96,6 +96,16 @@ func (l *Log) Checkpoint() (payload []byte, at LSN) {
 	return l.checkpoint.payload, l.checkpoint.at
 }
 
+// Keep returns the LSN from which on the checkpoint needs records, 0 if there is none.
+func (l *Log) Keep() LSN {
+	l.checkpointMu.Lock()
+	defer l.checkpointMu.Unlock()
+	if l.checkpoint == nil {
+		return 0
+	}
+	return l.checkpoint.keep
+}
+
 // SaveCheckpoint makes all records before at durable, then a checkpoint that sums them up, and then removes the segments of which all
 // records are before keep. The checkpoint before stays, and so do the segments that it needs, unless room is short.
 func (l *Log) SaveCheckpoint(payload []byte, at, keep LSN) error {

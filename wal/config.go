@@ -21,6 +21,10 @@ type Config struct {
 	// Durable is called after each group with the last LSN that is durable, by the goroutine that writes the log: nothing is written
 	// until it returns. Nil: nobody is called.
 	Durable func(LSN)
+	// ReadOnly opens the log, even while a process has it, to look at it: nothing is locked, made or set aside, and it can't be started.
+	ReadOnly bool
+	// Repair sets aside what keeps the log from being opened: segments of another log, an id that can't be read.
+	Repair bool
 
 	// Dir is the folder of the log. It is made if it is missing.
 	Dir string `yaml:"dir"`

@@ -40,6 +40,21 @@ func (l *Log) Config(hash string) ([]byte, error) {
 	return b[4:], nil
 }
 
+// Configs returns the hashes of the configurations that are there.
+func (l *Log) Configs() ([]string, error) {
+	names, err := l.fs.List(l.path(configDir))
+	if err != nil {
+		return nil, fmt.Errorf("list the configurations: %w", err)
+	}
+	var hashes []string
+	for _, name := range names {
+		if hash, err := url.PathUnescape(name); err == nil && !strings.HasSuffix(name, temporary) {
+			hashes = append(hashes, hash)
+		}
+	}
+	return hashes, nil
+}
+
 // KeepConfigs removes the configurations that are not needed any longer.
 func (l *Log) KeepConfigs(needed func(hash string) bool) error {
 	names, err := l.fs.List(l.path(configDir))

@@ -375,6 +375,9 @@ func (l *Log) Files() ([]*File, error) {
 	var damage []Damage
 	for _, name := range names {
 		if strings.HasSuffix(name, temporary) {
+			if l.config.ReadOnly {
+				continue
+			}
 			if err := l.fs.Remove(l.path(filesDir, name)); err != nil { // it was never finished
 				return nil, err
 			}
@@ -383,6 +386,9 @@ func (l *Log) Files() ([]*File, error) {
 		f, problems, err := l.openFile(name)
 		if errors.Is(err, errVersion) {
 			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if l.config.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+			continue // it was removed meanwhile
 		}
 		for _, problem := range problems {
 			damage = append(damage, Damage{File: filepath.Join(filesDir, name), What: problem})

@@ -101,6 +101,35 @@ func Open(config Config) (*Log, error) {
 }
 
 func (l *Log) open() (err error) {
+	if !l.config.ReadOnly {
+		if err := l.prepare(); err != nil {
+			return err
+		}
+	}
+	l.room.init(l)
+	l.health.init(l)
+	if err := l.findSegments(); err != nil {
+		return err
+	}
+	if err := l.findID(); err != nil {
+		return err
+	}
+	l.chain()
+	for _, s := range l.segments {
+		l.room.add(&l.room.log, s.end)
+	}
+	if err := l.findCheckpoint(); err != nil {
+		return err
+	}
+	l.codec = newCodec(l.config.Compression)
+	l.groups.init()
+	l.reserve.init(l)
+	l.metrics, err = newMetrics(l)
+	return err
+}
+
+// prepare makes the folder and locks it.
+func (l *Log) prepare() (err error) {
 	if err := l.fs.MkdirAll(l.config.Dir); err != nil {
 		return err
 	}
@@ -115,22 +144,7 @@ func (l *Log) open() (err error) {
 			return err
 		}
 	}
-	l.room.init(l)
-	l.health.init(l)
-	if err := l.findSegments(); err != nil {
-		return err
-	}
-	if err := l.findID(); err != nil {
-		return err
-	}
-	if err := l.findCheckpoint(); err != nil {
-		return err
-	}
-	l.codec = newCodec(l.config.Compression)
-	l.groups.init()
-	l.reserve.init(l)
-	l.metrics, err = newMetrics(l)
-	return err
+	return nil
 }
 
 func (l *Log) path(parts ...string) string {
@@ -163,10 +177,6 @@ func (l *Log) findSegments() error {
 		}
 		return 1
 	})
-	l.chain()
-	for _, s := range l.segments {
-		l.room.add(&l.room.log, s.end)
-	}
 	return nil
 }
 
@@ -226,37 +236,61 @@ func (l *Log) chain() {
 
 // findID reads the id of the log, takes it from a segment if its file is lost, or makes one.
 func (l *Log) findID() error {
-	var known uuid.UUID
-	for _, s := range l.segments {
-		switch {
-		case s.bad != nil:
-		case known == uuid.Nil:
-			known = s.log
-		case known != s.log:
-			return fmt.Errorf("%s is of another log than the segments before it: %s, not %s", filepath.Base(s.name), s.log, known)
-		}
-	}
 	text, err := l.readFile(l.path(idName), 64)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	id, parseErr := uuid.Parse(strings.TrimSpace(string(text)))
-	switch {
-	case err == nil && parseErr == nil:
-		if known != uuid.Nil && known != id {
-			return fmt.Errorf("the segments are of log %s, but %s says %s: put back the one that belongs here", known, idName, id)
+	id, hasID := parseID(text)
+	for i := 0; i < len(l.segments); i++ {
+		s := l.segments[i]
+		switch {
+		case s.bad != nil || s.log == id:
+		case id == uuid.Nil:
+			id = s.log
+		case l.config.Repair:
+			name := filepath.Base(s.name)
+			l.found = append(l.found, Damage{File: name, What: fmt.Sprintf("it is of log %s, and this is %s", s.log, id), Copy: l.setAside(s.name)})
+			l.segments = slices.Delete(l.segments, i, i+1)
+			i--
+		default:
+			return fmt.Errorf("segment %s is of log %s, and this is %s: put back the one that belongs here, or run 'logbatcher wal repair'", filepath.Base(s.name), s.log, id)
 		}
+	}
+	switch {
+	case hasID:
 		l.id = id
 		return nil
-	case known != uuid.Nil:
-		l.log.Warn("the file with the id of the write-ahead log is gone or damaged; the id is taken from a segment", "id", known)
-		l.id = known
-	case err == nil:
-		return fmt.Errorf("%s has no id, and there is no segment to take it from: %q", idName, text)
+	case id != uuid.Nil:
+		l.log.Warn("the file with the id of the write-ahead log is gone or damaged; the id is taken from a segment", "id", id)
+	case l.config.ReadOnly:
+		return fmt.Errorf("there is no log: %s has no id", l.config.Dir)
+	case err == nil && !l.config.Repair:
+		return fmt.Errorf("%s has no id, and there is no segment to take it from: %q. 'logbatcher wal repair' makes a new one: the log is then another to its producers", idName, text)
 	default:
-		l.id = uuid.New()
+		id = uuid.New()
 	}
-	return l.replace(l.path(idName), []byte(l.id.String()+"\n"))
+	l.id = id
+	if err == nil {
+		l.found = append(l.found, Damage{File: idName, What: "the id in it can't be read", Copy: l.setAside(l.path(idName))})
+	}
+	if l.config.ReadOnly {
+		return nil
+	}
+	return l.replace(l.path(idName), formatID(id))
+}
+
+// formatID returns the id as it is in its file: with a checksum, so that damage does not make it the id of another log.
+func formatID(id uuid.UUID) []byte {
+	return fmt.Appendf(nil, "%s %08x\n", id, checksum(id[:]))
+}
+
+func parseID(text []byte) (uuid.UUID, bool) {
+	digits, _, _ := strings.Cut(string(text), " ")
+	id, err := uuid.Parse(digits)
+	if err != nil || string(text) != string(formatID(id)) {
+		return uuid.Nil, false
+	}
+	return id, true
 }
 
 // ID returns the id that the log was given when its folder was made.
@@ -328,8 +362,32 @@ func (l *Log) isStarted() bool {
 	return l.groups.started
 }
 
+// SegmentInfo is a segment, for those who look at a log.
+type SegmentInfo struct {
+	// Number is the segment's; Name is that of its file, in the folder of the log.
+	Number uint64
+	Name   string
+	// First is the LSN of its first record, or of the next one if it has none. Bytes is what of it counts: 0 if it never did.
+	First LSN
+	Bytes int64
+}
+
+// Segments returns the segments that are there.
+func (l *Log) Segments() []SegmentInfo {
+	l.segmentsMu.Lock()
+	defer l.segmentsMu.Unlock()
+	var infos []SegmentInfo
+	for _, s := range l.segments {
+		infos = append(infos, SegmentInfo{Number: s.seq, Name: filepath.Base(s.name), First: s.first, Bytes: s.end})
+	}
+	return infos
+}
+
 // Start makes a new segment and begins to take records. Scan must have been called.
 func (l *Log) Start() error {
+	if l.config.ReadOnly {
+		return errors.New("start the write-ahead log: it was opened to be read only")
+	}
 	if l.scanned == nil {
 		return errors.New("start the write-ahead log: it was not scanned")
 	}
@@ -358,5 +416,8 @@ func (l *Log) Close() error {
 		err = l.groups.err
 	}
 	l.metrics.unregister()
+	if l.lock == nil {
+		return err
+	}
 	return errors.Join(err, l.lock.Close())
 }

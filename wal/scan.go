@@ -13,6 +13,8 @@ import (
 type Record struct {
 	LSN  LSN
 	Kind uint8
+	// Segment is the number of the segment that has it.
+	Segment uint64
 	// Payload is valid until the function that is given the record returns.
 	Payload []byte
 }
@@ -75,7 +77,12 @@ func (l *Log) Scan(each func(Record) error) (Report, error) {
 		if l.firstOf(i+1) > 0 && l.firstOf(i+1) <= keep {
 			continue // a checkpoint has summed up all of it
 		}
-		if err := w.segment(l.segments[i], l.firstOf(i+1)); err != nil {
+		err := w.segment(l.segments[i], l.firstOf(i+1))
+		if l.config.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+			w.expected = max(w.expected, l.firstOf(i+1)) // a checkpoint of the process that has the log has removed it
+			continue
+		}
+		if err != nil {
 			return w.report, fmt.Errorf("scan %s: %w", l.segments[i].name, err)
 		}
 	}
@@ -200,7 +207,7 @@ func (w *walk) segment(s *segment, stop LSN) error {
 			w.expected = info.lsn + 1
 			w.report.Records++
 			w.report.Bytes += info.size()
-			if err := w.each(Record{LSN: info.lsn, Kind: info.kind, Payload: payload}); err != nil {
+			if err := w.each(Record{LSN: info.lsn, Kind: info.kind, Segment: s.seq, Payload: payload}); err != nil {
 				return err
 			}
 		}

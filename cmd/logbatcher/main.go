@@ -129,7 +129,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		newServeCommand(), newDevCommand(), newDemoCommand(), newSendCommand(), newQueryCommand(), newDLQCommand(), newProducersCommand(),
-		newSchemaCommand(), newRetentionCommand(), newConfigCommand(), newTokenCommand(), newEngineCommand(),
+		newSchemaCommand(), newRetentionCommand(), newWALCommand(), newConfigCommand(), newTokenCommand(), newEngineCommand(),
 	)
 	return root
 }
