@@ -225,6 +225,7 @@ func (j *Journal) checkpoint() error {
 	j.mu.Lock()
 	payload := j.state.marshal(make([]byte, 0, j.housekeeper.size.Load()))
 	keep := j.state.needs(at)
+	j.fresh = max(j.fresh, keep) // what is before may be deleted, so openings are written again
 	lines := j.state.lines
 	j.state.lines = nil
 	needed := j.routingsLocked()

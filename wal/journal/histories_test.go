@@ -113,6 +113,24 @@ func TestHistoryB6(t *testing.T) {
 	check(t, "missing", p.Recovered().Missing, 0)
 }
 
+// TestHistoryB6Checkpoint: nothing needs the opening any more when a checkpoint is written, but the stream sends on.
+func TestHistoryB6Checkpoint(t *testing.T) {
+	p := start(t, testConfig(t.TempDir()))
+	p.begin("a", 1, 0)
+	first, second := p.request("a", 1, 1, 1), p.request("a", 1, 2, 1)
+	second.Opening = first.Opening
+	lsn := p.accept(first)
+	p.Placed(lsn, &schema.Outcome{})
+	p.Settled(lsn, &schema.Outcome{}, func() {})
+	if err := p.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	lsn = p.accept(second)
+	p = p.restart()
+	check(t, "missing", p.Recovered().Missing, 0)
+	check(t, "what is routed again", p.unplaced("logs"), map[uint64][]string{lsn: {"logs:0"}})
+}
+
 // TestHistoryB7: no batch is sealed before its requests are durable.
 func TestHistoryB7(t *testing.T) {
 	p := start(t, testConfig(t.TempDir()))

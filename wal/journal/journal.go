@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
@@ -53,7 +52,7 @@ type Journal struct {
 	appending sync.Mutex
 	next      uint64 // LSN after the last record
 	segment   uint64 // number of the segment in which that is
-	fresh     uint64 // openings that were written before this LSN are in older segments
+	fresh     uint64 // openings that were written before this LSN are in older segments, or a checkpoint does not keep them
 	header    []byte // of the last request, kept for its memory
 
 	mu       sync.Mutex // guards what follows
@@ -65,8 +64,6 @@ type Journal struct {
 	started  bool
 
 	queue queue
-	// durable is the last LSN that is durable.
-	durable atomic.Uint64
 
 	closing     context.CancelFunc
 	housekeeper housekeeper
@@ -78,7 +75,7 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 	j := &Journal{config: config, state: newState(), files: make(map[string]*File), routings: make(map[string]struct{}), fresh: 1}
 	j.queue.wake = make(chan struct{}, 1)
 	j.housekeeper.wake = make(chan struct{}, 1)
-	config.Durable = j.synced
+	config.Durable = func(wal.LSN) { j.queue.ring() }
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -155,17 +152,11 @@ func (j *Journal) appendLocked(kind uint8, durable func(), payload ...[]byte) (u
 	j.next = lsn + 1
 	if durable != nil {
 		j.queue.add(lsn, durable)
-		if j.durable.Load() >= lsn {
+		if uint64(j.log.Durable()) >= lsn {
 			j.queue.ring()
 		}
 	}
 	return lsn, nil
-}
-
-// synced is called by the log when records are durable.
-func (j *Journal) synced(lsn wal.LSN) {
-	j.durable.Store(uint64(lsn))
-	j.queue.ring()
 }
 
 // notify calls whoever waits for a record to be durable.
@@ -181,7 +172,7 @@ func (j *Journal) notify(ctx context.Context) {
 }
 
 func (j *Journal) callDurable() {
-	for _, w := range j.queue.take(j.durable.Load()) {
+	for _, w := range j.queue.take(uint64(j.log.Durable())) {
 		w.call()
 	}
 }

@@ -126,7 +126,7 @@ func (j *Journal) Placed(lsn uint64, o *schema.Outcome) {
 }
 
 // Settled records the whole outcome of a request, with what was refused at receipt. recorded is called once that is durable, or at once if
-// there is nothing to record. If recorded is nil, the request was replayed: the outcome is a part, and Config.Settled is told the whole of it.
+// there is nothing to record and the request itself is durable. If recorded is nil, the request was replayed: the outcome is a part, and Config.Settled is told the whole of it.
 func (j *Journal) Settled(lsn uint64, o *schema.Outcome, recorded func()) {
 	j.mu.Lock()
 	q := j.state.requests[lsn]
@@ -154,7 +154,7 @@ func (j *Journal) Settled(lsn uint64, o *schema.Outcome, recorded func()) {
 		j.state.finishClean(q)
 		j.mu.Unlock()
 		if recorded != nil {
-			recorded()
+			j.afterRecord(lsn, recorded)
 		}
 		return
 	}
@@ -162,6 +162,18 @@ func (j *Journal) Settled(lsn uint64, o *schema.Outcome, recorded func()) {
 	if err := j.recordOutcome(q, o, recorded); err != nil {
 		j.complain("log the outcome of a request", err)
 	}
+}
+
+// afterRecord calls a function once a record is durable: of a request without rows, nobody has waited for that.
+func (j *Journal) afterRecord(lsn uint64, call func()) {
+	if uint64(j.log.Durable()) >= lsn {
+		call()
+		return
+	}
+	j.appending.Lock()
+	defer j.appending.Unlock()
+	j.queue.add(j.next-1, call)
+	j.queue.ring()
 }
 
 // recordOutcome appends the outcome of a request that is not settled yet.
