@@ -1,8 +1,10 @@
 package server
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,6 +142,37 @@ func TestJournalAcrossAKill(t *testing.T) {
 	}
 	s.request(6, "e", "f")
 	s.until(func() bool { return s.committed == 6 })
+}
+
+// A request with a producer and a sequence in its headers is stored once across a kill, whatever its door and level.
+func TestJournalMakesPostsExactlyOnce(t *testing.T) {
+	dir := t.TempDir()
+	before, _ := onJournal(t, dir, true)
+	post := func(f *fixture, sequence, level, line string) (int, ingestAnswer, string) {
+		posts := newHTTPFixtureOn(t, f, (*ingest).httpProtocols)
+		return posts.postLines("?format=entry&colo=EWR", line, headerProducer, "shell/0", headerSequence, sequence, headerAcknowledgement, level)
+	}
+	if code, a, body := post(before, "1", "logged", `{"body":"a"}`); code != http.StatusOK || a.Repeat || a.LoggedSequence != 1 || a.CommittedSequence != 0 {
+		t.Fatalf("%d %s", code, body)
+	}
+	f, j := onJournal(t, killed(t, dir), false)
+	if code, a, body := post(f, "1", "logged", `{"body":"a"}`); code != http.StatusOK || !a.Repeat || a.LoggedSequence != 1 {
+		t.Errorf("the repeat: %d %s", code, body)
+	}
+	if code, _, body := post(f, "1", "logged", `{"body":"b"}`); code != http.StatusConflict || !strings.Contains(body, "SEQUENCE_ALTERED") {
+		t.Errorf("with other bytes: %d %s", code, body)
+	}
+	replayAll(t, f, j)
+	// At the level committed the repeat is answered when the request of the dead process is, with what was wrong with it.
+	if code, a, body := post(f, "1", "committed", `{"body":"a"}`); code != http.StatusOK || !a.Repeat || a.CommittedSequence != 1 || len(a.Refused) != 1 || len(a.DeadLettered) != 1 {
+		t.Errorf("the repeat: %d %s", code, body)
+	}
+	if code, a, body := post(f, "2", "committed", `{"body":"c"}`); code != http.StatusOK || a.Repeat || a.CommittedSequence != 2 {
+		t.Errorf("the next one: %d %s", code, body)
+	}
+	if got := f.router.routed(); len(got) != 2 || got[0].Entries[0].Body != "a" || got[0].Entries[0].Colo != "EWR" {
+		t.Errorf("routed %+v", got)
+	}
 }
 
 // An epoch, and what a producer of headers has sent, survive without a request in between; a forgotten producer does not.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"iter"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -541,10 +542,6 @@ func TestDoorsAtLogged(t *testing.T) {
 		if code, a, body := f.postLines("?format=entry", `{"body":"a"}`); code != http.StatusOK || a.Acknowledgement != "logged" {
 			t.Errorf("POST /v1/ingest: %d %s", code, body)
 		}
-		c := testConfig()
-		if c.Acknowledgement = "logged"; c.Validate() == nil {
-			t.Error("a server without a log takes logged as its default")
-		}
 	})
 }
 
@@ -694,5 +691,74 @@ func TestManyUnsettledWithALog(t *testing.T) {
 	}
 	if p.cursor.committed != 4*maxUnsettled || len(p.cursor.settled) > maxUnsettled {
 		t.Errorf("committed %d, %d flags are kept", p.cursor.committed, len(p.cursor.settled))
+	}
+}
+
+// instantLog is a log that costs nothing.
+type instantLog struct{ Log }
+
+func (instantLog) Begin(context.Context, string, string, uint64, uint64) error { return nil }
+func (instantLog) Producers() iter.Seq2[string, string]                        { return func(func(string, string) bool) {} }
+func (instantLog) Producer(string, string) (p schema.LoggedProducer, ok bool)  { return p, false }
+func (instantLog) Placed(uint64, *schema.Outcome)                              {}
+func (instantLog) Settled(_ uint64, _ *schema.Outcome, recorded func())        { recorded() }
+func (instantLog) Request(_ *schema.LoggedRequest, logged func()) schema.RequestLog {
+	return instantRequestLog(logged)
+}
+
+type instantRequestLog func()
+
+func (instantRequestLog) Reserve(context.Context, int, func()) error { return nil }
+func (instantRequestLog) Unreserve()                                 {}
+func (l instantRequestLog) Append(string) (uint64, error) {
+	l()
+	return 1, nil
+}
+
+// instantRouter settles requests at once.
+type instantRouter struct{}
+
+func (instantRouter) Route(_ context.Context, r *schema.Request, _ func(schema.WaitCause, string)) (err error) {
+	if r.Log != nil {
+		r.LSN, err = r.Log.Append("routing")
+	}
+	r.Release()
+	if r.LSN != 0 {
+		r.Placed(&schema.Outcome{})
+	}
+	r.Settled(&schema.Outcome{})
+	return err
+}
+
+// BenchmarkRoute measures what a request costs besides its decoding, in a stream, and what it costs more with a log that costs nothing.
+func BenchmarkRoute(b *testing.B) {
+	for name, log := range map[string]Log{"without a log": nil, "with a log": instantLog{}} {
+		b.Run(name, func(b *testing.B) {
+			c := testConfig()
+			c.WAL = log
+			in := newIngest(&c, instantRouter{}, &fakeBudget{}, &fakeReadiness{}, newMetrics(c.Registerer))
+			p, _ := in.registry.use("", "p")
+			o := &opening{epoch: 9, tenant: in.tenants.of(anyone().Tenant)}
+			if err := c.complete(o, &pb.Open{}); err != nil {
+				b.Fatal(err)
+			}
+			s, _, err := openAs(b.Context(), p, o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			data, sequence := designRequest(1), uint64(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				r, err := in.intake.admit(b.Context(), frameOf(data), testReceived, s)
+				if err != nil {
+					b.Fatal(err)
+				}
+				sequence++
+				r.outline.sequence = sequence
+				if _, err := in.route(b.Context(), s, r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -55,7 +55,13 @@ type httpFixture struct {
 
 func newHTTPFixture(t *testing.T, adjust func(*Config), protocols func(*ingest) map[string]httpProtocol) *httpFixture {
 	t.Helper()
-	f := &httpFixture{fixture: newFixture(t, adjust)}
+	return newHTTPFixtureOn(t, newFixture(t, adjust), protocols)
+}
+
+// newHTTPFixtureOn gives a fixture an HTTP port.
+func newHTTPFixtureOn(t *testing.T, on *fixture, protocols func(*ingest) map[string]httpProtocol) *httpFixture {
+	t.Helper()
+	f := &httpFixture{fixture: on}
 	f.http = newHTTP(f.server, f.server.config.Registerer.(*prometheus.Registry), nil, protocols(f.server.ingest))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -409,6 +409,9 @@ func (p *producer) forget() {
 	p.dropOutcomesLocked()
 	p.total.Add(-int64(p.kept))
 	p.kept = 0
+	// Something may be unsettled if the producer is another instance's now. Nobody is told of it here.
+	p.metrics.lag.Sub(float64(p.cursor.unsettled()))
+	p.epoch, p.cursor = 0, cursor{}
 }
 
 // idle reports whether forgetting the producer would lose nothing but its watermark.
