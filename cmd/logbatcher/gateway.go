@@ -344,7 +344,11 @@ func (g *gateway) stop(ctx context.Context, routed <-chan error) error {
 		g.log.Warn("streams were ended before their producers were done", "error", err)
 	}
 	g.router.Shutdown(ctx)
-	return <-routed
+	err := <-routed
+	if g.owners != nil {
+		g.owners.Close(ctx)
+	}
+	return err
 }
 
 // close closes what newGateway and run opened, except for what is closed already.

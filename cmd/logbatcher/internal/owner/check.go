@@ -241,15 +241,19 @@ func (o *Owners) forgetLater(p producer) {
 }
 
 // Close gives up all producers of which nothing is unsettled, so that other instances can have them at once. It is called when the server has
-// stopped, and nothing else of Owners runs any more.
+// stopped.
 func (o *Owners) Close(ctx context.Context) {
 	o.mu.Lock()
 	owned := slices.Collect(maps.Keys(o.owned))
 	o.mu.Unlock()
+	_, err := o.books.check(ctx, o.id, o.self)
 	kept := 0
 	for _, p := range owned {
-		if ctx.Err() != nil || !o.giveUp(ctx, p, 0) {
+		if err != nil || ctx.Err() != nil || !o.giveUp(ctx, p, 0) {
 			kept++
+		}
+		if mine, _ := o.ownedRecord(p); err == nil && mine != nil && mine.unsure {
+			err = errors.New("Redis does not answer") // and will not answer about thousands of others
 		}
 	}
 	if kept > 0 {

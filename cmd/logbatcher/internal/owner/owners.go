@@ -98,7 +98,7 @@ func New(client redis.UniversalClient, cfg Config, journal Journal, id, name, ad
 // ID returns the id of the log.
 func (o *Owners) ID() string { return o.id }
 
-// Serve sets the server. It is called before Run.
+// Serve sets the server. It is called before anything else.
 func (o *Owners) Serve(server Server) { o.server = server }
 
 // lock waits until nobody else changes the producer's owner.
