@@ -49,27 +49,21 @@ func (p *producer) run(ctx context.Context) error {
 	}
 	defer conn.Close()
 	c := client.DefaultConfig(fmt.Sprintf("chaos/%d", p.index))
-	c.MinBackoff, c.MaxBackoff, c.MaxUncommittedBytes, c.WelcomeTimeout = 50*time.Millisecond, time.Second, 16<<20, 10*time.Second
+	c.Conns = []grpc.ClientConnInterface{conn}
+	c.MinBackoff, c.MaxBackoff, c.WelcomeTimeout = 50*time.Millisecond, time.Second, 10*time.Second
+	c.BatchEntries, c.Linger, c.MaxBytes = requestEntries, 20*time.Millisecond, 16<<20
+	c.FlushTimeout = 24 * time.Hour // ctx ends it before
 	c.Log = p.log.With("producer", p.index)
 	c.OnError = func(error) { p.breaks.Add(1) }
-	c.OnCommitted = func(c client.Committed) { p.committed.Store(c.Sequence) }
-	sender, err := client.NewProducer(conn, c)
+	c.OnProgress = func(c client.Progress) { p.committed.Store(c.Committed) }
+	sender, err := client.Open(c)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		defer sender.Close()
-		if err := p.send(ctx, sender); err != nil {
-			cancel(err)
-		}
-	}()
-	err = sender.Run(ctx)
-	cancel(err)
-	<-sent
+	err = p.send(ctx, sender)
+	if closeErr := sender.Close(ctx); err == nil {
+		err = closeErr
+	}
 	if err != nil {
 		return fmt.Errorf("producer %d: %w: %+v", p.index, err, sender.Statistics())
 	}
@@ -89,7 +83,7 @@ func (p *producer) send(ctx context.Context, sender *client.Producer) error {
 			times = 2
 		}
 		for range times {
-			if err := sender.Send(ctx, p.request(from, to)); err != nil {
+			if err := sender.Send(ctx, p.request(from, to)...); err != nil {
 				return err
 			}
 		}

@@ -11,16 +11,16 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// backoff computes the waits between streams. They double, with jitter, until reset.
-type backoff struct {
+// pauses computes the waits between streams. They double, with jitter, until reset.
+type pauses struct {
 	min, max time.Duration
 	current  time.Duration
 }
 
-func (b *backoff) reset() { b.current = 0 }
+func (b *pauses) reset() { b.current = 0 }
 
 // next returns a wait of at least half of min and at most max. It is no shorter than what the server asked for, up to max.
-func (b *backoff) next(asked time.Duration) time.Duration {
+func (b *pauses) next(asked time.Duration) time.Duration {
 	if b.current > b.max/2 {
 		b.current = b.max
 	} else {

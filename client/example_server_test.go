@@ -10,7 +10,7 @@ import (
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// keeper is an IngestService that reports everything as committed.
+// keeper is an IngestService that reports everything as committed, and refuses entries without a body.
 type keeper struct {
 	logbatcherv1.UnimplementedIngestServiceServer
 }
@@ -26,6 +26,11 @@ func (keeper) IngestStream(s grpc.BidiStreamingServer[logbatcherv1.IngestStreamR
 			return err
 		}
 		response := &logbatcherv1.IngestStreamResponse{CommittedSequence: request.GetSequence()}
+		for i, e := range request.GetEntries() {
+			if e.GetBody() == "" {
+				response.Refusals = append(response.Refusals, &logbatcherv1.Refusal{Sequence: request.GetSequence(), Index: uint32(i), Message: "no body"})
+			}
+		}
 		if request.GetOpen() != nil {
 			response.Welcome = &logbatcherv1.Welcome{Producer: request.GetOpen().GetProducer(), Epoch: 1}
 		}

@@ -2,13 +2,13 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/client"
@@ -19,84 +19,72 @@ func Example() {
 	address, stop := startServer() // yours is at "localhost:4320"
 	defer stop()
 
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer conn.Close()
-
-	config := client.DefaultConfig("shop/0")
+	config := client.DefaultConfig("shop", address)
 	config.Open.ResourceAttributes = []*logbatcherv1.Attribute{{Key: "service.name", StringValue: "shop"}}
-	config.GiveUpAfter = 5 * time.Minute
-	config.OnError = func(err error) { log.Print(err) }
-	config.OnRefusedEntry = func(entry *logbatcherv1.Entry, refusal *logbatcherv1.Refusal) {
-		log.Printf("%q was refused: %s", entry.GetBody(), refusal.GetMessage())
+	config.OnRefusal = func(r client.Refused) {
+		log.Printf("%q was refused: %s", r.Entry.GetBody(), r.GetMessage())
 	}
-	committed := 0
-	config.OnCommitted = func(c client.Committed) { committed += c.Entries - c.Refused }
-
-	producer, err := client.NewProducer(conn, config)
+	producer, err := client.Open(config)
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	ended := make(chan error, 1)
-	go func() { ended <- producer.Run(ctx) }()
-	for i := range 10 {
-		entries := make([]*logbatcherv1.Entry, 10)
-		for k := range entries {
-			entries[k] = &logbatcherv1.Entry{
-				TimeUnixNano: uint64(time.Now().UnixNano()), SeverityNumber: 9, Body: fmt.Sprintf("order %d paid", 10*i+k),
-			}
-		}
-		if err := producer.Send(ctx, entries); err != nil { // why Run has ended
+	for n := range 100 {
+		err := producer.Send(ctx, &logbatcherv1.Entry{
+			TimeUnixNano: uint64(time.Now().UnixNano()), SeverityNumber: 9, Body: fmt.Sprintf("order %d paid", n),
+		})
+		if err != nil {
 			log.Fatal(err)
 		}
 	}
-	producer.Close()
-	if err := <-ended; err != nil {
+	if err := producer.Close(ctx); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(committed, "entries are committed")
+	fmt.Println(producer.Statistics().Reached, "entries are committed")
 	// Output: 100 entries are committed
 }
 
-// Send makes a request of each slice, so send many entries at once: here whatever has come in meanwhile, up to 1000.
-func ExampleProducer_Send() {
-	address, stop := startServer()
-	defer stop()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+// Flush waits until what was sent so far is safe, but not for ever. Here the server is away.
+func ExampleProducer_Flush() {
+	config := client.DefaultConfig("shop", "127.0.0.1:1")
+	config.Log = nil // by default, standard error has a line about it now and then
+	producer, err := client.Open(config)
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer conn.Close()
-	producer, err := client.NewProducer(conn, client.DefaultConfig("shop/1"))
+	if err := producer.Send(context.Background(), &logbatcherv1.Entry{Body: "order 1 paid"}); err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	var left *client.UnfinishedError
+	if err := producer.Flush(ctx); errors.As(err, &left) {
+		fmt.Println(left.Entries, "entry is not known to be safe:", left.Cause)
+	}
+	_ = producer.Close(ctx) // the same error
+	// Output: 1 entry is not known to be safe: context deadline exceeded
+}
+
+// A token that was given with an entry comes back with its refusal.
+func ExampleProducer_SendToken() {
+	address, stop := startServer() // it refuses entries without a body
+	defer stop()
+	config := client.DefaultConfig("shop", address)
+	config.OnRefusal = func(r client.Refused) { fmt.Printf("order %d: %s\n", r.Token, r.GetMessage()) }
+	producer, err := client.Open(config)
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	ended := make(chan error, 1)
-	go func() { ended <- producer.Run(ctx) }()
-
-	entries := make(chan *logbatcherv1.Entry, 1000)
-	go func() { // the program that logs
-		defer close(entries)
-		for i := range 5000 {
-			entries <- &logbatcherv1.Entry{Body: fmt.Sprintf("order %d paid", i)}
-		}
-	}()
-	for first := range entries {
-		batch := []*logbatcherv1.Entry{first}
-		for len(batch) < cap(entries) && len(entries) > 0 {
-			batch = append(batch, <-entries)
-		}
-		if err := producer.Send(ctx, batch); err != nil {
+	for order, text := range []string{"paid", "", "paid"} {
+		if err := producer.SendToken(ctx, order, &logbatcherv1.Entry{Body: text}); err != nil {
 			log.Fatal(err)
 		}
 	}
-	producer.Close()
-	fmt.Println("ended with", <-ended, "after", producer.Statistics().Streams, "stream")
-	// Output: ended with <nil> after 1 stream
+	if err := producer.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output: order 1: no body
 }
 
 // An attribute's value is the field that is set. A zero looks like a field that is not set, so it needs its type.
@@ -115,23 +103,22 @@ func Example_attributes() {
 	// Output: 5 attributes
 }
 
-// TLS and tokens belong to the connection. Many producers may share it.
-func ExampleNewProducer_credentials() {
+// TLS and tokens belong to the connections. With several addresses, each stream begins with another one.
+func ExampleOpen_credentials() {
 	tls, err := credentials.NewClientTLSFromFile("ca.pem", "")
 	if err != nil {
 		log.Fatal(err)
 	}
-	conn, err := grpc.NewClient("logs.example.com:4320",
-		grpc.WithTransportCredentials(tls), grpc.WithPerRPCCredentials(client.Token{File: "/etc/shop/token"}))
+	config := client.DefaultConfig("shop", "logs-1.example.com:4320", "logs-2.example.com:4320")
+	config.DialOptions = []grpc.DialOption{
+		grpc.WithTransportCredentials(tls), grpc.WithPerRPCCredentials(client.Token{File: "/etc/shop/token"}),
+	}
+	config.Streams = 2
+	producer, err := client.Open(config)
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer conn.Close()
-	producer, err := client.NewProducer(conn, client.DefaultConfig("shop/2"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := producer.Run(context.Background()); err != nil {
+	if err := producer.Close(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -88,14 +89,9 @@ func TestEachEntryOnce(t *testing.T) {
 	for seed := range uint64(20) {
 		f := &faulty{random: rand.New(rand.NewPCG(seed, 1))}
 		var l ledger
-		c := l.config("once")
-		c.MaxUncommittedRequests = 10
-		p, err := NewProducer(serve(t, f.serve), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- p.Run(t.Context()) }()
+		c := l.config("once", serve(t, f.serve))
+		c.MaxBytes, c.BatchEntries, c.Linger = 10_000, 20, time.Millisecond
+		p := open(t, c)
 		random := rand.New(rand.NewPCG(seed, 2))
 		sent := 0
 		for range 60 {
@@ -104,13 +100,15 @@ func TestEachEntryOnce(t *testing.T) {
 				texts = append(texts, fmt.Sprintf("%0*d", 1+random.IntN(80), sent))
 				sent++
 			}
-			if err := p.Send(t.Context(), bodies(texts...)); err != nil {
+			if err := p.Send(t.Context(), bodies(texts...)...); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 		}
-		p.Close()
-		if err := <-ended; err != nil {
+		if err := p.Close(t.Context()); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if s := p.Statistics(); s.Bytes != 0 || s.Unsent != 0 || s.Given != uint64(sent) || s.Reached != s.Given {
+			t.Errorf("seed %d: %+v", seed, s)
 		}
 		f.turn.Lock()
 		if len(f.stored) != sent || l.committed.Entries != sent || l.committed.Refused != 0 {

@@ -7,311 +7,578 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// ErrClosed is returned by Send after Close.
-var ErrClosed = errors.New("the producer is closed")
-
-// ErrGaveUp is what Run's error wraps when Config.GiveUpAfter has passed.
-var ErrGaveUp = errors.New("gave up")
-
-// farewell is how long Run waits, once everything is committed, for the server to end the half-closed stream.
-const farewell = 5 * time.Second
-
 // logInterval is the least time between two log lines about broken streams.
 const logInterval = time.Minute
 
-// Producer sends the requests of one producer id. Create it with NewProducer, call Run in a goroutine of your own, and Close
-// after the last Send.
+// tokenBytes is counted for an entry's token in memory.
+const tokenBytes = 16
+
+// Producer sends the entries of one producer. It is safe for concurrent use. Open one and Close it.
 type Producer struct {
-	config  Config
-	service logbatcherv1.IngestServiceClient
+	config Config
+	level  logbatcherv1.Acknowledgement
+	conns  []grpc.ClientConnInterface
+	dialed []*grpc.ClientConn
+	spill  Spill // nil: none
 
-	telling sync.Mutex // held while one of config's functions is called
+	cancel  context.CancelCauseFunc // ends the streams
+	running sync.WaitGroup          // the streams
+	settled chan struct{}           // closed when all streams have ended
+	ended   sync.Once               // runs end
+	endErr  error
 
-	mu        sync.Mutex
-	window    window
-	closing   bool
-	running   bool
-	cancel    context.CancelFunc // ends Run; nil before it
-	failed    error              // why Run ended, if it did
-	changed   chan struct{}      // closed and replaced whenever something above changes
-	letters   map[letter]uint64  // reported dead letters, with their last sequence, until that is committed
-	cutBytes  int                // limits.cutBytes
-	warned    bool               // the log has a line about broken streams
-	doubtful  uint64             // requests sent again to an instance that did not know the epoch
-	streams   int                // streams welcomed so far
-	welcomed  bool               // a stream is open
-	commits   uint64             // how often the watermark moved
-	since     time.Time          // of the last progress
-	watch     *time.Timer        // runs giveUp
-	lastError error              // why the last stream ended
+	telling  sync.Mutex // held while one of config's functions is called
+	saving   sync.Mutex // held while the state is saved
+	maxEntry atomic.Int64
+
+	mu      sync.Mutex
+	streams []*stream
+	batch   batch
+	limits  limits // of the newest Welcome
+	memory  int    // bytes that count for MaxBytes
+	closing bool
+	failed  error         // why the producer failed, if it did
+	done    chan struct{} // closed with failed
+	waiters int           // how many wait for changed
+	changed chan struct{} // closed and replaced whenever there may be room, or less to wait for
+	turn    int           // rotates the choice among equal streams
+	warned  time.Time     // when there was a log line about broken streams
+
+	given, reached, refused, doubtful, lost uint64
+	opened                                  int
+
+	// For the spill.
+	spillWake   chan struct{}
+	stopSpill   context.CancelFunc
+	spillEnded  chan struct{}
+	unsaved     []*request // to be put, in order
+	finished    []*request // to be removed
+	put         uint64
+	mark        []byte // of the newest entries
+	durableMark []byte
+	spillErr    error // why the spill takes nothing
 }
 
-// letter identifies a dead letter.
-type letter struct {
-	id, route   string
-	first, last uint64
+// batch is what waits to be sealed into a request.
+type batch struct {
+	body    []byte
+	entries int
+	largest int
+	tokens  []any
+	mark    []byte
+	due     bool // has lingered, and is sealed when a stream can take it
+	linger  *time.Timer
+	size    int // of the body of the batch before
 }
 
-// NewProducer returns a producer that sends over conn. It starts nothing. The error names all problems of the configuration.
-func NewProducer(conn grpc.ClientConnInterface, config Config) (*Producer, error) {
-	if conn == nil {
-		return nil, errors.New("producer: conn is nil")
-	}
+// Open starts a producer, which the caller must Close. It connects in the background: the error is about the configuration or the
+// spill.
+func Open(config Config) (*Producer, error) {
 	if err := config.check(); err != nil {
 		return nil, fmt.Errorf("producer configuration: %w", err)
 	}
 	config.Log = cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	config.Open = proto.CloneOf(config.Open)
-	return &Producer{
-		config: config, service: logbatcherv1.NewIngestServiceClient(conn),
-		changed: make(chan struct{}), letters: map[letter]uint64{},
-	}, nil
+	p := &Producer{
+		config: config, level: config.level(), conns: config.Conns, spill: config.Spill,
+		settled: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}), spillWake: make(chan struct{}, 1),
+	}
+	p.maxEntry.Store(maxEntryBytes)
+	for n := range config.Streams {
+		p.streamOf(config.streamID(n))
+	}
+	if p.spill != nil {
+		if err := p.restore(); err != nil {
+			return nil, err
+		}
+		p.durableMark = p.mark
+	}
+	for _, address := range config.Addresses {
+		conn, err := dial(address, &config)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("address %q: %w", address, err), p.hangUp())
+		}
+		p.conns, p.dialed = append(p.conns, conn), append(p.dialed, conn)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	p.cancel = cancel
+	if p.spill != nil {
+		var spilling context.Context
+		spilling, p.stopSpill = context.WithCancel(context.Background())
+		p.spillEnded = make(chan struct{})
+		go func() {
+			defer close(p.spillEnded)
+			p.spillAll(spilling)
+		}()
+	}
+	for _, s := range p.streams {
+		p.running.Go(func() {
+			if err := s.run(ctx); err != nil {
+				p.fail(err)
+			}
+		})
+	}
+	go func() {
+		p.running.Wait()
+		close(p.settled)
+	}()
+	return p, nil
 }
 
-// Send queues the entries as one request, or as several if the server's limits require it. It blocks until there is room, not
-// until the entries are safe. They belong to the producer from then on. It returns ErrClosed after Close, Run's error after Run
-// has ended, or ctx's; in these cases nothing was queued.
-func (p *Producer) Send(ctx context.Context, entries []*logbatcherv1.Entry) error {
-	added := newItem()
-	added.request.Entries = make([]*logbatcherv1.Entry, 0, len(entries))
+// dial returns a connection without waiting for it.
+func dial(address string, config *Config) (*grpc.ClientConn, error) {
+	// By default gRPC retries only every two minutes, and never notices a server that vanishes.
+	attempts := backoff.DefaultConfig
+	attempts.BaseDelay = min(attempts.BaseDelay, config.MinBackoff)
+	attempts.MaxDelay = min(5*time.Second, config.MaxBackoff)
+	return grpc.NewClient(address, append([]grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: attempts, MinConnectTimeout: 10 * time.Second}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
+	}, config.DialOptions...)...)
+}
+
+func (p *Producer) hangUp() (err error) {
+	for _, conn := range p.dialed {
+		err = errors.Join(err, conn.Close())
+	}
+	return err
+}
+
+// streamOf returns the stream with an id, which it adds if there is none.
+func (p *Producer) streamOf(id string) *stream {
+	for _, s := range p.streams {
+		if s.id == id {
+			return s
+		}
+	}
+	s := &stream{
+		p: p, id: id, index: len(p.streams), leftover: len(p.streams) >= p.config.Streams,
+		next: 1, wake: make(chan struct{}, 1), letters: map[letter]uint64{}, since: time.Now(),
+	}
+	s.window.untold = map[uint64]*piece{}
+	p.streams = append(p.streams, s)
+	return s
+}
+
+// Send gives entries to the producer, which encodes them: they may be changed afterwards. It blocks while there is no room, not until
+// they are safe; with WhenFull set to Fail it does not block. After an error none of them was taken: ErrFull, a TooLargeError, a
+// SpillError, ErrClosed after Close, why the producer failed, or why ctx ended.
+func (p *Producer) Send(ctx context.Context, entries ...*logbatcherv1.Entry) error {
+	return p.give(ctx, nil, nil, entries...)
+}
+
+// SendToken is Send for one entry, whose refusals carry the token.
+func (p *Producer) SendToken(ctx context.Context, token any, entry *logbatcherv1.Entry) error {
+	return p.give(ctx, token, nil, entry)
+}
+
+// SendMark is Send for one entry, and leaves a mark in the spill together with it: see Mark.
+func (p *Producer) SendMark(ctx context.Context, mark []byte, entry *logbatcherv1.Entry) error {
+	return p.give(ctx, nil, mark, entry)
+}
+
+// Mark returns the mark of the newest entry that an earlier process left in the spill: that entry and all before it need not be given
+// again. It is nil without a spill, and in an empty one.
+func (p *Producer) Mark() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mark
+}
+
+func (p *Producer) give(ctx context.Context, token any, mark []byte, entries ...*logbatcherv1.Entry) error {
+	total := 0
 	for i, e := range entries {
 		if e == nil {
 			return fmt.Errorf("send: entry %d is nil", i)
 		}
-		added.add(e, e.SizeVT())
-	}
-	for {
-		changed, err := p.queue(added)
-		if changed == nil {
-			return err
+		size := e.SizeVT()
+		if most := int(p.maxEntry.Load()); size > most {
+			return &TooLargeError{Index: i, Bytes: size, Limit: most}
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		total += entrySize(size)
 	}
-}
-
-// queue adds a request to the window. If there is no room it returns a channel that is closed at the next change.
-func (p *Producer) queue(added *item) (changed <-chan struct{}, err error) {
+	if token != nil {
+		total += tokenBytes
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case p.failed != nil:
-		return nil, p.failed
-	case p.closing:
-		return nil, ErrClosed
-	case !p.window.fits(added.bytes, p.config.MaxUncommittedRequests, p.config.MaxUncommittedBytes):
-		return p.changed, nil
-	case p.window.empty():
-		p.since = time.Now()
+	if err := p.admitLocked(ctx, total); err != nil {
+		return err
 	}
-	p.window.add(added)
-	p.notifyLocked()
-	return nil, nil
+	for _, e := range entries {
+		size := e.SizeVT()
+		body := p.beginLocked(size)
+		at := len(body)
+		body = body[:at+size]
+		if _, err := e.MarshalToSizedBufferVT(body[at:]); err != nil {
+			panic(fmt.Sprintf("encode an entry: %v", err)) // the generated code has no error to return
+		}
+		p.endLocked(body, size, token, mark)
+	}
+	return nil
 }
 
-// Close ends sending. Run returns once everything is committed. Close does not wait for it.
-func (p *Producer) Close() {
+// giveEncoded is Send for one encoded entry.
+func (p *Producer) giveEncoded(ctx context.Context, entry []byte) error {
+	if most := int(p.maxEntry.Load()); len(entry) > most {
+		return &TooLargeError{Bytes: len(entry), Limit: most}
+	}
 	p.mu.Lock()
-	p.closing = true
-	p.endLocked()
-	p.notifyLocked()
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if err := p.admitLocked(ctx, entrySize(len(entry))); err != nil {
+		return err
+	}
+	p.endLocked(append(p.beginLocked(len(entry)), entry...), len(entry), nil, nil)
+	return nil
 }
 
-// endLocked ends Run if the producer is closed and everything is committed: at once if no stream is open, else after farewell.
-func (p *Producer) endLocked() {
-	switch {
-	case !p.closing || !p.window.empty() || p.cancel == nil:
-	case p.welcomed:
-		time.AfterFunc(farewell, p.cancel)
-	default:
-		p.cancel()
+// admitLocked waits for room. A nil context does not wait.
+func (p *Producer) admitLocked(ctx context.Context, bytes int) error {
+	for {
+		switch {
+		case p.failed != nil:
+			return p.failed
+		case p.closing:
+			return ErrClosed
+		case p.memory == 0 || p.memory+bytes <= p.config.MaxBytes:
+			return nil
+		case p.spillErr != nil:
+			return &SpillError{p.spillErr}
+		case p.config.WhenFull == Fail || ctx == nil:
+			return ErrFull
+		}
+		if err := p.waitLocked(ctx); err != nil {
+			return err
+		}
 	}
+}
+
+// waitLocked unlocks and waits for a change.
+func (p *Producer) waitLocked(ctx context.Context) error {
+	changed := p.changed
+	p.waiters++
+	p.mu.Unlock()
+	var err error
+	select {
+	case <-changed:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	p.mu.Lock()
+	p.waiters--
+	return err
+}
+
+func (p *Producer) notifyLocked() {
+	if p.waiters > 0 {
+		close(p.changed)
+		p.changed = make(chan struct{})
+	}
+}
+
+// beginLocked returns the batch's bytes, to which the caller appends an entry of that size. It seals the batch first if the entry does
+// not fit.
+func (p *Producer) beginLocked(size int) []byte {
+	b := &p.batch
+	most := lower(p.config.BatchBytes, p.limits.requestBytes)
+	if b.entries > 0 && len(b.body)+entrySize(size)+sequenceBytes > most {
+		p.sealLocked(nil)
+	}
+	if need := len(b.body) + entrySize(size); need > cap(b.body) {
+		grown := make([]byte, len(b.body), max(need, 2*cap(b.body), min(b.size+b.size/8, most), 512))
+		copy(grown, b.body)
+		b.body = grown
+	}
+	b.body = protowire.AppendTag(b.body, entriesField, protowire.BytesType)
+	return protowire.AppendVarint(b.body, uint64(size))
+}
+
+// endLocked counts an entry that was appended, and seals the batch if it is full.
+func (p *Producer) endLocked(body []byte, size int, token any, mark []byte) {
+	b := &p.batch
+	b.body = body
+	if token != nil && b.tokens == nil {
+		b.tokens = make([]any, b.entries, max(2*b.entries, 16))
+		p.memory += b.entries * tokenBytes
+	}
+	if b.tokens != nil {
+		b.tokens = append(b.tokens, token)
+		p.memory += tokenBytes
+	}
+	if mark != nil {
+		b.mark = mark
+	}
+	b.entries++
+	b.largest = max(b.largest, size)
+	p.memory += entrySize(size)
+	p.given++
+	switch {
+	case b.entries >= lower(p.config.BatchEntries, p.limits.requestEntries) ||
+		len(b.body)+sequenceBytes >= lower(p.config.BatchBytes, p.limits.requestBytes):
+		p.sealLocked(nil)
+	case b.entries > 1:
+	case b.linger == nil:
+		b.linger = time.AfterFunc(p.config.Linger, p.lingered)
+	default:
+		b.linger.Reset(p.config.Linger)
+	}
+}
+
+// lingered seals the batch, unless requests wait before it: then a stream takes it when it has sent those.
+func (p *Producer) lingered() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.batch.entries == 0 {
+		return
+	}
+	if s := p.chooseLocked(); p.spill != nil || len(s.window.waiting) == 0 {
+		p.sealLocked(s)
+	} else {
+		p.batch.due = true
+	}
+}
+
+// chooseLocked returns the stream that has the least to send, of those that are open and not throttled if there are any.
+func (p *Producer) chooseLocked() *stream {
+	p.turn++
+	var best *stream
+	for i := range p.config.Streams {
+		s := p.streams[(p.turn+i)%p.config.Streams]
+		if best == nil || s.readiness() > best.readiness() || s.readiness() == best.readiness() && s.window.bytes < best.window.bytes {
+			best = s
+		}
+	}
+	return best
+}
+
+// sealLocked makes a request of the batch and gives it to a stream; nil: to the one with the least to send.
+func (p *Producer) sealLocked(s *stream) {
+	b := &p.batch
+	if b.entries == 0 {
+		return
+	}
+	if s == nil {
+		s = p.chooseLocked()
+	}
+	r := &request{
+		stream: s, number: s.next, body: b.body, size: len(b.body), entries: b.entries, largest: b.largest, tokens: b.tokens, mark: b.mark,
+		memory: len(b.body) + len(b.tokens)*tokenBytes + requestOverhead, ready: p.spill == nil,
+	}
+	p.memory += requestOverhead
+	s.next++
+	if s.window.empty() {
+		s.since = time.Now()
+	}
+	s.window.add(r)
+	b.size = len(b.body)
+	b.body, b.entries, b.largest, b.tokens, b.mark, b.due = nil, 0, 0, nil, nil, false
+	if b.linger != nil {
+		b.linger.Stop()
+	}
+	if p.spill != nil {
+		p.unsaved = append(p.unsaved, r)
+		wakeUp(p.spillWake)
+	}
+	s.wakeUp()
+}
+
+// releaseLocked gives back memory of a request.
+func (p *Producer) releaseLocked(r *request, bytes int) {
+	bytes = min(bytes, r.memory)
+	r.memory -= bytes
+	p.memory -= bytes
+}
+
+// wakeUp wakes whoever reads from a channel of capacity 1, now or later.
+func wakeUp(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Flush sends what waits for others, and blocks until all that was given before has reached the level. It returns an UnfinishedError when
+// ctx ends, when it has no deadline and Config.FlushTimeout has passed, or when the producer fails.
+func (p *Producer) Flush(ctx context.Context) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return ErrClosed
+	}
+	return p.flushLocked(ctx)
+}
+
+// bounded returns a context with a deadline.
+func (p *Producer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, bounded := ctx.Deadline(); bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, p.config.FlushTimeout, fmt.Errorf("not within %v (FlushTimeout): %w", p.config.FlushTimeout, context.DeadlineExceeded))
+}
+
+func (p *Producer) flushLocked(ctx context.Context) error {
+	p.sealLocked(nil)
+	marks := make([]uint64, len(p.streams))
+	for i, s := range p.streams {
+		marks[i] = s.next
+	}
+	for {
+		left := &UnfinishedError{Cause: p.failed}
+		for i, s := range p.streams {
+			entries, spilled := s.window.before(marks[i])
+			left.Entries += entries
+			left.Spilled += spilled
+		}
+		switch {
+		case left.Entries == 0:
+			return nil
+		case left.Cause != nil:
+			return left
+		}
+		if left.Cause = p.waitLocked(ctx); left.Cause != nil {
+			return left
+		}
+	}
+}
+
+// before returns how many entries of requests with numbers below that have not reached the level, and how many of them are in the spill.
+func (w *window) before(number uint64) (entries, spilled int) {
+	count := func(r *request, n int) {
+		if r.number < number {
+			entries += n
+			if r.saved != nil {
+				spilled += n
+			}
+		}
+	}
+	for _, p := range w.pieces {
+		count(p.of, p.entries)
+	}
+	for _, r := range w.waiting {
+		count(r, r.entries-r.first-r.leftBehind())
+	}
+	return entries, spilled
+}
+
+// Close sends what waits, blocks as Flush does, and ends the producer. With a spill, what has not reached the level is sent by the next
+// producer with it; Close then waits until it is in the spill, too.
+func (p *Producer) Close(ctx context.Context) error {
+	p.ended.Do(func() { p.endErr = p.end(ctx) })
+	return p.endErr
+}
+
+func (p *Producer) end(ctx context.Context) error {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	p.mu.Lock()
+	p.sealLocked(nil)
+	p.closing = true
+	if p.batch.linger != nil {
+		p.batch.linger.Stop()
+	}
+	for _, s := range p.streams {
+		if s.finishedLocked() {
+			s.sayFarewellLocked()
+		}
+	}
+	p.notifyLocked()
+	err := p.flushLocked(ctx)
+	if err == nil {
+		err = p.failed
+	}
+	p.mu.Unlock()
+	if err == nil {
+		select {
+		case <-p.settled: // the streams end once they have nothing left
+		case <-ctx.Done():
+		}
+	}
+	p.cancel(ErrClosed)
+	<-p.settled
+	if p.spill != nil {
+		p.stopSpill()
+		<-p.spillEnded
+		if cleanErr := p.clean(); cleanErr != nil {
+			err = errors.Join(err, cleanErr)
+		}
+		err = errors.Join(err, p.spill.Close())
+	}
+	return errors.Join(err, p.hangUp())
+}
+
+// fail ends the producer for a reason that another stream would not change.
+func (p *Producer) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed != nil {
+		return
+	}
+	p.failed = err
+	close(p.done)
+	p.cancel(err)
+	p.notifyLocked()
+}
+
+// Done is closed when the producer fails: Err says why.
+func (p *Producer) Done() <-chan struct{} { return p.done }
+
+// Err returns why the producer failed, nil if it did not: the server refuses the producer for good, another process sends as it, or
+// GiveUpAfter has passed.
+func (p *Producer) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
 }
 
 // Statistics is what a producer has done so far.
 type Statistics struct {
-	// Sent is the last sequence sent, Committed the watermark, both in the current epoch. A server with smaller limits makes the
-	// producer begin a new epoch.
-	Sent, Committed uint64
-	// Streams is the number of streams opened so far. Open reports whether one is open.
-	Streams int
-	Open    bool
+	// Given is the number of entries that were taken, those in the spill at first included. Reached is how many of them have reached the
+	// level, Refused how many of these were refused.
+	Given, Reached, Refused uint64
+	// Unsent is how many entries were never sent to a server.
+	Unsent int
+	// Bytes is the memory in use, as it counts for MaxBytes.
+	Bytes int
+	// Streams is the number of streams opened so far, Open how many are.
+	Streams, Open int
 	// Doubtful counts requests sent again to an instance that did not know what an earlier one had stored: their entries may be
 	// stored twice.
 	Doubtful uint64
-	// Unsent is the number of entries waiting that were never sent to a server.
-	Unsent int
+	// Lost counts requests that had reached the level RECEIVED or LOGGED, and that the server does not have any more.
+	Lost uint64
 }
 
 // Statistics returns what the producer has done so far.
 func (p *Producer) Statistics() Statistics {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Statistics{
-		Sent: p.window.last, Committed: p.window.committed, Streams: p.streams, Open: p.welcomed, Doubtful: p.doubtful,
-		Unsent: p.window.unsent(),
+	s := Statistics{
+		Given: p.given, Reached: p.reached, Refused: p.refused, Unsent: p.batch.entries, Bytes: p.memory, Streams: p.opened,
+		Doubtful: p.doubtful, Lost: p.lost,
 	}
-}
-
-// Run streams until Close was called and everything is committed, opening a new stream whenever one ends before. It fails when
-// ctx ends, when the server refuses the stream for good, or when GiveUpAfter has passed. It must be called once.
-func (p *Producer) Run(ctx context.Context) (err error) {
-	p.mu.Lock()
-	if p.running {
-		p.mu.Unlock()
-		return errors.New("run: the producer was run before")
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	p.running, p.since = true, time.Now()
-	p.cancel = func() { cancel(nil) }
-	if p.config.GiveUpAfter > 0 {
-		p.watch = time.AfterFunc(p.config.GiveUpAfter, func() { p.giveUp(cancel) })
-		defer p.watch.Stop()
-	}
-	p.endLocked()
-	p.mu.Unlock()
-	defer cancel(nil)
-	defer func() {
-		p.mu.Lock()
-		p.failed = err
-		if err == nil {
-			p.failed = ErrClosed
-		}
-		p.notifyLocked()
-		p.mu.Unlock()
-	}()
-
-	wait := backoff{min: p.config.MinBackoff, max: p.config.MaxBackoff}
-	var logged time.Time
-	for {
-		if p.done() {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		began, commits := time.Now(), p.progress()
-		err := p.stream(ctx)
-		if ctx.Err() != nil || p.done() || errors.Is(err, errAgain) {
-			continue
-		}
-		if err != nil {
-			tell(p, p.config.OnError, err)
-			if !retryable(err) {
-				return fmt.Errorf("ingest stream: %w", err)
-			}
-		}
-		if p.progressed(commits, began) {
-			wait.reset()
-		}
-		asked, _ := retryDelay(err)
-		pause := wait.next(asked)
-		if err != nil && time.Since(logged) >= logInterval {
-			p.config.Log.Warn("stream ended, opening another one", "error", err, "wait", pause)
-			logged = time.Now()
-			p.mu.Lock()
-			p.warned = true
-			p.mu.Unlock()
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+	for _, one := range p.streams {
+		s.Unsent += one.window.unsent()
+		if one.open {
+			s.Open++
 		}
 	}
-}
-
-// giveUp cancels Run if nothing has been committed for GiveUpAfter, and otherwise looks again when that may be so.
-func (p *Producer) giveUp(cancel context.CancelCauseFunc) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.welcomed && p.window.empty() {
-		p.since = time.Now() // nothing waits, and something sent now would be committed
-	}
-	if left := p.config.GiveUpAfter - time.Since(p.since); left > 0 {
-		p.watch.Reset(left)
-		return
-	}
-	err := fmt.Errorf("%w: nothing was committed for %v", ErrGaveUp, p.config.GiveUpAfter)
-	if p.lastError != nil {
-		err = fmt.Errorf("%w; the last stream ended with: %w", err, p.lastError)
-	}
-	cancel(err)
-}
-
-func (p *Producer) progress() (commits uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.commits
-}
-
-// progressed reports whether a stream got anything committed, or had nothing to commit for as long as the longest wait.
-func (p *Producer) progressed(commits uint64, began time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.commits != commits || p.window.empty() && time.Since(began) > p.config.MaxBackoff
-}
-
-func (p *Producer) done() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.closing && p.window.empty()
-}
-
-// advance drops the requests that the watermark covers.
-func (p *Producer) advance(committed uint64) error {
-	p.mu.Lock()
-	if committed > p.window.last {
-		last := p.window.last
-		p.mu.Unlock()
-		return violation("the server's committed sequence %d is beyond the last one sent, %d: is another process sending as producer %q?",
-			committed, last, p.config.Open.GetProducer())
-	}
-	passed, requests := p.window.commit(committed)
-	if requests == 0 {
-		p.mu.Unlock()
-		return nil
-	}
-	for l, last := range p.letters {
-		if last <= committed {
-			delete(p.letters, l)
-		}
-	}
-	p.commits++
-	p.since = time.Now()
-	p.endLocked()
-	p.notifyLocked()
-	p.mu.Unlock()
-	tell(p, p.config.OnCommitted, passed)
-	return nil
-}
-
-// refuse reports entries that are not sent.
-func (p *Producer) refuse(left []unsendable) {
-	if len(left) == 0 {
-		return
-	}
-	p.mu.Lock()
-	watermark := p.window.committed
-	p.since = time.Now()
-	p.endLocked()
-	p.notifyLocked()
-	p.mu.Unlock()
-	for _, l := range left {
-		p.tellRefused(l.entry, &logbatcherv1.Refusal{Reason: logbatcherv1.RefusalReason_REFUSAL_REASON_TOO_LARGE, Message: l.why})
-	}
-	tell(p, p.config.OnCommitted, Committed{Sequence: watermark, Entries: len(left), Refused: len(left)})
+	return s
 }
 
 // tell calls a function of the configuration, if it is not nil.
@@ -321,16 +588,4 @@ func tell[T any](p *Producer, call func(T), value T) {
 		defer p.telling.Unlock()
 		call(value)
 	}
-}
-
-func (p *Producer) tellRefused(entry *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
-	tell(p, p.config.OnRefusal, r)
-	if p.config.OnRefusedEntry != nil {
-		tell(p, func(r *logbatcherv1.Refusal) { p.config.OnRefusedEntry(entry, r) }, r)
-	}
-}
-
-func (p *Producer) notifyLocked() {
-	close(p.changed)
-	p.changed = make(chan struct{})
 }

@@ -111,7 +111,7 @@ func TestGivesUp(t *testing.T) {
 					t.Errorf("gave up after %v", took)
 				}
 				if !errors.Is(err, ErrGaveUp) || !strings.Contains(err.Error(), test.want) {
-					t.Errorf("Run ended with %v, want %q in it", err, test.want)
+					t.Errorf("Close ended with %v, want %q in it", err, test.want)
 				}
 				if name != "nothing is committed" && len(l.errors) == 0 {
 					t.Error("OnError was not called")
@@ -133,21 +133,16 @@ func TestIdleProducerDoesNotGiveUp(t *testing.T) {
 		var l ledger
 		c := l.config("idle")
 		c.GiveUpAfter = time.Minute
-		p, err := NewProducer(conn, c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- p.Run(t.Context()) }()
+		c.Conns = []grpc.ClientConnInterface{conn}
+		p := open(t, c)
 		for range 2 {
 			time.Sleep(24 * time.Hour) // the bubble's clock
-			if err := p.Send(t.Context(), bodies("late")); err != nil {
+			if err := p.Send(t.Context(), bodies("late")...); err != nil {
 				t.Fatal(err)
 			}
 		}
-		p.Close()
-		if err := <-ended; err != nil || l.committed.Entries != 2 || len(l.errors) > 0 {
-			t.Errorf("Run ended with %v, committed %+v, reported %v", err, l.committed, l.errors)
+		if err := p.Close(t.Context()); err != nil || l.committed.Entries != 2 || len(l.errors) > 0 {
+			t.Errorf("Close ended with %v, committed %+v, reported %v", err, l.committed, l.errors)
 		}
 	})
 }
@@ -171,7 +166,7 @@ func TestWhatGRPCRefuses(t *testing.T) {
 	} {
 		var l ledger
 		if err := run(t, conn, l.config("refused"), bodies("a")); err == nil || !strings.Contains(err.Error(), want) || len(l.errors) != 1 {
-			t.Errorf("Run ended with %v, want %q in it; reported %v", err, want, l.errors)
+			t.Errorf("Close ended with %v, want %q in it; reported %v", err, want, l.errors)
 		}
 	}
 }
@@ -194,45 +189,47 @@ func TestTLSToAPlainPort(t *testing.T) {
 	var l ledger
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	c := l.config("tls")
+	c := l.config("tls", conn)
 	c.OnError = func(err error) { l.errors = append(l.errors, err); cancel() }
-	p, err := NewProducer(conn, c)
-	if err != nil {
+	p := open(t, c)
+	if err := p.Send(ctx, bodies("a")...); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Run(ctx); !errors.Is(err, context.Canceled) || len(l.errors) != 1 || !strings.Contains(l.errors[0].Error(), "TLS") {
-		t.Errorf("Run ended with %v, reported %v", err, l.errors)
+	if err := p.Close(ctx); !errors.Is(err, context.Canceled) || len(l.errors) == 0 || !strings.Contains(l.errors[0].Error(), "TLS") {
+		t.Errorf("Close: %v, reported %v", err, l.errors)
 	}
 }
 
 func TestConfigurationIsChecked(t *testing.T) {
-	conn := serve(t, nil)
-	good := DefaultConfig("id")
-	if _, err := NewProducer(conn, good); err != nil {
+	good := DefaultConfig("id", "localhost:4320")
+	if err := good.check(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewProducer(nil, good); err == nil {
-		t.Error("a nil connection is taken")
-	}
-	bad := Config{Open: &logbatcherv1.Open{Producer: "caf\xe9 0", Epoch: 1}, GiveUpAfter: -1}
-	_, err := NewProducer(conn, bad)
-	for _, name := range []string{"Producer", "Epoch", "MaxUncommittedRequests", "MaxUncommittedBytes", "MinBackoff", "MaxBackoff", "WelcomeTimeout", "GiveUpAfter"} {
+	bad := Config{Open: &logbatcherv1.Open{Producer: "caf\xe9 0", Epoch: 1}, GiveUpAfter: -1, WhenFull: 7}
+	_, err := Open(bad)
+	for _, name := range []string{
+		"Addresses", "Producer", "Epoch", "Streams", "BatchEntries", "BatchBytes", "Linger", "MaxBytes", "WhenFull", "MinBackoff", "MaxBackoff",
+		"WelcomeTimeout", "FlushTimeout", "GiveUpAfter",
+	} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v: %s is not in it", err, name)
 		}
 	}
 	for name, change := range map[string]func(*Config){
-		"no opening":       func(c *Config) { c.Open = nil },
-		"long id":          func(c *Config) { c.Open.Producer = strings.Repeat("x", 129) },
-		"zero MinBackoff":  func(c *Config) { c.MinBackoff = 0 },
-		"zero back-offs":   func(c *Config) { c.MinBackoff, c.MaxBackoff = 0, 0 },
-		"inverted":         func(c *Config) { c.MinBackoff, c.MaxBackoff = c.MaxBackoff, c.MinBackoff },
-		"negative window":  func(c *Config) { c.MaxUncommittedBytes = -1 },
-		"negative timeout": func(c *Config) { c.WelcomeTimeout = -1 },
+		"no opening":          func(c *Config) { c.Open = nil },
+		"long id":             func(c *Config) { c.Open.Producer = strings.Repeat("x", 129) },
+		"long id of streams":  func(c *Config) { c.Open.Producer, c.Streams = strings.Repeat("x", 127), 2 },
+		"two ways to connect": func(c *Config) { c.Conns = []grpc.ClientConnInterface{nil} },
+		"a nil connection":    func(c *Config) { c.Addresses, c.Conns = nil, []grpc.ClientConnInterface{nil} },
+		"zero MinBackoff":     func(c *Config) { c.MinBackoff = 0 },
+		"zero back-offs":      func(c *Config) { c.MinBackoff, c.MaxBackoff = 0, 0 },
+		"inverted":            func(c *Config) { c.MinBackoff, c.MaxBackoff = c.MaxBackoff, c.MinBackoff },
+		"negative memory":     func(c *Config) { c.MaxBytes = -1 },
+		"negative timeout":    func(c *Config) { c.WelcomeTimeout = -1 },
 	} {
-		c := DefaultConfig("id")
+		c := DefaultConfig("id", "localhost:4320")
 		change(&c)
-		if _, err := NewProducer(conn, c); err == nil {
+		if err := c.check(); err == nil {
 			t.Errorf("%s is taken", name)
 		}
 	}
@@ -276,33 +273,24 @@ func TestCloseWithNothingLeft(t *testing.T) {
 	closing := func(t *testing.T, conn grpc.ClientConnInterface, before func(*Producer)) {
 		t.Helper()
 		var l ledger
-		p, err := NewProducer(conn, l.config("close"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- p.Run(t.Context()) }()
+		p := open(t, l.config("close", conn))
 		before(p)
 		began := time.Now()
-		p.Close()
-		if err := <-ended; err != nil || time.Since(began) > farewell {
-			t.Errorf("Run ended after %v with %v", time.Since(began), err)
+		if err := p.Close(t.Context()); err != nil || time.Since(began) > farewell {
+			t.Errorf("Close returned after %v with %v", time.Since(began), err)
+		}
+		if err := p.Close(t.Context()); err != nil {
+			t.Errorf("a second Close: %v", err)
+		}
+		if err := p.Send(t.Context(), bodies("late")...); !errors.Is(err, ErrClosed) {
+			t.Errorf("Send after Close: %v", err)
+		}
+		if err := p.Flush(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("Flush after Close: %v", err)
 		}
 	}
 	silent := func(context.Context) (net.Conn, error) { return nil, errors.New("connection refused") }
-	t.Run("before Run", func(t *testing.T) {
-		p, err := NewProducer(connect(t, silent), DefaultConfig("close"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.Close()
-		if err := p.Run(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if err := p.Run(t.Context()); err == nil {
-			t.Error("Run can be called twice")
-		}
-	})
+	t.Run("at once", func(t *testing.T) { closing(t, connect(t, silent), func(*Producer) {}) })
 	t.Run("in a pause", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			closing(t, connect(t, silent), func(*Producer) { synctest.Wait() })
@@ -326,10 +314,12 @@ func TestCloseWithNothingLeft(t *testing.T) {
 				return nil
 			})
 			closing(t, conn, func(p *Producer) {
-				if err := p.Send(t.Context(), bodies("a")); err != nil {
+				if err := p.Send(t.Context(), bodies("a")...); err != nil {
 					t.Error(err)
 				}
-				synctest.Wait()
+				if err := p.Flush(t.Context()); err != nil {
+					t.Error(err)
+				}
 			})
 		})
 	})

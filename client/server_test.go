@@ -98,32 +98,58 @@ func store(s serverStream, keep func(*logbatcherv1.IngestStreamRequest) error) e
 	}
 }
 
-// ledger keeps what a producer reports. Its fields may be read once Run has returned.
+// ledger keeps what a producer reports. Its fields may be read once Close has returned.
 type ledger struct {
-	committed Committed // sums, and the latest sequence
+	committed Progress // sums, and the latest watermarks
 	refused   []*logbatcherv1.Entry
+	tokens    []any
 	refusals  []*logbatcherv1.Refusal
 	letters   int
 	errors    []error
 }
 
-func (l *ledger) config(producer string) Config {
+func (l *ledger) config(producer string, conns ...grpc.ClientConnInterface) Config {
 	c := DefaultConfig(producer)
+	c.Conns = conns
 	c.MinBackoff, c.MaxBackoff = time.Millisecond, 5*time.Millisecond
-	c.OnCommitted = func(more Committed) {
-		l.committed.Sequence = more.Sequence
+	c.Log = nil
+	c.OnProgress = func(more Progress) {
+		l.committed.Logged, l.committed.Committed = more.Logged, more.Committed
 		l.committed.Entries += more.Entries
 		l.committed.Refused += more.Refused
 	}
-	c.OnRefusedEntry = func(e *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
-		l.refused, l.refusals = append(l.refused, e), append(l.refusals, r)
+	c.OnRefusal = func(r Refused) {
+		l.refused, l.refusals, l.tokens = append(l.refused, r.Entry), append(l.refusals, r.Refusal), append(l.tokens, r.Token)
 	}
 	c.OnDeadLettered = func(d *logbatcherv1.DeadLettered) { l.letters += int(d.GetRows()) }
 	c.OnError = func(err error) { l.errors = append(l.errors, err) }
 	return c
 }
 
-// run sends the requests, closes, and returns how Run ended.
+// open starts a producer, which the test must close.
+func open(t *testing.T, c Config) *Producer {
+	t.Helper()
+	p, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// give sends each slice as a request of its own.
+func give(t *testing.T, p *Producer, requests ...[]*logbatcherv1.Entry) {
+	t.Helper()
+	for _, entries := range requests {
+		if err := p.Send(t.Context(), entries...); err != nil {
+			t.Fatal(err)
+		}
+		p.mu.Lock()
+		p.sealLocked(nil)
+		p.mu.Unlock()
+	}
+}
+
+// run sends the requests, closes, and returns how the producer ended.
 func run(t *testing.T, conn grpc.ClientConnInterface, c Config, requests ...[]*logbatcherv1.Entry) error {
 	t.Helper()
 	return runFor(t, patience, conn, c, requests...)
@@ -132,19 +158,17 @@ func run(t *testing.T, conn grpc.ClientConnInterface, c Config, requests ...[]*l
 // runFor is run with another patience, for bubbles of synctest.
 func runFor(t *testing.T, limit time.Duration, conn grpc.ClientConnInterface, c Config, requests ...[]*logbatcherv1.Entry) error {
 	t.Helper()
-	p, err := NewProducer(conn, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the producer does not end"))
-	defer cancel()
+	c.Conns, c.FlushTimeout = []grpc.ClientConnInterface{conn}, limit
+	p := open(t, c)
 	for _, entries := range requests {
-		if err := p.Send(ctx, entries); err != nil {
-			t.Fatal(err)
+		if err := p.Send(t.Context(), entries...); err != nil {
+			break // the producer has failed: Close says why
 		}
+		p.mu.Lock()
+		p.sealLocked(nil)
+		p.mu.Unlock()
 	}
-	p.Close()
-	return p.Run(ctx)
+	return p.Close(t.Context())
 }
 
 func unavailable(message string) error { return status.Error(codes.Unavailable, message) }

@@ -93,7 +93,9 @@ func TestRequestsAreCutByTheWelcome(t *testing.T) {
 		t.Run(limits.String(), func(t *testing.T) {
 			var l ledger
 			var got []string
+			given := make(chan struct{}) // then the limits become known
 			conn := serve(t, func(_ int, _ *logbatcherv1.Open, s serverStream) error {
+				<-given
 				if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1, Limits: limits}); err != nil {
 					return err
 				}
@@ -110,7 +112,10 @@ func TestRequestsAreCutByTheWelcome(t *testing.T) {
 					return nil
 				})
 			})
-			if err := run(t, conn, l.config("cut"), bodies(texts...)); err != nil {
+			p := open(t, l.config("cut", conn))
+			give(t, p, bodies(texts...))
+			close(given)
+			if err := p.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			fit := func(text string) bool {
@@ -295,7 +300,7 @@ func TestServerErrorsThatEndRun(t *testing.T) {
 			conn := serve(t, func(_ int, _ *logbatcherv1.Open, s serverStream) error { return stream(s) })
 			err := run(t, conn, l.config("ended"), bodies("a"))
 			if err == nil || !strings.Contains(err.Error(), name) || len(l.errors) != 1 || l.committed.Entries != 0 {
-				t.Errorf("Run ended with %v, reported %v, %+v", err, l.errors, l.committed)
+				t.Errorf("Close ended with %v, reported %v, %+v", err, l.errors, l.committed)
 			}
 		})
 	}
@@ -315,36 +320,40 @@ func TestUnsentEntries(t *testing.T) {
 		<-s.Context().Done()
 		return s.Context().Err()
 	})
-	p, err := NewProducer(conn, DefaultConfig("unsent"))
-	if err != nil {
+	var l ledger
+	p := open(t, l.config("unsent", conn))
+	give(t, p, bodies("a", "b", "c"))
+	<-seen
+	if err := p.Send(t.Context(), bodies("d")...); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Send(t.Context(), bodies("a", "b", "c")); err != nil {
-		t.Fatal(err)
-	}
-	if got := p.Statistics().Unsent; got != 3 {
-		t.Errorf("before Run, %d entries are unsent, want 3", got)
+	if got := p.Statistics().Unsent; got > 1 {
+		t.Errorf("after the server took 3, %d entries are unsent", got)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx) }()
-	<-seen
 	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	if got := p.Statistics().Unsent; got != 0 {
-		t.Errorf("after the server took them, %d entries are unsent", got)
+	err := p.Close(ctx)
+	var left *UnfinishedError
+	if !errors.As(err, &left) || !errors.Is(err, context.Canceled) || left.Entries != 4 || left.Spilled != 0 {
+		t.Errorf("Close: %v", err)
 	}
 }
 
 func TestNilEntryIsRefused(t *testing.T) {
 	var l ledger
-	p, err := NewProducer(serve(t, nil), l.config("nil"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Send(t.Context(), []*logbatcherv1.Entry{{}, nil}); err == nil || !strings.Contains(err.Error(), "entry 1 is nil") {
+	p := open(t, l.config("nil", serve(t, accept)))
+	if err := p.Send(t.Context(), &logbatcherv1.Entry{}, nil); err == nil || !strings.Contains(err.Error(), "entry 1 is nil") {
 		t.Errorf("Send: %v", err)
 	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// accept stores everything.
+func accept(_ int, _ *logbatcherv1.Open, s serverStream) error {
+	if err := welcome(s, &logbatcherv1.Welcome{Epoch: 1}); err != nil {
+		return err
+	}
+	return store(s, func(*logbatcherv1.IngestStreamRequest) error { return nil })
 }

@@ -3,94 +3,121 @@ package client
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 )
 
-// TestWindowAtRandom adds, sends under changing limits, commits, resumes and restarts at random. Entries must be sent in order, within the
-// limits, and each must be settled once: committed, or left out because it is too large.
+// TestWindowAtRandom adds, sends under changing limits, drops, resumes and restarts at random. Entries must be sent in order, within the
+// limits, a sequence always with the same entries, and each entry must be settled once: dropped, or left out because it is too large.
 func TestWindowAtRandom(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	var w window
-	var entries []*logbatcherv1.Entry // all, in order
-	place := map[*logbatcherv1.Entry]int{}
-	left := map[*logbatcherv1.Entry]bool{}
+	w := window{untold: map[uint64]*piece{}}
+	left := map[int]bool{}
 	settled, added := 0, 0
-	firstOf := map[uint64]int{} // sequences of the epoch, by the place of their first entry
-	l, sequence := limits{}, uint64(0)
+	number := func(entry []byte) int {
+		e := entryAt(entry, 0)
+		n, err := strconv.Atoi(e.GetBody())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	sent := map[uint64]string{} // by the sequence in the epoch
+	l := limits{}
 	for range 100_000 {
 		switch random.IntN(8) {
 		case 0, 1:
-			i := newItem()
-			for range random.IntN(9) {
+			r := &request{ready: true}
+			for range 1 + random.IntN(9) {
 				e := &logbatcherv1.Entry{Body: fmt.Sprintf("%0*d", 1+random.IntN(60), added)}
-				entries, place[e] = append(entries, e), added
-				i.add(e, e.SizeVT())
+				encoded, _ := e.MarshalVT()
+				r.body = protowire.AppendBytes(protowire.AppendTag(r.body, entriesField, protowire.BytesType), encoded)
+				r.entries++
+				r.largest = max(r.largest, len(encoded))
 				added++
 			}
-			if w.fits(i.bytes, 50, 5000) {
-				w.add(i)
+			r.size = len(r.body)
+			if w.entries < 500 {
+				w.add(r)
 			} else {
-				added -= len(i.request.Entries)
-				entries = entries[:added]
+				added -= r.entries
 			}
 		case 2, 3, 4:
-			i, none := w.next(l)
+			sequence, none := sendNext(&w, l)
 			for _, n := range none {
-				if why := l.refuses(n.entry.SizeVT()); why == "" || left[n.entry] {
-					t.Fatalf("left out %v: %q", n.entry, why)
+				e := &logbatcherv1.Entry{}
+				if err := e.UnmarshalVT(n.bytes); err != nil {
+					t.Fatal(err)
 				}
-				left[n.entry] = true
+				place, _ := strconv.Atoi(e.GetBody())
+				if l.refuses(len(n.bytes)) == "" || left[place] {
+					t.Fatalf("left out %v: %q", e, n.why)
+				}
+				left[place] = true
 				settled++
 			}
-			if i == nil {
-				if w.sent != len(w.pending) {
-					t.Fatalf("nothing to send, though %d of %d are sent", w.sent, len(w.pending))
+			if sequence == 0 {
+				if w.sent != len(w.pieces) || len(w.waiting) > 0 {
+					t.Fatalf("nothing to send, though %d of %d are sent", w.sent, len(w.pieces))
 				}
 				continue
 			}
-			sequence++
-			if i.request.Sequence != sequence || !l.takes(i) {
-				t.Fatalf("sent sequence %d with %d bytes after %d, limits %+v", i.request.Sequence, i.request.SizeVT(), sequence-1, l)
+			p := w.pieces[w.sent-1]
+			body := string(p.of.body[p.from:p.to])
+			if before, again := sent[sequence]; again && before != body {
+				t.Fatalf("sequence %d was sent with other entries", sequence)
 			}
-			if l.requestBytes > 0 && i.request.SizeVT() > l.requestBytes {
-				t.Fatalf("%d bytes, want at most %d", i.request.SizeVT(), l.requestBytes)
+			sent[sequence] = body
+			if !l.fits(len(body), p.entries) || strings.Count(body, "") == 0 {
+				t.Fatalf("sent %d entries with %d bytes, limits %+v", p.entries, len(body), l)
 			}
-			for k, e := range i.request.Entries {
-				if k == 0 {
-					if known, again := firstOf[sequence]; again && known != place[e] {
-						t.Fatalf("sequence %d begins with entry %d, and began with %d", sequence, place[e], known)
-					}
-					firstOf[sequence] = place[e]
-				} else if place[e] <= place[i.request.Entries[k-1]] {
-					t.Fatal("entries out of order")
+			last, at := -1, 0
+			for range p.entries {
+				e, err := nextEntry([]byte(body), at)
+				if err != nil {
+					t.Fatal(err)
 				}
+				if n := number([]byte(body[at:e.end])); n <= last {
+					t.Fatal("entries out of order")
+				} else {
+					last = n
+				}
+				at = e.end
+			}
+			if at != len(body) {
+				t.Fatalf("a piece of %d entries has more of them", p.entries)
 			}
 		case 5:
-			if sequence > w.committed {
-				c, _ := w.commit(w.committed + 1 + random.Uint64N(sequence-w.committed))
-				settled += c.Entries
+			if exposed := w.kept + uint64(w.sent); exposed > w.kept {
+				for _, p := range w.drop(w.kept + 1 + random.Uint64N(uint64(w.sent))) {
+					settled += p.entries
+				}
 			}
 		case 6:
 			if random.IntN(20) == 0 {
 				l = limits{requestBytes: random.IntN(3) * (60 + random.IntN(300)), requestEntries: random.IntN(8), entryBytes: random.IntN(2) * 50}
 				w.resume(w.epoch)
-				sequence = w.committed
 				if w.exceeds(l) != nil {
 					w.restart()
-					sequence = 0
-					clear(firstOf)
+					clear(sent)
 				}
 			}
 		}
 		waiting, bytes := 0, 0
-		for _, i := range w.pending {
-			waiting += len(i.request.Entries)
-			bytes += i.bytes
+		for _, p := range w.pieces {
+			waiting += p.entries
+			bytes += p.bytes()
 		}
-		if waiting+settled != added || w.bytes != bytes {
-			t.Fatalf("%d entries wait and %d are settled, of %d; %d bytes, counted %d", waiting, settled, added, w.bytes, bytes)
+		for _, r := range w.waiting {
+			waiting += r.entries - r.first - r.leftBehind()
+		}
+		if waiting+settled != added || w.entries != waiting || len(w.waiting) == 0 && w.bytes != bytes {
+			t.Fatalf("%d entries wait, counted %d, and %d are settled, of %d; %d bytes, counted %d", waiting, w.entries, settled, added, bytes, w.bytes)
 		}
 	}
 	if len(left) == 0 || settled == len(left) {

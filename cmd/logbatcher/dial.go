@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -23,45 +25,42 @@ import (
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/smallfile"
 )
 
+// maxPEMBytes bounds the files of a certificate and its key.
+const maxPEMBytes = 1 << 20
+
 // target is the LogBatcher that a command calls.
 type target struct {
 	address           string
 	tls               bool
 	caFile, tokenFile string
+	certFile, keyFile string
 }
 
 // addFlags adds the flags that set it.
 func (t *target) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&t.address, "address", defaultGRPCAddress, "gRPC address of the server")
+	t.addSecurityFlags(flags)
+}
+
+// addSecurityFlags adds the flags that set everything but the address.
+func (t *target) addSecurityFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&t.tls, "tls", false, "connect with TLS")
 	flags.StringVar(&t.caFile, "ca-file", "", "PEM file of certificates to trust instead of the system's; implies --tls")
+	flags.StringVar(&t.certFile, "cert", "", "PEM file of the certificate to show, read again for each connection; implies --tls")
+	flags.StringVar(&t.keyFile, "key", "", "PEM file of the certificate's key")
 	flags.StringVar(&t.tokenFile, "token-file", "", "file with the token to show, read again for each stream (default: the variable "+tokenVariable+")")
 }
 
 // dial returns a connection without waiting for it; the first call does.
 func (t *target) dial(ctx context.Context) (*grpc.ClientConn, error) {
-	if err := checkAddress(t.address); err != nil {
-		return nil, fmt.Errorf("--address %q: %w", t.address, err)
-	}
-	transport := insecure.NewCredentials()
-	switch {
-	case t.caFile != "":
-		trusted, err := config.CertificatePool(ctx, t.caFile)
-		if err != nil {
-			return nil, fmt.Errorf("--ca-file: %w", err)
-		}
-		transport = credentials.NewClientTLSFromCert(trusted, "")
-	case t.tls:
-		transport = credentials.NewTLS(nil)
-	}
-	shown, err := t.token(ctx)
+	options, err := t.options(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// By default gRPC retries only every two minutes, and never notices a server that vanishes.
 	attempts := backoff.DefaultConfig
 	attempts.MaxDelay = 5 * time.Second
-	conn, err := grpc.NewClient(t.address, append(shown, grpc.WithTransportCredentials(transport),
+	conn, err := grpc.NewClient(t.address, append(options,
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: attempts, MinConnectTimeout: 10 * time.Second}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}))...)
 	if err != nil {
@@ -70,9 +69,68 @@ func (t *target) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
+// options checks the address, and returns what a connection to it needs of TLS and tokens.
+func (t *target) options(ctx context.Context) ([]grpc.DialOption, error) {
+	if err := checkAddress(t.address); err != nil {
+		return nil, fmt.Errorf("--address %q: %w", t.address, err)
+	}
+	transport, err := t.transport(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := t.token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(shown, grpc.WithTransportCredentials(transport)), nil
+}
+
+// encrypted reports whether connections have TLS.
+func (t *target) encrypted() bool { return t.tls || t.caFile != "" || t.certFile != "" }
+
+// transport returns plain text or TLS, as the flags say.
+func (t *target) transport(ctx context.Context) (credentials.TransportCredentials, error) {
+	if (t.certFile == "") != (t.keyFile == "") {
+		return nil, errors.New("--cert and --key go together")
+	}
+	if !t.encrypted() {
+		return insecure.NewCredentials(), nil
+	}
+	var settings tls.Config
+	if t.caFile != "" {
+		trusted, err := config.CertificatePool(ctx, t.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--ca-file: %w", err)
+		}
+		settings.RootCAs = trusted
+	}
+	if t.certFile != "" {
+		read := func(ctx context.Context) (*tls.Certificate, error) {
+			certificate, err := smallfile.Read(ctx, t.certFile, maxPEMBytes)
+			if err != nil {
+				return nil, fmt.Errorf("--cert: %w", err)
+			}
+			key, err := smallfile.Read(ctx, t.keyFile, maxPEMBytes)
+			if err != nil {
+				return nil, fmt.Errorf("--key: %w", err)
+			}
+			pair, err := tls.X509KeyPair(certificate, key)
+			if err != nil {
+				return nil, fmt.Errorf("--cert %s, --key %s: %w", t.certFile, t.keyFile, err)
+			}
+			return &pair, nil
+		}
+		if _, err := read(ctx); err != nil {
+			return nil, err
+		}
+		settings.GetClientCertificate = func(request *tls.CertificateRequestInfo) (*tls.Certificate, error) { return read(request.Context()) }
+	}
+	return credentials.NewTLS(&settings), nil
+}
+
 // token returns the option that shows the token, none without one.
 func (t *target) token(ctx context.Context) ([]grpc.DialOption, error) {
-	shown := client.Token{Value: strings.TrimSpace(os.Getenv(tokenVariable)), AllowPlain: !t.tls && t.caFile == ""}
+	shown := client.Token{Value: strings.TrimSpace(os.Getenv(tokenVariable)), AllowPlain: !t.encrypted()}
 	from := tokenVariable
 	if t.tokenFile != "" {
 		from = "--token-file"

@@ -295,7 +295,7 @@ func (tr *traffic) entries(count int) (first int, entries []*logbatcherv1.Entry)
 // send sends the next numbers as one request.
 func (tr *traffic) send(ctx context.Context, p *client.Producer, count int) error {
 	first, entries := tr.entries(count)
-	if err := p.Send(ctx, entries); err != nil {
+	if err := p.Send(ctx, entries...); err != nil {
 		return err
 	}
 	tr.mu.Lock()
@@ -321,15 +321,19 @@ func (tr *traffic) connect(t *testing.T) *grpc.ClientConn {
 	return conn
 }
 
-// producer runs a producer until finish.
+// producer starts a producer, until finish.
 func (tr *traffic) producer(t *testing.T, id string, conn *grpc.ClientConn) *client.Producer {
 	t.Helper()
 	c := client.DefaultConfig(id)
-	c.MinBackoff, c.MaxBackoff, c.MaxUncommittedRequests = 20*time.Millisecond, 200*time.Millisecond, tr.window
+	c.Conns = []grpc.ClientConnInterface{conn}
+	c.MinBackoff, c.MaxBackoff = 20*time.Millisecond, 200*time.Millisecond
+	c.BatchEntries, c.BatchBytes, c.Linger = tr.request, 4<<20-1<<10, 10*time.Millisecond
+	c.MaxBytes = tr.window * tr.request * (len(tr.body) + 100)
+	c.FlushTimeout = patience
 	c.Log = slog.New(slog.NewTextHandler(tr.log, nil))
-	c.OnRefusal = func(r *logbatcherv1.Refusal) {
+	c.OnRefusal = func(r client.Refused) {
 		tr.mu.Lock()
-		tr.refused = append(tr.refused, r)
+		tr.refused = append(tr.refused, r.Refusal)
 		tr.mu.Unlock()
 	}
 	c.OnDeadLettered = func(l *logbatcherv1.DeadLettered) {
@@ -337,22 +341,27 @@ func (tr *traffic) producer(t *testing.T, id string, conn *grpc.ClientConn) *cli
 		tr.letters = append(tr.letters, l)
 		tr.mu.Unlock()
 	}
-	p, err := client.NewProducer(conn, c)
+	p, err := client.Open(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tr.clients = append(tr.clients, p)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan struct{})
-	tr.running.Add(1)
+	ended, watched := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer tr.running.Done()
-		defer close(ended)
-		if err := p.Run(ctx); err != nil && ctx.Err() == nil {
-			tr.report(fmt.Errorf("producer %s: %w", id, err))
+		defer close(watched)
+		select {
+		case <-p.Done():
+			tr.report(fmt.Errorf("producer %s: %w", id, p.Err()))
+		case <-ended:
 		}
 	}()
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = p.Close(ctx) // finish has looked at it
+		close(ended)
+		<-watched
+	})
 	return p
 }
 
@@ -376,7 +385,6 @@ func (tr *traffic) flow(t *testing.T, producers int) {
 			for {
 				select {
 				case <-tr.stopSend:
-					p.Close()
 					return
 				default:
 				}
@@ -395,7 +403,7 @@ func (tr *traffic) flow(t *testing.T, producers int) {
 // committed is how many requests are.
 func (tr *traffic) committed() (requests uint64) {
 	for _, p := range tr.clients {
-		requests += p.Statistics().Committed
+		requests += p.Statistics().Reached / uint64(tr.request)
 	}
 	return requests
 }
@@ -429,22 +437,19 @@ func (tr *traffic) check(t *testing.T) {
 func (tr *traffic) finish(t *testing.T) {
 	t.Helper()
 	close(tr.stopSend)
-	for _, p := range tr.clients {
-		p.Close()
+	var closing sync.WaitGroup
+	for k, p := range tr.clients {
+		closing.Go(func() {
+			if err := p.Close(context.WithoutCancel(t.Context())); err != nil {
+				tr.report(fmt.Errorf("producer %d: %w: %+v", k, err, p.Statistics()))
+			}
+		})
 	}
-	ended := make(chan struct{})
-	go func() { tr.running.Wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-time.After(patience):
-		for k, p := range tr.clients {
-			t.Errorf("producer %d: %+v", k, p.Statistics())
-		}
-		t.Fatal("not everything is committed in time")
-	}
+	closing.Wait()
+	tr.running.Wait()
 	tr.check(t)
 	for k, p := range tr.clients {
-		if s := p.Statistics(); s.Doubtful > 0 && !tr.mayDouble || s.Sent != s.Committed {
+		if s := p.Statistics(); s.Doubtful > 0 && !tr.mayDouble || s.Given != s.Reached {
 			t.Errorf("producer %d: %+v, want everything committed and nothing doubtful", k, s)
 		}
 	}
@@ -641,11 +646,11 @@ func (tr *traffic) settle(t *testing.T) (below int) {
 	below = tr.next()
 	targets := make([]uint64, len(tr.clients))
 	for k, p := range tr.clients {
-		targets[k] = p.Statistics().Sent + 1 // one may have its numbers and wait for room
+		targets[k] = p.Statistics().Given + uint64(tr.request) // one may have its numbers and wait for room
 	}
 	eventually(t, "what was sent is committed", func() bool {
 		for k, p := range tr.clients {
-			if p.Statistics().Committed < targets[k] {
+			if p.Statistics().Reached < targets[k] {
 				return tr.failed()
 			}
 		}

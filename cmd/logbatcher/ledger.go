@@ -55,9 +55,25 @@ func newLedger(progress io.Writer) *ledger {
 	return &ledger{started: now, shown: now, progress: progress, messages: map[string]int{}}
 }
 
-func (l *ledger) onRefusal(e *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
+func (l *ledger) onRefusal(r client.Refused) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.keepRefusalLocked(r.Entry, r.Refusal)
+}
+
+// onTooLarge counts an entry that the producer did not take.
+func (l *ledger) onTooLarge(e *logbatcherv1.Entry, err *client.TooLargeError) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.settled++
+	l.refused++
+	l.settledBytes += err.Bytes
+	l.keepRefusalLocked(e, &logbatcherv1.Refusal{
+		Message: fmt.Sprintf("the entry has %d bytes, the server accepts at most %d (max_entry_bytes)", err.Bytes, err.Limit),
+	})
+}
+
+func (l *ledger) keepRefusalLocked(e *logbatcherv1.Entry, r *logbatcherv1.Refusal) {
 	if len(l.refusals) == refusalsShown {
 		return
 	}
@@ -82,7 +98,7 @@ func (l *ledger) onDeadLettered(d *logbatcherv1.DeadLettered) {
 	l.messages[message] += int(d.GetRows())
 }
 
-func (l *ledger) onCommitted(c client.Committed) {
+func (l *ledger) onProgress(c client.Progress) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.settled += c.Entries
@@ -126,6 +142,9 @@ func (l *ledger) print(out io.Writer, statistics client.Statistics) {
 	}
 	if statistics.Doubtful > 0 {
 		fmt.Fprintf(out, "doubtful   %d requests were sent again to an instance that did not know them: their entries may be stored twice\n", statistics.Doubtful)
+	}
+	if statistics.Lost > 0 {
+		fmt.Fprintf(out, "lost       %d requests: the server had acknowledged them, and does not have them any more\n", statistics.Lost)
 	}
 	if len(l.refusals) > 0 {
 		fmt.Fprintf(out, "refused    %s entries, the first of them:\n           %s\n", comma(l.refused), strings.Join(l.refusals, "\n           "))

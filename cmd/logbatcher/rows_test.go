@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
@@ -121,20 +122,19 @@ func TestEveryType(t *testing.T) {
 		ScopeAttributes:    []*logbatcherv1.Attribute{{Key: "k", StringValue: "v"}},
 	}
 	configuration := client.DefaultConfig(open.Producer)
-	configuration.Open = open
-	configuration.OnRefusal = func(r *logbatcherv1.Refusal) { t.Errorf("refused: %v", r) }
+	configuration.Open, configuration.Conns = open, []grpc.ClientConnInterface{tr.connect(t)}
+	configuration.OnRefusal = func(r client.Refused) { t.Errorf("refused: %v", r) }
 	configuration.OnDeadLettered = func(l *logbatcherv1.DeadLettered) { t.Errorf("dead-lettered: %v", l) }
-	p, err := client.NewProducer(tr.connect(t), configuration)
+	p, err := client.Open(configuration)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := p.Send(ctx, []*logbatcherv1.Entry{&e}); err != nil {
+	if err := p.Send(ctx, &e); err != nil {
 		t.Fatal(err)
 	}
-	p.Close()
-	if err := p.Run(ctx); err != nil {
+	if err := p.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.clickhouse.Query(t, "SELECT count() FROM types"); got != "1" {

@@ -117,21 +117,27 @@ routes:
 
 	// Tokens are removed while a stream is open: the producer is told to move, what it sent is safe, and it can't come back.
 	producerConfig := client.DefaultConfig("stays")
-	committed := make(chan client.Committed, 100)
-	producerConfig.OnCommitted = func(c client.Committed) { committed <- c }
+	committed := make(chan client.Progress, 100)
+	producerConfig.OnProgress = func(c client.Progress) { committed <- c }
+	denied := make(chan error, 100)
+	producerConfig.OnError = func(err error) {
+		if grpcstatus.Code(err) == codes.Unauthenticated {
+			denied <- err
+		}
+	}
 	withToken, err := grpc.NewClient(b.address, grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(trusted, "")),
 		grpc.WithPerRPCCredentials(client.Token{File: filepath.Join(folder, "shop")}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer withToken.Close()
-	producer, err := client.NewProducer(withToken, producerConfig)
+	producerConfig.Conns = []grpc.ClientConnInterface{withToken}
+	producer, err := client.Open(producerConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- producer.Run(t.Context()) }()
-	if err := producer.Send(t.Context(), []*logbatcherv1.Entry{{Body: "three"}}); err != nil {
+	defer producer.Close(t.Context())
+	if err := producer.Send(t.Context(), &logbatcherv1.Entry{Body: "three"}); err != nil {
 		t.Fatal(err)
 	}
 	<-committed
@@ -150,10 +156,7 @@ routes:
 	}
 	replace("")
 	select {
-	case err := <-ended:
-		if grpcstatus.Code(err) != codes.Unauthenticated {
-			t.Errorf("the producer ended with %v", err)
-		}
+	case <-denied:
 	case <-time.After(patience):
 		t.Fatal("a stream outlives its token")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ const (
 // sendOptions are the flags of `logbatcher send`.
 type sendOptions struct {
 	target
+	addresses  []string // empty: the target's
 	producer   string
 	service    string
 	colo       string
@@ -65,7 +67,8 @@ it and account for every entry that was read.`,
 		},
 	}
 	flags := command.Flags()
-	o.addFlags(flags)
+	flags.StringArrayVar(&o.addresses, "address", []string{defaultGRPCAddress}, "gRPC address of a server (repeatable: another one is tried when one can't be reached)")
+	o.addSecurityFlags(flags)
 	flags.StringVar(&o.producer, "producer", "", "producer id (default: a new one for this run)")
 	flags.StringVar(&o.service, "service", "", "service of entries that name none (default: the file's name without its extension)")
 	flags.StringVar(&o.colo, "colo", "", "where the entries come from (default: the server's)")
@@ -85,26 +88,21 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	if err != nil {
 		return err
 	}
-	conn, err := o.dial(ctx)
+	settings, err := o.settings(ctx, errs)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = errors.New(err.Error()) // only the text, see below
 		}
 		return err
 	}
-	defer conn.Close()
 
 	progress := errs
 	if o.quiet {
 		progress = nil
 	}
 	s := &sending{ledger: newLedger(progress), options: o, location: location}
-	settings := client.DefaultConfig("")
-	settings.Open = o.opening()
-	settings.GiveUpAfter = o.giveUpAfter
-	settings.Log = slog.New(slog.NewTextHandler(errs, nil))
-	settings.OnRefusedEntry, settings.OnDeadLettered, settings.OnCommitted = s.onRefusal, s.onDeadLettered, s.onCommitted
-	if s.producer, err = client.NewProducer(conn, settings); err != nil {
+	settings.OnRefusal, settings.OnDeadLettered, settings.OnProgress = s.onRefusal, s.onDeadLettered, s.onProgress
+	if s.producer, err = client.Open(settings); err != nil {
 		return err
 	}
 
@@ -119,26 +117,32 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 		fmt.Fprintf(errs, "logbatcher: %v: reading has ended, what was read has %v to be committed\n", context.Cause(ctx), o.stopTimeout)
 		s.boundSettling(endSettling)
 	})
-	ran := make(chan error, 1)
+	watched := make(chan struct{})
 	go func() {
-		err := s.producer.Run(settling)
-		s.stopReading(err)
-		ran <- err
+		defer close(watched)
+		select {
+		case <-s.producer.Done():
+			s.stopReading(s.producer.Err())
+		case <-settling.Done():
+		}
 	}()
 	readErr := s.readAll(files, in)
-	s.producer.Close()
-	runErr := <-ran
+	closeErr := s.producer.Close(settling)
+	if left, ok := errors.AsType[*client.UnfinishedError](closeErr); ok {
+		closeErr = left.Cause // the verdict has the number
+	}
 	endSettling(nil)
+	<-watched
 	if !ignoreSignal() {
 		<-bounded
 	}
 	s.print(out, s.producer.Statistics())
 
 	verdict := s.verdict()
-	if readErr == nil && runErr == nil {
+	if readErr == nil && closeErr == nil {
 		return verdict
 	}
-	problems := []error{readErr, runErr}
+	problems := []error{readErr, closeErr}
 	if ctx.Err() != nil {
 		// Only the text: the exit status must not be that of a signal but of what was left undone.
 		problems = slices.Insert(problems, 0, fmt.Errorf("stopped: %v", context.Cause(ctx)))
@@ -147,6 +151,27 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 		problems = append(problems, errors.New(verdict.Error()))
 	}
 	return errors.Join(problems...)
+}
+
+// settings returns the configuration of the producer.
+func (o *sendOptions) settings(ctx context.Context, errs io.Writer) (client.Config, error) {
+	if len(o.addresses) == 0 {
+		o.addresses = []string{o.address}
+	}
+	settings := client.DefaultConfig("", o.addresses...)
+	for _, o.address = range o.addresses {
+		options, err := o.options(ctx)
+		if err != nil {
+			return settings, err
+		}
+		settings.DialOptions = options
+	}
+	settings.Open = o.opening()
+	settings.BatchEntries, settings.BatchBytes, settings.Linger = o.entries, sendRequestBytes, sendWait
+	settings.GiveUpAfter = o.giveUpAfter
+	settings.FlushTimeout = math.MaxInt64 // Close has its own bounds
+	settings.Log = slog.New(slog.NewTextHandler(errs, nil))
+	return settings, nil
 }
 
 // boundSettling ends settling when the time after a signal is over, or earlier if the server is not reachable.
@@ -163,8 +188,8 @@ func (s *sending) boundSettling(end context.CancelCauseFunc) {
 	first := min(limit, sendStopUnreachable)
 	switch {
 	case !passed(first):
-	case !s.producer.Statistics().Open:
-		end(fmt.Errorf("%s is not reachable", s.options.address))
+	case s.producer.Statistics().Open == 0:
+		end(fmt.Errorf("%s is not reachable", strings.Join(s.options.addresses, ", ")))
 	case passed(limit - first):
 		end(fmt.Errorf("not everything was committed within %v (--stop-timeout)", limit))
 	}

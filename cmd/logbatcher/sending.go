@@ -37,9 +37,7 @@ type sending struct {
 	stopReading context.CancelCauseFunc
 	settling    context.Context
 
-	batch      []*logbatcherv1.Entry
-	batchBytes int
-	sendErr    error // why nothing more can be sent
+	sendErr error // why nothing more can be sent
 }
 
 // readAll sends the entries of all inputs, in order. An input that fails does not keep the others from being sent.
@@ -54,7 +52,6 @@ func (s *sending) readAll(paths []string, in io.Reader) error {
 			problems = append(problems, s.read(path, in))
 		}
 	}
-	s.flush()
 	return errors.Join(problems...)
 }
 
@@ -78,7 +75,6 @@ func (s *sending) read(path string, in io.Reader) error {
 	}
 	file, service := s.names(path)
 	reader := logfile.NewReader(s.reading, input, options)
-	due := time.Now().Add(sendWait)
 	for {
 		e, err := reader.Next()
 		switch {
@@ -93,10 +89,6 @@ func (s *sending) read(path string, in io.Reader) error {
 			return nil
 		case !errors.Is(err, logfile.ErrQuiet):
 			return fmt.Errorf("read %s: %w", inputName(path), err)
-		}
-		if err != nil || !time.Now().Before(due) {
-			s.flush()
-			due = time.Now().Add(sendWait)
 		}
 	}
 }
@@ -161,7 +153,7 @@ func (s *sending) names(path string) (file, service string) {
 	return file, cmp.Or(s.options.service, service)
 }
 
-// add completes an entry and sends it with others.
+// add completes an entry and gives it to the producer. It blocks while too much is uncommitted.
 func (s *sending) add(e *logbatcherv1.Entry, file, service string) {
 	e.Service = cmp.Or(e.Service, service)
 	attribute := func(key, value string) {
@@ -175,22 +167,18 @@ func (s *sending) add(e *logbatcherv1.Entry, file, service string) {
 		e.TimeUnixNano = 0
 	}
 	s.entries++
-	s.batch = append(s.batch, e)
-	s.batchBytes += e.SizeVT()
-	if len(s.batch) >= s.options.entries || s.batchBytes >= sendRequestBytes {
-		s.flush()
-	}
-}
-
-// flush sends what was read. It blocks while too much is uncommitted.
-func (s *sending) flush() {
-	if len(s.batch) == 0 || s.sendErr != nil {
+	if s.sendErr != nil {
 		return
 	}
-	if s.sendErr = s.producer.Send(s.settling, s.batch); s.sendErr != nil {
-		s.stopReading(s.sendErr)
+	err := s.producer.Send(s.settling, e)
+	if large, ok := errors.AsType[*client.TooLargeError](err); ok {
+		s.onTooLarge(e, large)
+		err = nil
+	}
+	if err != nil {
+		s.sendErr = err
+		s.stopReading(err)
 		return
 	}
-	s.sent += len(s.batch)
-	s.batch, s.batchBytes = nil, 0
+	s.sent++
 }

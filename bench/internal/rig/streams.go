@@ -104,7 +104,6 @@ func (s *Streams) Write(ctx context.Context) error {
 // produce sends the requests of one stream, numbered over all streams, and calls sent once they are sent. What the gateway did not
 // take is an error.
 func (s *Streams) produce(ctx context.Context, stream int, sent func()) (err error) {
-	tasks, ctx := errgroup.WithContext(ctx)
 	load := &s.load
 	requests := (load.Rows + load.Entries - 1) / load.Entries
 	own := (requests - stream + load.Streams - 1) / load.Streams
@@ -116,22 +115,23 @@ func (s *Streams) produce(ctx context.Context, stream int, sent func()) (err err
 	for key, value := range Resource(stream % Resources) {
 		config.Open.ResourceAttributes = append(config.Open.ResourceAttributes, text(key, value))
 	}
+	config.Conns = []grpc.ClientConnInterface{s.conns[stream%len(s.conns)]}
+	config.BatchEntries, config.BatchBytes, config.Linger = load.Entries, 4<<20, time.Minute // each Send is a request
 	config.OnError = func(err error) { refused = err.Error() }
-	config.OnRefusal = func(r *logbatcherv1.Refusal) { refused = r.String() }
+	config.OnRefusal = func(r client.Refused) { refused = r.String() }
 	config.OnDeadLettered = func(d *logbatcherv1.DeadLettered) { refused = d.String() }
-	config.OnCommitted = func(c client.Committed) {
-		for ; committed < c.Sequence; committed++ {
+	config.OnProgress = func(p client.Progress) {
+		for ; committed < p.Committed; committed++ {
 			latencies = append(latencies, time.Since(times[committed+1]))
 		}
 	}
-	producer, err := client.NewProducer(s.conns[stream%len(s.conns)], config)
+	config.FlushTimeout = time.Hour
+	producer, err := client.Open(config)
 	if err != nil {
 		return err
 	}
-	tasks.Go(func() error { return producer.Run(ctx) })
-	tasks.Go(func() error {
+	send := func() error {
 		defer sent()
-		defer producer.Close()
 		began := time.Now()
 		for i := range own {
 			request := i*load.Streams + stream
@@ -143,13 +143,14 @@ func (s *Streams) produce(ctx context.Context, stream int, sent func()) (err err
 				}
 			}
 			times[i+1] = time.Now()
-			if err := producer.Send(ctx, numbered(load.Templates[request%len(load.Templates)], first, load.Rows)); err != nil {
+			if err := producer.Send(ctx, numbered(load.Templates[request%len(load.Templates)], first, load.Rows)...); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
-	if err := tasks.Wait(); err != nil {
+	}
+	err = send()
+	if err := errors.Join(err, producer.Close(ctx)); err != nil {
 		return fmt.Errorf("stream %d: %w", stream, err)
 	}
 	if refused != "" {
