@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
@@ -160,6 +162,111 @@ func TestB18DeadLettersOfOneFileWaitForTheOther(t *testing.T) {
 			t.Errorf("outcome %+v, %d letters", r.outcome, len(s.letters.All()))
 		}
 	})
+}
+
+// TestMemoryIsFlatWhileClickHouseIsAway: what is in files takes next to no memory, so that requests go on until the log is full. Then they wait for
+// the log, without holding memory, and go on when it has room.
+func TestMemoryIsFlatWhileClickHouseIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisk(t), newStore()
+		s.set("", true)
+		config := historyConfig()
+		p := d.start(config, s.delivery(t), time.UTC, numbered(t, "a"))
+		const requests, body = 5000, 4 << 10
+		n, most := 0, 0
+		for range requests {
+			e := number(n, "a", "EWR", time.Now())
+			e.Body = string(make([]byte, body))
+			p.mustSend([]schema.Entry{e})
+			if n++; n%100 == 0 {
+				time.Sleep(config.Linger)
+			}
+			most = max(most, p.budget.Used())
+		}
+		time.Sleep(2 * config.Linger)
+		synctest.Wait()
+		if used, sent := p.budget.Used(), requests*body; used > sent/8 || most > 4<<20 {
+			t.Errorf("%d bytes are used at the end, %d at most, for %d bytes of rows", used, most, sent)
+		}
+
+		d.mu.Lock()
+		d.room = 1
+		d.mu.Unlock()
+		var causes []schema.WaitCause
+		before := p.budget.Used()
+		d.reserving = func() {
+			if held := p.budget.Used() - before; held != 0 {
+				t.Errorf("a request that waits for the log holds %d bytes", held)
+			}
+			d.mu.Lock()
+			d.room = 0
+			d.mu.Unlock()
+			s.set("", false)
+		}
+		p.waiting = func(cause schema.WaitCause, _ string) { causes = append(causes, cause) }
+		p.mustSend([]schema.Entry{number(n, "a", "EWR", time.Now())}, []schema.Entry{number(n+1, "a", "EWR", time.Now())})
+		if !slices.Equal(causes, []schema.WaitCause{schema.WaitLog}) {
+			t.Errorf("it waited for %v", causes)
+		}
+		d.reserving = nil
+		p.stop()
+		s.want(t, "logs.of_a", n+2)
+	})
+}
+
+// TestBlocksThatAreFoundAreSettledAtOnce: a batch was inserted, and the process died before it heard of it. The next one asks for all batches at
+// once, and inserts only the other.
+func TestBlocksThatAreFoundAreSettledAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisk(t), newStore()
+		s.set("logs.of_b", true)
+		decide := s.memory.Decide
+		s.memory.Decide = func(b *batch.Block, a sink.Attempt) sinktest.Step {
+			step := decide(b, a)
+			if step.Err == nil && !b.Recovered() {
+				step = sinktest.Step{Err: &sink.Error{Class: sink.Ambiguous, Err: errors.New("no answer")}, Stored: true}
+			}
+			return step
+		}
+		config := historyConfig()
+		p := d.start(config, s.delivery(t), time.UTC, numbered(t, "a"), numbered(t, "b"))
+		p.mustSend([]schema.Entry{number(0, "a", "EWR", time.Now()), number(0, "b", "EWR", time.Now())})
+		time.Sleep(config.Linger)
+		synctest.Wait()
+		p.die()
+		s.set("logs.of_b", false)
+		counting := &finding{Delivery: s.delivery(t), memory: s.memory}
+		d.start(config, counting, time.UTC, numbered(t, "a"), numbered(t, "b")).stop()
+		s.want(t, "logs.of_a", 1)
+		s.want(t, "logs.of_b", 1)
+		if counting.asked != 2 || counting.delivered.Load() != 1 {
+			t.Errorf("%d batches were asked for together and %d delivered, want 2 and 1", counting.asked, counting.delivered.Load())
+		}
+	})
+}
+
+// finding is a Delivery that knows what its sink has.
+type finding struct {
+	Delivery
+	memory    *sinktest.Memory
+	asked     int
+	delivered atomic.Int32
+}
+
+func (f *finding) FindAll(ctx context.Context, blocks []*batch.Block) map[*batch.Block]bool {
+	f.asked += len(blocks)
+	found := map[*batch.Block]bool{}
+	for _, b := range blocks {
+		if presence, err := f.memory.Present(ctx, b); err == nil && presence.Rows > 0 {
+			found[b] = true
+		}
+	}
+	return found
+}
+
+func (f *finding) Deliver(ctx context.Context, b *batch.Block, file schema.LogFile, limits sink.Limits, drain <-chan struct{}) (sink.Outcome, error) {
+	f.delivered.Add(1)
+	return f.Delivery.Deliver(ctx, b, file, limits, drain)
 }
 
 // TestRoutingIsInTheLogBeforeItIsUsed: a routing that can't be put into the log is not used, and one that is replaced before it is used is not put

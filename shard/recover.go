@@ -37,7 +37,7 @@ func letterHead(l *sink.DeadLetter) []byte {
 }
 
 // Recover puts what an earlier process has left in flight, in the order of files, as if it had just been sealed. The router runs, and AddRouting
-// has been called for all routings of the files. Files that can't be used are left as they are, and their requests are not settled.
+// has been called for all routings of the files. It blocks while the sink is asked, once for many batches, what it has already. Files that can't be used are left as they are, and their requests are not settled.
 func (r *Router) Recover(ctx context.Context, files []Recovered) error {
 	var batches []*transit
 	var letters []*letter
@@ -52,6 +52,11 @@ func (r *Router) Recover(ctx context.Context, files []Recovered) error {
 			letters = append(letters, l)
 		}
 	}
+	blocks := make([]*batch.Block, len(batches))
+	for i, b := range batches {
+		blocks[i] = b.block
+	}
+	found := r.delivery.FindAll(ctx, blocks)
 	r.entrance.RLock()
 	defer r.entrance.RUnlock()
 	if r.closed {
@@ -63,6 +68,10 @@ func (r *Router) Recover(ctx context.Context, files []Recovered) error {
 		b.recharge()
 		b.route.account.routed.Add(uint64(b.rows))
 		w.fly(b)
+		if found[b.block] {
+			w.delivered(b, sink.Outcome{Committed: b.rows}, nil)
+			continue
+		}
 		if run := b.route.account.lane.add(func() { w.deliver(r.deliveries, b) }, func() {}); run != nil {
 			w.deliveries.Go(run)
 		}

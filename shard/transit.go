@@ -36,7 +36,7 @@ const (
 	// RequestBytes is what a request occupies besides its rows, in each batch that has some of them, until these are settled or in a file of
 	// the log. Without it a flood of requests with one small entry each would hold many times what the budget knows of.
 	RequestBytes = 1 << 10
-	// settlementBytes is what it occupies after that, until the rows are settled.
+	// settlementBytes is what it occupies after that, until the rows are settled: its settlement, and what the server and the log keep to hear of it.
 	settlementBytes = 384
 	// rangeBytes is the size of a schema.PlaceRange.
 	rangeBytes = 8
