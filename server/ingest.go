@@ -50,9 +50,6 @@ func newIngest(config *Config, router Router, budget Budget, readiness Readiness
 		exited:   make(chan struct{}, 1),
 	}
 	in.otlpJSON.convert = appendOTLP
-	if config.WAL != nil {
-		in.registry.restore()
-	}
 	return in
 }
 

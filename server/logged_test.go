@@ -560,6 +560,7 @@ func TestProducersOfTheLogAreForgotten(t *testing.T) {
 		held := b.router.held
 		b.router.settle(held[0], held[0])
 		after, found := b.restarted(log, nil)
+		after.ingest.registry.restore()
 		if known := metricOf(t, after.registry, "known_producers"); known != 2 {
 			t.Fatalf("%v producers are known", known)
 		}

@@ -104,6 +104,9 @@ func (s *Server) Serve(listener net.Listener) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
 	watching.Go(func() { watchReadiness(ctx, s.health, s.readiness) })
+	if s.config.WAL != nil {
+		s.ingest.registry.restore() // not sooner: what the log knows may change while it is recovered
+	}
 	s.connections.Listener = listener
 	err := s.grpc.Serve(s.connections)
 	cancel()
