@@ -17,18 +17,23 @@ func newWALCommand() *cobra.Command {
 	command := &cobra.Command{Use: "wal", Short: "Look at the write-ahead log, check and repair it"}
 	inspect := &cobra.Command{Use: "inspect [FOLDER]", Short: "Print what is in the log",
 		Long: "Print what is in the write-ahead log: segments with their records by kind, the checkpoint, and the files of sealed batches.\n" +
-			"Nothing is changed, and the service may be running. The default folder is ./logbatcher-wal."}
+			"Nothing is changed, and the service may be running. Without FOLDER it is that of the configuration."}
 	verify := &cobra.Command{Use: "verify [FOLDER]", Short: "Read all of the log, and name what is damaged",
 		Long: "Read all of the write-ahead log and check all checksums. It exits with status 1 and names what is damaged, if anything is.\n" +
-			"Nothing is changed, and the service may be running. The default folder is ./logbatcher-wal."}
+			"Nothing is changed, and the service may be running. Without FOLDER it is that of the configuration."}
 	repair := &cobra.Command{Use: "repair [FOLDER]", Short: "Set aside what is damaged, so that the service starts",
 		Long: "Set aside what is damaged or does not belong to the write-ahead log, and print what is lost. The service must be stopped.\n" +
 			"It does the same by itself when it starts, but for segments of another log and a lost id, which an operator should have a look at.\n" +
-			"Nothing is deleted: what is set aside is in the folder 'damaged' of the log. The default folder is ./logbatcher-wal."}
+			"Nothing is deleted: what is set aside is in the folder 'damaged' of the log. Without FOLDER it is that of the configuration."}
 	for below, run := range map[*cobra.Command]func(out io.Writer, config wal.Config) error{inspect: inspectLog, verify: verifyLog, repair: repairLog} {
+		load := addConfigFlags(below)
 		below.Args = cobra.MaximumNArgs(1)
 		below.RunE = func(command *cobra.Command, arguments []string) error {
-			config := wal.DefaultConfig()
+			loaded, err := load(command.Context())
+			if err != nil {
+				return err
+			}
+			config := loaded.WAL.Config.Config
 			if len(arguments) > 0 {
 				config.Dir = arguments[0]
 			}
