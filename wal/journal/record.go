@@ -255,11 +255,6 @@ func (d *decoder) contents() *contents {
 	return c
 }
 
-// putHead appends the head of a file: its contents, and the head of whoever seals it.
-func putHead(b []byte, c *contents, head []byte) []byte {
-	return append(c.put(append(b, version)), head...)
-}
-
 func decodeHead(b []byte) (*contents, []byte, error) {
 	d, err := decode(b)
 	if err != nil {
