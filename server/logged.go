@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	pb "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/schema"
@@ -108,14 +109,17 @@ func (o *openings) of(form []byte) *schema.LoggedOpening {
 // outcome. settled is called then.
 func (in *ingest) logged(s *session, r *request, settled func(*schema.Outcome)) {
 	p, log, own := s.producer, in.config.WAL, r.refusals
-	epoch, sequence := r.Epoch, r.Sequence
+	epoch, sequence, received := r.Epoch, r.Sequence, r.Received
 	if s.logged == nil {
 		s.logged = in.openings.of(s.opening.form)
 	}
 	r.Log = log.Request(&schema.LoggedRequest{
 		Tenant: r.Tenant, Producer: r.Producer, Epoch: epoch, Sequence: sequence, Sum: r.sum, Received: r.Received, Routes: r.Routes,
 		Protocol: r.intake.protocol, Opening: s.logged, Entries: r.outline.entries, Refusals: own, Data: *r.buffer,
-	}, func() { p.logged(epoch, sequence) })
+	}, func() {
+		in.metrics.loggedSeconds.Observe(time.Since(received).Seconds())
+		p.logged(epoch, sequence)
+	})
 	var lsn uint64 // Settled must not keep r: in an outage many requests wait for nothing else
 	r.Placed = func(o *schema.Outcome) {
 		lsn = r.LSN

@@ -16,7 +16,7 @@ type metrics struct {
 	lag                                       prometheus.Gauge
 	throttled                                 *waited
 	drains                                    *prometheus.CounterVec
-	commitSeconds                             prometheus.Histogram
+	commitSeconds, loggedSeconds              prometheus.Histogram
 	forgottenProducers                        prometheus.Counter
 	forgottenOutcomes                         prometheus.Counter
 	responses                                 *prometheus.CounterVec
@@ -55,6 +55,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		commitSeconds: auto.NewHistogram(prometheus.HistogramOpts{Name: "logbatcher_commit_seconds",
 			Help:    "Seconds from the receipt of a request until all of it was committed, dead-lettered or refused.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 12)}),
+		loggedSeconds: auto.NewHistogram(prometheus.HistogramOpts{Name: "logbatcher_logged_seconds",
+			Help:    "Seconds from the receipt of a request until it was in the write-ahead log and fsynced.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14)}),
 		forgottenProducers: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_producers_forgotten_early_total",
 			Help: "Idle producers forgotten before their time, because there were too many."}),
 		forgottenOutcomes: auto.NewCounter(prometheus.CounterOpts{Name: "logbatcher_outcomes_untold_total",
