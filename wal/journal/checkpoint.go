@@ -53,13 +53,8 @@ func (s *state) marshal(b []byte) []byte {
 		b = putUint(b, l.Routed-l.InFlight) // what is in flight is counted by the files that are there
 		return putUint(putUint(b, l.Committed), l.DeadLettered)
 	})
-	b = putMap(b, s.settled, func(b []byte, _ struct{}) []byte { return b })
-	return putMap(b, s.damaged, func(b []byte, resolved bool) []byte {
-		if resolved {
-			return append(b, 1)
-		}
-		return append(b, 0)
-	})
+	nothing := func(b []byte, _ struct{}) []byte { return b }
+	return putMap(putMap(b, s.settled, nothing), s.damaged, nothing)
 }
 
 func putMap[V any](b []byte, m map[string]V, put func([]byte, V) []byte) []byte {
@@ -135,8 +130,9 @@ func unmarshalState(b []byte) (*state, error) {
 	s.tables = readMap(d, 4, func() *schema.RowLedger {
 		return &schema.RowLedger{Routed: d.uint(), Committed: d.uint(), DeadLettered: d.uint()}
 	})
-	s.settled = readMap(d, 1, func() struct{} { return struct{}{} })
-	s.damaged = readMap(d, 2, func() bool { return d.byte() == 1 })
+	nothing := func() struct{} { return struct{}{} }
+	s.settled = readMap(d, 1, nothing)
+	s.damaged = readMap(d, 1, nothing)
 	if err := d.end(); err != nil {
 		return nil, err
 	}

@@ -411,9 +411,14 @@ func TestHistoryB24(t *testing.T) {
 		p.kill()
 	}
 	p = start(t, config)
-	if err := p.Resolve(t.Context(), "lost"); err != nil {
+	if len(p.Degraded()) != 1 {
+		t.Errorf("degraded: %q", p.Degraded())
+	}
+	p.kill()
+	if err := os.Remove(filepath.Join(config.Dir, "damaged", "lost")); err != nil {
 		t.Fatal(err)
 	}
+	p = start(t, config)
 	p = p.restart()
 	check(t, "damaged", p.Recovered().Damaged, []string(nil))
 	got := p.unplaced("logs")

@@ -17,8 +17,8 @@ import (
 // Config is how the log is kept. Start from DefaultConfig.
 type Config struct {
 	wal.Config `yaml:",inline"`
-	// Settled is told the outcome of a request that an earlier process has received, once it is durable. It must not block. It is not called
-	// before a recovered file or request is settled.
+	// Settled is told the outcome of a request that an earlier process has received, once it is durable. It is called from Start on, and must not
+	// block.
 	Settled func(tenant, producer string, epoch, sequence uint64, o *schema.Outcome)
 	// CheckpointInterval is the longest time between two checkpoints while records are written. A start reads what was written since the last.
 	CheckpointInterval time.Duration `yaml:"checkpoint_interval" min:"1s" max:"1h"`
@@ -61,6 +61,8 @@ type Journal struct {
 	unlinked []string            // files that were removed, but may come back after a crash
 	routings map[string]struct{} // that were put by this process
 	report   Recovered
+	damaged  []string // files that recovery has found damaged, for the first time
+	resolved []string // damaged files that are there no more
 	started  bool
 
 	queue queue

@@ -28,7 +28,7 @@ const (
 	kindDrop
 	// kindDamage says that the disk has damaged a file so much that nobody knows what was in it.
 	kindDamage
-	// kindResolve says that an operator has done with a damaged file.
+	// kindResolve says that an operator has removed what was left of a damaged file.
 	kindResolve
 )
 

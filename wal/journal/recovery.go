@@ -24,12 +24,22 @@ type Recovered struct {
 	Missing int
 	// Held are requests of which some rows may be in a damaged file. They are not routed, or these might be stored twice.
 	Held int
-	// Damaged are the files whose contents the disk has lost, and that no operator has done with.
+	// Damaged are the files whose contents the disk has lost. What is held for them is routed once an operator has removed them.
 	Damaged []string
 }
 
 // Recovered returns what Open has found.
 func (j *Journal) Recovered() Recovered { return j.report }
+
+// Degraded returns what does not work although requests are accepted.
+func (j *Journal) Degraded() []string {
+	reasons := j.log.Degraded()
+	if len(j.report.Damaged) > 0 {
+		reasons = append(slices.Clip(reasons), fmt.Sprintf("write-ahead log: the disk has lost what was in %d batches, such as damaged/%s; %d requests that may have been in them are held: "+
+			"see docs/wal.md", len(j.report.Damaged), url.PathEscape(j.report.Damaged[0]), j.report.Held))
+	}
+	return reasons
+}
 
 // recover reads checkpoint, records and files.
 func (j *Journal) recover(ctx context.Context) error {
@@ -168,26 +178,32 @@ func (s *state) sealedPart(p *schema.Part, entries int, route string) {
 	}
 }
 
-// findDamaged looks for files whose contents the disk has lost, at this start or an earlier one.
+// findDamaged looks for files whose contents the disk has lost, at this start or an earlier one. An operator who has removed one has done
+// with it.
 func (j *Journal) findDamaged() error {
-	dir := filepath.Join(j.config.Dir, "damaged")
-	names, err := j.fs().List(dir)
+	names, err := j.fs().List(filepath.Join(j.config.Dir, "damaged"))
 	if err != nil {
 		return err
 	}
+	there := map[string]struct{}{}
 	for _, name := range names {
 		id, err := url.PathUnescape(name)
-		if err != nil || strings.Contains(name, ".log") || strings.HasPrefix(name, "checkpoint") {
+		if err != nil || strings.Contains(name, ".log") || strings.HasPrefix(name, "checkpoint") || strings.HasPrefix(name, "ID") {
 			continue
 		}
-		j.state.damage(id)
-	}
-	for id, resolved := range j.state.damaged {
-		if !resolved {
-			j.report.Damaged = append(j.report.Damaged, id)
+		there[id] = struct{}{}
+		if _, known := j.state.damaged[id]; !known {
+			j.state.damage(id)
+			j.damaged = append(j.damaged, id)
 		}
 	}
-	slices.Sort(j.report.Damaged)
+	for id := range j.state.damaged {
+		if _, still := there[id]; !still {
+			j.state.resolve(id)
+			j.resolved = append(j.resolved, id)
+		}
+	}
+	j.report.Damaged = slices.Sorted(maps.Keys(j.state.damaged))
 	return nil
 }
 
@@ -218,26 +234,23 @@ func (j *Journal) recordRecovery(ctx context.Context) error {
 	var whole []*request
 	j.mu.Lock()
 	for _, q := range j.state.sorted() {
-		if !q.done && (q.recovery == nil || q.recovery.holds == 0) {
+		if !q.done && q.recover().holds == 0 {
 			whole = append(whole, q)
 		}
 	}
 	j.mu.Unlock()
-	for _, id := range j.report.Damaged {
+	for _, id := range j.damaged {
 		if _, err := j.append(kindDamage, putID(nil, id), func() { j.state.damage(id) }, nil); err != nil {
 			return err
 		}
 	}
-	for _, q := range whole {
-		q.recover() // nobody else knows of it
-		o := q.recovery.outcome
-		if empty(&o) {
-			j.mu.Lock()
-			j.state.finishClean(q)
-			j.mu.Unlock()
-		} else if err := j.recordOutcome(q, &o, nil); err != nil {
+	for _, id := range j.resolved {
+		if _, err := j.append(kindResolve, putID(nil, id), func() { j.state.resolve(id) }, nil); err != nil {
 			return err
 		}
+	}
+	for _, q := range whole {
+		j.finishRecovered(q)
 	}
 	return j.log.Sync(ctx, wal.LSN(j.position()-1))
 }
@@ -392,16 +405,4 @@ func skipper(all []routePlaces) func(string, uint32) bool {
 		})
 		return found
 	}
-}
-
-// Resolve records that an operator has done with a damaged file. What was held for it is routed at the next start.
-func (j *Journal) Resolve(ctx context.Context, id string) error {
-	lsn, err := j.append(kindResolve, putID(nil, id), func() { j.state.resolve(id) }, nil)
-	if err == nil {
-		err = j.log.Sync(ctx, wal.LSN(lsn))
-	}
-	if err != nil {
-		return fmt.Errorf("log that the damaged file %s is done with: %w", id, err)
-	}
-	return nil
 }

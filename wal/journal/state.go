@@ -34,8 +34,8 @@ type state struct {
 	tables map[string]*schema.RowLedger
 	// settled are the files whose rows have their outcome, and that may still be there.
 	settled map[string]struct{}
-	// damaged are the files whose contents the disk has lost, and whether an operator has done with them.
-	damaged map[string]bool
+	// damaged are the files whose contents the disk has lost, as long as an operator keeps them.
+	damaged map[string]struct{}
 	// forgotten is the highest epoch of all producers that were forgotten.
 	forgotten uint64
 	// outcomeBytes is what the kept outcomes of all producers take.
@@ -54,7 +54,7 @@ func newState() *state {
 	return &state{
 		producers: make(map[producerKey]*producer), requests: make(map[uint64]*request),
 		others: make(map[string]*schema.EntryLedger), tables: make(map[string]*schema.RowLedger),
-		settled: make(map[string]struct{}), damaged: make(map[string]bool), release: func(int64) {},
+		settled: make(map[string]struct{}), damaged: make(map[string]struct{}), release: func(int64) {},
 	}
 }
 
@@ -474,31 +474,21 @@ func (s *state) damage(id string) {
 	if _, again := s.damaged[id]; again {
 		return
 	}
-	s.damaged[id] = false
+	s.damaged[id] = struct{}{}
 	for _, q := range s.requests {
 		q.held = !q.placed
 	}
 }
 
-// resolve records that an operator has done with a damaged file. What was held for it is replayed at the next start.
+// resolve records that an operator has done with a damaged file: what was held for it is replayed.
 func (s *state) resolve(id string) {
-	s.damaged[id] = true
-	if s.unresolved() > 0 {
+	delete(s.damaged, id)
+	if len(s.damaged) > 0 {
 		return
 	}
 	for _, q := range s.requests {
 		q.held = false
 	}
-}
-
-// unresolved returns the number of damaged files that no operator has done with.
-func (s *state) unresolved() (n int) {
-	for _, resolved := range s.damaged {
-		if !resolved {
-			n++
-		}
-	}
-	return n
 }
 
 // unsettled returns the sequences of a producer's epoch that are not settled, in order.
