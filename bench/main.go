@@ -31,8 +31,8 @@ import (
 type options struct {
 	rows, rounds, streams, entries, batch, writers, rate int
 	linger, rest, timeout                                time.Duration
-	direct, axes                                         bool
-	binaries                                             string
+	direct, axes, outage                                 bool
+	binaries, logs                                       string
 }
 
 func readOptions() options {
@@ -47,6 +47,8 @@ func readOptions() options {
 	flag.DurationVar(&o.linger, "linger", time.Second, "the gateway's shards.linger")
 	flag.BoolVar(&o.direct, "direct", true, "insert directly too")
 	flag.BoolVar(&o.axes, "axes", false, "measure 1 and 1000 streams, 50 routes and 64 colos too")
+	flag.StringVar(&o.logs, "log", "on", "whether the gateway has a write-ahead log: on, off, or \"on,off\" to compare; nothing for a program that knows none")
+	flag.BoolVar(&o.outage, "outage", false, "measure an outage of ClickHouse instead: memory and log while it is away, and the recovery after a kill")
 	flag.DurationVar(&o.rest, "rest", 3*time.Second, "rest between two runs")
 	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "bound of the whole")
 	flag.StringVar(&o.binaries, "logbatcher", "bin/logbatcher", "the gateway's program; several, separated by commas, are compared")
@@ -83,6 +85,16 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
 	fmt.Printf("%s\n\n", s.Machine(ctx))
+	if o.outage {
+		for i, v := range variants {
+			if v.direct == "" {
+				if err := outage(ctx, s, &v, fmt.Sprintf("outage_%d", i)); err != nil {
+					return fmt.Errorf("%s: %w", v.name, err)
+				}
+			}
+		}
+		return nil
+	}
 	var runs []rig.Run
 	for _, v := range variants {
 		runs = append(runs, rig.Run{Name: v.name, Rows: v.rows, Open: func(ctx context.Context, database string) (rig.Writer, error) {
@@ -102,7 +114,7 @@ func run(ctx context.Context, o options) (err error) {
 type variant struct {
 	name                                  string
 	binary                                string // of the gateway, which makes the table for direct insertion too
-	compression                           string
+	compression, log                      string
 	direct                                rig.Way // not empty: insert without the gateway
 	rows, streams, entries, batch         int
 	inserts, routes, colos, rowsPerSecond int
@@ -112,7 +124,7 @@ type variant struct {
 // variants returns the runs in the order of the table. Those of printAims are recognized by their names.
 func (o options) variants() ([]variant, error) {
 	var variants []variant
-	binaries := strings.Split(o.binaries, ",")
+	binaries, logs := strings.Split(o.binaries, ","), strings.Split(o.logs, ",")
 	for _, binary := range binaries {
 		path, err := filepath.Abs(binary)
 		if err != nil {
@@ -121,26 +133,31 @@ func (o options) variants() ([]variant, error) {
 		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("%w (make build makes it)", err)
 		}
-		base := variant{
-			binary: path, compression: "none", rows: o.rows, streams: o.streams, entries: o.entries, batch: o.batch, inserts: o.writers,
-			routes: 1, colos: 1, rowsPerSecond: o.rate, linger: o.linger,
-		}
-		add := func(name string, change func(*variant)) {
-			v := base
-			change(&v)
-			v.name = name
-			if len(binaries) > 1 {
-				v.name += " " + binary
+		for _, log := range logs {
+			base := variant{
+				binary: path, compression: "none", log: log, rows: o.rows, streams: o.streams, entries: o.entries, batch: o.batch, inserts: o.writers,
+				routes: 1, colos: 1, rowsPerSecond: o.rate, linger: o.linger,
 			}
-			variants = append(variants, v)
-		}
-		add(gatewayPlain, func(*variant) {})
-		add(gatewayLZ4, func(v *variant) { v.compression = "lz4" })
-		if o.axes {
-			add("1 stream", func(v *variant) { v.streams, v.entries = 1, 100 })
-			add("1000 streams", func(v *variant) { v.streams, v.entries = 1000, 100 })
-			add("50 routes", func(v *variant) { v.routes = 50 })
-			add("64 colos", func(v *variant) { v.colos = 64 })
+			add := func(name string, change func(*variant)) {
+				v := base
+				change(&v)
+				v.name = name
+				if len(logs) > 1 {
+					v.name += ", log " + log
+				}
+				if len(binaries) > 1 {
+					v.name += " " + binary
+				}
+				variants = append(variants, v)
+			}
+			add(gatewayPlain, func(*variant) {})
+			add(gatewayLZ4, func(v *variant) { v.compression = "lz4" })
+			if o.axes {
+				add("1 stream", func(v *variant) { v.streams, v.entries = 1, 100 })
+				add("1000 streams", func(v *variant) { v.streams, v.entries = 1000, 100 })
+				add("50 routes", func(v *variant) { v.routes = 50 })
+				add("64 colos", func(v *variant) { v.colos = 64 })
+			}
 		}
 	}
 	if o.direct {
@@ -181,8 +198,11 @@ shards: {count: %d, max_batch_rows: %d, linger: %s}
 clickhouse: {addresses: [%q], database: %s, compression: %s, inserts_per_table: %d}
 redis: {addresses: [%q]}
 retention: {enabled: false}
-routes:
 `, v.streams+4, min(runtime.NumCPU(), 4), v.batch, v.linger, s.Address, database, v.compression, v.inserts, s.RedisAddress())
+	if v.log != "" {
+		fmt.Fprintf(&b, "producers: {owners: none}\nwal: {enabled: %t, dir: %q}\n", v.log == "on", filepath.Join(s.Folder, database+".wal"))
+	}
+	b.WriteString("routes:\n")
 	if v.routes == 1 {
 		b.WriteString("  - {name: firehose, table: otel_logs, indexes: none}\n")
 		return b.String()
@@ -206,15 +226,23 @@ func printAims(results []rig.Result) {
 	for _, r := range results {
 		named[r.Name] = r
 	}
-	plain, lz4, direct := named[gatewayPlain], named[gatewayLZ4], named[directByRow]
-	if plain.Rows == 0 || direct.Rows == 0 {
-		return
+	var aims []rig.Aim
+	for _, name := range []string{gatewayPlain, gatewayLZ4} {
+		on, off := named[name+", log on"], named[name+", log off"]
+		if on.Rows > 0 && off.Rows > 0 {
+			aims = append(aims,
+				rig.Aim{Name: name + ": CPU with the log / without", Is: on.PerRow(on.WriterCPU) / off.PerRow(off.WriterCPU), Wanted: 1.35},
+				rig.Aim{Name: name + ": rows/s with the log / without", Is: on.Rate() / off.Rate(), Wanted: 0.9, AtLeast: true})
+		}
 	}
-	rig.PrintAims(os.Stdout,
-		rig.Aim{Name: "gateway CPU / ClickHouse CPU, none", Is: plain.PerRow(plain.WriterCPU) / plain.PerRow(plain.EngineCPU), Wanted: 0.25},
-		rig.Aim{Name: "gateway CPU / ClickHouse CPU, lz4", Is: lz4.PerRow(lz4.WriterCPU) / lz4.PerRow(lz4.EngineCPU), Wanted: 0.33},
-		rig.Aim{Name: "gateway CPU / client CPU of direct, row by row", Is: plain.PerRow(plain.WriterCPU) / direct.PerRow(direct.WriterCPU), Wanted: 0.5},
-		rig.Aim{Name: "gateway rows/s / direct rows/s, row by row", Is: plain.Rate() / direct.Rate(), Wanted: 1.3, AtLeast: true},
-		rig.Aim{Name: "gateway memory, MiB", Is: float64(max(plain.Memory, lz4.Memory)) / (1 << 20), Wanted: 150},
-	)
+	plain, lz4, direct := named[gatewayPlain], named[gatewayLZ4], named[directByRow]
+	if plain.Rows > 0 && direct.Rows > 0 {
+		aims = append(aims,
+			rig.Aim{Name: "gateway CPU / ClickHouse CPU, none", Is: plain.PerRow(plain.WriterCPU) / plain.PerRow(plain.EngineCPU), Wanted: 0.25},
+			rig.Aim{Name: "gateway CPU / ClickHouse CPU, lz4", Is: lz4.PerRow(lz4.WriterCPU) / lz4.PerRow(lz4.EngineCPU), Wanted: 0.33},
+			rig.Aim{Name: "gateway CPU / client CPU of direct, row by row", Is: plain.PerRow(plain.WriterCPU) / direct.PerRow(direct.WriterCPU), Wanted: 0.5},
+			rig.Aim{Name: "gateway rows/s / direct rows/s, row by row", Is: plain.Rate() / direct.Rate(), Wanted: 1.3, AtLeast: true},
+			rig.Aim{Name: "gateway memory, MiB", Is: float64(max(plain.Memory, lz4.Memory)) / (1 << 20), Wanted: 150})
+	}
+	rig.PrintAims(os.Stdout, aims...)
 }

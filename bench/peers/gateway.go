@@ -25,6 +25,7 @@ shards: {max_batch_rows: %d, linger: %s}
 clickhouse: {addresses: [%q], database: %s, inserts_per_table: %d}
 redis: {addresses: [%q]}
 retention: {enabled: false}
+wal: {enabled: false}
 routes:
   - {name: firehose, table: otel_logs, columns: [otel_logs_v2]}
 `, o.streams, o.batch, o.linger, s.Address, o.database, o.inserts, s.RedisAddress())

@@ -69,6 +69,10 @@ func (s *Rig) StartGateway(ctx context.Context, binary, database, configuration 
 	return g, nil
 }
 
+// Memory returns the resident set of the process, in bytes, and PeakMemory the largest that it has had.
+func (g *Gateway) Memory() (int64, error)     { return memory(g.id, "VmRSS") }
+func (g *Gateway) PeakMemory() (int64, error) { return memory(g.id, "VmHWM") }
+
 // PID returns the id of the process.
 func (g *Gateway) PID() int { return g.id }
 
@@ -78,6 +82,9 @@ func (g *Gateway) Close() error {
 	defer cancel()
 	return g.process.Stop(ctx)
 }
+
+// Kill ends the process as a crash would.
+func (g *Gateway) Kill() error { return g.process.Kill() }
 
 // Report adds how many batches were sealed.
 func (g *Gateway) Report(ctx context.Context, r *Result) error {

@@ -49,7 +49,7 @@ func (s *Rig) Measure(ctx context.Context, run Run) (r Result, err error) {
 	others := after.machine - before.machine - r.EngineCPU - (after.self - before.self)
 	if w.PID() != os.Getpid() {
 		others -= r.WriterCPU
-		if r.Memory, err = peakMemory(w.PID()); err != nil {
+		if r.Memory, err = memory(w.PID(), "VmHWM"); err != nil {
 			return r, err
 		}
 	}
@@ -133,13 +133,13 @@ func sumTicks(fields []string) (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// peakMemory returns the largest resident set that a process has had, in bytes.
-func peakMemory(pid int) (int64, error) {
+// memory returns a figure of a process's memory, in bytes.
+func memory(pid int, figure string) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	_, rest, _ := strings.Cut(string(text), figure+":")
 	line, _, _ := strings.Cut(rest, " kB")
 	n, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
 	return n << 10, err

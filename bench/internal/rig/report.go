@@ -23,6 +23,8 @@ type Result struct {
 	Memory int64
 	// P50 and P99 are times from sending to being committed; 0 if they are not known.
 	P50, P99 time.Duration
+	// LoggedP50 and LoggedP99 are times from sending to being in the write-ahead log; 0 if there is none.
+	LoggedP50, LoggedP99 time.Duration
 	// Batches is how many were inserted; 0 if that is not known.
 	Batches float64
 	// Others is how many processors everybody else kept busy.
@@ -53,6 +55,8 @@ func Median(results []Result) Result {
 	m.Memory = middle(results, func(r Result) int64 { return r.Memory })
 	m.P50 = middle(results, func(r Result) time.Duration { return r.P50 })
 	m.P99 = middle(results, func(r Result) time.Duration { return r.P99 })
+	m.LoggedP50 = middle(results, func(r Result) time.Duration { return r.LoggedP50 })
+	m.LoggedP99 = middle(results, func(r Result) time.Duration { return r.LoggedP99 })
 	m.Others = middle(results, func(r Result) float64 { return r.Others })
 	m.Batches = middle(results, func(r Result) float64 { return r.Batches })
 	return m
@@ -70,22 +74,25 @@ func middle[T cmp.Ordered](results []Result, figure func(Result) T) T {
 // PrintTable prints the results as a table. Each compares with the first of them.
 func PrintTable(out io.Writer, results []Result) {
 	t := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "run\trows/s\twriter µs/row\tof the first\tof ClickHouse\tClickHouse µs/row\twith merges\twriter MiB\tp50\tp99\trows/insert\tcores of others\t")
+	fmt.Fprintln(t, "run\trows/s\twriter µs/row\tof the first\tof ClickHouse\tClickHouse µs/row\twith merges\twriter MiB\tp50\tp99\tlogged p50\tlogged p99\trows/insert\tcores of others\t")
 	first := results[0].PerRow(results[0].WriterCPU)
 	for _, r := range results {
 		writer, engine := r.PerRow(r.WriterCPU), r.PerRow(r.EngineCPU)
-		memory, p50, p99, size := "–", "–", "–", "–"
+		memory, p50, p99, logged50, logged99, size := "–", "–", "–", "–", "–", "–"
 		if r.Memory > 0 {
 			memory = fmt.Sprint(r.Memory >> 20)
 		}
 		if r.P50 > 0 {
 			p50, p99 = r.P50.Round(time.Millisecond).String(), r.P99.Round(time.Millisecond).String()
 		}
+		if r.LoggedP99 > 0 {
+			logged50, logged99 = r.LoggedP50.Round(10*time.Microsecond).String(), r.LoggedP99.Round(10*time.Microsecond).String()
+		}
 		if r.Batches > 0 {
 			size = fmt.Sprintf("%.0f", float64(r.Rows)/r.Batches)
 		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%.1f\t\n", r.Name, r.Rate(), writer, writer/first, writer/engine,
-			engine, r.PerRow(r.MergedCPU), memory, p50, p99, size, r.Others)
+		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f\t\n", r.Name, r.Rate(), writer, writer/first, writer/engine,
+			engine, r.PerRow(r.MergedCPU), memory, p50, p99, logged50, logged99, size, r.Others)
 	}
 	_ = t.Flush() // to standard output
 	fmt.Fprint(out, "all rows were counted: lost 0, doubled 0\n\n")

@@ -86,6 +86,18 @@ func (s *Rig) Stop() error {
 	return errors.Join(err, s.redis.Stop(ctx), s.engine.Stop(ctx))
 }
 
+// Away stops ClickHouse, until Back.
+func (s *Rig) Away(ctx context.Context) error { return s.engine.Stop(ctx) }
+
+// Back starts ClickHouse again, with what it had.
+func (s *Rig) Back(ctx context.Context) (err error) {
+	if err := s.engine.Start(ctx); err != nil {
+		return err
+	}
+	s.enginePID, err = s.engine.PID()
+	return err
+}
+
 // RedisAddress returns the address of Redis.
 func (s *Rig) RedisAddress() string { return s.redis.Address() }
 
@@ -107,6 +119,28 @@ func (s *Rig) counted(ctx context.Context, database string, rows int) error {
 			database, count, distinct, rows, rows-int(distinct), count-distinct)
 	}
 	return nil
+}
+
+// Await waits until the database's tables hold that many rows, checks that each is there once, and returns when that was. It drops the database.
+func (s *Rig) Await(ctx context.Context, database string, rows int) (time.Time, error) {
+	for {
+		var count uint64
+		query := fmt.Sprintf("SELECT count() FROM merge('%s', '^otel_logs')", database)
+		if err := s.Conn.QueryRow(ctx, query).Scan(&count); err != nil {
+			return time.Time{}, fmt.Errorf("count the rows: %w", err)
+		}
+		if count >= uint64(rows) {
+			break
+		}
+		if err := Rest(ctx, 100*time.Millisecond); err != nil {
+			return time.Time{}, fmt.Errorf("%d of %d rows are in the table: %w", count, rows, err)
+		}
+	}
+	at := time.Now()
+	if err := s.counted(ctx, database, rows); err != nil {
+		return at, err
+	}
+	return at, s.drop(ctx, database)
 }
 
 // settle waits until ClickHouse has no merges left, at most fifteen seconds.

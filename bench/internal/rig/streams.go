@@ -27,8 +27,10 @@ const (
 
 // A Load is what is written in a run.
 type Load struct {
-	// Rows, Streams and Entries are how many rows, producers, and entries of a request.
-	Rows, Streams, Entries int
+	// Rows are numbered from First to Rows, which is not one of them. Streams and Entries are how many producers there are, and entries of a request.
+	First, Rows, Streams, Entries int
+	// Logged means that it is enough that the rows are logged.
+	Logged bool
 	// RowsPerSecond is how fast the producers send; 0 sends as fast as the gateway reads.
 	RowsPerSecond int
 	// Templates are the requests, sent in turn.
@@ -41,8 +43,8 @@ type Streams struct {
 	load  Load
 	conns []*grpc.ClientConn
 
-	mu        sync.Mutex
-	latencies []time.Duration // from sending a request to the watermark that covers it
+	mu                sync.Mutex
+	committed, logged []time.Duration // from sending a request to the watermark that covers it
 }
 
 // NewStreams connects producers to a gateway, which Close stops.
@@ -58,16 +60,19 @@ func NewStreams(gateway *Gateway, load Load) (*Streams, error) {
 	return s, nil
 }
 
-// Close closes the connections and stops the gateway.
-func (s *Streams) Close() error {
-	var err error
+// Disconnect closes the connections.
+func (s *Streams) Disconnect() (err error) {
 	for _, conn := range s.conns {
 		err = errors.Join(err, conn.Close())
 	}
-	return errors.Join(err, s.Gateway.Close())
+	s.conns = nil
+	return err
 }
 
-// Write sends all rows and returns once they are committed.
+// Close closes the connections and stops the gateway.
+func (s *Streams) Close() error { return errors.Join(s.Disconnect(), s.Gateway.Close()) }
+
+// Write sends all rows and returns once they are committed, or logged if that is enough.
 func (s *Streams) Write(ctx context.Context) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	var sending, running sync.WaitGroup
@@ -79,6 +84,9 @@ func (s *Streams) Write(ctx context.Context) error {
 			defer running.Done()
 			return s.produce(ctx, stream, sending.Done)
 		})
+	}
+	if s.load.Logged {
+		return tasks.Wait()
 	}
 	go func() {
 		running.Wait()
@@ -105,13 +113,16 @@ func (s *Streams) Write(ctx context.Context) error {
 // take is an error.
 func (s *Streams) produce(ctx context.Context, stream int, sent func()) (err error) {
 	load := &s.load
-	requests := (load.Rows + load.Entries - 1) / load.Entries
+	requests := (load.Rows - load.First + load.Entries - 1) / load.Entries
 	own := (requests - stream + load.Streams - 1) / load.Streams
 	times := make([]time.Time, own+1) // by sequence; written before the request is sent
-	latencies := make([]time.Duration, 0, own)
-	committed, refused := uint64(0), ""
+	committed, logged := make([]time.Duration, 0, own), make([]time.Duration, 0, own)
+	refused := ""
 
 	config := client.DefaultConfig(fmt.Sprintf("bench/%d", stream))
+	if load.Logged {
+		config.Open.Acknowledgement = logbatcherv1.Acknowledgement_ACKNOWLEDGEMENT_LOGGED
+	}
 	for key, value := range Resource(stream % Resources) {
 		config.Open.ResourceAttributes = append(config.Open.ResourceAttributes, text(key, value))
 	}
@@ -121,8 +132,11 @@ func (s *Streams) produce(ctx context.Context, stream int, sent func()) (err err
 	config.OnRefusal = func(r client.Refused) { refused = r.String() }
 	config.OnDeadLettered = func(d *logbatcherv1.DeadLettered) { refused = d.String() }
 	config.OnProgress = func(p client.Progress) {
-		for ; committed < p.Committed; committed++ {
-			latencies = append(latencies, time.Since(times[committed+1]))
+		for uint64(len(committed)) < p.Committed {
+			committed = append(committed, time.Since(times[len(committed)+1]))
+		}
+		for uint64(len(logged)) < p.Logged {
+			logged = append(logged, time.Since(times[len(logged)+1]))
 		}
 	}
 	config.FlushTimeout = time.Hour
@@ -135,9 +149,9 @@ func (s *Streams) produce(ctx context.Context, stream int, sent func()) (err err
 		began := time.Now()
 		for i := range own {
 			request := i*load.Streams + stream
-			first := request * load.Entries
+			first := load.First + request*load.Entries
 			if load.RowsPerSecond > 0 {
-				due := began.Add(time.Duration(first) * time.Second / time.Duration(load.RowsPerSecond))
+				due := began.Add(time.Duration(first-load.First) * time.Second / time.Duration(load.RowsPerSecond))
 				if err := Rest(ctx, time.Until(due)); err != nil {
 					return err
 				}
@@ -158,13 +172,22 @@ func (s *Streams) produce(ctx context.Context, stream int, sent func()) (err err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.latencies = append(s.latencies, latencies...)
+	s.committed, s.logged = append(s.committed, committed...), append(s.logged, logged...)
 	return nil
 }
 
 // Report adds the latencies and how many batches were sealed.
 func (s *Streams) Report(ctx context.Context, r *Result) error {
-	slices.Sort(s.latencies)
-	r.P50, r.P99 = s.latencies[len(s.latencies)/2], s.latencies[len(s.latencies)*99/100]
+	r.P50, r.P99 = percentiles(s.committed)
+	r.LoggedP50, r.LoggedP99 = percentiles(s.logged)
 	return s.Gateway.Report(ctx, r)
+}
+
+// percentiles returns the 50th and the 99th percentile, or zeros of nothing. It sorts its argument.
+func percentiles(d []time.Duration) (p50, p99 time.Duration) {
+	if len(d) == 0 {
+		return 0, 0
+	}
+	slices.Sort(d)
+	return d[len(d)/2], d[len(d)*99/100]
 }
