@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -22,6 +23,8 @@ const (
 	checkpointMagic  = "LBWALCKP"
 	// maxCheckpoint bounds what a checkpoint may take in memory.
 	maxCheckpoint = 1 << 30
+	// saveTimeout is how long SaveCheckpoint tries.
+	saveTimeout = 5 * time.Second
 )
 
 // checkpoint sums up the records before at.
@@ -107,7 +110,8 @@ func (l *Log) Keep() LSN {
 }
 
 // SaveCheckpoint makes all records before at durable, then a checkpoint that sums them up, and then removes the segments of which all
-// records are before keep. The checkpoint before stays, and so do the segments that it needs, unless room is short.
+// records are before keep. The checkpoint before stays, and so do the segments that it needs, unless room is short. While the disk is full or
+// fails it tries for some seconds: whoever calls it may have other means to make room.
 func (l *Log) SaveCheckpoint(payload []byte, at, keep LSN) error {
 	if err := l.saveCheckpoint(&checkpoint{at: at, keep: max(1, min(keep, at)), payload: payload}); err != nil {
 		return fmt.Errorf("save a checkpoint of the records before %d: %w", at, err)
@@ -121,7 +125,8 @@ func (l *Log) saveCheckpoint(c *checkpoint) error {
 	}
 	l.checkpointMu.Lock()
 	defer l.checkpointMu.Unlock()
-	ctx := context.Background() // closing the log ends it
+	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+	defer cancel()
 	if err := l.Sync(ctx, c.at-1); err != nil {
 		return err
 	}

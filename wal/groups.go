@@ -48,6 +48,16 @@ func (g *groups) init() {
 // Append adds a record with the parts as its payload, and returns its number. It is not durable yet: see Sync and Config.Durable. The parts
 // are copied. Append blocks while too much waits for the disk, a failing one included. After an error nothing was appended.
 func (l *Log) Append(kind uint8, payload ...[]byte) (LSN, error) {
+	return l.append(false, kind, payload)
+}
+
+// Offer is Append for what can be refused, as a request: where Append would block because the disk is full or fails, it returns an error. It
+// leaves room for other records, and so does not keep anybody from recording what makes room.
+func (l *Log) Offer(kind uint8, payload ...[]byte) (LSN, error) {
+	return l.append(true, kind, payload)
+}
+
+func (l *Log) append(refusable bool, kind uint8, payload [][]byte) (LSN, error) {
 	length, sum, flags := 0, uint32(0), uint8(0)
 	for _, part := range payload {
 		length += len(part)
@@ -66,8 +76,20 @@ func (l *Log) Append(kind uint8, payload ...[]byte) (LSN, error) {
 	g := &l.groups
 	g.mu.Lock()
 	for len(g.filling) > 0 && len(g.filling)+size > groupBytes && !g.closed {
+		trouble := l.room.trouble()
+		if trouble != nil && refusable {
+			g.mu.Unlock()
+			return 0, fmt.Errorf("append a record: %w", trouble)
+		}
+		if trouble != nil && len(g.filling)+size <= 2*groupBytes {
+			break // what can't be refused has as much again
+		}
 		signal(g.full)
 		g.space.Wait()
+	}
+	if refusable && l.reserve.isLow() {
+		g.mu.Unlock()
+		return 0, fmt.Errorf("append a record: %w", errDiskFull)
 	}
 	if g.closed || !g.started {
 		g.mu.Unlock()
@@ -101,6 +123,13 @@ func signal(c chan struct{}) {
 }
 
 var zeros [8]byte
+
+// stir has appenders look again whether they have to wait.
+func (g *groups) stir() {
+	g.mu.Lock()
+	g.space.Broadcast()
+	g.mu.Unlock()
+}
 
 // take returns the group that was filled, and lets appenders fill the next one.
 func (g *groups) take() (group []byte, last LSN) {

@@ -38,16 +38,17 @@ func (h *health) set(part string, err error, refuse bool) {
 	}
 	if refuse {
 		h.log.room.set(func(r *room) { r.refuse = fmt.Errorf("the disk of the write-ahead log fails: %w", err) })
+		h.log.groups.stir()
 	}
 }
 
-// clear records that a part works.
-func (h *health) clear(part string) {
+// clear records that a part works, or that nobody tries any more.
+func (h *health) clear(part string, works bool) {
 	h.mu.Lock()
 	known := h.broken[part] != nil
 	delete(h.broken, part)
 	h.mu.Unlock()
-	if known {
+	if known && works {
 		h.log.log.Info("the disk takes what the write-ahead log writes again", "part", part)
 		if part == partLog {
 			h.log.room.set(func(r *room) { r.refuse = nil })
@@ -107,7 +108,7 @@ func (l *Log) Ready() error {
 	case r.refuse != nil:
 		return r.refuse
 	case r.held:
-		return errors.New("the disk of the write-ahead log is full")
+		return errDiskFull
 	case len(r.waiting) > 0:
 		return errors.New("the write-ahead log is full")
 	}
@@ -120,7 +121,7 @@ func (l *Log) retry(ctx context.Context, part string, all bool, do func() error)
 	for pause := retryFrom; ; pause = min(2*pause, retryTo) {
 		err := do()
 		if err == nil {
-			l.health.clear(part)
+			l.health.clear(part, true)
 			return nil
 		}
 		l.metrics.failed(part)
@@ -132,6 +133,7 @@ func (l *Log) retry(ctx context.Context, part string, all bool, do func() error)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
+			l.health.clear(part, false)
 			return errors.Join(err, context.Cause(ctx))
 		case <-l.closing:
 			return errors.Join(err, ErrClosed)

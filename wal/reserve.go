@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,7 +12,8 @@ import (
 type reserve struct {
 	log *Log
 
-	mu   sync.Mutex // guards what follows
+	low  atomic.Bool // only what is kept for the log itself is left, or less
+	mu   sync.Mutex  // guards what follows
 	left int64
 	want int64
 	next time.Time // when to try to fill it again
@@ -47,7 +49,7 @@ func (r *reserve) fill() error {
 	return nil
 }
 
-var errDiskFull = errors.New("the disk is full")
+var errDiskFull = errors.New("the disk of the write-ahead log is full")
 
 // due returns when fill is to be tried again, and whether it is needed at all.
 func (r *reserve) due() (time.Time, bool) {
@@ -72,11 +74,15 @@ func (r *reserve) resize(size int64) error {
 		return err
 	}
 	r.left = size
+	r.low.Store(size < r.want && size <= r.want/reserveSteps*reserveLogSteps)
 	return nil
 }
 
+func (r *reserve) isLow() bool { return r.low.Load() }
+
 // release gives up a step of the reserve, and reports whether there was one.
 func (r *reserve) release(all bool) bool {
+	defer r.log.groups.stir()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.log.room.set(func(room *room) { room.held = true })

@@ -120,6 +120,16 @@ func (r *room) isShort() bool {
 	return r.held || len(r.waiting) > 0 || r.used() > r.bound-r.bound/8
 }
 
+// trouble returns what keeps the disk from taking anything, or nil.
+func (r *room) trouble() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refuse == nil && r.held {
+		return errDiskFull
+	}
+	return r.refuse
+}
+
 // isHeld reports whether the disk is full.
 func (r *room) isHeld() bool {
 	r.mu.Lock()

@@ -150,7 +150,7 @@ func (s *syncer) commit(group []byte, first, last LSN) bool {
 	for failures, pause := 0, retryFrom; ; failures++ {
 		err := s.write(group, first)
 		if err == nil {
-			l.health.clear(partLog)
+			l.health.clear(partLog, true)
 			return true
 		}
 		l.metrics.failed(partLog)

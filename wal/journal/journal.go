@@ -146,7 +146,11 @@ func (j *Journal) append(kind uint8, payload []byte, apply func(), durable func(
 
 // appendLocked appends a record. The caller holds appending, and applies the record to the state before it lets go of that.
 func (j *Journal) appendLocked(kind uint8, durable func(), payload ...[]byte) (uint64, error) {
-	at, err := j.log.Append(kind, payload...)
+	add := j.log.Append
+	if kind == kindRequest || kind == kindOpening {
+		add = j.log.Offer // the lock must not be held while the disk is full: records that make room need it
+	}
+	at, err := add(kind, payload...)
 	if err != nil {
 		return 0, err
 	}
