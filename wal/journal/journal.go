@@ -113,6 +113,9 @@ func (j *Journal) Start(ctx context.Context) error {
 	return nil
 }
 
+// closePatience is how long Close tries to write a checkpoint.
+const closePatience = 10 * time.Second
+
 // Close writes a checkpoint, and everything that was appended, and closes the log.
 func (j *Journal) Close() error {
 	j.mu.Lock()
@@ -121,6 +124,9 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	var err error
 	if started {
+		// A disk that does not take the checkpoint must not keep the process from ending: it is for a quicker start only.
+		patience := time.AfterFunc(closePatience, func() { j.log.Close() })
+		defer patience.Stop()
 		j.closing()
 		j.goroutines.Wait()
 		err = j.checkpoint()
