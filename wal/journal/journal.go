@@ -44,8 +44,9 @@ func (c *Config) Validate() error {
 
 // Journal is the log of one instance. It is safe for concurrent use once it is started.
 type Journal struct {
-	config Config
-	log    *wal.Log
+	config  Config
+	log     *wal.Log
+	metrics *metrics // nil: there are none
 
 	// appending is held while a record is appended and applied to the state, so that the state is always that of some LSN. It is taken
 	// before mu, and may be held while the disk is slow.
@@ -86,7 +87,12 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 		return nil, err
 	}
 	j.log = log
-	if err := j.recover(ctx); err != nil {
+	err = j.recover(ctx)
+	if err == nil && config.Registerer != nil {
+		j.metrics = newMetrics(j)
+		err = config.Registerer.Register(j.metrics)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read the write-ahead log in %s: %w", config.Dir, errors.Join(err, log.Close()))
 	}
 	return j, nil
@@ -132,6 +138,9 @@ func (j *Journal) Close() error {
 		err = j.checkpoint()
 		j.callDurable()
 		j.removeFiles()
+	}
+	if j.metrics != nil {
+		j.config.Registerer.Unregister(j.metrics) // a log that is opened later has the same
 	}
 	return errors.Join(err, j.log.Close())
 }
