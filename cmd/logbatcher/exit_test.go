@@ -148,6 +148,7 @@ func (s *service) arguments() []string {
 		"serve", "--config", b.file, "--set", "listen.grpc=127.0.0.1:0", "--set", "listen.http=127.0.0.1:0", "--set", "instance.id=test",
 		"--set", "clickhouse.addresses=" + s.clickhouse.listener.Addr().String(), "--set", "clickhouse.database=" + b.clickhouse.Database,
 		"--set", "redis.addresses=" + s.redis.listener.Addr().String(), "--set", "shards.linger=10ms",
+		"--set", "producers.owners=none", // a Redis that has just started keeps owners waiting
 		"--set", "wal.dir=" + filepath.Join(filepath.Dir(b.file), "wal"),
 	}
 	if b.clickhouse.Username != "" {

@@ -104,6 +104,7 @@ func (b *bench) load(ctx context.Context) (*config.Config, error) {
 		return nil, err
 	}
 	c.Instance.ID = "test"
+	c.Producers.Grace = 0 // this Redis has just started, and nobody owned anything
 	c.WAL.Dir = filepath.Join(filepath.Dir(b.file), "wal")
 	c.Listen = config.Listen{GRPC: b.address}
 	c.Memory.Limit = 4 * settings.GiB

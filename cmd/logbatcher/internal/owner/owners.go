@@ -21,6 +21,9 @@ const keyPrefix = "{logbatcher:producers}"
 // wantedFor is how long it is remembered that a producer is wanted: its client asks again every second or so.
 const wantedFor = 15 * time.Second
 
+// freshPause is the longest time between two attempts to claim a producer after Redis has started.
+const freshPause = 200 * time.Millisecond
+
 // errTaken is returned for a producer that was taken from this log a moment ago.
 var errTaken = errors.New("the producer was taken from this instance")
 
@@ -193,7 +196,8 @@ func (o *Owners) used(p producer) {
 }
 
 // Claim makes this log the producer's owner, if it is not, with everything up to from in the epoch settled. It comes after Own, and before the
-// log begins with the producer. It fails like Own, also if another instance has claimed the producer in between.
+// log begins with the producer. It fails like Own, also if another instance has claimed the producer in between. It blocks for the grace after
+// Redis has started, until others have written what they own.
 func (o *Owners) Claim(ctx context.Context, tenant, id string, epoch, from uint64) error {
 	p := producer{tenant, id}
 	unlock, err := o.lock(ctx, p)
@@ -201,23 +205,37 @@ func (o *Owners) Claim(ctx context.Context, tenant, id string, epoch, from uint6
 		return err
 	}
 	defer unlock()
+	for ends := time.Now().Add(o.cfg.Grace + freshPause); ; {
+		err := o.claim(ctx, p, mark{epoch, from})
+		if !errors.Is(err, errFresh) || time.Now().After(ends) {
+			return err
+		}
+		select {
+		case <-time.After(min(o.cfg.Every, freshPause)):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (o *Owners) claim(ctx context.Context, p producer, begun mark) error {
 	mine, lost := o.ownedRecord(p)
 	if lost {
 		return errTaken
 	}
-	if _, known := o.journal.Producer(tenant, id); mine != nil && !mine.unsure && known {
+	if _, known := o.journal.Producer(p.tenant, p.id); mine != nil && !mine.unsure && known {
 		return nil
 	}
 	r, who, err := o.books.read(ctx, p)
 	if err != nil {
 		return err
 	}
-	begun, before := mark{epoch, from}, r.state(p)
+	before := r.state(p)
 	switch {
 	case r.Log != "" && r.Log != o.id:
 		o.metrics.refused.Inc()
 		return who.owns(r.Log)
-	case before.Epoch > epoch, before.Epoch == epoch && before.Accepted > from:
+	case before.Epoch > begun.Epoch, before.Epoch == begun.Epoch && before.Accepted > begun.Sequence:
 		return errChanged // somebody had it after Own
 	case r.Log == o.id && r.From == begun:
 		o.setOwned(p, r)
