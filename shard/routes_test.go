@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -89,10 +90,32 @@ func (discard) DeadLetter(context.Context, *sink.DeadLetter) ([]sink.DeadLetter,
 	return nil, nil
 }
 
-// BenchmarkRoutes routes entries that match one of some routes. The time is that of an entry.
+// discardLog is a log that costs nothing.
+type discardLog struct{ schema.LogFile }
+
+func (discardLog) PutRouting(string, []byte) error { return nil }
+
+func (l discardLog) Seal(context.Context, string, *schema.Contents, []byte, io.WriterTo) (schema.LogFile, error) {
+	return l, nil
+}
+
+func (discardLog) Settled(int, int)                           {}
+func (discardLog) Reserve(context.Context, int, func()) error { return nil }
+func (discardLog) Unreserve()                                 {}
+func (discardLog) Append(string) (uint64, error)              { return 1, nil }
+
+// BenchmarkRoutes routes entries that match one of some routes. The time is that of an entry. With a log, that costs nothing itself.
 func BenchmarkRoutes(b *testing.B) {
-	for _, tables := range []int{1, 100, 1000} {
-		b.Run(fmt.Sprint(tables), func(b *testing.B) {
+	for _, c := range []struct {
+		tables int
+		logged bool
+	}{{1, false}, {1, true}, {100, false}, {100, true}, {1000, false}} {
+		tables := c.tables
+		name := fmt.Sprint(tables)
+		if c.logged {
+			name += ",logged"
+		}
+		b.Run(name, func(b *testing.B) {
 			var routes []*schema.Route
 			for i := range tables {
 				route := schema.DefaultRoute("logs")
@@ -106,11 +129,15 @@ func BenchmarkRoutes(b *testing.B) {
 				routes = append(routes, route)
 			}
 			budget := NewBudget(BudgetConfig{Limit: 96 << 20, Tables: 79 << 20, TableShare: 0.25, LargestRequest: 5 << 20})
-			router, err := NewRouter(Config{
+			config := Config{
 				Compression: batch.Uncompressed,
 				Instance:    "bench", Shards: 1, Bucket: time.Minute, Linger: time.Second, MaxBatchRows: 100_000, MaxBatchBytes: 32 << 20, MaxOpenBytes: 60 << 20,
 				Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
-			}, budget, discard{}, routes, time.UTC)
+			}
+			if c.logged {
+				config.WAL = discardLog{}
+			}
+			router, err := NewRouter(config, budget, discard{}, routes, time.UTC)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -132,6 +159,9 @@ func BenchmarkRoutes(b *testing.B) {
 				request := &schema.Request{Producer: "p", Epoch: 1, Sequence: uint64(n), Received: time.Now(), Entries: entries, Size: 150 * size, Bytes: 400 * size}
 				request.Release = func() { budget.Release(request.Bytes); settled <- struct{}{} }
 				request.Settled = func(*schema.Outcome) {}
+				if c.logged {
+					request.Log, request.Placed = discardLog{}, func(*schema.Outcome) {}
+				}
 				if err := budget.Acquire(context.Background(), request.Bytes); err != nil {
 					b.Fatal(err)
 				}
