@@ -99,6 +99,34 @@ func TestWhatIsInFilesOutlivesTheProcess(t *testing.T) {
 	}
 }
 
+// TestRefusedAtReceiptStaysRefused: in a replay, an entry that was refused at receipt is skipped for all routes. It is no unmatched entry either.
+func TestRefusedAtReceiptStaysRefused(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d, s := newDisk(t), newStore()
+			config := historyConfig()
+			config.KeepUnmatched = keep
+			p := d.start(config, s.delivery(t), time.UTC, numbered(t, "a"))
+			r := &diskRequest{lsn: 1, pieces: [][]schema.Entry{{
+				number(0, "a", "EWR", time.Now()), number(1, "a", "EWR", time.Now()), number(2, "none", "EWR", time.Now()), number(3, "none", "EWR", time.Now()),
+			}}}
+			d.requests[1] = r
+			request := &schema.Request{
+				Producer: "p", Epoch: 1, Sequence: 1, Received: time.Now(), LSN: 1,
+				Skip: func(_ string, place uint32) bool { return place == 1 || place == 3 },
+			}
+			if err := p.routePieces(t.Context(), request, r); err != nil {
+				t.Fatal(err)
+			}
+			p.stop()
+			s.want(t, "logs.of_a", 1)
+			if refused, letters := len(r.outcome.Refusals), len(s.letters.All()); r.outcome.Unmatched != 1 || refused+letters != 1 || (letters == 1) != keep {
+				t.Errorf("kept %v: outcome %+v, %d letters", keep, r.outcome, letters)
+			}
+		})
+	}
+}
+
 // TestLettersInFilesAreSkipped: entries whose letter is in a file when the process dies make no second one when their request is replayed.
 func TestLettersInFilesAreSkipped(t *testing.T) {
 	for _, first := range []int{0, 1} {

@@ -167,6 +167,9 @@ func (w *worker) refuse(r *route, p *pending, i int, id *shardID, problem *batch
 
 // unmatched counts an entry that no route matches, and keeps or refuses it as configured.
 func (w *worker) unmatched(p *pending, i int, id *shardID) {
+	if p.Skip != nil && len(p.routing.routes) > 0 && p.Skip(p.routing.routes[0].Name, p.Place(i)) {
+		return // no file can have a row of it, so it was refused at receipt
+	}
 	w.router.unmatched.Add(1)
 	p.settlement.unmatched()
 	problem := &batch.RowError{Reason: schema.Unmatched, Message: "no route matches the entry"}
