@@ -36,12 +36,12 @@ const (
 
 // exitStatusHelp is part of the help of the program and of the commands that serve.
 const exitStatusHelp = `Exit status:
-    0  success; serve, dev: stopped by SIGTERM or SIGINT with everything accepted settled
+    0  success; serve, dev: stopped by SIGTERM or SIGINT with everything accepted settled or in the write-ahead log
     1  failure: an invalid command line or configuration, a port in use, a server that refuses, a part that died;
        send: something was not read, not sent or not answered, including because of a signal
     3  send: everything was read; some entries were refused or dead-lettered, the others are safe;
        dlq replay, dlq drop: some of the letters stay in the queue; producers release: some were not released
-    4  serve, dev, demo: stopped with accepted rows that are not settled; the last line has their number.
+    4  serve, dev, demo, without a write-ahead log: stopped with accepted rows that are not settled; the last line has their number.
        Their producers have no acknowledgement and send them again
   130  another command was interrupted by SIGTERM or SIGINT, or a second signal stopped this one at once`
 
