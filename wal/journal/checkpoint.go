@@ -85,7 +85,7 @@ func (p *producer) marshal(b []byte) []byte {
 	for i := range p.outcomes {
 		b = putOutcome(putUint(b, p.outcomes[i].Sequence), &p.outcomes[i].Outcome)
 	}
-	return putEntryLedger(b, p.ledger)
+	return putEntryLedger(putUint(b, p.since), p.ledger)
 }
 
 func (q *request) marshal(b []byte) []byte {
@@ -118,7 +118,7 @@ func unmarshalState(b []byte) (*state, error) {
 	}
 	s := newState()
 	s.forgotten, s.missing = d.uint(), d.number()
-	for range d.count(12) {
+	for range d.count(13) {
 		s.unmarshalProducer(d)
 	}
 	intern := map[string]string{}
@@ -139,9 +139,6 @@ func unmarshalState(b []byte) (*state, error) {
 	for _, q := range kept {
 		if s.requests[q.lsn] != nil {
 			return nil, fmt.Errorf("request %d is there twice: %w", q.lsn, errDamaged)
-		}
-		if q.owner.ledger == nil {
-			q.owner.ledger = s.othersOf(q.owner.tenant)
 		}
 		done := q.done
 		q.done = false
@@ -182,7 +179,7 @@ func (s *state) unmarshalProducer(d *decoder) {
 		p.outcomeBytes += size
 		s.outcomeBytes += size
 	}
-	p.ledger = d.entryLedger()
+	p.since, p.ledger = d.uint(), d.entryLedger()
 	s.producers[p.producerKey] = p
 }
 

@@ -694,6 +694,31 @@ func TestHousekeeping(t *testing.T) {
 	}
 }
 
+// TestBooksOfALogInUse reads the books of a log that another process writes.
+func TestBooksOfALogInUse(t *testing.T) {
+	config := testConfig(t.TempDir())
+	p := start(t, config)
+	p.begin("a", 1, 0)
+	r := p.request("a", 1, 1, 4)
+	lsn := p.accept(r)
+	f := p.seal("b", "logs", part(r, lsn, places(0, 3)))
+	f.Settled(2, 1)
+	p.seal("c", "logs", part(r, lsn, places(3, 4)))
+	p.sync()
+	config.ReadOnly = true
+	for range 2 {
+		books := open(t, config)
+		check(t, "entries", books.Entries()[schema.ProducerName{Producer: "a"}], schema.EntryLedger{Received: 4, InFlight: 4})
+		check(t, "rows", books.Rows()["db.logs"], schema.RowLedger{Routed: 4, Committed: 2, DeadLettered: 1, InFlight: 1})
+		books.Close()
+		p.checkpoint()
+	}
+	settled := 0
+	if err := SettledBatches(wal.OS{}, config.Dir, func(SettledBatch) error { settled++; return nil }); err != nil || settled != 1 {
+		t.Errorf("%d batches are settled, %v", settled, err)
+	}
+}
+
 // balance checks that the books add up.
 func balance(t *testing.T, p *process) {
 	t.Helper()

@@ -73,6 +73,7 @@ type Journal struct {
 }
 
 // Open opens the log in a folder and reads what is there, which Producers, Files, Unplaced and Routings return then. Start makes it writable.
+// With ReadOnly, another process may use the log meanwhile: Entries and Rows are its books then.
 func Open(ctx context.Context, config Config) (*Journal, error) {
 	j := &Journal{config: config, state: newState(), files: make(map[string]*File), routings: make(map[string]struct{}), fresh: 1}
 	j.queue.wake = make(chan struct{}, 1)

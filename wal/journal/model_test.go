@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -62,8 +63,8 @@ func summaryOf(o *schema.Outcome) (s summary) {
 // sent is a request as a client has sent it last.
 type sent struct{ version, entries int }
 
-// client is what a producer's client knows.
-type client struct{ epoch, logged uint64 }
+// client is what a producer's client knows. Its epochs up to dropped are the other instance's.
+type client struct{ epoch, logged, dropped uint64 }
 
 // outside is what is known outside of the process.
 type outside struct {
@@ -73,11 +74,17 @@ type outside struct {
 	told    map[name]summary
 	table   map[string][]row // by batches
 	letters map[string][]row // by letters
-	faults  []string
+	// anonymous are the requests of anonymous producers, and whether they were told as logged.
+	anonymous map[name]bool
+	// elsewhere are requests that another instance has accepted too. What was not in a file then must not be stored here any more.
+	elsewhere map[name]bool
+	sealed    map[row]bool // rows of these that were
+	faults    []string
 }
 
 func newOutside() *outside {
-	return &outside{sent: map[name]sent{}, clients: map[string]*client{}, told: map[name]summary{}, table: map[string][]row{}, letters: map[string][]row{}}
+	return &outside{sent: map[name]sent{}, clients: map[string]*client{}, told: map[name]summary{}, table: map[string][]row{}, letters: map[string][]row{},
+		anonymous: map[name]bool{}, elsewhere: map[name]bool{}, sealed: map[row]bool{}}
 }
 
 func (o *outside) client(producer string) *client {
@@ -165,8 +172,11 @@ type run struct {
 	openings [2]*schema.LoggedOpening
 }
 
-// begun is what the server knows of a producer.
-type begun struct{ epoch, accepted uint64 }
+// begun is what the server knows of a producer. Known: it has begun its epoch here.
+type begun struct {
+	epoch, accepted uint64
+	known           bool
+}
 
 type moving struct {
 	row
@@ -203,8 +213,9 @@ func modelConfig(fs *crashfs.FS) Config {
 	return c
 }
 
-// begins starts a process, checks what it knows, and recovers as the gateway does.
-func (w *world) begins(ctx context.Context) (*run, error) {
+// begins starts a process, checks what it knows, and recovers as the gateway does. Another instance has taken a producer meanwhile, unless that
+// is empty.
+func (w *world) begins(ctx context.Context, taken string) (*run, error) {
 	w.mu.Lock()
 	w.alive++
 	r := &run{world: w, number: w.alive, open: map[string][]moving{}, begun: map[string]*begun{}}
@@ -224,6 +235,9 @@ func (w *world) begins(ctx context.Context) (*run, error) {
 		return r, err
 	}
 	w.happens(r.number, r.compare)
+	if err := r.drop(taken); err != nil {
+		return r, err
+	}
 	if err := r.putRouting(w.now.version); err != nil {
 		return r, err
 	}
@@ -244,6 +258,42 @@ func (w *world) begins(ctx context.Context) (*run, error) {
 	return r, nil
 }
 
+// drop drops what another instance has of a producer: what the client was not told to be logged before.
+func (r *run) drop(producer string) error {
+	b := r.begun[producer]
+	if producer == "" || b == nil || !b.known {
+		return nil
+	}
+	b.known = false
+	from := b.accepted / 2
+	r.world.happens(r.number, func(o *outside) {
+		for n := range o.sent {
+			if n.producer == producer && n.epoch == b.epoch && n.sequence > from {
+				o.elsewhere[n] = true
+			}
+		}
+		for _, all := range []map[string][]row{o.table, o.letters} {
+			for _, rows := range all {
+				for _, row := range rows {
+					o.sealed[row] = o.elsewhere[row.name]
+				}
+			}
+		}
+		for _, f := range r.Files() {
+			for _, row := range rowsOf(f) {
+				o.sealed[row] = o.elsewhere[row.name]
+			}
+		}
+	})
+	if _, err := r.Drop("", producer, b.epoch, from); err != nil {
+		return err
+	}
+	r.world.happens(r.number, func(o *outside) { // its client goes on there
+		o.clients[producer] = &client{dropped: b.epoch}
+	})
+	return nil
+}
+
 // compare checks what the journal knows with what was told, and makes the clients send again what it does not have.
 func (r *run) compare(out *outside) {
 	for producer, c := range out.clients {
@@ -256,14 +306,18 @@ func (r *run) compare(out *outside) {
 		case ok && known.Epoch == c.epoch && known.Accepted < c.logged:
 			out.fault("producer %s was told that %d is logged, and %d is known", producer, c.logged, known.Accepted)
 		}
-		r.begun[producer] = &begun{known.Epoch, known.Accepted}
+		r.begun[producer] = &begun{known.Epoch, known.Accepted, ok}
+		if !ok {
+			known.Epoch = c.dropped
+			known.Accepted = math.MaxUint64
+		}
 		for n := range out.sent {
 			if n.producer == producer && (n.epoch > known.Epoch || n.epoch == known.Epoch && n.sequence > known.Accepted) {
 				delete(out.sent, n)
 			}
 		}
 		for n, s := range out.told {
-			if n.producer != producer || n.epoch != known.Epoch || s == (summary{}) {
+			if !ok || n.producer != producer || n.epoch != known.Epoch || s == (summary{}) {
 				continue
 			}
 			if slices.Contains(known.Unsettled, n.sequence) {
@@ -277,9 +331,11 @@ func (r *run) compare(out *outside) {
 				out.fault("%+v was told as %+v, and nothing of that is known", n, s)
 			}
 		}
-		c.epoch, c.logged = known.Epoch, known.Accepted
+		if c.epoch, c.logged = known.Epoch, known.Accepted; !ok {
+			c.epoch, c.logged = 0, 0
+		}
 		for n := range out.sent { // the producer's next opening tells it what it can't know yet
-			if n.producer != producer || n.epoch != known.Epoch || slices.Contains(known.Unsettled, n.sequence) {
+			if !ok || n.producer != producer || n.epoch != known.Epoch || slices.Contains(known.Unsettled, n.sequence) {
 				continue
 			}
 			var s summary
@@ -291,6 +347,30 @@ func (r *run) compare(out *outside) {
 			out.tell(n, s)
 		}
 	}
+	for n, logged := range out.anonymous {
+		if _, told := out.told[n]; told || r.has(n) {
+			continue
+		}
+		rows, _ := out.expected(n)
+		stored := 0
+		for _, all := range []map[string][]row{out.table, out.letters} {
+			for _, batch := range all {
+				for _, row := range batch {
+					if row.name == n {
+						stored++
+					}
+				}
+			}
+		}
+		switch {
+		case stored == len(rows): // settled, if it was logged
+		case logged || stored > 0:
+			out.fault("%+v of an anonymous producer is not in the log, and %d of %d rows are stored", n, stored, len(rows))
+		default:
+			delete(out.sent, n)
+		}
+		delete(out.anonymous, n)
+	}
 	for id, rows := range out.table {
 		for _, row := range rows {
 			if _, there := out.sent[row.name]; !there {
@@ -298,6 +378,18 @@ func (r *run) compare(out *outside) {
 			}
 		}
 	}
+}
+
+// has reports whether a request is in the log and not settled.
+func (r *run) has(n name) bool {
+	r.Journal.mu.Lock()
+	defer r.Journal.mu.Unlock()
+	for _, q := range r.state.requests {
+		if q.owner.id == n.producer && q.epoch == n.epoch && q.sequence == n.sequence && !q.done {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *run) putRouting(version int) error {
@@ -311,21 +403,27 @@ func (r *run) begin(ctx context.Context, producer string) error {
 		b = &begun{}
 		r.begun[producer] = b
 	}
-	b.epoch++
-	b.accepted = 0
+	*b = begun{epoch: max(b.epoch, r.ForgottenEpoch()) + 1, known: true}
 	r.world.happens(r.number, func(o *outside) { o.client(producer) })
 	if err := r.Begin(ctx, "", producer, b.epoch, 0); err != nil {
 		return err
 	}
 	epoch := b.epoch
-	r.world.happens(r.number, func(o *outside) { *o.client(producer) = client{epoch: epoch} })
+	r.world.happens(r.number, func(o *outside) { c := o.client(producer); *c = client{epoch: epoch, dropped: c.dropped} })
 	return nil
 }
 
 // accept has a client send a request.
 func (r *run) accept(ctx context.Context, producer string, opening *schema.LoggedOpening, entries int, admitted bool) error {
+	anonymous := producer == "anonymous"
+	if anonymous {
+		producer = fmt.Sprint(producer, r.number)
+		if r.begun[producer] == nil {
+			r.begun[producer] = &begun{epoch: 1, known: true}
+		}
+	}
 	b := r.begun[producer]
-	if b == nil || b.epoch == 0 {
+	if b == nil || !b.known {
 		return r.begin(ctx, producer)
 	}
 	n := name{producer, b.epoch, b.accepted + 1}
@@ -342,7 +440,9 @@ func (r *run) accept(ctx context.Context, producer string, opening *schema.Logge
 	}
 	log := r.Request(q, func() {
 		r.world.happens(r.number, func(o *outside) {
-			if c := o.client(producer); c.epoch == n.epoch {
+			if anonymous {
+				o.anonymous[n] = true
+			} else if c := o.client(producer); c.epoch == n.epoch {
 				c.logged = max(c.logged, n.sequence)
 			}
 		})
@@ -354,7 +454,12 @@ func (r *run) accept(ctx context.Context, producer string, opening *schema.Logge
 		log.Unreserve()
 		return nil
 	}
-	r.world.happens(r.number, func(o *outside) { o.sent[n] = sent{version, entries} })
+	r.world.happens(r.number, func(o *outside) {
+		o.sent[n] = sent{version, entries}
+		if anonymous {
+			o.anonymous[n] = false
+		}
+	})
 	lsn, err := log.Append(fmt.Sprint("v", version))
 	if err != nil {
 		return err
@@ -447,16 +552,23 @@ func (r *run) seal(ctx context.Context, route string, n int) error {
 // recoverFile puts a recovered file in flight.
 func (r *run) recoverFile(f *File) {
 	d := &flight{file: f, touched: true, recovered: true}
+	for _, row := range rowsOf(f) {
+		d.rows = append(d.rows, moving{row: row})
+	}
+	r.flying = append(r.flying, d)
+}
+
+func rowsOf(f *File) (rows []row) {
 	c := f.Contents()
 	for i := range c.Parts {
 		p := &c.Parts[i]
 		for _, places := range p.Places {
 			for place := places.From; place < places.To; place++ {
-				d.rows = append(d.rows, moving{row: row{name{p.Producer, p.Epoch, p.Sequence}, c.Route, place}})
+				rows = append(rows, row{name{p.Producer, p.Epoch, p.Sequence}, c.Route, place})
 			}
 		}
 	}
-	r.flying = append(r.flying, d)
+	return rows
 }
 
 // deliver delivers a batch; of a lost acknowledgement nobody here learns.
@@ -577,12 +689,16 @@ func (o *outside) check() {
 	for n := range o.sent {
 		rows, s := o.expected(n)
 		for _, r := range rows {
-			if seen[r] != 1 {
+			if o.elsewhere[n] && !o.sealed[r] {
+				if seen[r] > 0 {
+					o.fault("%+v is stored, and another instance has it", r)
+				}
+			} else if seen[r] != 1 {
 				o.fault("%+v is stored %d times", r, seen[r])
 			}
 			delete(seen, r)
 		}
-		if told, ok := o.told[n]; ok && told != s {
+		if told, ok := o.told[n]; ok && told != s && !o.elsewhere[n] {
 			o.fault("%+v was told %+v, and is %+v", n, told, s)
 		}
 	}
@@ -603,7 +719,7 @@ func (w *world) ends(ctx context.Context, r *run) error {
 	out := w.now
 	out.check()
 	for n := range out.sent {
-		if _, told := out.told[n]; !told {
+		if _, told := out.told[n]; !told && !out.elsewhere[n] && out.clients[n.producer] != nil {
 			if rows, _ := out.expected(n); len(rows) > 0 && n.epoch == out.clients[n.producer].epoch {
 				out.fault("%+v was never told", n)
 			}
@@ -661,7 +777,7 @@ func (c *choices) next(n int) int {
 // history runs a history, and returns what is wrong.
 func history(ctx context.Context, steps []byte) (faults []string, err error) {
 	w := &world{fs: crashfs.New(), now: newOutside()}
-	r, err := w.begins(ctx)
+	r, err := w.begins(ctx, "")
 	defer func() {
 		if r != nil && r.Journal != nil {
 			r.Close()
@@ -671,14 +787,16 @@ func history(ctx context.Context, steps []byte) (faults []string, err error) {
 		switch c.next(16) {
 		case 0:
 			producer := string(rune('p' + c.next(2)))
-			if b := r.begun[producer]; b != nil && b.epoch > 0 {
+			if b := r.begun[producer]; b != nil && b.known {
 				err = r.log.Sync(ctx, lastLSN(r)) // an opening waits until what was accepted is logged
 			}
 			if err == nil && c.next(4) == 0 || r.begun[producer] == nil {
 				err = r.begin(ctx, producer)
 			}
-		case 1, 2, 3, 4:
+		case 1, 2, 3:
 			err = r.accept(ctx, string(rune('p'+c.next(2))), r.openings[c.next(2)], c.next(7), true)
+		case 4:
+			err = r.accept(ctx, "anonymous", r.openings[0], c.next(7), true)
 		case 5:
 			err = r.accept(ctx, string(rune('p'+c.next(2))), r.openings[0], 3, false)
 		case 6:
@@ -700,11 +818,11 @@ func history(ctx context.Context, steps []byte) (faults []string, err error) {
 			switch c.next(3) {
 			case 0: // an orderly end, with open batches lost
 				if err = r.Close(); err == nil {
-					r, err = w.begins(ctx)
+					r, err = w.begins(ctx, "")
 				}
 			default:
 				if err = w.crash(r, crashfs.Unsynced(c.next(3)), uint64(c.next(256))); err == nil {
-					r, err = w.begins(ctx)
+					r, err = w.begins(ctx, []string{"", "", "p", "q"}[c.next(4)])
 				}
 			}
 		}
@@ -766,6 +884,7 @@ func (w *world) at(begin *outside, ops int) *outside {
 func (o *outside) clone() *outside {
 	c := *o
 	c.sent, c.told, c.table, c.letters = maps.Clone(o.sent), maps.Clone(o.told), maps.Clone(o.table), maps.Clone(o.letters)
+	c.anonymous, c.elsewhere, c.sealed = maps.Clone(o.anonymous), maps.Clone(o.elsewhere), maps.Clone(o.sealed)
 	c.clients = map[string]*client{}
 	for producer, known := range o.clients {
 		copied := *known
@@ -783,7 +902,7 @@ func TestCrashPoints(t *testing.T) {
 	points := 0
 	for seed := range seeds {
 		w := &world{fs: crashfs.New(), now: newOutside()}
-		r, err := w.begins(t.Context())
+		r, err := w.begins(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -812,7 +931,7 @@ func TestCrashPoints(t *testing.T) {
 			for _, c := range crashesAt(w.fs, at) {
 				points++
 				after := &world{fs: w.fs.Crash(c), now: w.at(newOutside(), at), next: w.next}
-				next, err := after.begins(t.Context())
+				next, err := after.begins(t.Context(), "")
 				if err == nil {
 					err = after.ends(t.Context(), next)
 				} else if next != nil {

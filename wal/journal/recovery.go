@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"maps"
 	"net/url"
@@ -126,7 +127,10 @@ func (j *Journal) openFiles(files []*wal.File) error {
 			return fmt.Errorf("file %s: %w", file.ID(), err)
 		}
 		if _, settled := s.settled[file.ID()]; settled { // it could not be removed any more
-			if err := file.Remove(); err != nil {
+			if !j.config.ReadOnly {
+				err = file.Remove()
+			}
+			if err != nil {
 				return err
 			}
 			continue // the next checkpoint forgets it
@@ -182,7 +186,7 @@ func (s *state) sealedPart(p *schema.Part, entries int, route string) {
 // with it.
 func (j *Journal) findDamaged() error {
 	names, err := j.fs().List(filepath.Join(j.config.Dir, "damaged"))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	there := map[string]struct{}{}
@@ -222,7 +226,9 @@ func (s *state) recovered() {
 		s.clean(q)
 	}
 	for _, p := range s.producers {
-		p.ledger.Settle()
+		if p.known {
+			p.ledger.Settle()
+		}
 	}
 	for _, ledger := range s.others {
 		ledger.Settle()

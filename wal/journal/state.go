@@ -69,7 +69,9 @@ type producer struct {
 	outcomes []schema.LoggedOutcome
 	// outcomeBytes is what outcomes take.
 	outcomeBytes int
-	ledger       *schema.EntryLedger // of others if it is not known
+	// since is the first epoch of which ledger is the account.
+	since  uint64
+	ledger *schema.EntryLedger // nil if it is not known
 	// first and last are its requests that are not settled, in order.
 	first, last *request
 }
@@ -83,7 +85,8 @@ type request struct {
 	routing         string
 	entries         int
 	owner           *producer
-	before, after   *request // of the owner, while it is not settled
+	ledger          *schema.EntryLedger // that its entries are in
+	before, after   *request            // of the owner, while it is not settled
 
 	// placed: all its rows are in files or refused. Nothing needs its record any more.
 	placed bool
@@ -173,27 +176,15 @@ func foldWith[R any](payload []byte, decode func([]byte) (R, error), apply func(
 
 // begin begins or adopts an epoch, or moves the start of the present one.
 func (s *state) begin(r *beginRecord) {
-	p := s.producers[r.producerKey]
-	if p == nil {
-		p = &producer{producerKey: r.producerKey, known: true, ledger: &schema.EntryLedger{}}
-		s.producers[r.producerKey] = p
-	} else if !p.known {
-		p.known, p.ledger = true, &schema.EntryLedger{}
-		for q := p.first; q != nil; q = q.after { // the books of these go on with the producer
-			move(&s.others[p.tenant].Received, &p.ledger.Received, q.entries)
-			move(&s.others[p.tenant].InFlight, &p.ledger.InFlight, q.entries)
-		}
+	p := s.owner(r.producerKey)
+	if !p.known {
+		p.known, p.since, p.ledger = true, r.epoch, &schema.EntryLedger{}
 	}
 	if r.epoch != p.epoch || r.start > p.accepted {
 		p.epoch, p.start, p.accepted, p.sums = r.epoch, r.start, r.start, nil
 		s.dropOutcomes(p, len(p.outcomes)) // what is up to the start was told elsewhere
 	}
 	p.start = max(p.start, r.start)
-}
-
-func move(from, to *uint64, n int) {
-	*from -= uint64(n)
-	*to += uint64(n)
 }
 
 // request adds a request.
@@ -216,8 +207,8 @@ func (s *state) request(lsn, opening uint64, r *schema.LoggedRequest, routing st
 		}
 	}
 	q := &request{lsn: lsn, opening: opening, epoch: r.Epoch, sequence: r.Sequence, routing: routing, entries: r.Entries, owner: p}
-	p.ledger.Received += uint64(r.Entries)
 	s.add(q)
+	q.ledger.Received += uint64(r.Entries)
 	return q
 }
 
@@ -225,7 +216,7 @@ func (s *state) request(lsn, opening uint64, r *schema.LoggedRequest, routing st
 func (s *state) owner(key producerKey) *producer {
 	p := s.producers[key]
 	if p == nil {
-		p = &producer{producerKey: key, ledger: s.othersOf(key.tenant)}
+		p = &producer{producerKey: key}
 		s.producers[key] = p
 	}
 	return p
@@ -253,7 +244,10 @@ func (s *state) table(name string) *schema.RowLedger {
 func (s *state) add(q *request) {
 	s.requests[q.lsn] = q
 	p := q.owner
-	p.ledger.InFlight += uint64(q.entries)
+	if q.ledger = p.ledger; !p.known || q.epoch < p.since {
+		q.ledger = s.othersOf(p.tenant)
+	}
+	q.ledger.InFlight += uint64(q.entries)
 	before := p.last
 	for before != nil && (before.epoch > q.epoch || before.epoch == q.epoch && before.sequence > q.sequence) {
 		before = before.before
@@ -278,7 +272,7 @@ func (s *state) finish(q *request) {
 	}
 	q.done = true
 	p := q.owner
-	p.ledger.InFlight -= uint64(q.entries)
+	q.ledger.InFlight -= uint64(q.entries)
 	if q.before == nil {
 		p.first = q.after
 	} else {
@@ -299,7 +293,7 @@ func (s *state) finish(q *request) {
 // finishClean records that a request is settled, and that there is nothing to tell about it.
 func (s *state) finishClean(q *request) {
 	if !q.done {
-		q.owner.ledger.Settled += uint64(q.entries)
+		q.ledger.Settled += uint64(q.entries)
 	}
 	s.place(q, nil)
 	s.finish(q)
@@ -346,9 +340,9 @@ func (s *state) outcome(r *outcomeRecord) {
 	}
 	p := q.owner
 	refused := countRefused(r.outcome)
-	p.ledger.Refused += uint64(refused)
-	p.ledger.Unmatched += uint64(r.outcome.Unmatched)
-	p.ledger.Settled += uint64(max(0, q.entries-refused-r.outcome.Unmatched))
+	q.ledger.Refused += uint64(refused)
+	q.ledger.Unmatched += uint64(r.outcome.Unmatched)
+	q.ledger.Settled += uint64(max(0, q.entries-refused-r.outcome.Unmatched))
 	if p.known && r.epoch == p.epoch {
 		s.keepOutcome(p, schema.LoggedOutcome{Sequence: r.sequence, Outcome: *r.outcome})
 	}
@@ -438,7 +432,10 @@ func (s *state) forget(key producerKey) {
 		delete(s.producers, key)
 		return
 	}
-	p.known, p.ledger = false, others
+	for q := p.first; q != nil; q = q.after {
+		q.ledger = others
+	}
+	p.known, p.ledger = false, nil
 	p.epoch, p.start, p.accepted, p.sums = 0, 0, 0, nil
 }
 
@@ -463,7 +460,7 @@ func (s *state) drop(r *dropRecord) (entries int) {
 
 // abandon ends a request that is not replayed: what is in files goes on, the rest does not.
 func (s *state) abandon(q *request) {
-	q.owner.ledger.Dropped += uint64(q.entries)
+	q.ledger.Dropped += uint64(q.entries)
 	s.place(q, nil)
 	s.finish(q)
 }
