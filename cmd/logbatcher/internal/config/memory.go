@@ -30,6 +30,9 @@ const (
 	mostShards  = 4
 	// fixedMemory is roughly what the idle process occupies.
 	fixedMemory = 32 * settings.MiB
+	// logMemory is what the write-ahead log occupies: two groups on their way to the disk, which may be twice as large while it is full. One may
+	// hold a largest request beside others.
+	logMemory = 16 * settings.MiB
 )
 
 // Capacity returns what the settings amount to here. What is chosen by memory stays within four fifths of the limit.
@@ -56,6 +59,9 @@ func (c *Config) capacity(limit settings.Size, from string, cores int) Capacity 
 	p.Stream = max(limits.MaxRequestBytes+limits.MaxEntryBytes, powerOfTwo(limits.MaxRequestBytes)) + c.Server.StreamWindowBytes
 	// Buffers grow in steps, so they have more room than the budget counts.
 	others := fixedMemory + c.Memory.Budget + c.Memory.Budget/4 + c.beyondBudget()
+	if c.WAL.Enabled {
+		others += logMemory + limits.MaxRequestBytes
+	}
 	if p.MaxStreams == 0 {
 		p.MaxStreams = int(max(1, min((limit-limit/5-others)/p.Stream, mostStreams)))
 	}

@@ -14,10 +14,10 @@ func TestCapacity(t *testing.T) {
 		cores           int
 		shards, streams int
 	}{
-		{256 * settings.MiB, 2, 2, 11},
-		{512 * settings.MiB, 2, 2, 57},
-		{settings.GiB, 4, 4, 148},
-		{8 * settings.GiB, 16, 4, 1422},
+		{256 * settings.MiB, 2, 2, 7},
+		{512 * settings.MiB, 2, 2, 52},
+		{settings.GiB, 4, 4, 143},
+		{8 * settings.GiB, 16, 4, 1418},
 		{1024 * settings.GiB, 16, 4, 10000},
 		{0, 1, 1, 1},
 	}

@@ -155,10 +155,10 @@ var problemCases = []struct{ text, want string }{
 	{route + ", filter: {'attributes[\"a.b\"]': {contains: 3}}}", `f:3:78: routes[0].filter.attributes["a.b"].contains: contains applies to string; this is the int 3`},
 	// Memory.
 	{"memory: {limit: 1GiB}\nserver: {limits: {max_streams: 1000}}",
-		"f:2:32: server.limits.max_streams: 1000 streams of 4.5 MiB, a budget of 96MiB and 56 MiB beside it need 4.5 GiB, " +
-			"more than the limit of 1.0 GiB (memory.limit): lower server.limits.max_streams to at most 193, or server.limits.max_request_bytes"},
+		"f:2:32: server.limits.max_streams: 1000 streams of 4.5 MiB, a budget of 96MiB and 76 MiB beside it need 4.6 GiB, " +
+			"more than the limit of 1.0 GiB (memory.limit): lower server.limits.max_streams to at most 189, or server.limits.max_request_bytes"},
 	{"memory: {limit: 128MiB}",
-		"f:1:1: memory.budget: 1 streams of 4.5 MiB, a budget of 96MiB and 56 MiB beside it need 157 MiB, " +
+		"f:1:1: memory.budget: 1 streams of 4.5 MiB, a budget of 96MiB and 76 MiB beside it need 177 MiB, " +
 			"more than the limit of 128 MiB (memory.limit): lower memory.budget or server.limits.max_request_bytes, or raise the limit"},
 	{"memory: {budget: 12MiB, table_share: 0.5}\n" + twoRoutes,
 		"f:1:18: memory.budget: a table that stands still must leave room for the others: of 12MiB tables may hold 9.0 MiB, and the rows of one request up to 4.6 MiB, " +
