@@ -188,7 +188,7 @@ func (in *ingest) route(ctx context.Context, s *session, r *request) (accepted, 
 		p.settle(a.epoch, a.sequence, refusals, o)
 	}
 	if in.config.WAL != nil {
-		in.logged(s, r, r.Settled)
+		in.throughLog(s, r, r.Settled)
 	}
 	if alone := len(r.Entries) == 0 && !r.pieces; alone {
 		if r.Log != nil {
