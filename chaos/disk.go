@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
@@ -31,9 +32,11 @@ type disk struct {
 	last      uint64 // id given to a node
 	capacity  int64  // bytes
 	used      int64
-	failSyncs int // how many of the next fsyncs fail
-	failed    int // fsyncs that failed
-	refused   int // requests that were refused because the disk is full
+	lies      bool      // an fsync does nothing, and succeeds
+	failSyncs int       // how many of the next fsyncs fail
+	failed    int       // fsyncs that failed
+	lately    time.Time // of the last failure
+	refused   int       // requests that were refused because the disk is full
 }
 
 // A node is a file or folder.
@@ -104,6 +107,13 @@ func (d *disk) counts() (failed, refused int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.failed, d.refused
+}
+
+// failedLately reports whether the disk has failed within the last seconds.
+func (d *disk) failedLately() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return time.Since(d.lately) < 10*time.Second
 }
 
 // failNextSyncs lets fsyncs fail.
@@ -196,7 +206,7 @@ func (d *disk) allocate(n *node, size int64) fuse.Status {
 		return fuse.OK
 	}
 	if more := size - n.allocated; d.used+more > d.capacity {
-		d.refused++
+		d.refused, d.lately = d.refused+1, time.Now()
 		return fuse.Status(syscall.ENOSPC)
 	}
 	d.used += size - n.allocated
@@ -220,11 +230,14 @@ func (n *node) change(w write) {
 func (d *disk) sync(n *node) fuse.Status {
 	if d.failSyncs > 0 {
 		d.failSyncs--
-		d.failed++
+		d.failed, d.lately = d.failed+1, time.Now()
 		for i := range n.writes {
 			n.writes[i].lost = true
 		}
 		return fuse.EIO
+	}
+	if d.lies {
+		return fuse.OK
 	}
 	n.changes, n.durable = nil, int64(len(n.data))
 	n.writes = slices.DeleteFunc(n.writes, func(w write) bool { return !w.lost })
@@ -389,7 +402,7 @@ func (d *disk) Create(_ <-chan struct{}, input *fuse.CreateIn, name string, out 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.used >= d.capacity {
-		d.refused++
+		d.refused, d.lately = d.refused+1, time.Now()
 		return fuse.Status(syscall.ENOSPC)
 	}
 	n := d.child(nil)

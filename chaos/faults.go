@@ -48,6 +48,14 @@ func eachDisk(o *options) int {
 	}
 	return o.gateways
 }
+func eachChild(o *options) (children int) {
+	for i := range o.producers {
+		if o.child(i) {
+			children++
+		}
+	}
+	return children
+}
 func eachClock(o *options) int {
 	if o.binary != "" {
 		return 0 // its clock is the machine's
@@ -68,6 +76,8 @@ func kinds() []*kind {
 		{"disk.full", 3, eachDisk, 500 * ms, 5 * s, stored, fillDisk},
 		{"gateway.stop", 2, eachGateway, 200 * ms, 6 * s, stored, stopGateway},
 		{"gateway.restart", 2, eachGateway, 0, s, stored, restartGateway},
+		{"producer.kill", 3, eachChild, 0, 2 * s, stored, killProducer},
+		{"producer.stop", 1, eachChild, 100 * ms, 3 * s, stored, stopProducer},
 		{"clock.step", 3, eachClock, 0, 0, stored, stepClock},
 		{"clickhouse.kill", 3, one, 0, 4 * s, stored, killClickHouse},
 		{"clickhouse.stop", 2, one, 200 * ms, 8 * s, stored, stopClickHouse},

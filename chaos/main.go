@@ -48,9 +48,9 @@ func readOptions(arguments []string) (*options, error) {
 	flags.DurationVar(&o.duration, "duration", 10*time.Minute, "time over which entries and faults are spread")
 	flags.DurationVar(&o.patience, "patience", 3*time.Minute, "longest time without anything committed, once the faults are over")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Minute, "bound of the whole")
-	flags.BoolVar(&o.log, "log", false, "give the gateways a write-ahead log")
+	flags.BoolVar(&o.log, "log", true, "give the gateways a write-ahead log; without one, a gateway that is killed forgets what it has stored")
 	flags.StringVar(&o.only, "only", "", "only kinds of faults whose names begin with one of these, separated by commas; -kind excludes")
-	flags.StringVar(&o.breaking, "break", "", "lose or double entries on purpose, to see that it is found: skip, repeat, or both")
+	flags.StringVar(&o.breaking, "break", "", "lose or double entries on purpose, to see that it is found: skip some, repeat some, lie (of disks, about fsync); several are separated by commas")
 	flags.StringVar(&o.folder, "folder", "", "where the data goes; empty: the system's folder for temporary files")
 	flags.StringVar(&o.binary, "logbatcher", "", "the service's program; empty: it is built")
 	flags.BoolVar(&o.keep, "keep", false, "keep the data")
@@ -85,12 +85,15 @@ func (o *options) kinds() []*kind {
 	})
 }
 
+// pace is the time between two entries of a producer.
+func (o *options) pace() time.Duration { return o.duration / time.Duration(o.entries/o.producers) }
+
 // command is the command line that repeats the run.
 func (o *options) command() string {
 	text := fmt.Sprintf("go run ./chaos -seed %d -faults %d -entries %d -gateways %d -producers %d -duration %v", o.seed, o.faults, o.entries,
 		o.gateways, o.producers, o.duration)
-	if o.log {
-		text += " -log"
+	if !o.log {
+		text += " -log=false"
 	}
 	if o.only != "" {
 		text += " -only " + o.only
@@ -102,6 +105,13 @@ func (o *options) command() string {
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == childCommand {
+		if err := produce(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "chaos:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	o, err := readOptions(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"runtime"
 	"sync"
 	"syscall"
@@ -19,21 +18,21 @@ import (
 // errNotRunning is returned when a process that should be signalled is gone.
 var errNotRunning = errors.New("it is not running")
 
-// A process is a gateway, over all its lives. Other than an embedded.Server it can be killed while it starts.
+// A process is a program over all its lives. Other than an embedded.Server it can be killed while it starts.
 type process struct {
 	name    string
 	command func() *exec.Cmd
 	log     *os.File
+	begin   func()            // called when a life begins, under mu; nil: nobody is
+	hear    func(line []byte) // called with each line of output, under mu
+	ended   func() bool       // called under mu when a life ends by itself, and reports whether that is as it should be
 
 	mu      sync.Mutex // guards what follows
 	current *life
 	partial []byte
-	heard   map[string]int // how often the log had each of heardLines
-	serving chan struct{}  // closed when the current life serves
-	grpc    string         // addresses of the current life, once it serves
-	http    string
 	lives   int
-	crashes []error // ends that nobody asked for
+	crashes []error // ends that are not as they should be
+	closed  bool    // it must not be started again
 }
 
 // A life is one run of the program.
@@ -43,23 +42,14 @@ type life struct {
 	done     chan struct{}
 }
 
-// serving announces that a gateway accepts streams.
-var serving = regexp.MustCompile(`msg=serving .*grpc=(\S+) http=(\S+)`)
-
-// heardLines are the parts of log lines that are counted.
-var heardLines = []string{reloaded, refusedConfiguration, clockStepped}
-
-const (
-	reloaded             = `msg="configuration reloaded"`
-	refusedConfiguration = `msg="configuration refused`
-	clockStepped         = "chaos: the clock is stepped"
-)
-
 // start starts the program, and returns before it serves. What is written to its standard output and error is kept in its log file.
 func (p *process) start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.runningLocked() != nil {
+	switch {
+	case p.closed:
+		return errors.New("the run is over")
+	case p.runningLocked() != nil:
 		return errors.New("it is running")
 	}
 	p.lives++
@@ -68,7 +58,10 @@ func (p *process) start() error {
 	l.command.Stdout, l.command.Stderr = p, p
 	l.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	l.command.WaitDelay = time.Second
-	p.partial, p.grpc, p.http, p.serving = nil, "", "", make(chan struct{})
+	p.partial = nil
+	if p.begin != nil {
+		p.begin()
+	}
 	started := make(chan error)
 	go func() {
 		// The kernel takes the end of this thread for that of the parent.
@@ -81,7 +74,7 @@ func (p *process) start() error {
 		}
 		_ = l.command.Wait() // its result is in command.ProcessState
 		p.mu.Lock()
-		if !l.expected {
+		if !l.expected && !p.ended() {
 			p.crashes = append(p.crashes, fmt.Errorf("%s ended by itself in its life %d: %v", p.name, p.lives, l.command.ProcessState))
 		}
 		p.mu.Unlock()
@@ -117,48 +110,8 @@ func (p *process) Write(data []byte) (int, error) {
 		if !found {
 			return len(data), nil
 		}
-		for _, text := range heardLines {
-			if bytes.Contains(line, []byte(text)) {
-				p.heard[text]++
-			}
-		}
-		if match := serving.FindSubmatch(line); match != nil && p.grpc == "" {
-			p.grpc, p.http = string(match[1]), string(match[2])
-			close(p.serving)
-		}
+		p.hear(line)
 		p.partial = rest
-	}
-}
-
-// times returns how often the log had one of heardLines.
-func (p *process) times(text string) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.heard[text]
-}
-
-// addresses returns where the current life serves. They are empty while it does not.
-func (p *process) addresses() (grpc, http string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.runningLocked() == nil {
-		return "", ""
-	}
-	return p.grpc, p.http
-}
-
-// awaitServing blocks until the current life serves.
-func (p *process) awaitServing(ctx context.Context) error {
-	p.mu.Lock()
-	current, serves := p.current, p.serving
-	p.mu.Unlock()
-	select {
-	case <-serves:
-		return nil
-	case <-current.done:
-		return fmt.Errorf("%s ended: %v", p.name, current.command.ProcessState)
-	case <-ctx.Done():
-		return fmt.Errorf("await %s: %w", p.name, context.Cause(ctx))
 	}
 }
 
@@ -194,7 +147,16 @@ func (p *process) end(ctx context.Context, signal syscall.Signal) (status int, e
 	return l.command.ProcessState.ExitCode(), err
 }
 
-// problems returns the ends that nobody asked for.
+// close ends the program for good.
+func (p *process) close(ctx context.Context) {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	_, _ = p.end(ctx, syscall.SIGKILL) // it may have ended
+	_ = p.log.Close()
+}
+
+// problems returns the ends that are not as they should be.
 func (p *process) problems() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -12,13 +14,12 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/client"
 )
 
-// requestEntries is the most entries of a request.
+// requestEntries is how many entries the producers give to the client at a time, at most.
 const requestEntries = 400
 
 // colos are those of the entries of every fourth producer; the others have one.
@@ -30,8 +31,10 @@ type producer struct {
 	index                int
 	address, httpAddress string
 	pace                 time.Duration // between two entries
+	logged               bool          // what is logged is forgotten; else what is committed
 	skip                 bool          // leave some entries out, on purpose
-	repeat               bool          // send some requests twice, on purpose
+	repeat               bool          // send some entries twice, on purpose
+	spill                string        // folder; empty: what is not safe is kept in memory only
 	log                  *slog.Logger
 
 	next      atomic.Uint64 // the next number to send
@@ -39,41 +42,56 @@ type producer struct {
 	breaks    atomic.Int64  // streams that ended with an error
 }
 
-// run sends all numbers and returns once they are committed.
-func (p *producer) run(ctx context.Context) error {
-	conn, err := grpc.NewClient(p.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(grpc.ConnectParams{
+// run sends all numbers and returns once they are as safe as the client promises.
+func (p *producer) run(ctx context.Context) (err error) {
+	random := rand.New(rand.NewPCG(p.plan.seed, 100+uint64(p.index)))
+	c := client.DefaultConfig(fmt.Sprintf("chaos/%d", p.index), p.address)
+	c.DialOptions = []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 		Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.5, MaxDelay: 500 * time.Millisecond}, MinConnectTimeout: 3 * time.Second,
-	}))
-	if err != nil {
-		return err
+	})}
+	c.MinBackoff, c.MaxBackoff, c.MaxBytes, c.WelcomeTimeout = 50*time.Millisecond, time.Second, 16<<20, 10*time.Second
+	c.BatchEntries, c.Linger = 20+random.IntN(800), 20*time.Millisecond
+	if p.logged {
+		c.Open.Acknowledgement = logbatcherv1.Acknowledgement_ACKNOWLEDGEMENT_LOGGED
 	}
-	defer conn.Close()
-	c := client.DefaultConfig(fmt.Sprintf("chaos/%d", p.index))
-	c.Conns = []grpc.ClientConnInterface{conn}
-	c.MinBackoff, c.MaxBackoff, c.WelcomeTimeout = 50*time.Millisecond, time.Second, 10*time.Second
-	c.BatchEntries, c.Linger, c.MaxBytes = requestEntries, 20*time.Millisecond, 16<<20
-	c.FlushTimeout = 24 * time.Hour // ctx ends it before
 	c.Log = p.log.With("producer", p.index)
 	c.OnError = func(error) { p.breaks.Add(1) }
-	c.OnProgress = func(c client.Progress) { p.committed.Store(c.Committed) }
+	c.OnProgress = func(progress client.Progress) { p.committed.Store(progress.Committed) }
+	if p.spill != "" {
+		if c.Spill, err = openSpill(p.spill); err != nil {
+			return err
+		}
+	}
 	sender, err := client.Open(c)
 	if err != nil {
 		return err
 	}
-	err = p.send(ctx, sender)
-	if closeErr := sender.Close(ctx); err == nil {
-		err = closeErr
+	if mark := sender.Mark(); mark != nil {
+		p.next.Store(binary.BigEndian.Uint64(mark) + 1)
+	}
+	if err = p.send(ctx, sender, random); err == nil {
+		// Without a deadline of its own Close would wait for FlushTimeout only.
+		closing, cancel := context.WithDeadline(ctx, time.Now().Add(24*time.Hour))
+		defer cancel()
+		err = sender.Close(closing)
+	} else {
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		err = errors.Join(err, sender.Err(), sender.Close(ended))
+	}
+	s := sender.Statistics()
+	if s.Lost > 0 {
+		err = errors.Join(err, errors.New("the log has lost requests"))
 	}
 	if err != nil {
-		return fmt.Errorf("producer %d: %w: %+v", p.index, err, sender.Statistics())
+		return fmt.Errorf("producer %d: %w: %+v", p.index, err, s)
 	}
 	return nil
 }
 
-// send sends the numbers, in requests of random size.
-func (p *producer) send(ctx context.Context, sender *client.Producer) error {
-	random := rand.New(rand.NewPCG(p.plan.seed, 100+uint64(p.index)))
-	began := time.Now()
+// send gives the numbers to the client, some at a time.
+func (p *producer) send(ctx context.Context, sender *client.Producer, random *rand.Rand) error {
+	began := time.Now().Add(-time.Duration(p.next.Load()) * p.pace) // an earlier process may have sent some
 	for request := 0; p.next.Load() < p.plan.entries; request++ {
 		from := p.next.Load()
 		to := min(from+1+random.Uint64N(requestEntries), p.plan.entries)
@@ -83,11 +101,28 @@ func (p *producer) send(ctx context.Context, sender *client.Producer) error {
 			times = 2
 		}
 		for range times {
-			if err := sender.Send(ctx, p.request(from, to)...); err != nil {
+			if err := p.give(ctx, sender, from, to); err != nil {
 				return err
 			}
 		}
 		p.next.Store(to)
+	}
+	return nil
+}
+
+// openSpill opens the folder in which a producer that may be killed keeps what is not safe.
+func openSpill(string) (client.Spill, error) { return nil, errors.ErrUnsupported }
+
+// give gives the numbers [from, to) to the client. In a spill each one marks where an other process goes on.
+func (p *producer) give(ctx context.Context, sender *client.Producer, from, to uint64) error {
+	entries := p.request(from, to)
+	if p.spill == "" {
+		return sender.Send(ctx, entries...)
+	}
+	for i, e := range entries {
+		if err := sender.SendMark(ctx, binary.BigEndian.AppendUint64(nil, from+uint64(i)), e); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -28,7 +28,10 @@ func (r *run) report(c *count, took time.Duration) {
 		}
 	}
 	for _, g := range r.gateways {
-		fmt.Fprintf(r.out, "%s had %d lives\n", g.name, g.lives)
+		fmt.Fprintf(r.out, "%s had %d lives; its disk did not let it start %d times\n", g.name, g.lives, g.restarts)
+	}
+	for _, c := range r.children {
+		fmt.Fprintf(r.out, "%s had %d lives\n", c.name, c.lives)
 	}
 	sent := r.plan.entries * uint64(r.plan.producers)
 	fmt.Fprintf(r.out, "%d of %d faults took effect; %d entries of %d producers in %v (%.0f a second), %d gateways\n",

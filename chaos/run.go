@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,9 +46,11 @@ type run struct {
 	links         []*busyLink
 	gateways      []*gateway
 	producers     []*producer
+	children      []*childProducer // of producers that have one
 	configuration configuration
 
-	mu       sync.Mutex // guards what follows
+	sent     atomic.Int64 // producers that have sent everything
+	mu       sync.Mutex   // guards what follows
 	outcomes []outcome
 	routes   []laterRoute
 }
@@ -165,15 +168,17 @@ func (r *run) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for _, g := range r.gateways {
-		_, _ = g.end(ctx, syscall.SIGKILL) // it may have ended
+		g.close(ctx)
 		g.clickhouse.close()
 		g.redis.close()
-		_ = g.log.Close()
 		if g.disk != nil {
 			if err := g.disk.close(); err != nil {
 				r.say("unmount %s: %v", g.walFolder, err)
 			}
 		}
+	}
+	for _, c := range r.children {
+		c.close(ctx)
 	}
 	for _, balancer := range []*link{r.ingest, r.post} {
 		if balancer != nil {
@@ -205,20 +210,44 @@ func (r *run) load(ctx context.Context) error {
 	r.began = time.Now()
 	for i := range r.options.producers {
 		p := &producer{
-			plan: r.plan, index: i, address: r.ingest.address, httpAddress: r.post.address, log: log, pace: r.options.duration / time.Duration(max(1, r.plan.entries)),
-			skip: i == 0 && strings.Contains(r.options.breaking, "skip"), repeat: i == 1 && strings.Contains(r.options.breaking, "repeat"),
+			plan: r.plan, index: i, address: r.ingest.address, httpAddress: r.post.address, log: log, pace: r.options.pace(),
+			logged: r.options.log && i%2 == 0, skip: i == 0 && strings.Contains(r.options.breaking, "skip"), repeat: i == 1 && strings.Contains(r.options.breaking, "repeat"),
 		}
 		r.producers = append(r.producers, p)
-		if r.options.posts(i) {
-			sending.Go(func() error { return p.post(sendingCtx) })
-		} else {
-			sending.Go(func() error { return p.run(sendingCtx) })
+		send := p.run
+		switch {
+		case r.options.posts(i):
+			send = p.post
+		case r.options.child(i):
+			c, err := newChild(r, p)
+			if err != nil {
+				return err
+			}
+			r.children = append(r.children, c)
+			send = c.run
 		}
+		sending.Go(func() error {
+			err := send(sendingCtx)
+			r.sent.Add(1)
+			return err
+		})
 	}
 	var striking sync.WaitGroup
 	for i := range r.plan.faults {
 		striking.Go(func() { r.strike(sendingCtx, &r.plan.faults[i]) })
 	}
+	sending.Go(func() error {
+		for ctx := sendingCtx; ; rest(ctx, 100*time.Millisecond) {
+			for _, g := range r.gateways {
+				if err := g.problems(); err != nil {
+					return fmt.Errorf("%w; its log is %s", err, g.process.log.Name())
+				}
+			}
+			if ctx.Err() != nil || r.sent.Load() == int64(len(r.producers)) {
+				return nil
+			}
+		}
+	})
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
