@@ -91,14 +91,14 @@ func ownerError(ctx context.Context, err error) error {
 }
 
 // yield gives up a producer that nobody uses: Server.Yield has the rules.
-func (r *registry) yield(key producerKey, epoch uint64, settled bool) bool {
+func (r *registry) yield(key producerKey, epoch uint64, before time.Time, settled bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.producers[key]
 	if p == nil {
 		return true
 	}
-	p.end(epoch)
+	p.end(epoch, before)
 	if p.uses.count > 0 || !settled && !p.idle() || settled && !p.unused() {
 		return false
 	}
@@ -122,11 +122,11 @@ func (r *registry) unused(idle time.Duration) (names []schema.ProducerName) {
 	return names
 }
 
-// end ends the stream of a producer that has opened elsewhere with the epoch.
-func (p *producer) end(epoch uint64) {
+// end ends the stream of a producer that has opened elsewhere after that with the epoch.
+func (p *producer) end(epoch uint64, before time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.session != nil && (epoch == 0 || epoch >= p.epoch) {
+	if p.session != nil && p.session.opened.Before(before) && (epoch == 0 || epoch >= p.epoch) {
 		p.session.stop(errSuperseded)
 	}
 }
@@ -138,11 +138,11 @@ func (p *producer) unused() bool {
 	return p.session == nil && p.routing == nil && p.cursor.unlogged() == 0
 }
 
-// Yield ends the stream of a producer that has opened elsewhere, unless the opening's epoch is older; epoch 0 is a new one. It reports whether
-// nobody uses the producer and nothing of it is unsettled. If so it has forgotten it, and asks Owners before it uses it again. With settled
-// it counts as settled, whatever is known here.
-func (s *Server) Yield(tenant, id string, epoch uint64, settled bool) bool {
-	return s.ingest.registry.yield(producerKey{tenant, id}, epoch, settled)
+// Yield ends the stream of a producer that has opened elsewhere, if the stream was opened before that, and unless the opening's epoch is older;
+// epoch 0 is a new one. It reports whether nobody uses the producer and nothing of it is unsettled. If so it has forgotten it, and asks
+// Owners before it uses it again. With settled it counts as settled, whatever is known here.
+func (s *Server) Yield(tenant, id string, epoch uint64, before time.Time, settled bool) bool {
+	return s.ingest.registry.yield(producerKey{tenant, id}, epoch, before, settled)
 }
 
 // Unused returns the producers that nobody has used for that long, and of which nothing is unsettled.

@@ -27,6 +27,8 @@ type session struct {
 	// timer wakes the sender when the receiver has waited for throttleAfter. Nil for unary calls.
 	timer         *time.Timer
 	throttleAfter time.Duration
+	// opened is when the stream's opening was received.
+	opened time.Time
 
 	epoch uint64
 	// closed is set when no further request is accepted.
@@ -44,7 +46,7 @@ type session struct {
 
 // newStreamSession returns a session for a stream. stop ends the stream with a cause.
 func newStreamSession(p *producer, o *opening, stop context.CancelCauseFunc, throttleAfter time.Duration) *session {
-	s := &session{producer: p, opening: o, stop: stop, wake: make(chan struct{}, 1), throttleAfter: throttleAfter}
+	s := &session{producer: p, opening: o, stop: stop, wake: make(chan struct{}, 1), throttleAfter: throttleAfter, opened: time.Now()}
 	s.timer = time.AfterFunc(time.Hour, s.wakeSender)
 	s.timer.Stop()
 	return s

@@ -104,7 +104,6 @@ func (b *bench) load(ctx context.Context) (*config.Config, error) {
 		return nil, err
 	}
 	c.Instance.ID = "test"
-	c.Producers.Grace = 0 // this Redis has just started, and nobody owned anything
 	c.WAL.Dir = filepath.Join(filepath.Dir(b.file), "wal")
 	c.Listen = config.Listen{GRPC: b.address}
 	c.Memory.Limit = 4 * settings.GiB
@@ -117,6 +116,7 @@ func (b *bench) load(ctx context.Context) (*config.Config, error) {
 	c.ClickHouse.HoldBackoff = time.Second
 	c.ClickHouse.LateAfter = 0 // nothing lies between the gateway and ClickHouse
 	c.Redis.Addresses = []string{b.redis.Address()}
+	c.Producers.Every, c.Producers.Grace = 50*time.Millisecond, 0 // this Redis has just started, and nobody owned anything
 	if b.change != nil {
 		b.change(c)
 	}

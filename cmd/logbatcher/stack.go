@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/config"
+	"github.com/logbatcher/logbatcher/cmd/logbatcher/internal/owner"
 	"github.com/logbatcher/logbatcher/embedded"
 )
 
@@ -49,6 +50,7 @@ func (s *stack) configure(c *config.Config) error {
 	}
 	c.ClickHouse.Addresses = []string{address.Host}
 	c.Redis.Addresses = []string{s.redis.Address()}
+	c.Producers.Owners = owner.None // nobody else uses that Redis
 	if c.WAL.Dir == config.Default().WAL.Dir {
 		c.WAL.Dir = filepath.Join(s.directory, "wal")
 	}

@@ -138,7 +138,7 @@ func TestConnectionsCut(t *testing.T) {
 // cutter passes connections on, and cuts them when it is told.
 type cutter struct {
 	listener net.Listener
-	target   string
+	target   func() string // the address for the next connection
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
@@ -147,6 +147,12 @@ type cutter struct {
 }
 
 func newCutter(t *testing.T, target string) *cutter {
+	t.Helper()
+	return newSwitch(t, func() string { return target })
+}
+
+// newSwitch is newCutter with an address for each connection.
+func newSwitch(t *testing.T, target func() string) *cutter {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -180,7 +186,7 @@ func (c *cutter) close() {
 
 // pass passes a connection on.
 func (c *cutter) pass(near net.Conn) {
-	far, err := net.Dial("tcp", c.target)
+	far, err := net.Dial("tcp", c.target())
 	if err != nil {
 		_ = near.Close()
 		return

@@ -27,7 +27,7 @@ func (o *Owners) Run(ctx context.Context) error {
 		o.forgetExpired(ctx)
 		if round%unusedEvery == 0 {
 			for _, name := range o.server.Unused(o.cfg.Unused) {
-				_ = o.giveUp(ctx, producer{name.Tenant, name.Producer}, 0) // the next look tries again
+				_ = o.giveUp(ctx, producer{name.Tenant, name.Producer}, wish{}) // the next look tries again
 			}
 		}
 	}
@@ -55,10 +55,7 @@ func (o *Owners) look(ctx context.Context) {
 		o.mu.Unlock()
 		return
 	}
-	until := time.Now().Add(wantedFor)
-	for p, epoch := range n.wanted {
-		o.wanted[p] = wish{epoch, until}
-	}
+	maps.Copy(o.wanted, n.wanted)
 	again := slices.Collect(maps.Keys(o.owned))
 	o.mu.Unlock()
 	for p := range n.taken {
@@ -86,7 +83,7 @@ func (o *Owners) giveUpWanted(ctx context.Context) {
 	wanted := maps.Clone(o.wanted)
 	o.mu.Unlock()
 	for p, w := range wanted {
-		if time.Now().Before(w.until) && !o.giveUp(ctx, p, w.epoch) {
+		if time.Since(w.at) < wantedFor && !o.giveUp(ctx, p, w) {
 			continue
 		}
 		o.mu.Lock()
@@ -103,7 +100,7 @@ func (o *Owners) forgetLost() {
 	lost := slices.Collect(maps.Keys(o.lost))
 	o.mu.Unlock()
 	for _, p := range lost {
-		if !o.server.Yield(p.tenant, p.id, 0, true) {
+		if !o.server.Yield(p.tenant, p.id, 0, time.Now(), true) {
 			continue
 		}
 		if err := o.journal.Forget(p.tenant, p.id); err != nil {
@@ -135,16 +132,16 @@ func (o *Owners) expire(ctx context.Context, p producer) {
 	o.mu.Lock()
 	_, still := o.expired[p]
 	o.mu.Unlock()
-	if still && o.let(ctx, p, 0, nil) {
+	if still && o.let(ctx, p, wish{}, nil) {
 		o.mu.Lock()
 		delete(o.expired, p)
 		o.mu.Unlock()
 	}
 }
 
-// giveUp gives the producer up to an opening with the epoch if nothing of it is unsettled, and writes what the next owner needs to know. It
-// reports whether this log does not own the producer any more.
-func (o *Owners) giveUp(ctx context.Context, p producer, epoch uint64) bool {
+// giveUp gives the producer up to an opening elsewhere if nothing of it is unsettled, and writes what the next owner needs to know. It ends
+// a stream only if that is older. It reports whether this log does not own the producer any more.
+func (o *Owners) giveUp(ctx context.Context, p producer, w wish) bool {
 	unlock, err := o.lock(ctx, p)
 	if err != nil {
 		return false
@@ -158,7 +155,7 @@ func (o *Owners) giveUp(ctx context.Context, p producer, epoch uint64) bool {
 		}
 		o.setOwned(p, r)
 	}
-	return o.let(ctx, p, epoch, func(r *record) *record {
+	return o.let(ctx, p, w, func(r *record) *record {
 		next := &record{From: r.From, First: r.First}
 		known, ok := o.journal.Producer(p.tenant, p.id)
 		if !ok {
@@ -171,12 +168,12 @@ func (o *Owners) giveUp(ctx context.Context, p producer, epoch uint64) bool {
 
 // let lets go of an owned producer, whose lock is held: next returns the record that is left, nil deletes it. It reports whether this log does not
 // own the producer any more.
-func (o *Owners) let(ctx context.Context, p producer, epoch uint64, next func(*record) *record) bool {
+func (o *Owners) let(ctx context.Context, p producer, w wish, next func(*record) *record) bool {
 	mine, lost := o.ownedRecord(p)
 	if lost || mine == nil {
 		return true
 	}
-	if !o.server.Yield(p.tenant, p.id, epoch, false) {
+	if !o.server.Yield(p.tenant, p.id, w.epoch, w.at, false) {
 		return false
 	}
 	if known, ok := o.journal.Producer(p.tenant, p.id); ok && len(known.Unsettled) > 0 {
@@ -249,7 +246,7 @@ func (o *Owners) Close(ctx context.Context) {
 	_, err := o.books.check(ctx, o.id, o.self)
 	kept := 0
 	for _, p := range owned {
-		if err != nil || ctx.Err() != nil || !o.giveUp(ctx, p, 0) {
+		if err != nil || ctx.Err() != nil || !o.giveUp(ctx, p, wish{}) {
 			kept++
 		}
 		if mine, _ := o.ownedRecord(p); err == nil && mine != nil && mine.unsure {

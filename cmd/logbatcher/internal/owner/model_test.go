@@ -192,6 +192,7 @@ func (m *model) kill(log string) {
 func (m *model) restart(log string) {
 	m.wires[log].faulty = false // Recover tries until Redis answers
 	m.nodes[log].restart(m.clients[log], log)
+	m.nodes[log].cfg.Grace = -freshPause // Claim does not wait for the grace to pass
 	m.wires[log].faulty = true
 	m.alive[log] = true
 	m.note("restart %s: %+v", log, m.nodes[log].known[p])

@@ -42,10 +42,10 @@ type Journal interface {
 
 // Server is what uses the producers.
 type Server interface {
-	// Yield ends the producer's stream, unless the epoch is older than its own; 0 is a new one. It reports whether the producer has no user
-	// and nothing unsettled. If so, the server has forgotten it, and asks Own before it uses it again. With settled it counts as settled,
-	// whatever the server knows.
-	Yield(tenant, id string, epoch uint64, settled bool) bool
+	// Yield ends the producer's stream if it was opened before that time, unless the epoch, of an opening elsewhere, is older than its own; 0 is
+	// a new one. It reports whether the producer has no user and nothing unsettled. If so, the server has forgotten it, and asks Own before
+	// it uses it again. With settled it counts as settled, whatever the server knows.
+	Yield(tenant, id string, epoch uint64, before time.Time, settled bool) bool
 	// Unused returns the producers that have had no user for that long.
 	Unused(idle time.Duration) []schema.ProducerName
 }
@@ -66,7 +66,7 @@ type Owners struct {
 	owned map[producer]*record
 	// lost are those that the server and the journal are to forget.
 	lost map[producer]struct{}
-	// wanted are those that others want, with the epoch, and until when that counts.
+	// wanted are those that others want.
 	wanted map[producer]wish
 	// expired are those whose records go.
 	expired map[producer]struct{}
@@ -78,12 +78,6 @@ type Owners struct {
 	away    time.Time
 	why     error
 	orphans string
-}
-
-// wish is an opening elsewhere.
-type wish struct {
-	epoch uint64
-	until time.Time
 }
 
 // New returns the owners as the log with the id sees them. name and address are the instance's, for people. The caller keeps the client, which
@@ -164,7 +158,7 @@ func (o *Owners) Own(ctx context.Context, tenant, id string, epoch uint64) (left
 	}
 	_, known := o.journal.Producer(tenant, id)
 	if record != nil && !record.unsure && known {
-		o.used(p) // its client is here: whoever wanted it can have it when the client asks there again
+		o.used(p)
 		return schema.LoggedProducer{}, true, nil
 	}
 	r, who, err := o.books.read(ctx, p)
@@ -191,7 +185,6 @@ func (o *Owners) Own(ctx context.Context, tenant, id string, epoch uint64) (left
 func (o *Owners) used(p producer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.wanted, p)
 	delete(o.expired, p)
 }
 

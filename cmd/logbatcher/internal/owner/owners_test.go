@@ -36,6 +36,8 @@ type gateway struct {
 	rest map[producer]map[uint64]bool
 	// using are the producers with a stream.
 	using map[producer]bool
+	// opened is when that was opened.
+	opened map[producer]time.Time
 }
 
 var _ Journal = (*gateway)(nil)
@@ -98,11 +100,16 @@ func (g *gateway) Drop(tenant, id string, epoch, from uint64) (entries int, err 
 	return entries, g.Forget(tenant, id)
 }
 
-func (g *gateway) Yield(tenant, id string, _ uint64, settled bool) bool {
+func (g *gateway) Yield(tenant, id string, _ uint64, before time.Time, settled bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := producer{tenant, id}
-	delete(g.using, p)
+	if g.opened[p].Before(before) {
+		delete(g.using, p)
+	}
+	if g.using[p] {
+		return false
+	}
 	known := g.known[p]
 	return settled || known == nil || len(known.Unsettled) == 0
 }
@@ -127,7 +134,7 @@ func (g *gateway) open(p producer, epoch, start uint64) (uint64, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.using[p] = true
+	g.using[p], g.opened[p] = true, time.Now()
 	if known := g.known[p]; known == nil || known.Epoch != epoch || known.Accepted < start {
 		g.known[p] = &schema.LoggedProducer{
 			Tenant: p.tenant, Producer: p.id, Epoch: epoch, Start: start, Accepted: start, Sums: left.Sums, Outcomes: left.Outcomes,
@@ -190,7 +197,7 @@ func (g *gateway) restart(client redis.UniversalClient, log string, change ...fu
 	for _, c := range change {
 		c(&cfg)
 	}
-	g.using = map[producer]bool{}
+	g.using, g.opened = map[producer]bool{}, map[producer]time.Time{}
 	g.Owners = New(client, cfg, g, log, "gw-"+log, log+":4320", prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	g.Serve(g)
 	ctx, cancel := context.WithTimeout(g.t.Context(), 5*time.Second)
@@ -251,6 +258,7 @@ func TestB13HandOver(t *testing.T) {
 		}
 		a.accept(p, 11, 0)
 		a.known[p].Outcomes = []schema.LoggedOutcome{{Sequence: 11, Outcome: schema.Outcome{Unmatched: 3}}}
+		a.opened[p] = time.Now().Add(-time.Minute)
 		wantElsewhere(t, b, p, 5, 9, "a")
 		a.round()
 		wantElsewhere(t, b, p, 5, 9, "a") // not settled yet
@@ -280,12 +288,17 @@ func TestClientComesBack(t *testing.T) {
 		a.accept(p, 3, 3)
 		wantElsewhere(t, b, p, 5, 2, "a")
 		a.round()
+		a.using[p] = true
 		if at := mustOpen(t, a, p, 5, 2); at != 3 {
 			t.Errorf("at %d", at)
 		}
 		a.settle(p)
-		a.round()
-		wantElsewhere(t, b, p, 5, 2, "a")
+		for range 3 {
+			a.round()
+		}
+		if !a.using[p] || a.owned[p] == nil {
+			t.Error("the newer stream was ended, or the producer given up")
+		}
 	})
 }
 
@@ -314,6 +327,7 @@ func TestB14TakenWhileAway(t *testing.T) {
 				// It goes on elsewhere before A returns.
 				b.accept(p, 30, 30)
 				b.settle(p)
+				b.leave(p)
 				wantElsewhere(t, c, p, 5, 30, "b")
 				b.round()
 				mustOpen(t, c, p, 5, 30)
@@ -520,6 +534,8 @@ func TestShutdown(t *testing.T) {
 		a.accept(p, 12, 10)
 		a.accept(q, 12, 10)
 		a.settle(q)
+		a.leave(p)
+		a.leave(q)
 		a.Close(t.Context())
 		wantElsewhere(t, b, p, 5, 9, "a")
 		if at := mustOpen(t, b, q, 5, 9); at != 12 {

@@ -143,7 +143,7 @@ func (o *Owners) tryReclaim(ctx context.Context, p producer, l lookup) error {
 		return &dropError{fmt.Errorf("producer %s: %w", p.field(), err)}
 	}
 	o.setOwned(p, nil)
-	o.server.Yield(p.tenant, p.id, 0, true) // it has learnt of the producer from the log
+	o.server.Yield(p.tenant, p.id, 0, time.Now(), true) // it has learnt of the producer from the log
 	return o.heard(ctx, p, l)
 }
 

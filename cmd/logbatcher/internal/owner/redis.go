@@ -33,7 +33,7 @@ var (
 	writeScript = redis.NewScript(commonSource + writeSource)
 	leaveScript = redis.NewScript(commonSource + leaveSource)
 	checkScript = redis.NewScript(commonSource + checkSource)
-	wantScript  = redis.NewScript(wantSource)
+	wantScript  = redis.NewScript(commonSource + wantSource)
 )
 
 // callTimeout bounds each request to Redis: an opening that waits longer is better tried again.
@@ -169,28 +169,49 @@ func (b *books) want(ctx context.Context, p producer, log string, epoch uint64) 
 type news struct {
 	// mark changes when Redis may have lost records.
 	mark string
-	// wanted are the producers that others ask for, with the epochs of their openings.
-	wanted map[producer]uint64
+	// wanted are the producers that others ask for.
+	wanted map[producer]wish
 	// taken are those that the log does not own any more though it has not given them up: from where another has them, or released.
 	taken map[producer]string
 }
 
 // check tells Redis that the log lives, and returns what is new for it.
 func (b *books) check(ctx context.Context, log string, self instance) (*news, error) {
-	keys := []string{b.owned(), b.wanted(log), b.taken(log)}
+	asked, keys := time.Now(), []string{b.owned(), b.wanted(log), b.taken(log)}
 	answer, err := b.run(ctx, "ask what is wanted", checkScript, keys, log, self.Name+" "+self.Address)
 	if err != nil {
 		return nil, err
 	}
 	parts, err := answer.Slice()
-	if err != nil || len(parts) != 3 {
+	if err != nil || len(parts) != 4 {
 		return nil, fmt.Errorf("ask what is wanted in Redis: the script answered %v: %w", answer.Val(), err)
 	}
-	n := &news{wanted: make(map[producer]uint64), taken: make(map[producer]string)}
+	n := &news{wanted: make(map[producer]wish), taken: make(map[producer]string)}
 	n.mark, _ = parts[0].(string)
-	pairs(parts[1], func(p producer, epoch string) { n.wanted[p], _ = strconv.ParseUint(epoch, 10, 64) })
+	now, _ := parts[3].(string)
+	pairs(parts[1], func(p producer, text string) { n.wanted[p] = parseWish(text, now, asked) })
 	pairs(parts[2], func(p producer, from string) { n.taken[p] = from })
 	return n, nil
+}
+
+// wish is an opening elsewhere.
+type wish struct {
+	epoch uint64
+	// at is when it was, by this process's clock, or a little earlier.
+	at time.Time
+}
+
+// parseWish parses "epoch microseconds", when Redis's clock shows now. It was asked for that at some time.
+func parseWish(text, now string, asked time.Time) wish {
+	epoch, at, _ := strings.Cut(text, " ")
+	w := wish{at: asked}
+	w.epoch, _ = strconv.ParseUint(epoch, 10, 64)
+	began, err := strconv.ParseInt(at, 10, 64)
+	ended, err2 := strconv.ParseInt(now, 10, 64)
+	if err == nil && err2 == nil {
+		w.at = asked.Add(-time.Duration(max(0, ended-began)) * time.Microsecond)
+	}
+	return w
 }
 
 // pairs calls do for each field and value of a hash.
