@@ -32,7 +32,7 @@ func (g *gateway) openLog(ctx context.Context) (err error) {
 		return err
 	}
 	g.owners = g.newOwners(g.journal, g.journal.Log().ID())
-	g.status.watch(g.journal.Log().Degraded)
+	g.status.watch(g.journal.Degraded)
 	g.status.log = g.journal.Log().Ready
 	return nil
 }
