@@ -165,8 +165,9 @@ func (h *history) anyFile(random *rand.Rand) *fileFact {
 	return nil
 }
 
-// check opens the log after a crash, and compares what is there with what may be and what must be. It returns the log, and the last LSN.
-func (h *history) check(t *testing.T, fs *crashfs.FS, crash crashfs.Crash) (*wal.Log, wal.LSN) {
+// check opens the log after a crash, and compares what is there with what may be and what must be. It returns the log, the
+// last LSN, and the files with the numbers of their notes.
+func (h *history) check(t *testing.T, fs *crashfs.FS, crash crashfs.Crash) (_ *wal.Log, last wal.LSN, notes map[string]int) {
 	t.Helper()
 	l, records, report := open(t, fs)
 	if report.Lost != 0 || len(report.Damage) != 0 {
@@ -196,25 +197,27 @@ func (h *history) check(t *testing.T, fs *crashfs.FS, crash crashfs.Crash) (*wal
 			t.Fatalf("record %d is gone; the last one is %d", lsn, report.Next-1)
 		}
 	}
-	h.checkFiles(t, l, crash)
+	seen := h.checkFiles(t, l, crash)
 	for i, c := range h.configs {
 		data, err := l.Config(fmt.Sprint("hash/", i+1))
 		if err == nil && string(data) != c.text || err != nil && c.known <= crash.At {
 			t.Fatalf("configuration %d: %q, %v", i, data, err)
 		}
 	}
-	return l, report.Next - 1
+	return l, report.Next - 1, seen
 }
 
-func (h *history) checkFiles(t *testing.T, l *wal.Log, crash crashfs.Crash) {
+func (h *history) checkFiles(t *testing.T, l *wal.Log, crash crashfs.Crash) (notes map[string]int) {
 	t.Helper()
 	files, err := l.Files()
 	if err != nil || len(l.Damage()) != 0 {
 		t.Fatalf("files: %v, damage %v", err, l.Damage())
 	}
 	found := map[string]*wal.File{}
+	notes = map[string]int{}
 	for _, f := range files {
 		found[f.ID()] = f
+		notes[f.ID()] = len(f.Notes())
 	}
 	for _, want := range h.files {
 		f := found[want.id]
@@ -242,6 +245,7 @@ func (h *history) checkFiles(t *testing.T, l *wal.Log, crash crashfs.Crash) {
 	if len(found) > 0 {
 		t.Fatalf("files that nobody wrote: %v", found)
 	}
+	return notes
 }
 
 // TestCrashPoints runs one history, stops the machine at each of its operations in each way, and recovers. After each recovery the log goes
@@ -269,7 +273,7 @@ func TestCrashPoints(t *testing.T) {
 		}
 		points := 0
 		for at := range h.fs.Ops() + 1 {
-			crashes := []crashfs.Crash{{At: at}, {At: at, Unsynced: crashfs.Dropped}}
+			crashes := []crashfs.Crash{{At: at}, {At: at, Unsynced: crashfs.Dropped}, {At: at, Unsynced: crashfs.Killed}}
 			for n := range orders {
 				crashes = append(crashes, crashfs.Crash{At: at, Unsynced: crashfs.Reordered, Seed: n})
 			}
@@ -300,7 +304,7 @@ func (h *history) crash(t *testing.T, crash crashfs.Crash) {
 		}
 	}()
 	fs := h.fs.Crash(crash)
-	l, last := h.check(t, fs, crash)
+	l, last, notes := h.check(t, fs, crash)
 	if testing.Short() && crash.Unsynced == crashfs.Kept {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
@@ -327,7 +331,13 @@ func (h *history) crash(t *testing.T, crash crashfs.Crash) {
 	for range 3 {
 		later.records = append(later.records, fact{"7 after the crash", 0})
 	}
-	l, next := later.check(t, again, crash)
+	l, next, notesLater := later.check(t, again, crash)
+	// What a recovery has seen it has acted upon, so it must not be gone after it.
+	for id, n := range notes {
+		if m, found := notesLater[id]; !found || m < n {
+			t.Errorf("file %s had %d notes after the crash; after another it has %d (%v)", id, n, m, found)
+		}
+	}
 	if next != last+3 {
 		t.Errorf("after the second crash the last record is %d, not %d", next, last+3)
 	}

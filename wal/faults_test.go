@@ -68,7 +68,7 @@ func TestEachOperationFailsOnce(t *testing.T) {
 					if crash.At < begin || crash.At > h.fs.Ops() {
 						continue
 					}
-					l, _ := h.check(t, h.fs.Crash(crash), crash)
+					l, _, _ := h.check(t, h.fs.Crash(crash), crash)
 					l.Close()
 				}
 			})
@@ -125,7 +125,7 @@ func TestDiskFailsForAWhile(t *testing.T) {
 					t.Error(err)
 				}
 				crash := crashfs.Crash{At: h.fs.Ops(), Unsynced: crashfs.Dropped}
-				l, _ = h.check(t, h.fs.Crash(crash), crash)
+				l, _, _ = h.check(t, h.fs.Crash(crash), crash)
 				l.Close()
 			})
 			if t.Failed() {
@@ -303,6 +303,48 @@ func TestB21FullDisk(t *testing.T) {
 	})
 }
 
+// TestStartOnAFullDisk starts on a disk that is full but for the reserve of the process before.
+func TestStartOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, l := started(t)
+		lsn, err := l.Append(1, []byte("before"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Sync(t.Context(), lsn); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		h.fs.Limit(h.fs.Used())
+		l, records, _ := open(t, h.fs)
+		if len(records) != 1 {
+			t.Errorf("%d records", len(records))
+		}
+		if err := l.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if l.Ready() == nil {
+			t.Error("ready on a full disk")
+		}
+		if lsn, err = l.Append(1, []byte("after")); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Sync(t.Context(), lsn); err != nil {
+			t.Fatal(err)
+		}
+		h.fs.Limit(0)
+		time.Sleep(3 * time.Second)
+		if err := l.Ready(); err != nil {
+			t.Error(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestRoom fills the bound: producers wait in the order in which they came, are let in by what is released, and leave when they lose patience.
 func TestRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -390,8 +432,10 @@ func TestShortOfRoomOneCheckpointIsEnough(t *testing.T) {
 			t.Errorf("the first checkpoint leaves %d bytes", used)
 		}
 		fill(900_000)
+		saved := make(chan struct{})
 		err := l.Reserve(t.Context(), 500_000, func() {
 			go func() {
+				defer close(saved)
 				if err := l.SaveCheckpoint([]byte("two"), last+1, last+1); err != nil {
 					t.Error(err)
 				}
@@ -400,6 +444,7 @@ func TestShortOfRoomOneCheckpointIsEnough(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		<-saved
 		if used := l.Usage().Log; used > 100 {
 			t.Errorf("the second checkpoint leaves %d bytes", used)
 		}

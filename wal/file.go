@@ -332,6 +332,15 @@ func (f *File) writeNote(b []byte) error {
 	return handle.Sync()
 }
 
+func (f *File) sync() error {
+	handle, err := f.log.fs.Open(f.name)
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	return handle.Sync()
+}
+
 // Remove removes the file. A crash may bring it back.
 func (f *File) Remove() error {
 	f.mu.Lock()
@@ -396,6 +405,11 @@ func (l *Log) Files() ([]*File, error) {
 		if err != nil {
 			damage = append(damage, Damage{File: filepath.Join(filesDir, name), What: err.Error(), Copy: l.setAside(l.path(filesDir, name))})
 			continue
+		}
+		if len(f.notes) > 0 && !l.config.ReadOnly {
+			if err := f.sync(); err != nil { // the process before may have been killed before it did
+				return nil, fmt.Errorf("sync file %s: %w", f.id, err)
+			}
 		}
 		l.filesMu.Lock()
 		l.files[f.id] = f

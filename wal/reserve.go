@@ -28,7 +28,13 @@ const (
 	refillEvery = time.Second
 )
 
-func (r *reserve) init(l *Log) { r.log, r.want = l, int64(l.config.ReserveBytes) }
+func (r *reserve) init(l *Log) {
+	r.log, r.want = l, int64(l.config.ReserveBytes)
+	if handle, err := l.fs.Open(l.path(reserveName)); err == nil {
+		r.left, _ = handle.Size() // as the process before has left it
+		handle.Close()
+	}
+}
 
 // fill takes the room, and lets producers in once it has it and nothing else lacks room.
 func (r *reserve) fill() error {
@@ -38,7 +44,7 @@ func (r *reserve) fill() error {
 	if r.log.health.isFull() {
 		return errDiskFull
 	}
-	if r.left != r.want {
+	if r.want > 0 || r.left > 0 { // always, because a file that was copied has no blocks
 		if err := r.resize(r.want); err != nil {
 			r.resize(r.left) // it may have taken a part of it
 			r.log.room.set(func(room *room) { room.held = true })

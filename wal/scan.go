@@ -195,7 +195,12 @@ func (w *walk) segment(s *segment, stop LSN) error {
 			continue
 		}
 		if stop > 0 && info.lsn >= stop {
-			break // written again in the next segment
+			if !s.trusted {
+				break // written again in the next segment
+			}
+			damage(sc.at, sc.at+info.size(), fmt.Sprintf("it says that it is record %d, and the next segment begins with %d", info.lsn, stop))
+			sc.at += info.size()
+			continue
 		}
 		if info.lsn >= w.from && info.lsn >= w.expected {
 			if payload, err = w.unpack(info, payload); err != nil {

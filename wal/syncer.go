@@ -30,12 +30,7 @@ type syncer struct {
 // start makes the first segment and starts the syncer.
 func (l *Log) start() error {
 	g := &l.groups
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch {
-	case g.closed:
-		return ErrClosed
-	case g.started:
+	if l.isStarted() {
 		return errors.New("it is started already")
 	}
 	s := &syncer{log: l}
@@ -48,15 +43,49 @@ func (l *Log) start() error {
 	}
 	g.next = l.scanned.Next
 	g.durable.Store(uint64(g.next - 1))
-	if err := s.newSegment(g.next); err != nil {
+	if err := l.syncFound(s.segment); err != nil {
+		return err
+	}
+	err := s.newSegment(g.next)
+	for err != nil && isFull(err) && l.reserve.release(true) {
+		err = s.newSegment(g.next)
+	}
+	if err != nil {
 		return err
 	}
 	if err := l.reserve.fill(); err != nil {
 		l.log.Warn("there is no room for the reserve of the write-ahead log: producers wait", "error", err)
 	}
 	l.room.set(func(r *room) { r.open = true })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		s.handle.Close()
+		return ErrClosed
+	}
 	g.started = true
 	go s.run()
+	return nil
+}
+
+// syncFound makes durable what Scan and Files have found. The process before may have been killed between a write and its fsync: what it wrote is
+// there, and is acted upon from now on, but would be gone with the power.
+func (l *Log) syncFound(last *segment) error {
+	if last != nil && last.end > 0 {
+		handle, err := l.fs.Open(last.name)
+		if err != nil {
+			return err
+		}
+		defer handle.Close()
+		if err := handle.Sync(); err != nil {
+			return fmt.Errorf("sync %s: %w", last.name, err)
+		}
+	}
+	for _, dir := range []string{filesDir, configDir} { // newSegment syncs the log's own
+		if err := l.fs.SyncDir(l.path(dir)); err != nil {
+			return fmt.Errorf("sync %s: %w", dir, err)
+		}
+	}
 	return nil
 }
 

@@ -72,6 +72,7 @@ const (
 	Kept      Unsynced = iota // it is all there
 	Dropped                   // nothing is
 	Reordered                 // some pages and names are, whichever the seed chooses
+	Killed                    // only the process ends: it is all there for the next one, and may still be lost with the machine
 )
 
 // Crash is a moment at which the machine stops.
@@ -174,6 +175,9 @@ func (f *FS) Crash(c Crash) *FS {
 		end := (op.Offset/sectorBytes + int64(c.Sectors)) * sectorBytes
 		op.Data = op.Data[:max(0, min(int64(len(op.Data)), end-op.Offset))]
 		d.do(op)
+	}
+	if c.Unsynced == Killed {
+		return from(d)
 	}
 	return from(d.crash(c.Unsynced, rand.New(rand.NewPCG(c.Seed, uint64(c.At)))))
 }
