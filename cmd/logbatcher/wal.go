@@ -18,6 +18,7 @@ func newWALCommand() *cobra.Command {
 	inspect := &cobra.Command{Use: "inspect [FOLDER]", Short: "Print what is in the log",
 		Long: "Print what is in the write-ahead log: segments with their records by kind, the checkpoint, and the files of sealed batches.\n" +
 			"Nothing is changed, and the service may be running. Without FOLDER it is that of the configuration."}
+	records := inspect.Flags().Bool("records", false, "print each record, and what the checkpoint and the files say")
 	verify := &cobra.Command{Use: "verify [FOLDER]", Short: "Read all of the log, and name what is damaged",
 		Long: "Read all of the write-ahead log and check all checksums. It exits with status 1 and names what is damaged, if anything is.\n" +
 			"Nothing is changed, and the service may be running. Without FOLDER it is that of the configuration."}
@@ -25,7 +26,9 @@ func newWALCommand() *cobra.Command {
 		Long: "Set aside what is damaged or does not belong to the write-ahead log, and print what is lost. The service must be stopped.\n" +
 			"It does the same by itself when it starts, but for segments of another log and a lost id, which an operator should have a look at.\n" +
 			"Nothing is deleted: what is set aside is in the folder 'damaged' of the log. Without FOLDER it is that of the configuration."}
-	for below, run := range map[*cobra.Command]func(out io.Writer, config wal.Config) error{inspect: inspectLog, verify: verifyLog, repair: repairLog} {
+	for below, run := range map[*cobra.Command]func(out io.Writer, config wal.Config) error{
+		inspect: func(out io.Writer, config wal.Config) error { return inspectLog(out, config, *records) }, verify: verifyLog, repair: repairLog,
+	} {
 		load := addConfigFlags(below)
 		below.Args = cobra.MaximumNArgs(1)
 		below.RunE = func(command *cobra.Command, arguments []string) error {
@@ -85,7 +88,7 @@ func readLog(config wal.Config) (l *wal.Log, bySegment map[uint64]kinds, report 
 // size prints bytes for people.
 func size(bytes int64) string { return humanize.IBytes(uint64(bytes)) }
 
-func inspectLog(out io.Writer, config wal.Config) error {
+func inspectLog(out io.Writer, config wal.Config, records bool) error {
 	l, bySegment, report, files, err := readLog(config)
 	if err != nil {
 		return err
@@ -94,6 +97,9 @@ func inspectLog(out io.Writer, config wal.Config) error {
 	fmt.Fprintf(out, "log %s in %s\n", l.ID(), config.Dir)
 	if payload, at := l.Checkpoint(); at > 0 {
 		fmt.Fprintf(out, "checkpoint of the records before %d, %s; records from %d on are still needed\n", at, size(int64(len(payload))), l.Keep())
+		if records {
+			fmt.Fprintf(out, "  %s\n", journal.DescribeCheckpoint(payload))
+		}
 	} else {
 		fmt.Fprintln(out, "no checkpoint")
 	}
@@ -108,6 +114,15 @@ func inspectLog(out io.Writer, config wal.Config) error {
 			fmt.Fprintf(out, "  %s  %8s  from record %d on: %s\n", s.Name, size(s.Bytes), s.First, counts)
 		}
 	}
+	if records {
+		err := l.Read(l.Keep(), func(r wal.Record) error {
+			_, err := fmt.Fprintf(out, "  record %d, %s: %s\n", r.LSN, journal.KindName(r.Kind), journal.Describe(r.Kind, r.Payload))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
 	if report.Torn > 0 {
 		fmt.Fprintf(out, "  the last one ends with %s of records that are being written, or were when the process or the machine stopped\n", size(report.Torn))
 	}
@@ -118,6 +133,9 @@ func inspectLog(out io.Writer, config wal.Config) error {
 	fmt.Fprintf(out, "%d files of batches and dead letters, %s\n", len(files), size(bytes))
 	for _, f := range files {
 		fmt.Fprintf(out, "  %s  %8s  %d notes\n", f.ID(), size(f.Size()), len(f.Notes()))
+		if records {
+			fmt.Fprintf(out, "    %s\n", journal.DescribeFile(f.Head()))
+		}
 	}
 	configs, err := l.Configs()
 	if err != nil {

@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/wal"
+	"github.com/logbatcher/logbatcher/wal/journal"
 )
 
 // bytesBody is the body of a batch file.
@@ -156,4 +159,42 @@ func names(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return strings.Join(all, "\n")
+}
+
+// TestWALInspectRecords prints the records of a log as the service writes it.
+func TestWALInspectRecords(t *testing.T) {
+	c := journal.DefaultConfig()
+	c.Dir, c.ReserveBytes = filepath.Join(t.TempDir(), "log"), 0
+	j, err := journal.Open(t.Context(), c)
+	if err == nil {
+		err = j.Start(t.Context())
+	}
+	if err == nil {
+		err = j.Begin(t.Context(), "", "billing", 7, 3)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	r := &schema.LoggedRequest{Producer: "billing", Epoch: 7, Sequence: 4, Received: time.Unix(1, 0), Protocol: "protobuf", Entries: 2, Data: []byte("data")}
+	lsn, err := j.Request(r, func() {}).Append("hash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents := &schema.Contents{Routing: "hash", Route: "logs", Table: "db.logs", Parts: []schema.Part{
+		{LSN: lsn, Producer: "billing", Epoch: 7, Sequence: 4, Places: []schema.PlaceRange{{From: 0, To: 2}}},
+	}}
+	if _, err := j.Seal(t.Context(), "batch", contents, nil, bytesBody("body")); err != nil {
+		t.Fatal(err)
+	}
+	_, out, errs := command(t, "", "wal", "inspect", "--records", c.Dir)
+	for _, want := range []string{
+		"  record 1, begin: producer \"billing\" begins epoch 7 after request 3\n",
+		"  record 2, request: producer \"billing\", epoch 7, request 4: 2 entries in 4 bytes of protobuf, received 1970-01-01T00:00:01Z, routing hash, opening in record 0\n",
+		"    2 rows of 1 requests for db.logs, route \"logs\", routing hash\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("inspect does not print %q:\n%s%s", want, out, errs)
+		}
+	}
 }

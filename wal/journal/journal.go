@@ -76,7 +76,7 @@ type Journal struct {
 // Open opens the log in a folder and reads what is there, which Producers, Files, Unplaced and Routings return then. Start makes it writable.
 // With ReadOnly, another process may use the log meanwhile: Entries and Rows are its books then.
 func Open(ctx context.Context, config Config) (*Journal, error) {
-	j := &Journal{config: config, state: newState(), files: make(map[string]*File), routings: make(map[string]struct{}), fresh: 1}
+	j := &Journal{config: config, state: newState(), files: make(map[string]*File), routings: make(map[string]struct{})}
 	j.queue.wake = make(chan struct{}, 1)
 	j.housekeeper.wake = make(chan struct{}, 1)
 	config.Durable = func(wal.LSN) { j.queue.ring() }
@@ -107,6 +107,7 @@ func (j *Journal) Start(ctx context.Context) error {
 	if err := j.log.Start(); err != nil {
 		return err
 	}
+	j.segment, j.fresh = j.log.Segment(), j.next
 	running, cancel := context.WithCancel(context.Background())
 	j.closing = cancel
 	j.goroutines.Go(func() { j.notify(running) })

@@ -187,7 +187,7 @@ type moving struct {
 type live struct {
 	name
 	lsn                uint64
-	replayed, placed   bool
+	replayed           bool
 	unplaced, unsettle int
 	outcome            schema.Outcome
 	after              []func()
@@ -839,7 +839,7 @@ func lastLSN(r *run) wal.LSN { return wal.LSN(r.position() - 1) }
 func TestHistories(t *testing.T) {
 	n := 20_000
 	if testing.Short() {
-		n = 600
+		n = 400
 	}
 	for seed := range n {
 		steps := randomSteps(uint64(seed))
