@@ -1,5 +1,7 @@
 package schema
 
+import "time"
+
 // EntryLedger is the account of a producer's entries in the write-ahead log, over restarts: what was received is refused, unmatched, settled,
 // dropped or in flight.
 type EntryLedger struct {
@@ -48,4 +50,24 @@ func (l *RowLedger) Balance() int64 {
 // Settle counts as settled whatever is nothing else: of a request that is settled without anything to tell, a log has no record.
 func (l *EntryLedger) Settle() {
 	l.Settled = l.Received - min(l.Received, l.Refused+l.Unmatched+l.Dropped+l.InFlight)
+}
+
+// Books are the accounts that a write-ahead log keeps over restarts.
+type Books struct {
+	// Log is the log's id.
+	Log string
+	// Tables are the accounts of tables' rows, by "database.table". Entries that match no route are under no name.
+	Tables map[string]RowLedger
+	// Producers are the accounts of producers' entries. Those of a tenant's anonymous and forgotten producers are together, under no id.
+	Producers map[ProducerName]EntryLedger
+}
+
+// SettledBatch is a settled batch, or a dead letter of entries that no row was made of.
+type SettledBatch struct {
+	// ID is its id. Table is "database.table"; empty for entries that match no route.
+	ID, Table string
+	// Committed rows are in the table, DeadLettered ones in the dead-letter queue.
+	Committed, DeadLettered int
+	// At is when it was settled.
+	At time.Time
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
 )
@@ -78,6 +79,16 @@ type Admin interface {
 	Explain(ctx context.Context, e *schema.Entry) (*schema.Explanation, error)
 	DeadLetters
 	Producers
+	Books
+}
+
+// Books are the accounts of the write-ahead log.
+type Books interface {
+	// Books returns the accounts of tables and producers.
+	Books() (*schema.Books, error)
+	// SettledBatches gives the function the batches that were settled since then, as far as the log lists them, the oldest first. A batch
+	// may come twice. It ends with the first error of the function.
+	SettledBatches(since time.Time, each func(*schema.SettledBatch) error) error
 }
 
 // Producers are the producers of all instances that share their owners.

@@ -210,6 +210,7 @@ func (b *fakeBudget) now() (used, peak int) {
 type fakeAdmin struct {
 	letters     fakeLetters
 	producers   fakeProducers
+	books       fakeBooks
 	shards      []schema.ShardState
 	routes      []schema.RouteState
 	explained   schema.Entry

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
+	"github.com/logbatcher/logbatcher/wal"
+	"github.com/logbatcher/logbatcher/wal/journal"
 )
 
 // admin answers the admin service from the router and the delivery.
@@ -90,6 +93,29 @@ func (a *admin) ListProducers(ctx context.Context, selection *schema.ProducerSel
 		}
 	}
 	return all, nil
+}
+
+var errNoLog = errors.New("this instance keeps no write-ahead log, and so no books: see wal.enabled")
+
+// Books implements server.Books.
+func (a *admin) Books() (*schema.Books, error) {
+	if a.g.journal == nil {
+		return nil, errNoLog
+	}
+	return &schema.Books{Log: a.g.journal.Log().ID(), Tables: a.g.journal.Rows(), Producers: a.g.journal.Entries()}, nil
+}
+
+// SettledBatches implements server.Books.
+func (a *admin) SettledBatches(since time.Time, each func(*schema.SettledBatch) error) error {
+	if a.g.journal == nil {
+		return errNoLog
+	}
+	return journal.SettledBatches(wal.OS{}, a.g.config.WAL.Dir, func(b journal.SettledBatch) error {
+		if b.At.Before(since) {
+			return nil
+		}
+		return each(&schema.SettledBatch{ID: b.ID, Table: b.Table, Committed: b.Committed, DeadLettered: b.DeadLettered, At: b.At})
+	})
 }
 
 // ReleaseProducers implements server.Producers.

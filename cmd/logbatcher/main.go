@@ -40,7 +40,8 @@ const exitStatusHelp = `Exit status:
     1  failure: an invalid command line or configuration, a port in use, a server that refuses, a part that died;
        send: something was not read, not sent or not answered, including because of a signal
     3  send: everything was read; some entries were refused or dead-lettered, the others are safe;
-       dlq replay, dlq drop: some of the letters stay in the queue; producers release: some were not released
+       dlq replay, dlq drop: some of the letters stay in the queue; producers release: some were not released;
+       audit: something does not add up
     4  serve, dev, demo, without a write-ahead log: stopped with accepted rows that are not settled; the last line has their number.
        Their producers have no acknowledgement and send them again
   130  another command was interrupted by SIGTERM or SIGINT, or a second signal stopped this one at once`
@@ -107,7 +108,7 @@ func exitStatus(ctx context.Context, err error, out io.Writer) int {
 	case errors.As(err, &left):
 		fmt.Fprintln(out, "logbatcher: not everything is settled:", left)
 		return exitRowsLeft
-	case errors.Is(err, errNotAllStored), errors.Is(err, errLettersLeft), errors.Is(err, errNotAllReleased):
+	case errors.Is(err, errNotAllStored), errors.Is(err, errLettersLeft), errors.Is(err, errNotAllReleased), errors.Is(err, errBooks):
 		fmt.Fprintln(out, "logbatcher:", err)
 		return exitNotAllStored
 	case errors.As(err, &interrupted), errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &interrupted):
@@ -129,6 +130,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		newServeCommand(), newDevCommand(), newDemoCommand(), newSendCommand(), newQueryCommand(), newDLQCommand(), newProducersCommand(),
+		newAuditCommand(),
 		newSchemaCommand(), newRetentionCommand(), newWALCommand(), newConfigCommand(), newTokenCommand(), newEngineCommand(),
 	)
 	return root

@@ -2915,6 +2915,409 @@ func (x *ReleaseProducersResponse) GetMessage() string {
 	return ""
 }
 
+// GetBooksRequest asks for the books.
+type GetBooksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only batches that were settled at this time or later, in nanoseconds since
+	// 1970-01-01T00:00:00Z. Zero: all that the log still lists.
+	SinceUnixNano uint64 `protobuf:"fixed64,1,opt,name=since_unix_nano,json=sinceUnixNano,proto3" json:"since_unix_nano,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBooksRequest) Reset() {
+	*x = GetBooksRequest{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBooksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBooksRequest) ProtoMessage() {}
+
+func (x *GetBooksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBooksRequest.ProtoReflect.Descriptor instead.
+func (*GetBooksRequest) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *GetBooksRequest) GetSinceUnixNano() uint64 {
+	if x != nil {
+		return x.SinceUnixNano
+	}
+	return 0
+}
+
+// GetBooksResponse is a part of the books.
+type GetBooksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the answering instance.
+	Instance string `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	// The id of its write-ahead log.
+	Log string `protobuf:"bytes,2,opt,name=log,proto3" json:"log,omitempty"`
+	// Some of the tables.
+	Tables []*TableBooks `protobuf:"bytes,3,rep,name=tables,proto3" json:"tables,omitempty"`
+	// Some of the producers.
+	Producers []*ProducerBooks `protobuf:"bytes,4,rep,name=producers,proto3" json:"producers,omitempty"`
+	// Some of the settled batches, the oldest first.
+	Batches       []*SettledBatch `protobuf:"bytes,5,rep,name=batches,proto3" json:"batches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBooksResponse) Reset() {
+	*x = GetBooksResponse{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBooksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBooksResponse) ProtoMessage() {}
+
+func (x *GetBooksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBooksResponse.ProtoReflect.Descriptor instead.
+func (*GetBooksResponse) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *GetBooksResponse) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *GetBooksResponse) GetLog() string {
+	if x != nil {
+		return x.Log
+	}
+	return ""
+}
+
+func (x *GetBooksResponse) GetTables() []*TableBooks {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *GetBooksResponse) GetProducers() []*ProducerBooks {
+	if x != nil {
+		return x.Producers
+	}
+	return nil
+}
+
+func (x *GetBooksResponse) GetBatches() []*SettledBatch {
+	if x != nil {
+		return x.Batches
+	}
+	return nil
+}
+
+// TableBooks is the account of a table's rows: those routed are committed, dead-lettered or in
+// flight.
+type TableBooks struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The table, as database.table. Empty: entries that match no route.
+	Table string `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
+	// Rows that were put into batches and dead letters.
+	RowsRouted uint64 `protobuf:"varint,2,opt,name=rows_routed,json=rowsRouted,proto3" json:"rows_routed,omitempty"`
+	// Rows in the table.
+	RowsCommitted uint64 `protobuf:"varint,3,opt,name=rows_committed,json=rowsCommitted,proto3" json:"rows_committed,omitempty"`
+	// Rows in the dead-letter queue.
+	RowsDeadLettered uint64 `protobuf:"varint,4,opt,name=rows_dead_lettered,json=rowsDeadLettered,proto3" json:"rows_dead_lettered,omitempty"`
+	// Rows that are neither yet.
+	RowsInFlight  uint64 `protobuf:"varint,5,opt,name=rows_in_flight,json=rowsInFlight,proto3" json:"rows_in_flight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TableBooks) Reset() {
+	*x = TableBooks{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableBooks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableBooks) ProtoMessage() {}
+
+func (x *TableBooks) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableBooks.ProtoReflect.Descriptor instead.
+func (*TableBooks) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *TableBooks) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *TableBooks) GetRowsRouted() uint64 {
+	if x != nil {
+		return x.RowsRouted
+	}
+	return 0
+}
+
+func (x *TableBooks) GetRowsCommitted() uint64 {
+	if x != nil {
+		return x.RowsCommitted
+	}
+	return 0
+}
+
+func (x *TableBooks) GetRowsDeadLettered() uint64 {
+	if x != nil {
+		return x.RowsDeadLettered
+	}
+	return 0
+}
+
+func (x *TableBooks) GetRowsInFlight() uint64 {
+	if x != nil {
+		return x.RowsInFlight
+	}
+	return 0
+}
+
+// ProducerBooks is the account of a producer's entries: those received are in one of the others.
+type ProducerBooks struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant within which the producer's id is unique. Empty: there are no tenants.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The producer's id. Empty: the tenant's anonymous and forgotten producers together.
+	Producer string `protobuf:"bytes,2,opt,name=producer,proto3" json:"producer,omitempty"`
+	// Entries of all requests in the log.
+	EntriesReceived uint64 `protobuf:"varint,3,opt,name=entries_received,json=entriesReceived,proto3" json:"entries_received,omitempty"`
+	// Entries refused as a whole.
+	EntriesRefused uint64 `protobuf:"varint,4,opt,name=entries_refused,json=entriesRefused,proto3" json:"entries_refused,omitempty"`
+	// Entries that matched no route.
+	EntriesUnmatched uint64 `protobuf:"varint,5,opt,name=entries_unmatched,json=entriesUnmatched,proto3" json:"entries_unmatched,omitempty"`
+	// Entries in tables and dead letters.
+	EntriesSettled uint64 `protobuf:"varint,6,opt,name=entries_settled,json=entriesSettled,proto3" json:"entries_settled,omitempty"`
+	// Entries left to another owner of the producer, or lost by the disk.
+	EntriesDropped uint64 `protobuf:"varint,7,opt,name=entries_dropped,json=entriesDropped,proto3" json:"entries_dropped,omitempty"`
+	// Entries of requests without an outcome yet.
+	EntriesInFlight uint64 `protobuf:"varint,8,opt,name=entries_in_flight,json=entriesInFlight,proto3" json:"entries_in_flight,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ProducerBooks) Reset() {
+	*x = ProducerBooks{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProducerBooks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProducerBooks) ProtoMessage() {}
+
+func (x *ProducerBooks) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProducerBooks.ProtoReflect.Descriptor instead.
+func (*ProducerBooks) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ProducerBooks) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ProducerBooks) GetProducer() string {
+	if x != nil {
+		return x.Producer
+	}
+	return ""
+}
+
+func (x *ProducerBooks) GetEntriesReceived() uint64 {
+	if x != nil {
+		return x.EntriesReceived
+	}
+	return 0
+}
+
+func (x *ProducerBooks) GetEntriesRefused() uint64 {
+	if x != nil {
+		return x.EntriesRefused
+	}
+	return 0
+}
+
+func (x *ProducerBooks) GetEntriesUnmatched() uint64 {
+	if x != nil {
+		return x.EntriesUnmatched
+	}
+	return 0
+}
+
+func (x *ProducerBooks) GetEntriesSettled() uint64 {
+	if x != nil {
+		return x.EntriesSettled
+	}
+	return 0
+}
+
+func (x *ProducerBooks) GetEntriesDropped() uint64 {
+	if x != nil {
+		return x.EntriesDropped
+	}
+	return 0
+}
+
+func (x *ProducerBooks) GetEntriesInFlight() uint64 {
+	if x != nil {
+		return x.EntriesInFlight
+	}
+	return 0
+}
+
+// SettledBatch is a settled batch, or a dead letter of entries that no row was made of.
+type SettledBatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id: the column _batch_id of its rows, or what that begins with.
+	BatchId string `protobuf:"bytes,1,opt,name=batch_id,json=batchId,proto3" json:"batch_id,omitempty"`
+	// Its table, as database.table. Empty: entries that match no route.
+	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	// Its rows in the table.
+	RowsCommitted uint64 `protobuf:"varint,3,opt,name=rows_committed,json=rowsCommitted,proto3" json:"rows_committed,omitempty"`
+	// Its rows in the dead-letter queue.
+	RowsDeadLettered uint64 `protobuf:"varint,4,opt,name=rows_dead_lettered,json=rowsDeadLettered,proto3" json:"rows_dead_lettered,omitempty"`
+	// When it was settled, in nanoseconds since 1970-01-01T00:00:00Z.
+	SettledUnixNano uint64 `protobuf:"fixed64,5,opt,name=settled_unix_nano,json=settledUnixNano,proto3" json:"settled_unix_nano,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *SettledBatch) Reset() {
+	*x = SettledBatch{}
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettledBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettledBatch) ProtoMessage() {}
+
+func (x *SettledBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_logbatcher_v1_admin_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettledBatch.ProtoReflect.Descriptor instead.
+func (*SettledBatch) Descriptor() ([]byte, []int) {
+	return file_logbatcher_v1_admin_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *SettledBatch) GetBatchId() string {
+	if x != nil {
+		return x.BatchId
+	}
+	return ""
+}
+
+func (x *SettledBatch) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *SettledBatch) GetRowsCommitted() uint64 {
+	if x != nil {
+		return x.RowsCommitted
+	}
+	return 0
+}
+
+func (x *SettledBatch) GetRowsDeadLettered() uint64 {
+	if x != nil {
+		return x.RowsDeadLettered
+	}
+	return 0
+}
+
+func (x *SettledBatch) GetSettledUnixNano() uint64 {
+	if x != nil {
+		return x.SettledUnixNano
+	}
+	return 0
+}
+
 var File_logbatcher_v1_admin_proto protoreflect.FileDescriptor
 
 const file_logbatcher_v1_admin_proto_rawDesc = "" +
@@ -3131,7 +3534,38 @@ const file_logbatcher_v1_admin_proto_rawDesc = "" +
 	"\x18ReleaseProducersResponse\x128\n" +
 	"\bproducer\x18\x01 \x01(\v2\x1c.logbatcher.v1.ProducerStateR\bproducer\x12\x1a\n" +
 	"\breleased\x18\x02 \x01(\bR\breleased\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage*\xbc\x02\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"9\n" +
+	"\x0fGetBooksRequest\x12&\n" +
+	"\x0fsince_unix_nano\x18\x01 \x01(\x06R\rsinceUnixNano\"\xe6\x01\n" +
+	"\x10GetBooksResponse\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x10\n" +
+	"\x03log\x18\x02 \x01(\tR\x03log\x121\n" +
+	"\x06tables\x18\x03 \x03(\v2\x19.logbatcher.v1.TableBooksR\x06tables\x12:\n" +
+	"\tproducers\x18\x04 \x03(\v2\x1c.logbatcher.v1.ProducerBooksR\tproducers\x125\n" +
+	"\abatches\x18\x05 \x03(\v2\x1b.logbatcher.v1.SettledBatchR\abatches\"\xbe\x01\n" +
+	"\n" +
+	"TableBooks\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\tR\x05table\x12\x1f\n" +
+	"\vrows_routed\x18\x02 \x01(\x04R\n" +
+	"rowsRouted\x12%\n" +
+	"\x0erows_committed\x18\x03 \x01(\x04R\rrowsCommitted\x12,\n" +
+	"\x12rows_dead_lettered\x18\x04 \x01(\x04R\x10rowsDeadLettered\x12$\n" +
+	"\x0erows_in_flight\x18\x05 \x01(\x04R\frowsInFlight\"\xc2\x02\n" +
+	"\rProducerBooks\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1a\n" +
+	"\bproducer\x18\x02 \x01(\tR\bproducer\x12)\n" +
+	"\x10entries_received\x18\x03 \x01(\x04R\x0fentriesReceived\x12'\n" +
+	"\x0fentries_refused\x18\x04 \x01(\x04R\x0eentriesRefused\x12+\n" +
+	"\x11entries_unmatched\x18\x05 \x01(\x04R\x10entriesUnmatched\x12'\n" +
+	"\x0fentries_settled\x18\x06 \x01(\x04R\x0eentriesSettled\x12'\n" +
+	"\x0fentries_dropped\x18\a \x01(\x04R\x0eentriesDropped\x12*\n" +
+	"\x11entries_in_flight\x18\b \x01(\x04R\x0fentriesInFlight\"\xc0\x01\n" +
+	"\fSettledBatch\x12\x19\n" +
+	"\bbatch_id\x18\x01 \x01(\tR\abatchId\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\tR\x05table\x12%\n" +
+	"\x0erows_committed\x18\x03 \x01(\x04R\rrowsCommitted\x12,\n" +
+	"\x12rows_dead_lettered\x18\x04 \x01(\x04R\x10rowsDeadLettered\x12*\n" +
+	"\x11settled_unix_nano\x18\x05 \x01(\x06R\x0fsettledUnixNano*\xbc\x02\n" +
 	"\x11DeadLetterOutcome\x12#\n" +
 	"\x1fDEAD_LETTER_OUTCOME_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dDEAD_LETTER_OUTCOME_COMMITTED\x10\x01\x12\x1f\n" +
@@ -3141,7 +3575,7 @@ const file_logbatcher_v1_admin_proto_rawDesc = "" +
 	"\x1bDEAD_LETTER_OUTCOME_CLAIMED\x10\x05\x12\x1c\n" +
 	"\x18DEAD_LETTER_OUTCOME_GONE\x10\x06\x12\x1c\n" +
 	"\x18DEAD_LETTER_OUTCOME_OPEN\x10\a\x12\x1f\n" +
-	"\x1bDEAD_LETTER_OUTCOME_DROPPED\x10\b2\xfd\a\n" +
+	"\x1bDEAD_LETTER_OUTCOME_DROPPED\x10\b2\xcc\b\n" +
 	"\fAdminService\x12Q\n" +
 	"\n" +
 	"ListShards\x12 .logbatcher.v1.ListShardsRequest\x1a!.logbatcher.v1.ListShardsResponse\x12Q\n" +
@@ -3155,7 +3589,8 @@ const file_logbatcher_v1_admin_proto_rawDesc = "" +
 	"\x0fDropDeadLetters\x12%.logbatcher.v1.DropDeadLettersRequest\x1a&.logbatcher.v1.DropDeadLettersResponse0\x01\x12h\n" +
 	"\x11ExportDeadLetters\x12'.logbatcher.v1.ExportDeadLettersRequest\x1a(.logbatcher.v1.ExportDeadLettersResponse0\x01\x12\\\n" +
 	"\rListProducers\x12#.logbatcher.v1.ListProducersRequest\x1a$.logbatcher.v1.ListProducersResponse0\x01\x12e\n" +
-	"\x10ReleaseProducers\x12&.logbatcher.v1.ReleaseProducersRequest\x1a'.logbatcher.v1.ReleaseProducersResponse0\x01BAZ?github.com/logbatcher/logbatcher/api/logbatcher/v1;logbatcherv1b\x06proto3"
+	"\x10ReleaseProducers\x12&.logbatcher.v1.ReleaseProducersRequest\x1a'.logbatcher.v1.ReleaseProducersResponse0\x01\x12M\n" +
+	"\bGetBooks\x12\x1e.logbatcher.v1.GetBooksRequest\x1a\x1f.logbatcher.v1.GetBooksResponse0\x01BAZ?github.com/logbatcher/logbatcher/api/logbatcher/v1;logbatcherv1b\x06proto3"
 
 var (
 	file_logbatcher_v1_admin_proto_rawDescOnce sync.Once
@@ -3170,7 +3605,7 @@ func file_logbatcher_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_logbatcher_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_logbatcher_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_logbatcher_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_logbatcher_v1_admin_proto_goTypes = []any{
 	(DeadLetterOutcome)(0),            // 0: logbatcher.v1.DeadLetterOutcome
 	(*ListShardsRequest)(nil),         // 1: logbatcher.v1.ListShardsRequest
@@ -3211,20 +3646,25 @@ var file_logbatcher_v1_admin_proto_goTypes = []any{
 	(*ListProducersResponse)(nil),     // 36: logbatcher.v1.ListProducersResponse
 	(*ReleaseProducersRequest)(nil),   // 37: logbatcher.v1.ReleaseProducersRequest
 	(*ReleaseProducersResponse)(nil),  // 38: logbatcher.v1.ReleaseProducersResponse
-	(*Entry)(nil),                     // 39: logbatcher.v1.Entry
-	(*Open)(nil),                      // 40: logbatcher.v1.Open
-	(*Refusal)(nil),                   // 41: logbatcher.v1.Refusal
+	(*GetBooksRequest)(nil),           // 39: logbatcher.v1.GetBooksRequest
+	(*GetBooksResponse)(nil),          // 40: logbatcher.v1.GetBooksResponse
+	(*TableBooks)(nil),                // 41: logbatcher.v1.TableBooks
+	(*ProducerBooks)(nil),             // 42: logbatcher.v1.ProducerBooks
+	(*SettledBatch)(nil),              // 43: logbatcher.v1.SettledBatch
+	(*Entry)(nil),                     // 44: logbatcher.v1.Entry
+	(*Open)(nil),                      // 45: logbatcher.v1.Open
+	(*Refusal)(nil),                   // 46: logbatcher.v1.Refusal
 }
 var file_logbatcher_v1_admin_proto_depIdxs = []int32{
 	3,  // 0: logbatcher.v1.ListShardsResponse.shards:type_name -> logbatcher.v1.ShardState
 	4,  // 1: logbatcher.v1.ShardState.open_batches:type_name -> logbatcher.v1.OpenBatch
 	7,  // 2: logbatcher.v1.ListRoutesResponse.routes:type_name -> logbatcher.v1.RouteState
 	8,  // 3: logbatcher.v1.RouteState.last_failed_batch:type_name -> logbatcher.v1.FailedBatch
-	39, // 4: logbatcher.v1.ExplainRequest.entry:type_name -> logbatcher.v1.Entry
-	40, // 5: logbatcher.v1.ExplainRequest.open:type_name -> logbatcher.v1.Open
+	44, // 4: logbatcher.v1.ExplainRequest.entry:type_name -> logbatcher.v1.Entry
+	45, // 5: logbatcher.v1.ExplainRequest.open:type_name -> logbatcher.v1.Open
 	13, // 6: logbatcher.v1.ExplainResponse.routes:type_name -> logbatcher.v1.RouteExplanation
-	41, // 7: logbatcher.v1.ExplainResponse.refusals:type_name -> logbatcher.v1.Refusal
-	41, // 8: logbatcher.v1.RouteExplanation.refusal:type_name -> logbatcher.v1.Refusal
+	46, // 7: logbatcher.v1.ExplainResponse.refusals:type_name -> logbatcher.v1.Refusal
+	46, // 8: logbatcher.v1.RouteExplanation.refusal:type_name -> logbatcher.v1.Refusal
 	16, // 9: logbatcher.v1.DeadLetter.origins:type_name -> logbatcher.v1.DeadLetterOrigin
 	17, // 10: logbatcher.v1.DeadLetter.history:type_name -> logbatcher.v1.DeadLetterFailure
 	14, // 11: logbatcher.v1.ListDeadLettersRequest.selection:type_name -> logbatcher.v1.DeadLetterSelection
@@ -3244,33 +3684,38 @@ var file_logbatcher_v1_admin_proto_depIdxs = []int32{
 	33, // 25: logbatcher.v1.ListProducersResponse.producer:type_name -> logbatcher.v1.ProducerState
 	32, // 26: logbatcher.v1.ReleaseProducersRequest.selection:type_name -> logbatcher.v1.ProducerSelection
 	33, // 27: logbatcher.v1.ReleaseProducersResponse.producer:type_name -> logbatcher.v1.ProducerState
-	1,  // 28: logbatcher.v1.AdminService.ListShards:input_type -> logbatcher.v1.ListShardsRequest
-	5,  // 29: logbatcher.v1.AdminService.ListRoutes:input_type -> logbatcher.v1.ListRoutesRequest
-	9,  // 30: logbatcher.v1.AdminService.Flush:input_type -> logbatcher.v1.FlushRequest
-	11, // 31: logbatcher.v1.AdminService.Explain:input_type -> logbatcher.v1.ExplainRequest
-	18, // 32: logbatcher.v1.AdminService.ListDeadLetters:input_type -> logbatcher.v1.ListDeadLettersRequest
-	20, // 33: logbatcher.v1.AdminService.GetDeadLetter:input_type -> logbatcher.v1.GetDeadLetterRequest
-	24, // 34: logbatcher.v1.AdminService.ReplayDeadLetters:input_type -> logbatcher.v1.ReplayDeadLettersRequest
-	28, // 35: logbatcher.v1.AdminService.DropDeadLetters:input_type -> logbatcher.v1.DropDeadLettersRequest
-	30, // 36: logbatcher.v1.AdminService.ExportDeadLetters:input_type -> logbatcher.v1.ExportDeadLettersRequest
-	35, // 37: logbatcher.v1.AdminService.ListProducers:input_type -> logbatcher.v1.ListProducersRequest
-	37, // 38: logbatcher.v1.AdminService.ReleaseProducers:input_type -> logbatcher.v1.ReleaseProducersRequest
-	2,  // 39: logbatcher.v1.AdminService.ListShards:output_type -> logbatcher.v1.ListShardsResponse
-	6,  // 40: logbatcher.v1.AdminService.ListRoutes:output_type -> logbatcher.v1.ListRoutesResponse
-	10, // 41: logbatcher.v1.AdminService.Flush:output_type -> logbatcher.v1.FlushResponse
-	12, // 42: logbatcher.v1.AdminService.Explain:output_type -> logbatcher.v1.ExplainResponse
-	19, // 43: logbatcher.v1.AdminService.ListDeadLetters:output_type -> logbatcher.v1.ListDeadLettersResponse
-	21, // 44: logbatcher.v1.AdminService.GetDeadLetter:output_type -> logbatcher.v1.GetDeadLetterResponse
-	26, // 45: logbatcher.v1.AdminService.ReplayDeadLetters:output_type -> logbatcher.v1.ReplayDeadLettersResponse
-	29, // 46: logbatcher.v1.AdminService.DropDeadLetters:output_type -> logbatcher.v1.DropDeadLettersResponse
-	31, // 47: logbatcher.v1.AdminService.ExportDeadLetters:output_type -> logbatcher.v1.ExportDeadLettersResponse
-	36, // 48: logbatcher.v1.AdminService.ListProducers:output_type -> logbatcher.v1.ListProducersResponse
-	38, // 49: logbatcher.v1.AdminService.ReleaseProducers:output_type -> logbatcher.v1.ReleaseProducersResponse
-	39, // [39:50] is the sub-list for method output_type
-	28, // [28:39] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	41, // 28: logbatcher.v1.GetBooksResponse.tables:type_name -> logbatcher.v1.TableBooks
+	42, // 29: logbatcher.v1.GetBooksResponse.producers:type_name -> logbatcher.v1.ProducerBooks
+	43, // 30: logbatcher.v1.GetBooksResponse.batches:type_name -> logbatcher.v1.SettledBatch
+	1,  // 31: logbatcher.v1.AdminService.ListShards:input_type -> logbatcher.v1.ListShardsRequest
+	5,  // 32: logbatcher.v1.AdminService.ListRoutes:input_type -> logbatcher.v1.ListRoutesRequest
+	9,  // 33: logbatcher.v1.AdminService.Flush:input_type -> logbatcher.v1.FlushRequest
+	11, // 34: logbatcher.v1.AdminService.Explain:input_type -> logbatcher.v1.ExplainRequest
+	18, // 35: logbatcher.v1.AdminService.ListDeadLetters:input_type -> logbatcher.v1.ListDeadLettersRequest
+	20, // 36: logbatcher.v1.AdminService.GetDeadLetter:input_type -> logbatcher.v1.GetDeadLetterRequest
+	24, // 37: logbatcher.v1.AdminService.ReplayDeadLetters:input_type -> logbatcher.v1.ReplayDeadLettersRequest
+	28, // 38: logbatcher.v1.AdminService.DropDeadLetters:input_type -> logbatcher.v1.DropDeadLettersRequest
+	30, // 39: logbatcher.v1.AdminService.ExportDeadLetters:input_type -> logbatcher.v1.ExportDeadLettersRequest
+	35, // 40: logbatcher.v1.AdminService.ListProducers:input_type -> logbatcher.v1.ListProducersRequest
+	37, // 41: logbatcher.v1.AdminService.ReleaseProducers:input_type -> logbatcher.v1.ReleaseProducersRequest
+	39, // 42: logbatcher.v1.AdminService.GetBooks:input_type -> logbatcher.v1.GetBooksRequest
+	2,  // 43: logbatcher.v1.AdminService.ListShards:output_type -> logbatcher.v1.ListShardsResponse
+	6,  // 44: logbatcher.v1.AdminService.ListRoutes:output_type -> logbatcher.v1.ListRoutesResponse
+	10, // 45: logbatcher.v1.AdminService.Flush:output_type -> logbatcher.v1.FlushResponse
+	12, // 46: logbatcher.v1.AdminService.Explain:output_type -> logbatcher.v1.ExplainResponse
+	19, // 47: logbatcher.v1.AdminService.ListDeadLetters:output_type -> logbatcher.v1.ListDeadLettersResponse
+	21, // 48: logbatcher.v1.AdminService.GetDeadLetter:output_type -> logbatcher.v1.GetDeadLetterResponse
+	26, // 49: logbatcher.v1.AdminService.ReplayDeadLetters:output_type -> logbatcher.v1.ReplayDeadLettersResponse
+	29, // 50: logbatcher.v1.AdminService.DropDeadLetters:output_type -> logbatcher.v1.DropDeadLettersResponse
+	31, // 51: logbatcher.v1.AdminService.ExportDeadLetters:output_type -> logbatcher.v1.ExportDeadLettersResponse
+	36, // 52: logbatcher.v1.AdminService.ListProducers:output_type -> logbatcher.v1.ListProducersResponse
+	38, // 53: logbatcher.v1.AdminService.ReleaseProducers:output_type -> logbatcher.v1.ReleaseProducersResponse
+	40, // 54: logbatcher.v1.AdminService.GetBooks:output_type -> logbatcher.v1.GetBooksResponse
+	43, // [43:55] is the sub-list for method output_type
+	31, // [31:43] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_logbatcher_v1_admin_proto_init() }
@@ -3286,7 +3731,7 @@ func file_logbatcher_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logbatcher_v1_admin_proto_rawDesc), len(file_logbatcher_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   38,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

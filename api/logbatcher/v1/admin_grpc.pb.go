@@ -30,6 +30,7 @@ const (
 	AdminService_ExportDeadLetters_FullMethodName = "/logbatcher.v1.AdminService/ExportDeadLetters"
 	AdminService_ListProducers_FullMethodName     = "/logbatcher.v1.AdminService/ListProducers"
 	AdminService_ReleaseProducers_FullMethodName  = "/logbatcher.v1.AdminService/ReleaseProducers"
+	AdminService_GetBooks_FullMethodName          = "/logbatcher.v1.AdminService/GetBooks"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -65,6 +66,9 @@ type AdminServiceClient interface {
 	// ReleaseProducers takes producers from owners that do not give them up, for instance because
 	// their machine is gone, or reports which it would take.
 	ReleaseProducers(ctx context.Context, in *ReleaseProducersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReleaseProducersResponse], error)
+	// GetBooks returns the accounts that the write-ahead log of this instance keeps over
+	// restarts: of tables' rows, of producers' entries, and of settled batches.
+	GetBooks(ctx context.Context, in *GetBooksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBooksResponse], error)
 }
 
 type adminServiceClient struct {
@@ -230,6 +234,25 @@ func (c *adminServiceClient) ReleaseProducers(ctx context.Context, in *ReleasePr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_ReleaseProducersClient = grpc.ServerStreamingClient[ReleaseProducersResponse]
 
+func (c *adminServiceClient) GetBooks(ctx context.Context, in *GetBooksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetBooksResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[5], AdminService_GetBooks_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[GetBooksRequest, GetBooksResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_GetBooksClient = grpc.ServerStreamingClient[GetBooksResponse]
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -263,6 +286,9 @@ type AdminServiceServer interface {
 	// ReleaseProducers takes producers from owners that do not give them up, for instance because
 	// their machine is gone, or reports which it would take.
 	ReleaseProducers(*ReleaseProducersRequest, grpc.ServerStreamingServer[ReleaseProducersResponse]) error
+	// GetBooks returns the accounts that the write-ahead log of this instance keeps over
+	// restarts: of tables' rows, of producers' entries, and of settled batches.
+	GetBooks(*GetBooksRequest, grpc.ServerStreamingServer[GetBooksResponse]) error
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -305,6 +331,9 @@ func (UnimplementedAdminServiceServer) ListProducers(*ListProducersRequest, grpc
 }
 func (UnimplementedAdminServiceServer) ReleaseProducers(*ReleaseProducersRequest, grpc.ServerStreamingServer[ReleaseProducersResponse]) error {
 	return status.Error(codes.Unimplemented, "method ReleaseProducers not implemented")
+}
+func (UnimplementedAdminServiceServer) GetBooks(*GetBooksRequest, grpc.ServerStreamingServer[GetBooksResponse]) error {
+	return status.Error(codes.Unimplemented, "method GetBooks not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -490,6 +519,17 @@ func _AdminService_ReleaseProducers_Handler(srv interface{}, stream grpc.ServerS
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AdminService_ReleaseProducersServer = grpc.ServerStreamingServer[ReleaseProducersResponse]
 
+func _AdminService_GetBooks_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(GetBooksRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).GetBooks(m, &grpc.GenericServerStream[GetBooksRequest, GetBooksResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_GetBooksServer = grpc.ServerStreamingServer[GetBooksResponse]
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -546,6 +586,11 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ReleaseProducers",
 			Handler:       _AdminService_ReleaseProducers_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "GetBooks",
+			Handler:       _AdminService_GetBooks_Handler,
 			ServerStreams: true,
 		},
 	},

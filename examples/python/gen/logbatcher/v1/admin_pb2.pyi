@@ -231,6 +231,26 @@ class FlushResponse(_message.Message):
     rows: int
     def __init__(self, batches: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
 
+class GetBooksRequest(_message.Message):
+    __slots__ = ["since_unix_nano"]
+    SINCE_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
+    since_unix_nano: int
+    def __init__(self, since_unix_nano: _Optional[int] = ...) -> None: ...
+
+class GetBooksResponse(_message.Message):
+    __slots__ = ["batches", "instance", "log", "producers", "tables"]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    PRODUCERS_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    batches: _containers.RepeatedCompositeFieldContainer[SettledBatch]
+    instance: str
+    log: str
+    producers: _containers.RepeatedCompositeFieldContainer[ProducerBooks]
+    tables: _containers.RepeatedCompositeFieldContainer[TableBooks]
+    def __init__(self, instance: _Optional[str] = ..., log: _Optional[str] = ..., tables: _Optional[_Iterable[_Union[TableBooks, _Mapping]]] = ..., producers: _Optional[_Iterable[_Union[ProducerBooks, _Mapping]]] = ..., batches: _Optional[_Iterable[_Union[SettledBatch, _Mapping]]] = ...) -> None: ...
+
 class GetDeadLetterRequest(_message.Message):
     __slots__ = ["first_row", "id", "max_rows"]
     FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
@@ -334,6 +354,26 @@ class OwnProducer(_message.Message):
     idle_nanos: int
     logged_sequence: int
     def __init__(self, epoch: _Optional[int] = ..., accepted_sequence: _Optional[int] = ..., logged_sequence: _Optional[int] = ..., committed_sequence: _Optional[int] = ..., idle_nanos: _Optional[int] = ...) -> None: ...
+
+class ProducerBooks(_message.Message):
+    __slots__ = ["entries_dropped", "entries_in_flight", "entries_received", "entries_refused", "entries_settled", "entries_unmatched", "producer", "tenant"]
+    ENTRIES_DROPPED_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_SETTLED_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_UNMATCHED_FIELD_NUMBER: _ClassVar[int]
+    PRODUCER_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    entries_dropped: int
+    entries_in_flight: int
+    entries_received: int
+    entries_refused: int
+    entries_settled: int
+    entries_unmatched: int
+    producer: str
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ..., producer: _Optional[str] = ..., entries_received: _Optional[int] = ..., entries_refused: _Optional[int] = ..., entries_unmatched: _Optional[int] = ..., entries_settled: _Optional[int] = ..., entries_dropped: _Optional[int] = ..., entries_in_flight: _Optional[int] = ...) -> None: ...
 
 class ProducerSelection(_message.Message):
     __slots__ = ["all", "log", "producers", "tenant"]
@@ -463,6 +503,20 @@ class RouteState(_message.Message):
     table: str
     def __init__(self, name: _Optional[str] = ..., table: _Optional[str] = ..., filter: _Optional[str] = ..., schema_hash: _Optional[str] = ..., held: bool = ..., held_reason: _Optional[str] = ..., rows_routed: _Optional[int] = ..., rows_committed: _Optional[int] = ..., rows_dead_lettered: _Optional[int] = ..., rows_refused: _Optional[int] = ..., rows_in_flight: _Optional[int] = ..., bytes_in_flight: _Optional[int] = ..., inserts_in_flight: _Optional[int] = ..., insert_limit: _Optional[int] = ..., last_failed_batch: _Optional[_Union[FailedBatch, _Mapping]] = ...) -> None: ...
 
+class SettledBatch(_message.Message):
+    __slots__ = ["batch_id", "rows_committed", "rows_dead_lettered", "settled_unix_nano", "table"]
+    BATCH_ID_FIELD_NUMBER: _ClassVar[int]
+    ROWS_COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    batch_id: str
+    rows_committed: int
+    rows_dead_lettered: int
+    settled_unix_nano: int
+    table: str
+    def __init__(self, batch_id: _Optional[str] = ..., table: _Optional[str] = ..., rows_committed: _Optional[int] = ..., rows_dead_lettered: _Optional[int] = ..., settled_unix_nano: _Optional[int] = ...) -> None: ...
+
 class ShardState(_message.Message):
     __slots__ = ["inserts_in_flight", "number", "open_batches", "queued_requests", "rows_in_flight"]
     INSERTS_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -476,6 +530,20 @@ class ShardState(_message.Message):
     queued_requests: int
     rows_in_flight: int
     def __init__(self, number: _Optional[int] = ..., queued_requests: _Optional[int] = ..., open_batches: _Optional[_Iterable[_Union[OpenBatch, _Mapping]]] = ..., inserts_in_flight: _Optional[int] = ..., rows_in_flight: _Optional[int] = ...) -> None: ...
+
+class TableBooks(_message.Message):
+    __slots__ = ["rows_committed", "rows_dead_lettered", "rows_in_flight", "rows_routed", "table"]
+    ROWS_COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    ROWS_ROUTED_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    rows_committed: int
+    rows_dead_lettered: int
+    rows_in_flight: int
+    rows_routed: int
+    table: str
+    def __init__(self, table: _Optional[str] = ..., rows_routed: _Optional[int] = ..., rows_committed: _Optional[int] = ..., rows_dead_lettered: _Optional[int] = ..., rows_in_flight: _Optional[int] = ...) -> None: ...
 
 class DeadLetterOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []

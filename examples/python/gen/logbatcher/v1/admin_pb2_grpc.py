@@ -71,6 +71,11 @@ class AdminServiceStub(object):
                 request_serializer=logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersRequest.SerializeToString,
                 response_deserializer=logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersResponse.FromString,
                 )
+        self.GetBooks = channel.unary_stream(
+                '/logbatcher.v1.AdminService/GetBooks',
+                request_serializer=logbatcher_dot_v1_dot_admin__pb2.GetBooksRequest.SerializeToString,
+                response_deserializer=logbatcher_dot_v1_dot_admin__pb2.GetBooksResponse.FromString,
+                )
 
 
 class AdminServiceServicer(object):
@@ -159,6 +164,14 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBooks(self, request, context):
+        """GetBooks returns the accounts that the write-ahead log of this instance keeps over
+        restarts: of tables' rows, of producers' entries, and of settled batches.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -216,6 +229,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ReleaseProducers,
                     request_deserializer=logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersRequest.FromString,
                     response_serializer=logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersResponse.SerializeToString,
+            ),
+            'GetBooks': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetBooks,
+                    request_deserializer=logbatcher_dot_v1_dot_admin__pb2.GetBooksRequest.FromString,
+                    response_serializer=logbatcher_dot_v1_dot_admin__pb2.GetBooksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -413,5 +431,22 @@ class AdminService(object):
         return grpc.experimental.unary_stream(request, target, '/logbatcher.v1.AdminService/ReleaseProducers',
             logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersRequest.SerializeToString,
             logbatcher_dot_v1_dot_admin__pb2.ReleaseProducersResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetBooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/logbatcher.v1.AdminService/GetBooks',
+            logbatcher_dot_v1_dot_admin__pb2.GetBooksRequest.SerializeToString,
+            logbatcher_dot_v1_dot_admin__pb2.GetBooksResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file logbatcher/v1/admin.proto.
  */
 export const file_logbatcher_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("Chlsb2diYXRjaGVyL3YxL2FkbWluLnByb3RvEg1sb2diYXRjaGVyLnYxIhMKEUxpc3RTaGFyZHNSZXF1ZXN0IlEKEkxpc3RTaGFyZHNSZXNwb25zZRIpCgZzaGFyZHMYASADKAsyGS5sb2diYXRjaGVyLnYxLlNoYXJkU3RhdGUSEAoIaW5zdGFuY2UYAiABKAkimAEKClNoYXJkU3RhdGUSDgoGbnVtYmVyGAEgASgNEhcKD3F1ZXVlZF9yZXF1ZXN0cxgCIAEoDRIuCgxvcGVuX2JhdGNoZXMYAyADKAsyGC5sb2diYXRjaGVyLnYxLk9wZW5CYXRjaBIZChFpbnNlcnRzX2luX2ZsaWdodBgEIAEoDRIWCg5yb3dzX2luX2ZsaWdodBgFIAEoBCJvCglPcGVuQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAkSDQoFdGFibGUYAiABKAkSEQoJcGFydGl0aW9uGAMgASgJEgwKBHJvd3MYBCABKAQSDQoFYnl0ZXMYBSABKAQSEQoJYWdlX25hbm9zGAYgASgDIhMKEUxpc3RSb3V0ZXNSZXF1ZXN0IloKEkxpc3RSb3V0ZXNSZXNwb25zZRIpCgZyb3V0ZXMYASADKAsyGS5sb2diYXRjaGVyLnYxLlJvdXRlU3RhdGUSGQoRdW5tYXRjaGVkX2VudHJpZXMYAiABKAQi6QIKClJvdXRlU3RhdGUSDAoEbmFtZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIOCgZmaWx0ZXIYAyABKAkSEwoLc2NoZW1hX2hhc2gYBCABKAkSDAoEaGVsZBgFIAEoCBITCgtoZWxkX3JlYXNvbhgGIAEoCRITCgtyb3dzX3JvdXRlZBgHIAEoBBIWCg5yb3dzX2NvbW1pdHRlZBgIIAEoBBIaChJyb3dzX2RlYWRfbGV0dGVyZWQYCSABKAQSFAoMcm93c19yZWZ1c2VkGAogASgEEhYKDnJvd3NfaW5fZmxpZ2h0GAsgASgEEhcKD2J5dGVzX2luX2ZsaWdodBgMIAEoBBIZChFpbnNlcnRzX2luX2ZsaWdodBgNIAEoDRIUCgxpbnNlcnRfbGltaXQYDiABKA0SNQoRbGFzdF9mYWlsZWRfYmF0Y2gYDyABKAsyGi5sb2diYXRjaGVyLnYxLkZhaWxlZEJhdGNoIoQBCgtGYWlsZWRCYXRjaBIQCghiYXRjaF9pZBgBIAEoCRIMCgRyb3dzGAIgASgEEhYKDnRpbWVfdW5peF9uYW5vGAMgASgGEg8KB2F0dGVtcHQYBCABKA0SDQoFY2xhc3MYBSABKAkSDAoEY29kZRgGIAEoBRIPCgdtZXNzYWdlGAcgASgJIh0KDEZsdXNoUmVxdWVzdBINCgV0YWJsZRgBIAEoCSIuCg1GbHVzaFJlc3BvbnNlEg8KB2JhdGNoZXMYASABKA0SDAoEcm93cxgCIAEoBCJYCg5FeHBsYWluUmVxdWVzdBIjCgVlbnRyeRgBIAEoCzIULmxvZ2JhdGNoZXIudjEuRW50cnkSIQoEb3BlbhgCIAEoCzITLmxvZ2JhdGNoZXIudjEuT3BlbiJ+Cg9FeHBsYWluUmVzcG9uc2USLwoGcm91dGVzGAEgAygLMh8ubG9nYmF0Y2hlci52MS5Sb3V0ZUV4cGxhbmF0aW9uEigKCHJlZnVzYWxzGAIgAygLMhYubG9nYmF0Y2hlci52MS5SZWZ1c2FsEhAKCHNoYXJkX2lkGAMgASgJIpEBChBSb3V0ZUV4cGxhbmF0aW9uEg0KBXJvdXRlGAEgASgJEg0KBXRhYmxlGAIgASgJEg8KB21hdGNoZXMYAyABKAgSEgoKY29uZGl0aW9ucxgEIAMoCRIRCglwYXJ0aXRpb24YBSABKAkSJwoHcmVmdXNhbBgGIAEoCzIWLmxvZ2JhdGNoZXIudjEuUmVmdXNhbCKeAQoTRGVhZExldHRlclNlbGVjdGlvbhILCgNpZHMYASADKAkSDQoFdGFibGUYAiABKAkSDQoFY2xhc3MYAyABKAkSDQoFY29kZXMYBCADKAUSDgoGcmVhc29uGAUgASgJEhcKD3NpbmNlX3VuaXhfbmFubxgGIAEoBhIXCg91bnRpbF91bml4X25hbm8YByABKAYSCwoDYWxsGAggASgIIpoDCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgJEhEKCXN0cmVhbV9pZBgCIAEoCRINCgV0YWJsZRgDIAEoCRINCgVyb3V0ZRgEIAEoCRIMCgRyb3dzGAUgASgEEg0KBWNsYXNzGAYgASgJEgwKBGNvZGUYByABKAUSDgoGcmVhc29uGAggASgJEg4KBmNvbHVtbhgJIAEoCRIPCgdtZXNzYWdlGAogASgJEhAKCGF0dGVtcHRzGAsgASgNEhcKD2ZpcnN0X3VuaXhfbmFubxgMIAEoBhIWCg5sYXN0X3VuaXhfbmFubxgNIAEoBhITCgtzY2hlbWFfaGFzaBgOIAEoCRIOCgZmb3JtYXQYDyABKAkSFQoNcGF5bG9hZF9ieXRlcxgQIAEoBBIwCgdvcmlnaW5zGBEgAygLMh8ubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyT3JpZ2luEjEKB2hpc3RvcnkYEiADKAsyIC5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJGYWlsdXJlEg8KB3Byb2JsZW0YEyABKAkiYwoQRGVhZExldHRlck9yaWdpbhIQCghwcm9kdWNlchgBIAEoCRINCgVlcG9jaBgCIAEoBBIQCghzZXF1ZW5jZRgDIAEoBBIMCgRyb3dzGAQgASgEEg4KBnRlbmFudBgFIAEoCSKLAQoRRGVhZExldHRlckZhaWx1cmUSFgoOdGltZV91bml4X25hbm8YASABKAYSDQoFY2xhc3MYAiABKAkSDAoEY29kZRgDIAEoBRIOCgZyZWFzb24YBCABKAkSDgoGY29sdW1uGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSEAoIYXR0ZW1wdHMYByABKA0idgoWTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJTZWxlY3Rpb24SEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiXgoXTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2USKgoHbGV0dGVycxgBIAMoCzIZLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiRwoUR2V0RGVhZExldHRlclJlcXVlc3QSCgoCaWQYASABKAkSEQoJZmlyc3Rfcm93GAIgASgNEhAKCG1heF9yb3dzGAMgASgNIoIBChVHZXREZWFkTGV0dGVyUmVzcG9uc2USKQoGbGV0dGVyGAEgASgLMhkubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyEioKBHJvd3MYAiADKAsyHC5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJSb3cSEgoKdW5yZWFkYWJsZRgDIAEoCSJOCg1EZWFkTGV0dGVyUm93Ei4KBnZhbHVlcxgBIAMoCzIeLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclZhbHVlEg0KBWVudHJ5GAIgASgJIksKD0RlYWRMZXR0ZXJWYWx1ZRIOCgZjb2x1bW4YASABKAkSDAoEdHlwZRgCIAEoCRIMCgR0ZXh0GAMgASgJEgwKBG51bGwYBCABKAgiuwEKGFJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJTZWxlY3Rpb24SLAoFZWRpdHMYAiADKAsyHS5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJFZGl0Eg8KB2V4ZWN1dGUYAyABKAgSFwoPcm93c19wZXJfc2Vjb25kGAQgASgNEhAKCG9wZXJhdG9yGAUgASgJIkoKDkRlYWRMZXR0ZXJFZGl0Eg4KBmNvbHVtbhgBIAEoCRIMCgR0ZXh0GAIgASgJEgwKBG51bGwYAyABKAgSDAoEb21pdBgEIAEoCCJMChlSZXBsYXlEZWFkTGV0dGVyc1Jlc3BvbnNlEi8KBnJlcG9ydBgBIAEoCzIfLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclJlcG9ydCJ/ChBEZWFkTGV0dGVyUmVwb3J0EgoKAmlkGAEgASgJEg0KBXRhYmxlGAIgASgJEgwKBHJvd3MYAyABKAQSMQoHb3V0Y29tZRgEIAEoDjIgLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlck91dGNvbWUSDwoHbWVzc2FnZRgFIAEoCSJyChZEcm9wRGVhZExldHRlcnNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclNlbGVjdGlvbhIPCgdleGVjdXRlGAIgASgIEhAKCG9wZXJhdG9yGAMgASgJIkoKF0Ryb3BEZWFkTGV0dGVyc1Jlc3BvbnNlEi8KBnJlcG9ydBgBIAEoCzIfLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclJlcG9ydCJRChhFeHBvcnREZWFkTGV0dGVyc1JlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyU2VsZWN0aW9uIikKGUV4cG9ydERlYWRMZXR0ZXJzUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJQChFQcm9kdWNlclNlbGVjdGlvbhIRCglwcm9kdWNlcnMYASADKAkSDgoGdGVuYW50GAIgASgJEgsKA2xvZxgDIAEoCRILCgNhbGwYBCABKAgi+QEKDVByb2R1Y2VyU3RhdGUSDgoGdGVuYW50GAEgASgJEhAKCHByb2R1Y2VyGAIgASgJEgsKA2xvZxgDIAEoCRIQCghpbnN0YW5jZRgEIAEoCRIPCgdhZGRyZXNzGAUgASgJEhIKCmF3YXlfbmFub3MYBiABKAMSFwoPc2luY2VfdW5peF9uYW5vGAcgASgGEhIKCmZyb21fZXBvY2gYCCABKAQSFQoNZnJvbV9zZXF1ZW5jZRgJIAEoBBIVCg1yZWxlYXNlZF9mcm9tGAogASgJEicKA293bhgLIAEoCzIaLmxvZ2JhdGNoZXIudjEuT3duUHJvZHVjZXIigAEKC093blByb2R1Y2VyEg0KBWVwb2NoGAEgASgEEhkKEWFjY2VwdGVkX3NlcXVlbmNlGAIgASgEEhcKD2xvZ2dlZF9zZXF1ZW5jZRgDIAEoBBIaChJjb21taXR0ZWRfc2VxdWVuY2UYBCABKAQSEgoKaWRsZV9uYW5vcxgFIAEoAyJLChRMaXN0UHJvZHVjZXJzUmVxdWVzdBIzCglzZWxlY3Rpb24YASABKAsyIC5sb2diYXRjaGVyLnYxLlByb2R1Y2VyU2VsZWN0aW9uIkcKFUxpc3RQcm9kdWNlcnNSZXNwb25zZRIuCghwcm9kdWNlchgBIAEoCzIcLmxvZ2JhdGNoZXIudjEuUHJvZHVjZXJTdGF0ZSJxChdSZWxlYXNlUHJvZHVjZXJzUmVxdWVzdBIzCglzZWxlY3Rpb24YASABKAsyIC5sb2diYXRjaGVyLnYxLlByb2R1Y2VyU2VsZWN0aW9uEg8KB2V4ZWN1dGUYAiABKAgSEAoIb3BlcmF0b3IYAyABKAkibQoYUmVsZWFzZVByb2R1Y2Vyc1Jlc3BvbnNlEi4KCHByb2R1Y2VyGAEgASgLMhwubG9nYmF0Y2hlci52MS5Qcm9kdWNlclN0YXRlEhAKCHJlbGVhc2VkGAIgASgIEg8KB21lc3NhZ2UYAyABKAkqvAIKEURlYWRMZXR0ZXJPdXRjb21lEiMKH0RFQURfTEVUVEVSX09VVENPTUVfVU5TUEVDSUZJRUQQABIhCh1ERUFEX0xFVFRFUl9PVVRDT01FX0NPTU1JVFRFRBABEh8KG0RFQURfTEVUVEVSX09VVENPTUVfUFJFU0VOVBACEh8KG0RFQURfTEVUVEVSX09VVENPTUVfUkVGVVNFRBADEh8KG0RFQURfTEVUVEVSX09VVENPTUVfRElWSURFRBAEEh8KG0RFQURfTEVUVEVSX09VVENPTUVfQ0xBSU1FRBAFEhwKGERFQURfTEVUVEVSX09VVENPTUVfR09ORRAGEhwKGERFQURfTEVUVEVSX09VVENPTUVfT1BFThAHEh8KG0RFQURfTEVUVEVSX09VVENPTUVfRFJPUFBFRBAIMv0HCgxBZG1pblNlcnZpY2USUQoKTGlzdFNoYXJkcxIgLmxvZ2JhdGNoZXIudjEuTGlzdFNoYXJkc1JlcXVlc3QaIS5sb2diYXRjaGVyLnYxLkxpc3RTaGFyZHNSZXNwb25zZRJRCgpMaXN0Um91dGVzEiAubG9nYmF0Y2hlci52MS5MaXN0Um91dGVzUmVxdWVzdBohLmxvZ2JhdGNoZXIudjEuTGlzdFJvdXRlc1Jlc3BvbnNlEkIKBUZsdXNoEhsubG9nYmF0Y2hlci52MS5GbHVzaFJlcXVlc3QaHC5sb2diYXRjaGVyLnYxLkZsdXNoUmVzcG9uc2USSAoHRXhwbGFpbhIdLmxvZ2JhdGNoZXIudjEuRXhwbGFpblJlcXVlc3QaHi5sb2diYXRjaGVyLnYxLkV4cGxhaW5SZXNwb25zZRJgCg9MaXN0RGVhZExldHRlcnMSJS5sb2diYXRjaGVyLnYxLkxpc3REZWFkTGV0dGVyc1JlcXVlc3QaJi5sb2diYXRjaGVyLnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEloKDUdldERlYWRMZXR0ZXISIy5sb2diYXRjaGVyLnYxLkdldERlYWRMZXR0ZXJSZXF1ZXN0GiQubG9nYmF0Y2hlci52MS5HZXREZWFkTGV0dGVyUmVzcG9uc2USaAoRUmVwbGF5RGVhZExldHRlcnMSJy5sb2diYXRjaGVyLnYxLlJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBooLmxvZ2JhdGNoZXIudjEuUmVwbGF5RGVhZExldHRlcnNSZXNwb25zZTABEmIKD0Ryb3BEZWFkTGV0dGVycxIlLmxvZ2JhdGNoZXIudjEuRHJvcERlYWRMZXR0ZXJzUmVxdWVzdBomLmxvZ2JhdGNoZXIudjEuRHJvcERlYWRMZXR0ZXJzUmVzcG9uc2UwARJoChFFeHBvcnREZWFkTGV0dGVycxInLmxvZ2JhdGNoZXIudjEuRXhwb3J0RGVhZExldHRlcnNSZXF1ZXN0GigubG9nYmF0Y2hlci52MS5FeHBvcnREZWFkTGV0dGVyc1Jlc3BvbnNlMAESXAoNTGlzdFByb2R1Y2VycxIjLmxvZ2JhdGNoZXIudjEuTGlzdFByb2R1Y2Vyc1JlcXVlc3QaJC5sb2diYXRjaGVyLnYxLkxpc3RQcm9kdWNlcnNSZXNwb25zZTABEmUKEFJlbGVhc2VQcm9kdWNlcnMSJi5sb2diYXRjaGVyLnYxLlJlbGVhc2VQcm9kdWNlcnNSZXF1ZXN0GicubG9nYmF0Y2hlci52MS5SZWxlYXNlUHJvZHVjZXJzUmVzcG9uc2UwAUJBWj9naXRodWIuY29tL2xvZ2JhdGNoZXIvbG9nYmF0Y2hlci9hcGkvbG9nYmF0Y2hlci92MTtsb2diYXRjaGVydjFiBnByb3RvMw", [file_logbatcher_v1_entry, file_logbatcher_v1_ingest]);
+  fileDesc("Chlsb2diYXRjaGVyL3YxL2FkbWluLnByb3RvEg1sb2diYXRjaGVyLnYxIhMKEUxpc3RTaGFyZHNSZXF1ZXN0IlEKEkxpc3RTaGFyZHNSZXNwb25zZRIpCgZzaGFyZHMYASADKAsyGS5sb2diYXRjaGVyLnYxLlNoYXJkU3RhdGUSEAoIaW5zdGFuY2UYAiABKAkimAEKClNoYXJkU3RhdGUSDgoGbnVtYmVyGAEgASgNEhcKD3F1ZXVlZF9yZXF1ZXN0cxgCIAEoDRIuCgxvcGVuX2JhdGNoZXMYAyADKAsyGC5sb2diYXRjaGVyLnYxLk9wZW5CYXRjaBIZChFpbnNlcnRzX2luX2ZsaWdodBgEIAEoDRIWCg5yb3dzX2luX2ZsaWdodBgFIAEoBCJvCglPcGVuQmF0Y2gSEAoIYmF0Y2hfaWQYASABKAkSDQoFdGFibGUYAiABKAkSEQoJcGFydGl0aW9uGAMgASgJEgwKBHJvd3MYBCABKAQSDQoFYnl0ZXMYBSABKAQSEQoJYWdlX25hbm9zGAYgASgDIhMKEUxpc3RSb3V0ZXNSZXF1ZXN0IloKEkxpc3RSb3V0ZXNSZXNwb25zZRIpCgZyb3V0ZXMYASADKAsyGS5sb2diYXRjaGVyLnYxLlJvdXRlU3RhdGUSGQoRdW5tYXRjaGVkX2VudHJpZXMYAiABKAQi6QIKClJvdXRlU3RhdGUSDAoEbmFtZRgBIAEoCRINCgV0YWJsZRgCIAEoCRIOCgZmaWx0ZXIYAyABKAkSEwoLc2NoZW1hX2hhc2gYBCABKAkSDAoEaGVsZBgFIAEoCBITCgtoZWxkX3JlYXNvbhgGIAEoCRITCgtyb3dzX3JvdXRlZBgHIAEoBBIWCg5yb3dzX2NvbW1pdHRlZBgIIAEoBBIaChJyb3dzX2RlYWRfbGV0dGVyZWQYCSABKAQSFAoMcm93c19yZWZ1c2VkGAogASgEEhYKDnJvd3NfaW5fZmxpZ2h0GAsgASgEEhcKD2J5dGVzX2luX2ZsaWdodBgMIAEoBBIZChFpbnNlcnRzX2luX2ZsaWdodBgNIAEoDRIUCgxpbnNlcnRfbGltaXQYDiABKA0SNQoRbGFzdF9mYWlsZWRfYmF0Y2gYDyABKAsyGi5sb2diYXRjaGVyLnYxLkZhaWxlZEJhdGNoIoQBCgtGYWlsZWRCYXRjaBIQCghiYXRjaF9pZBgBIAEoCRIMCgRyb3dzGAIgASgEEhYKDnRpbWVfdW5peF9uYW5vGAMgASgGEg8KB2F0dGVtcHQYBCABKA0SDQoFY2xhc3MYBSABKAkSDAoEY29kZRgGIAEoBRIPCgdtZXNzYWdlGAcgASgJIh0KDEZsdXNoUmVxdWVzdBINCgV0YWJsZRgBIAEoCSIuCg1GbHVzaFJlc3BvbnNlEg8KB2JhdGNoZXMYASABKA0SDAoEcm93cxgCIAEoBCJYCg5FeHBsYWluUmVxdWVzdBIjCgVlbnRyeRgBIAEoCzIULmxvZ2JhdGNoZXIudjEuRW50cnkSIQoEb3BlbhgCIAEoCzITLmxvZ2JhdGNoZXIudjEuT3BlbiJ+Cg9FeHBsYWluUmVzcG9uc2USLwoGcm91dGVzGAEgAygLMh8ubG9nYmF0Y2hlci52MS5Sb3V0ZUV4cGxhbmF0aW9uEigKCHJlZnVzYWxzGAIgAygLMhYubG9nYmF0Y2hlci52MS5SZWZ1c2FsEhAKCHNoYXJkX2lkGAMgASgJIpEBChBSb3V0ZUV4cGxhbmF0aW9uEg0KBXJvdXRlGAEgASgJEg0KBXRhYmxlGAIgASgJEg8KB21hdGNoZXMYAyABKAgSEgoKY29uZGl0aW9ucxgEIAMoCRIRCglwYXJ0aXRpb24YBSABKAkSJwoHcmVmdXNhbBgGIAEoCzIWLmxvZ2JhdGNoZXIudjEuUmVmdXNhbCKeAQoTRGVhZExldHRlclNlbGVjdGlvbhILCgNpZHMYASADKAkSDQoFdGFibGUYAiABKAkSDQoFY2xhc3MYAyABKAkSDQoFY29kZXMYBCADKAUSDgoGcmVhc29uGAUgASgJEhcKD3NpbmNlX3VuaXhfbmFubxgGIAEoBhIXCg91bnRpbF91bml4X25hbm8YByABKAYSCwoDYWxsGAggASgIIpoDCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgJEhEKCXN0cmVhbV9pZBgCIAEoCRINCgV0YWJsZRgDIAEoCRINCgVyb3V0ZRgEIAEoCRIMCgRyb3dzGAUgASgEEg0KBWNsYXNzGAYgASgJEgwKBGNvZGUYByABKAUSDgoGcmVhc29uGAggASgJEg4KBmNvbHVtbhgJIAEoCRIPCgdtZXNzYWdlGAogASgJEhAKCGF0dGVtcHRzGAsgASgNEhcKD2ZpcnN0X3VuaXhfbmFubxgMIAEoBhIWCg5sYXN0X3VuaXhfbmFubxgNIAEoBhITCgtzY2hlbWFfaGFzaBgOIAEoCRIOCgZmb3JtYXQYDyABKAkSFQoNcGF5bG9hZF9ieXRlcxgQIAEoBBIwCgdvcmlnaW5zGBEgAygLMh8ubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyT3JpZ2luEjEKB2hpc3RvcnkYEiADKAsyIC5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJGYWlsdXJlEg8KB3Byb2JsZW0YEyABKAkiYwoQRGVhZExldHRlck9yaWdpbhIQCghwcm9kdWNlchgBIAEoCRINCgVlcG9jaBgCIAEoBBIQCghzZXF1ZW5jZRgDIAEoBBIMCgRyb3dzGAQgASgEEg4KBnRlbmFudBgFIAEoCSKLAQoRRGVhZExldHRlckZhaWx1cmUSFgoOdGltZV91bml4X25hbm8YASABKAYSDQoFY2xhc3MYAiABKAkSDAoEY29kZRgDIAEoBRIOCgZyZWFzb24YBCABKAkSDgoGY29sdW1uGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSEAoIYXR0ZW1wdHMYByABKA0idgoWTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJTZWxlY3Rpb24SEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiXgoXTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2USKgoHbGV0dGVycxgBIAMoCzIZLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiRwoUR2V0RGVhZExldHRlclJlcXVlc3QSCgoCaWQYASABKAkSEQoJZmlyc3Rfcm93GAIgASgNEhAKCG1heF9yb3dzGAMgASgNIoIBChVHZXREZWFkTGV0dGVyUmVzcG9uc2USKQoGbGV0dGVyGAEgASgLMhkubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyEioKBHJvd3MYAiADKAsyHC5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJSb3cSEgoKdW5yZWFkYWJsZRgDIAEoCSJOCg1EZWFkTGV0dGVyUm93Ei4KBnZhbHVlcxgBIAMoCzIeLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclZhbHVlEg0KBWVudHJ5GAIgASgJIksKD0RlYWRMZXR0ZXJWYWx1ZRIOCgZjb2x1bW4YASABKAkSDAoEdHlwZRgCIAEoCRIMCgR0ZXh0GAMgASgJEgwKBG51bGwYBCABKAgiuwEKGFJlcGxheURlYWRMZXR0ZXJzUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJTZWxlY3Rpb24SLAoFZWRpdHMYAiADKAsyHS5sb2diYXRjaGVyLnYxLkRlYWRMZXR0ZXJFZGl0Eg8KB2V4ZWN1dGUYAyABKAgSFwoPcm93c19wZXJfc2Vjb25kGAQgASgNEhAKCG9wZXJhdG9yGAUgASgJIkoKDkRlYWRMZXR0ZXJFZGl0Eg4KBmNvbHVtbhgBIAEoCRIMCgR0ZXh0GAIgASgJEgwKBG51bGwYAyABKAgSDAoEb21pdBgEIAEoCCJMChlSZXBsYXlEZWFkTGV0dGVyc1Jlc3BvbnNlEi8KBnJlcG9ydBgBIAEoCzIfLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclJlcG9ydCJ/ChBEZWFkTGV0dGVyUmVwb3J0EgoKAmlkGAEgASgJEg0KBXRhYmxlGAIgASgJEgwKBHJvd3MYAyABKAQSMQoHb3V0Y29tZRgEIAEoDjIgLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlck91dGNvbWUSDwoHbWVzc2FnZRgFIAEoCSJyChZEcm9wRGVhZExldHRlcnNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclNlbGVjdGlvbhIPCgdleGVjdXRlGAIgASgIEhAKCG9wZXJhdG9yGAMgASgJIkoKF0Ryb3BEZWFkTGV0dGVyc1Jlc3BvbnNlEi8KBnJlcG9ydBgBIAEoCzIfLmxvZ2JhdGNoZXIudjEuRGVhZExldHRlclJlcG9ydCJRChhFeHBvcnREZWFkTGV0dGVyc1JlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIubG9nYmF0Y2hlci52MS5EZWFkTGV0dGVyU2VsZWN0aW9uIikKGUV4cG9ydERlYWRMZXR0ZXJzUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJQChFQcm9kdWNlclNlbGVjdGlvbhIRCglwcm9kdWNlcnMYASADKAkSDgoGdGVuYW50GAIgASgJEgsKA2xvZxgDIAEoCRILCgNhbGwYBCABKAgi+QEKDVByb2R1Y2VyU3RhdGUSDgoGdGVuYW50GAEgASgJEhAKCHByb2R1Y2VyGAIgASgJEgsKA2xvZxgDIAEoCRIQCghpbnN0YW5jZRgEIAEoCRIPCgdhZGRyZXNzGAUgASgJEhIKCmF3YXlfbmFub3MYBiABKAMSFwoPc2luY2VfdW5peF9uYW5vGAcgASgGEhIKCmZyb21fZXBvY2gYCCABKAQSFQoNZnJvbV9zZXF1ZW5jZRgJIAEoBBIVCg1yZWxlYXNlZF9mcm9tGAogASgJEicKA293bhgLIAEoCzIaLmxvZ2JhdGNoZXIudjEuT3duUHJvZHVjZXIigAEKC093blByb2R1Y2VyEg0KBWVwb2NoGAEgASgEEhkKEWFjY2VwdGVkX3NlcXVlbmNlGAIgASgEEhcKD2xvZ2dlZF9zZXF1ZW5jZRgDIAEoBBIaChJjb21taXR0ZWRfc2VxdWVuY2UYBCABKAQSEgoKaWRsZV9uYW5vcxgFIAEoAyJLChRMaXN0UHJvZHVjZXJzUmVxdWVzdBIzCglzZWxlY3Rpb24YASABKAsyIC5sb2diYXRjaGVyLnYxLlByb2R1Y2VyU2VsZWN0aW9uIkcKFUxpc3RQcm9kdWNlcnNSZXNwb25zZRIuCghwcm9kdWNlchgBIAEoCzIcLmxvZ2JhdGNoZXIudjEuUHJvZHVjZXJTdGF0ZSJxChdSZWxlYXNlUHJvZHVjZXJzUmVxdWVzdBIzCglzZWxlY3Rpb24YASABKAsyIC5sb2diYXRjaGVyLnYxLlByb2R1Y2VyU2VsZWN0aW9uEg8KB2V4ZWN1dGUYAiABKAgSEAoIb3BlcmF0b3IYAyABKAkibQoYUmVsZWFzZVByb2R1Y2Vyc1Jlc3BvbnNlEi4KCHByb2R1Y2VyGAEgASgLMhwubG9nYmF0Y2hlci52MS5Qcm9kdWNlclN0YXRlEhAKCHJlbGVhc2VkGAIgASgIEg8KB21lc3NhZ2UYAyABKAkiKgoPR2V0Qm9va3NSZXF1ZXN0EhcKD3NpbmNlX3VuaXhfbmFubxgBIAEoBiK7AQoQR2V0Qm9va3NSZXNwb25zZRIQCghpbnN0YW5jZRgBIAEoCRILCgNsb2cYAiABKAkSKQoGdGFibGVzGAMgAygLMhkubG9nYmF0Y2hlci52MS5UYWJsZUJvb2tzEi8KCXByb2R1Y2VycxgEIAMoCzIcLmxvZ2JhdGNoZXIudjEuUHJvZHVjZXJCb29rcxIsCgdiYXRjaGVzGAUgAygLMhsubG9nYmF0Y2hlci52MS5TZXR0bGVkQmF0Y2gifAoKVGFibGVCb29rcxINCgV0YWJsZRgBIAEoCRITCgtyb3dzX3JvdXRlZBgCIAEoBBIWCg5yb3dzX2NvbW1pdHRlZBgDIAEoBBIaChJyb3dzX2RlYWRfbGV0dGVyZWQYBCABKAQSFgoOcm93c19pbl9mbGlnaHQYBSABKAQizAEKDVByb2R1Y2VyQm9va3MSDgoGdGVuYW50GAEgASgJEhAKCHByb2R1Y2VyGAIgASgJEhgKEGVudHJpZXNfcmVjZWl2ZWQYAyABKAQSFwoPZW50cmllc19yZWZ1c2VkGAQgASgEEhkKEWVudHJpZXNfdW5tYXRjaGVkGAUgASgEEhcKD2VudHJpZXNfc2V0dGxlZBgGIAEoBBIXCg9lbnRyaWVzX2Ryb3BwZWQYByABKAQSGQoRZW50cmllc19pbl9mbGlnaHQYCCABKAQifgoMU2V0dGxlZEJhdGNoEhAKCGJhdGNoX2lkGAEgASgJEg0KBXRhYmxlGAIgASgJEhYKDnJvd3NfY29tbWl0dGVkGAMgASgEEhoKEnJvd3NfZGVhZF9sZXR0ZXJlZBgEIAEoBBIZChFzZXR0bGVkX3VuaXhfbmFubxgFIAEoBiq8AgoRRGVhZExldHRlck91dGNvbWUSIwofREVBRF9MRVRURVJfT1VUQ09NRV9VTlNQRUNJRklFRBAAEiEKHURFQURfTEVUVEVSX09VVENPTUVfQ09NTUlUVEVEEAESHwobREVBRF9MRVRURVJfT1VUQ09NRV9QUkVTRU5UEAISHwobREVBRF9MRVRURVJfT1VUQ09NRV9SRUZVU0VEEAMSHwobREVBRF9MRVRURVJfT1VUQ09NRV9ESVZJREVEEAQSHwobREVBRF9MRVRURVJfT1VUQ09NRV9DTEFJTUVEEAUSHAoYREVBRF9MRVRURVJfT1VUQ09NRV9HT05FEAYSHAoYREVBRF9MRVRURVJfT1VUQ09NRV9PUEVOEAcSHwobREVBRF9MRVRURVJfT1VUQ09NRV9EUk9QUEVEEAgyzAgKDEFkbWluU2VydmljZRJRCgpMaXN0U2hhcmRzEiAubG9nYmF0Y2hlci52MS5MaXN0U2hhcmRzUmVxdWVzdBohLmxvZ2JhdGNoZXIudjEuTGlzdFNoYXJkc1Jlc3BvbnNlElEKCkxpc3RSb3V0ZXMSIC5sb2diYXRjaGVyLnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiEubG9nYmF0Y2hlci52MS5MaXN0Um91dGVzUmVzcG9uc2USQgoFRmx1c2gSGy5sb2diYXRjaGVyLnYxLkZsdXNoUmVxdWVzdBocLmxvZ2JhdGNoZXIudjEuRmx1c2hSZXNwb25zZRJICgdFeHBsYWluEh0ubG9nYmF0Y2hlci52MS5FeHBsYWluUmVxdWVzdBoeLmxvZ2JhdGNoZXIudjEuRXhwbGFpblJlc3BvbnNlEmAKD0xpc3REZWFkTGV0dGVycxIlLmxvZ2JhdGNoZXIudjEuTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBomLmxvZ2JhdGNoZXIudjEuTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2USWgoNR2V0RGVhZExldHRlchIjLmxvZ2JhdGNoZXIudjEuR2V0RGVhZExldHRlclJlcXVlc3QaJC5sb2diYXRjaGVyLnYxLkdldERlYWRMZXR0ZXJSZXNwb25zZRJoChFSZXBsYXlEZWFkTGV0dGVycxInLmxvZ2JhdGNoZXIudjEuUmVwbGF5RGVhZExldHRlcnNSZXF1ZXN0GigubG9nYmF0Y2hlci52MS5SZXBsYXlEZWFkTGV0dGVyc1Jlc3BvbnNlMAESYgoPRHJvcERlYWRMZXR0ZXJzEiUubG9nYmF0Y2hlci52MS5Ecm9wRGVhZExldHRlcnNSZXF1ZXN0GiYubG9nYmF0Y2hlci52MS5Ecm9wRGVhZExldHRlcnNSZXNwb25zZTABEmgKEUV4cG9ydERlYWRMZXR0ZXJzEicubG9nYmF0Y2hlci52MS5FeHBvcnREZWFkTGV0dGVyc1JlcXVlc3QaKC5sb2diYXRjaGVyLnYxLkV4cG9ydERlYWRMZXR0ZXJzUmVzcG9uc2UwARJcCg1MaXN0UHJvZHVjZXJzEiMubG9nYmF0Y2hlci52MS5MaXN0UHJvZHVjZXJzUmVxdWVzdBokLmxvZ2JhdGNoZXIudjEuTGlzdFByb2R1Y2Vyc1Jlc3BvbnNlMAESZQoQUmVsZWFzZVByb2R1Y2VycxImLmxvZ2JhdGNoZXIudjEuUmVsZWFzZVByb2R1Y2Vyc1JlcXVlc3QaJy5sb2diYXRjaGVyLnYxLlJlbGVhc2VQcm9kdWNlcnNSZXNwb25zZTABEk0KCEdldEJvb2tzEh4ubG9nYmF0Y2hlci52MS5HZXRCb29rc1JlcXVlc3QaHy5sb2diYXRjaGVyLnYxLkdldEJvb2tzUmVzcG9uc2UwAUJBWj9naXRodWIuY29tL2xvZ2JhdGNoZXIvbG9nYmF0Y2hlci9hcGkvbG9nYmF0Y2hlci92MTtsb2diYXRjaGVydjFiBnByb3RvMw", [file_logbatcher_v1_entry, file_logbatcher_v1_ingest]);
 
 /**
  * ListShardsRequest asks for the state of the shards.
@@ -1650,6 +1650,246 @@ export const ReleaseProducersResponseSchema: GenMessage<ReleaseProducersResponse
   messageDesc(file_logbatcher_v1_admin, 37);
 
 /**
+ * GetBooksRequest asks for the books.
+ *
+ * @generated from message logbatcher.v1.GetBooksRequest
+ */
+export type GetBooksRequest = Message<"logbatcher.v1.GetBooksRequest"> & {
+  /**
+   * Only batches that were settled at this time or later, in nanoseconds since
+   * 1970-01-01T00:00:00Z. Zero: all that the log still lists.
+   *
+   * @generated from field: fixed64 since_unix_nano = 1;
+   */
+  sinceUnixNano: bigint;
+};
+
+/**
+ * Describes the message logbatcher.v1.GetBooksRequest.
+ * Use `create(GetBooksRequestSchema)` to create a new message.
+ */
+export const GetBooksRequestSchema: GenMessage<GetBooksRequest> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 38);
+
+/**
+ * GetBooksResponse is a part of the books.
+ *
+ * @generated from message logbatcher.v1.GetBooksResponse
+ */
+export type GetBooksResponse = Message<"logbatcher.v1.GetBooksResponse"> & {
+  /**
+   * The id of the answering instance.
+   *
+   * @generated from field: string instance = 1;
+   */
+  instance: string;
+
+  /**
+   * The id of its write-ahead log.
+   *
+   * @generated from field: string log = 2;
+   */
+  log: string;
+
+  /**
+   * Some of the tables.
+   *
+   * @generated from field: repeated logbatcher.v1.TableBooks tables = 3;
+   */
+  tables: TableBooks[];
+
+  /**
+   * Some of the producers.
+   *
+   * @generated from field: repeated logbatcher.v1.ProducerBooks producers = 4;
+   */
+  producers: ProducerBooks[];
+
+  /**
+   * Some of the settled batches, the oldest first.
+   *
+   * @generated from field: repeated logbatcher.v1.SettledBatch batches = 5;
+   */
+  batches: SettledBatch[];
+};
+
+/**
+ * Describes the message logbatcher.v1.GetBooksResponse.
+ * Use `create(GetBooksResponseSchema)` to create a new message.
+ */
+export const GetBooksResponseSchema: GenMessage<GetBooksResponse> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 39);
+
+/**
+ * TableBooks is the account of a table's rows: those routed are committed, dead-lettered or in
+ * flight.
+ *
+ * @generated from message logbatcher.v1.TableBooks
+ */
+export type TableBooks = Message<"logbatcher.v1.TableBooks"> & {
+  /**
+   * The table, as database.table. Empty: entries that match no route.
+   *
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * Rows that were put into batches and dead letters.
+   *
+   * @generated from field: uint64 rows_routed = 2;
+   */
+  rowsRouted: bigint;
+
+  /**
+   * Rows in the table.
+   *
+   * @generated from field: uint64 rows_committed = 3;
+   */
+  rowsCommitted: bigint;
+
+  /**
+   * Rows in the dead-letter queue.
+   *
+   * @generated from field: uint64 rows_dead_lettered = 4;
+   */
+  rowsDeadLettered: bigint;
+
+  /**
+   * Rows that are neither yet.
+   *
+   * @generated from field: uint64 rows_in_flight = 5;
+   */
+  rowsInFlight: bigint;
+};
+
+/**
+ * Describes the message logbatcher.v1.TableBooks.
+ * Use `create(TableBooksSchema)` to create a new message.
+ */
+export const TableBooksSchema: GenMessage<TableBooks> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 40);
+
+/**
+ * ProducerBooks is the account of a producer's entries: those received are in one of the others.
+ *
+ * @generated from message logbatcher.v1.ProducerBooks
+ */
+export type ProducerBooks = Message<"logbatcher.v1.ProducerBooks"> & {
+  /**
+   * The tenant within which the producer's id is unique. Empty: there are no tenants.
+   *
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * The producer's id. Empty: the tenant's anonymous and forgotten producers together.
+   *
+   * @generated from field: string producer = 2;
+   */
+  producer: string;
+
+  /**
+   * Entries of all requests in the log.
+   *
+   * @generated from field: uint64 entries_received = 3;
+   */
+  entriesReceived: bigint;
+
+  /**
+   * Entries refused as a whole.
+   *
+   * @generated from field: uint64 entries_refused = 4;
+   */
+  entriesRefused: bigint;
+
+  /**
+   * Entries that matched no route.
+   *
+   * @generated from field: uint64 entries_unmatched = 5;
+   */
+  entriesUnmatched: bigint;
+
+  /**
+   * Entries in tables and dead letters.
+   *
+   * @generated from field: uint64 entries_settled = 6;
+   */
+  entriesSettled: bigint;
+
+  /**
+   * Entries left to another owner of the producer, or lost by the disk.
+   *
+   * @generated from field: uint64 entries_dropped = 7;
+   */
+  entriesDropped: bigint;
+
+  /**
+   * Entries of requests without an outcome yet.
+   *
+   * @generated from field: uint64 entries_in_flight = 8;
+   */
+  entriesInFlight: bigint;
+};
+
+/**
+ * Describes the message logbatcher.v1.ProducerBooks.
+ * Use `create(ProducerBooksSchema)` to create a new message.
+ */
+export const ProducerBooksSchema: GenMessage<ProducerBooks> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 41);
+
+/**
+ * SettledBatch is a settled batch, or a dead letter of entries that no row was made of.
+ *
+ * @generated from message logbatcher.v1.SettledBatch
+ */
+export type SettledBatch = Message<"logbatcher.v1.SettledBatch"> & {
+  /**
+   * Its id: the column _batch_id of its rows, or what that begins with.
+   *
+   * @generated from field: string batch_id = 1;
+   */
+  batchId: string;
+
+  /**
+   * Its table, as database.table. Empty: entries that match no route.
+   *
+   * @generated from field: string table = 2;
+   */
+  table: string;
+
+  /**
+   * Its rows in the table.
+   *
+   * @generated from field: uint64 rows_committed = 3;
+   */
+  rowsCommitted: bigint;
+
+  /**
+   * Its rows in the dead-letter queue.
+   *
+   * @generated from field: uint64 rows_dead_lettered = 4;
+   */
+  rowsDeadLettered: bigint;
+
+  /**
+   * When it was settled, in nanoseconds since 1970-01-01T00:00:00Z.
+   *
+   * @generated from field: fixed64 settled_unix_nano = 5;
+   */
+  settledUnixNano: bigint;
+};
+
+/**
+ * Describes the message logbatcher.v1.SettledBatch.
+ * Use `create(SettledBatchSchema)` to create a new message.
+ */
+export const SettledBatchSchema: GenMessage<SettledBatch> = /*@__PURE__*/
+  messageDesc(file_logbatcher_v1_admin, 42);
+
+/**
  * DeadLetterOutcome is what became of a dead letter.
  *
  * @generated from enum logbatcher.v1.DeadLetterOutcome
@@ -1845,6 +2085,17 @@ export const AdminService: GenService<{
     methodKind: "server_streaming";
     input: typeof ReleaseProducersRequestSchema;
     output: typeof ReleaseProducersResponseSchema;
+  },
+  /**
+   * GetBooks returns the accounts that the write-ahead log of this instance keeps over
+   * restarts: of tables' rows, of producers' entries, and of settled batches.
+   *
+   * @generated from rpc logbatcher.v1.AdminService.GetBooks
+   */
+  getBooks: {
+    methodKind: "server_streaming";
+    input: typeof GetBooksRequestSchema;
+    output: typeof GetBooksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_logbatcher_v1_admin, 0);
