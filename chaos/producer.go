@@ -17,6 +17,7 @@ import (
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/client"
+	"github.com/logbatcher/logbatcher/client/spill"
 )
 
 // requestEntries is how many entries the producers give to the client at a time, at most.
@@ -111,7 +112,7 @@ func (p *producer) send(ctx context.Context, sender *client.Producer, random *ra
 }
 
 // openSpill opens the folder in which a producer that may be killed keeps what is not safe.
-func openSpill(string) (client.Spill, error) { return nil, errors.ErrUnsupported }
+func openSpill(dir string) (client.Spill, error) { return spill.Open(spill.DefaultConfig(dir)) }
 
 // give gives the numbers [from, to) to the client. In a spill each one marks where an other process goes on.
 func (p *producer) give(ctx context.Context, sender *client.Producer, from, to uint64) error {
@@ -120,7 +121,8 @@ func (p *producer) give(ctx context.Context, sender *client.Producer, from, to u
 		return sender.Send(ctx, entries...)
 	}
 	for i, e := range entries {
-		if err := sender.SendMark(ctx, binary.BigEndian.AppendUint64(nil, from+uint64(i)), e); err != nil {
+		mark := func() []byte { return binary.BigEndian.AppendUint64(nil, from+uint64(i)) }
+		if err := sender.SendMark(ctx, mark, e); err != nil {
 			return err
 		}
 	}

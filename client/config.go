@@ -53,7 +53,7 @@ type Config struct {
 	Linger time.Duration
 
 	// MaxBytes bounds the memory for entries that have not reached the level. A call of Send with more than that has room when no
-	// other entry is there.
+	// other entry is there. A request counts 256 bytes more, also while it is in the spill.
 	MaxBytes int
 	// WhenFull is what Send does when there is no room.
 	WhenFull WhenFull

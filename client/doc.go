@@ -5,6 +5,7 @@
 // its Config. It keeps each request until it has reached the acknowledgement level of Config.Open (committed by default), opens a new
 // stream when the old one breaks, drains or ages, and sends again what the server does not have. With several streams each is a producer
 // of its own, "id/0" to "id/n-1", over one of the addresses.
+// NewHandler makes a slog.Handler of a Producer.
 //
 // What is kept is in memory: what has not reached the level when the process dies is lost with it, unless Config.Spill is set. Package
 // client/spill keeps requests on disk, with the sequences that they are sent with, so that the next process goes on where this one

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"log/slog"
 	"time"
 
 	"google.golang.org/grpc"
@@ -121,4 +123,24 @@ func ExampleOpen_credentials() {
 	if err := producer.Close(context.Background()); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// Log with log/slog. A service that logs must not stand still when the log can't be written: here a call waits for 50 ms at most.
+func ExampleNewHandler() {
+	address, stop := startServer()
+	defer stop()
+	producer, err := client.Open(client.DefaultConfig("shop", address))
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler := client.NewHandler(producer, &client.HandlerOptions{MaxBlock: 50 * time.Millisecond, AddSource: true})
+	logger := slog.New(handler).With("version", "1.2.3")
+	logger.WithGroup("order").Info("paid", "id", 17, "took", 3*time.Millisecond) // order.id, order.took
+	logger.Error("no answer", "error", io.ErrUnexpectedEOF)
+
+	if err := producer.Close(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(producer.Statistics().Reached, "records are committed,", handler.Dropped(), "were dropped")
+	// Output: 2 records are committed, 0 were dropped
 }

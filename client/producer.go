@@ -78,14 +78,14 @@ type batch struct {
 	entries int
 	largest int
 	tokens  []any
-	mark    []byte
+	mark    func() []byte
 	due     bool // has lingered, and is sealed when a stream can take it
 	linger  *time.Timer
 	size    int // of the body of the batch before
 }
 
 // Open starts a producer, which the caller must Close. It connects in the background: the error is about the configuration or the
-// spill.
+// spill, which then stays the caller's.
 func Open(config Config) (*Producer, error) {
 	if err := config.check(); err != nil {
 		return nil, fmt.Errorf("producer configuration: %w", err)
@@ -102,9 +102,14 @@ func Open(config Config) (*Producer, error) {
 	}
 	if p.spill != nil {
 		if err := p.restore(); err != nil {
-			return nil, err
+			return nil, err // the spill stays the caller's
 		}
 		p.durableMark = p.mark
+		if p.spill.State() == nil {
+			if err := p.save(); err != nil { // from now on it is known whose it is
+				return nil, err
+			}
+		}
 	}
 	for _, address := range config.Addresses {
 		conn, err := dial(address, &config)
@@ -186,8 +191,9 @@ func (p *Producer) SendToken(ctx context.Context, token any, entry *logbatcherv1
 	return p.give(ctx, token, nil, entry)
 }
 
-// SendMark is Send for one entry, and leaves a mark in the spill together with it: see Mark.
-func (p *Producer) SendMark(ctx context.Context, mark []byte, entry *logbatcherv1.Entry) error {
+// SendMark is Send for one entry, and leaves a mark in the spill together with it: see Mark. The function is called once if the entry is
+// the last of its request, by another goroutine. Without a spill it is not called.
+func (p *Producer) SendMark(ctx context.Context, mark func() []byte, entry *logbatcherv1.Entry) error {
 	return p.give(ctx, nil, mark, entry)
 }
 
@@ -199,7 +205,7 @@ func (p *Producer) Mark() []byte {
 	return p.mark
 }
 
-func (p *Producer) give(ctx context.Context, token any, mark []byte, entries ...*logbatcherv1.Entry) error {
+func (p *Producer) give(ctx context.Context, token any, mark func() []byte, entries ...*logbatcherv1.Entry) error {
 	total := 0
 	for i, e := range entries {
 		if e == nil {
@@ -216,7 +222,7 @@ func (p *Producer) give(ctx context.Context, token any, mark []byte, entries ...
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.admitLocked(ctx, total); err != nil {
+	if err := p.admitLocked(ctx, true, total); err != nil {
 		return err
 	}
 	for _, e := range entries {
@@ -232,22 +238,22 @@ func (p *Producer) give(ctx context.Context, token any, mark []byte, entries ...
 	return nil
 }
 
-// giveEncoded is Send for one encoded entry.
-func (p *Producer) giveEncoded(ctx context.Context, entry []byte) error {
+// giveEncoded is Send for one encoded entry. It may be told not to wait for room.
+func (p *Producer) giveEncoded(ctx context.Context, wait bool, entry []byte) error {
 	if most := int(p.maxEntry.Load()); len(entry) > most {
 		return &TooLargeError{Bytes: len(entry), Limit: most}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.admitLocked(ctx, entrySize(len(entry))); err != nil {
+	if err := p.admitLocked(ctx, wait, entrySize(len(entry))); err != nil {
 		return err
 	}
 	p.endLocked(append(p.beginLocked(len(entry)), entry...), len(entry), nil, nil)
 	return nil
 }
 
-// admitLocked waits for room. A nil context does not wait.
-func (p *Producer) admitLocked(ctx context.Context, bytes int) error {
+// admitLocked returns nil when there is room.
+func (p *Producer) admitLocked(ctx context.Context, wait bool, bytes int) error {
 	for {
 		switch {
 		case p.failed != nil:
@@ -258,7 +264,7 @@ func (p *Producer) admitLocked(ctx context.Context, bytes int) error {
 			return nil
 		case p.spillErr != nil:
 			return &SpillError{p.spillErr}
-		case p.config.WhenFull == Fail || ctx == nil:
+		case p.config.WhenFull == Fail || !wait:
 			return ErrFull
 		}
 		if err := p.waitLocked(ctx); err != nil {
@@ -308,7 +314,7 @@ func (p *Producer) beginLocked(size int) []byte {
 }
 
 // endLocked counts an entry that was appended, and seals the batch if it is full.
-func (p *Producer) endLocked(body []byte, size int, token any, mark []byte) {
+func (p *Producer) endLocked(body []byte, size int, token any, mark func() []byte) {
 	b := &p.batch
 	b.body = body
 	if token != nil && b.tokens == nil {
@@ -510,14 +516,16 @@ func (p *Producer) end(ctx context.Context) error {
 		}
 	}
 	p.cancel(ErrClosed)
-	<-p.settled
 	if p.spill != nil {
+		// A disk that takes nothing must not keep Close.
+		late := time.AfterFunc(farewell, func() { _ = p.spill.Close() })
+		defer late.Stop()
 		p.stopSpill()
 		<-p.spillEnded
-		if cleanErr := p.clean(); cleanErr != nil {
-			err = errors.Join(err, cleanErr)
-		}
-		err = errors.Join(err, p.spill.Close())
+	}
+	<-p.settled
+	if p.spill != nil {
+		err = errors.Join(err, p.clean(), p.spill.Close())
 	}
 	return errors.Join(err, p.hangUp())
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -47,10 +48,15 @@ func (s *script) IngestStream(stream serverStream) error {
 }
 
 // serve runs the script behind gRPC and returns a connection to it. Both end with the test.
-func serve(t *testing.T, stream func(n int, open *logbatcherv1.Open, s serverStream) error, options ...grpc.DialOption) *grpc.ClientConn {
+func serve(t testing.TB, stream func(n int, open *logbatcherv1.Open, s serverStream) error, options ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	return serveWith(t, vtcodec.Codec{}, stream, options...)
+}
+
+func serveWith(t testing.TB, codec encoding.Codec, stream func(n int, open *logbatcherv1.Open, s serverStream) error, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	listener := bufconn.Listen(64 << 10)
-	server := grpc.NewServer(grpc.ForceServerCodec(vtcodec.Codec{}))
+	server := grpc.NewServer(grpc.ForceServerCodec(codec))
 	logbatcherv1.RegisterIngestServiceServer(server, &script{stream: stream})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
@@ -63,7 +69,7 @@ func serve(t *testing.T, stream func(n int, open *logbatcherv1.Open, s serverStr
 	return connect(t, listener.DialContext, options...)
 }
 
-func connect(t *testing.T, dial func(context.Context) (net.Conn, error), options ...grpc.DialOption) *grpc.ClientConn {
+func connect(t testing.TB, dial func(context.Context) (net.Conn, error), options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:test", append(options, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }))...)

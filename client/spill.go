@@ -22,7 +22,7 @@ type Spill interface {
 	Put(ctx context.Context, number uint64, head, body []byte) (SpilledRequest, error)
 	// Save replaces the state. It returns once that is durable.
 	Save(state []byte) error
-	// Close ends the use.
+	// Close ends the use, and whatever waits for the disk.
 	Close() error
 }
 
@@ -162,6 +162,12 @@ func (s *stream) state() spillStream {
 		one.Number, one.From, one.First = r.number, r.from, r.first
 	}
 	return one
+}
+
+// SpilledProducer returns the id of the producer that a spill belongs to, "" if it is new.
+func SpilledProducer(s Spill) (string, error) {
+	state, err := decodeState(s.State())
+	return state.Producer, err
 }
 
 // restore fills the streams with what an earlier process left in the spill.
@@ -325,7 +331,10 @@ func (p *Producer) spillAll(ctx context.Context) {
 
 // putOne puts a request into the spill, after which it may be sent. Its body leaves the memory when that is more than half full.
 func (p *Producer) putOne(ctx context.Context, r *request) error {
-	head := spillHead{Put: p.put + 1, Stream: r.stream.id, Number: r.number, Size: r.size, Entries: r.entries, Largest: r.largest, Mark: r.mark}
+	head := spillHead{Put: p.put + 1, Stream: r.stream.id, Number: r.number, Size: r.size, Entries: r.entries, Largest: r.largest}
+	if r.mark != nil {
+		head.Mark = r.mark()
+	}
 	saved, err := p.spill.Put(ctx, p.put+1, encodeJSON(head), r.body)
 	if err != nil {
 		return err
@@ -333,8 +342,8 @@ func (p *Producer) putOne(ctx context.Context, r *request) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.put++
-	if r.mark != nil {
-		p.durableMark = r.mark
+	if head.Mark != nil {
+		p.durableMark = head.Mark
 	}
 	r.saved, r.ready = saved, true
 	p.unsaved[0] = nil

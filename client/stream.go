@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -218,6 +219,12 @@ func (s *stream) once(runs context.Context) (err error) {
 		p.mu.Unlock()
 	}()
 
+	if p.spill != nil && s.isNew() {
+		// A server does not open an epoch again that was replaced by this one.
+		if err := p.save(); err != nil {
+			return err
+		}
+	}
 	conn := p.conns[(s.index+s.moves)%len(p.conns)]
 	stream, err := logbatcherv1.NewIngestServiceClient(conn).IngestStream(ctx, grpc.ForceCodecV2(codec{}))
 	if err != nil {
@@ -268,6 +275,13 @@ func (s *stream) once(runs context.Context) (err error) {
 		return sendErr
 	}
 	return err
+}
+
+// isNew reports whether the stream begins an epoch.
+func (s *stream) isNew() bool {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	return s.window.epoch == 0
 }
 
 // welcome sends the opening, receives the Welcome and rewinds to what the server has.
@@ -448,13 +462,17 @@ func (s *stream) nextPiece(ctx context.Context, l limits) (next *piece, message 
 			}
 			return r.load(0, r.size)
 		})
-		if err == nil && p.spill != nil && (len(pieces) != 1 || len(left) > 0) {
-			err = r.saved.Note(ctx, cutNote(epoch, pieces))
+		// A request without a note is one piece. The note has those before r.from too: an older state may begin with them.
+		cuts := slices.DeleteFunc(slices.Clone(r.cuts), func(p *piece) bool { return p.from >= r.from })
+		cuts = append(cuts, pieces...)
+		if err == nil && p.spill != nil && (len(r.cuts) > 0 || len(pieces) != 1 || len(left) > 0) {
+			err = r.saved.Note(ctx, cutNote(epoch, cuts))
 		}
 		if err != nil {
 			return nil, nil, false, err
 		}
 		p.mu.Lock()
+		r.cuts = cuts
 		gone := w.number(pieces, left)
 		if gone {
 			s.goneLocked(r)

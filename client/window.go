@@ -17,13 +17,14 @@ type request struct {
 	body    []byte // the entries, encoded. Nil: they are in the spill only
 	size    int    // of the body
 	entries int
-	largest int   // bytes of the largest entry
-	tokens  []any // nil, or one for each entry
-	mark    []byte
+	largest int            // bytes of the largest entry
+	tokens  []any          // nil, or one for each entry
+	mark    func() []byte  // nil: none
 	saved   SpilledRequest // nil: not in the spill
 	ready   bool           // may be sent
 
 	from, first int              // the byte and the entry that the next piece begins with
+	cuts        []*piece         // its pieces in this epoch, those that were dropped included
 	left        map[int]struct{} // entries that were left out of pieces
 	memory      int              // bytes that count for Config.MaxBytes
 	exposed     bool             // restored from the spill: may have been sent by an earlier process
@@ -194,9 +195,9 @@ func (w *window) skip(sequence uint64) {
 	}
 }
 
-// exceeds returns the first piece that the server would not accept, or nil.
+// exceeds returns the first piece that is to be sent and that the server would not accept, or nil.
 func (w *window) exceeds(l limits) *piece {
-	for _, p := range w.pieces {
+	for _, p := range w.pieces[w.sent:] {
 		if !l.fits(p.bytes(), p.entries) {
 			return p
 		}
@@ -207,6 +208,9 @@ func (w *window) exceeds(l limits) *piece {
 // restart takes all sequences back, for a new epoch.
 func (w *window) restart() {
 	w.takeBack(0)
+	for _, r := range w.waiting {
+		r.cuts = nil
+	}
 	clear(w.untold)
 	w.epoch, w.kept, w.received, w.logged, w.committed = 0, 0, 0, 0, 0
 }

@@ -38,7 +38,9 @@ type ledger struct {
 	counts  logfile.Stats
 	entries int // read
 	sent    int // of these, handed to the producer
+	skipped int // not read as entries: an earlier run has sent them
 	notes   []string
+	level   string // what makes an entry safe
 
 	mu           sync.Mutex
 	shown        time.Time // when progress was
@@ -52,7 +54,7 @@ type ledger struct {
 
 func newLedger(progress io.Writer) *ledger {
 	now := time.Now()
-	return &ledger{started: now, shown: now, progress: progress, messages: map[string]int{}}
+	return &ledger{started: now, level: levelCommitted, shown: now, progress: progress, messages: map[string]int{}}
 }
 
 func (l *ledger) onRefusal(r client.Refused) {
@@ -132,8 +134,11 @@ func (l *ledger) print(out io.Writer, statistics client.Statistics) {
 	committed := l.settled - l.refused - dead
 	fmt.Fprintf(out, "read       %s lines (%s folded into the entry before, %s blank)\n",
 		humanize.Comma(l.counts.Lines), humanize.Comma(l.counts.FoldedLines), humanize.Comma(l.counts.BlankLines))
-	fmt.Fprintf(out, "committed  %s of %s entries, %s, in %.2f s: %s entries/s\n",
-		comma(committed), comma(l.entries), humanize.IBytes(uint64(l.settledBytes)), seconds, comma(int(float64(l.settled)/seconds)))
+	fmt.Fprintf(out, "%-10s %s of %s entries, %s, in %.2f s: %s entries/s\n",
+		l.level, comma(committed), comma(l.entries), humanize.IBytes(uint64(l.settledBytes)), seconds, comma(int(float64(l.settled)/seconds)))
+	if l.skipped > 0 {
+		fmt.Fprintf(out, "skipped    %s entries: they were sent before\n", comma(l.skipped))
+	}
 	for _, note := range slices.Concat(l.counts.Notes(), l.notes) {
 		fmt.Fprintln(out, note)
 	}
@@ -155,8 +160,8 @@ func (l *ledger) print(out io.Writer, statistics client.Statistics) {
 	if committed == l.entries {
 		return
 	}
-	fmt.Fprintf(out, "total      %s entries read = %s committed + %s refused + %s dead-lettered + %s not sent",
-		comma(l.entries), comma(committed), comma(l.refused), comma(dead), comma(l.entries-l.sent+statistics.Unsent))
+	fmt.Fprintf(out, "total      %s entries read = %s %s + %s refused + %s dead-lettered + %s not sent",
+		comma(l.entries), comma(committed), l.level, comma(l.refused), comma(dead), comma(l.entries-l.sent+statistics.Unsent))
 	if unanswered := l.sent - l.settled - statistics.Unsent; unanswered > 0 {
 		fmt.Fprintf(out, " + %s sent without an answer", comma(unanswered))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	grpcstatus "google.golang.org/grpc/status"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
 	"github.com/logbatcher/logbatcher/client"
+	"github.com/logbatcher/logbatcher/client/spill"
 )
 
 const (
@@ -24,6 +28,8 @@ const (
 	// stream is open.
 	sendStopTimeout     = 10 * time.Second
 	sendStopUnreachable = 2 * time.Second
+	// levelCommitted and levelLogged are the values of --acknowledgement.
+	levelCommitted, levelLogged = "committed", "logged"
 )
 
 // sendOptions are the flags of `logbatcher send`.
@@ -37,6 +43,8 @@ type sendOptions struct {
 	zone       string
 	restamp    bool
 	entries    int
+	level      string
+	spill      string
 	quiet      bool
 
 	stopTimeout, giveUpAfter time.Duration
@@ -53,6 +61,10 @@ and exits when everything is committed. If the connection is lost, it opens a ne
 Lines in Docker's json-file logs, Kubernetes logs (CRI) and the output of journalctl -o json are unwrapped. A line with a
 time stamp or a level begins an entry; the lines of a stack trace continue it. A time stamp whose zone is unknown is not
 used; an abbreviation such as CET needs a --time-zone that uses it. The summary counts what was cut or kept as plain text.
+
+With --spill FOLDER, each line of a file is sent once, however often and in whatever way send is ended: the next send with the folder
+sends what is left there, and of each file only what was added. A file is known by its path and its first entry. If its last entry has
+grown since, it is sent again as it is now. The folder belongs to one send at a time. It is of no help to pipes, which can't be read again.
 
 An input that can't be read, or only in part, does not keep the others from being sent. The first SIGINT or SIGTERM ends
 reading; what was read is sent and has --stop-timeout to be committed. A second one ends send at once.
@@ -75,6 +87,8 @@ it and account for every entry that was read.`,
 	flags.StringArrayVar(&o.attributes, "attribute", nil, "resource attribute KEY=VALUE (repeatable)")
 	flags.StringVar(&o.zone, "time-zone", "Local", "zone of time stamps that have none, such as Europe/Berlin")
 	flags.BoolVar(&o.restamp, "restamp", false, "give entries the time of sending and keep their own as attribute log.time (for files older than the routes accept)")
+	flags.StringVar(&o.level, "acknowledgement", levelCommitted, "what makes an entry safe: committed (it is in ClickHouse or the dead-letter queue) or logged (it is in the server's write-ahead log)")
+	flags.StringVar(&o.spill, "spill", "", "folder that keeps what is not safe, and how far each file was sent: the next send with it goes on there")
 	flags.IntVar(&o.entries, "entries", 1000, "maximum entries in a request, unless the server accepts fewer")
 	flags.DurationVar(&o.stopTimeout, "stop-timeout", sendStopTimeout, "how long after a signal what was read may take to be committed")
 	flags.DurationVar(&o.giveUpAfter, "give-up-after", 0, "give up when nothing was committed for this long (default: never)")
@@ -101,8 +115,16 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 		progress = nil
 	}
 	s := &sending{ledger: newLedger(progress), options: o, location: location}
+	s.level = cmp.Or(o.level, levelCommitted)
 	settings.OnRefusal, settings.OnDeadLettered, settings.OnProgress = s.onRefusal, s.onDeadLettered, s.onProgress
-	if s.producer, err = client.Open(settings); err != nil {
+	settings.OnError = func(err error) {
+		for _, detail := range grpcstatus.Convert(err).Details() {
+			if _, ok := detail.(*errdetails.RetryInfo); ok {
+				s.reachable.Store(true) // a server asks to be tried again
+			}
+		}
+	}
+	if err := s.openProducer(settings); err != nil {
 		return err
 	}
 
@@ -130,6 +152,9 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	closeErr := s.producer.Close(settling)
 	if left, ok := errors.AsType[*client.UnfinishedError](closeErr); ok {
 		closeErr = left.Cause // the verdict has the number
+		if left.Spilled > 0 {
+			closeErr = fmt.Errorf("%w; %d entries are in %s, and the next send with it sends them", left.Cause, left.Spilled, o.spill)
+		}
 	}
 	endSettling(nil)
 	<-watched
@@ -153,6 +178,41 @@ func runSend(ctx context.Context, o *sendOptions, files []string, in io.Reader, 
 	return errors.Join(problems...)
 }
 
+// openProducer opens the producer, with the spill if there is one: its producer id is the spill's.
+func (s *sending) openProducer(settings client.Config) (err error) {
+	if s.options.spill != "" {
+		opened, err := spill.Open(spill.DefaultConfig(s.options.spill))
+		if err != nil {
+			return fmt.Errorf("--spill: %w", err)
+		}
+		known, err := client.SpilledProducer(opened)
+		if err != nil {
+			return errors.Join(fmt.Errorf("--spill %s: %w", s.options.spill, err), opened.Close())
+		}
+		if known != "" && s.options.producer == "" {
+			settings.Open.Producer = known
+		}
+		settings.Spill = opened
+	}
+	if s.producer, err = client.Open(settings); err != nil {
+		if settings.Spill != nil {
+			err = errors.Join(err, settings.Spill.Close())
+		}
+		return err
+	}
+	if settings.Spill == nil {
+		return nil
+	}
+	if s.places, err = newPlaces(s.producer.Mark()); err != nil {
+		return errors.Join(fmt.Errorf("--spill %s: %w", s.options.spill, err), s.producer.Close(canceled()))
+	}
+	if before := int(s.producer.Statistics().Given); before > 0 {
+		s.entries, s.sent = before, before
+		s.notes = append(s.notes, fmt.Sprintf("spill      %s entries are of an earlier run", comma(before)))
+	}
+	return nil
+}
+
 // settings returns the configuration of the producer.
 func (o *sendOptions) settings(ctx context.Context, errs io.Writer) (client.Config, error) {
 	if len(o.addresses) == 0 {
@@ -167,11 +227,21 @@ func (o *sendOptions) settings(ctx context.Context, errs io.Writer) (client.Conf
 		settings.DialOptions = options
 	}
 	settings.Open = o.opening()
+	if o.level == levelLogged {
+		settings.Open.Acknowledgement = logbatcherv1.Acknowledgement_ACKNOWLEDGEMENT_LOGGED
+	}
 	settings.BatchEntries, settings.BatchBytes, settings.Linger = o.entries, sendRequestBytes, sendWait
 	settings.GiveUpAfter = o.giveUpAfter
 	settings.FlushTimeout = math.MaxInt64 // Close has its own bounds
 	settings.Log = slog.New(slog.NewTextHandler(errs, nil))
 	return settings, nil
+}
+
+// canceled returns a context that has ended.
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }
 
 // boundSettling ends settling when the time after a signal is over, or earlier if the server is not reachable.
@@ -188,7 +258,7 @@ func (s *sending) boundSettling(end context.CancelCauseFunc) {
 	first := min(limit, sendStopUnreachable)
 	switch {
 	case !passed(first):
-	case s.producer.Statistics().Open == 0:
+	case s.producer.Statistics().Open == 0 && !s.reachable.Load():
 		end(fmt.Errorf("%s is not reachable", strings.Join(s.options.addresses, ", ")))
 	case passed(limit - first):
 		end(fmt.Errorf("not everything was committed within %v (--stop-timeout)", limit))
@@ -208,6 +278,9 @@ func (o *sendOptions) check() (*time.Location, error) {
 		if !slices.Contains([]string{"", "UTC", "UTC0"}, zone) && time.Local.String() == "UTC" {
 			wrong("the variable TZ is %q, an unknown zone: correct it, or set --time-zone", zone)
 		}
+	}
+	if !slices.Contains([]string{"", levelCommitted, levelLogged}, o.level) {
+		wrong("--acknowledgement %q: it must be committed or logged", o.level)
 	}
 	if o.entries < 1 {
 		wrong("--entries %d: it must be at least 1", o.entries)

@@ -127,6 +127,7 @@ func TestSendEnds(t *testing.T) {
 		{name: "refused, and one that can't be read", arguments: []string{bad, missing}, status: 1, stored: 3, out: []string{"+ 1 refused"}, errs: []string{"no such file"}},
 		{name: "restamped", arguments: []string{"--restamp", bad}, stored: 4},
 		{name: "nothing", arguments: []string{"-"}, out: []string{"0 of 0"}},
+		{name: "empty file", arguments: []string{file("empty.log"), good}, stored: 40},
 		{name: "NUL bytes", arguments: []string{file("nul.log", make([]byte, 100_000), lines(0, 2))}, stored: 2, out: []string{"NUL bytes"}},
 		{name: "only NUL bytes", arguments: []string{file("nuls.log", make([]byte, 100_000))}, out: []string{"000 NUL bytes"}},
 		{name: "bytes that are not UTF-8", arguments: []string{"-"}, in: "Gr\xfc\xdfe\n", stored: 1, out: []string{"not UTF-8"}},
@@ -482,7 +483,7 @@ func TestSendOutlivesTheService(t *testing.T) {
 // address, would not take that request.
 func TestSendToSmallerLimitsAfterRestart(t *testing.T) {
 	const entries = 1000
-	s := newService(t, "")
+	s := newService(t, "wal: {enabled: false}\n") // with a log, what the first one took need not be sent again
 	s.clickhouse.close()
 	p := startProcess(t, "send", "-q", "--address", s.bench.address, "-")
 	var text bytes.Buffer
@@ -495,7 +496,7 @@ func TestSendToSmallerLimitsAfterRestart(t *testing.T) {
 	eventually(t, "the entries are rows", func() bool { return s.routed(t) == entries })
 	s.signal(t, syscall.SIGKILL)
 	s.wait(t)
-	s.bench.write(t, "server: {limits: {max_request_entries: 100}}\ncolumns:"+numberedColumns+"routes:"+numberedRoute)
+	s.bench.write(t, "wal: {enabled: false}\nserver: {limits: {max_request_entries: 100}}\ncolumns:"+numberedColumns+"routes:"+numberedRoute)
 	s.clickhouse = newCutter(t, strings.TrimPrefix(s.bench.clickhouse.Address, "http://"))
 	s.process = startProcess(t, append(s.arguments(), "--set", "listen.grpc="+s.bench.address)...)
 	if err := p.in.Close(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	logbatcherv1 "github.com/logbatcher/logbatcher/api/logbatcher/v1"
@@ -29,9 +30,11 @@ const (
 // signal, or when nothing more can be sent; settling, under which entries are sent, lasts longer.
 type sending struct {
 	*ledger
-	options  *sendOptions
-	location *time.Location
-	producer *client.Producer
+	options   *sendOptions
+	location  *time.Location
+	producer  *client.Producer
+	reachable atomic.Bool // a server has answered, if only that it takes nothing now
+	places    *places     // how far files were sent; nil: without a spill
 
 	reading     context.Context
 	stopReading context.CancelCauseFunc
@@ -75,18 +78,33 @@ func (s *sending) read(path string, in io.Reader) error {
 	}
 	file, service := s.names(path)
 	reader := logfile.NewReader(s.reading, input, options)
+	var at *place
+	if s.places != nil && info != nil && info.Mode().IsRegular() {
+		if at, err = s.places.begin(path); err != nil {
+			return fmt.Errorf("read %s: %w", inputName(path), err)
+		}
+		defer s.places.end(at)
+	}
 	for {
 		e, err := reader.Next()
 		switch {
 		case err == nil:
-			s.add(e, file, service)
+			var mark func() []byte
+			if at != nil {
+				var before bool
+				if mark, before = at.next(e.GetBody()); before {
+					s.skipped++
+					continue
+				}
+			}
+			s.add(e, mark, file, service)
 		case errors.Is(err, logfile.ErrStopped):
 			return fmt.Errorf("%s was not read to its end", inputName(path))
 		case errors.Is(err, io.EOF):
 			if file != "" && info.Mode()&os.ModeNamedPipe != 0 {
 				s.notes = append(s.notes, fmt.Sprintf("pipe       the last writer of %q has closed it; what comes later is not read", path))
 			}
-			return nil
+			return at.ended()
 		case !errors.Is(err, logfile.ErrQuiet):
 			return fmt.Errorf("read %s: %w", inputName(path), err)
 		}
@@ -112,12 +130,16 @@ func openInput(path string, in io.Reader) (io.Reader, os.FileInfo, error) {
 
 // lazyFile opens its file at the first Read, which blocks while a named pipe has no writer, and closes it after the last.
 type lazyFile struct {
-	path string
-	file *os.File
+	path  string
+	file  *os.File
+	ended error // of the last Read
 }
 
 // Read implements io.Reader.
 func (f *lazyFile) Read(p []byte) (n int, err error) {
+	if f.ended != nil {
+		return 0, f.ended
+	}
 	if f.file == nil {
 		if f.file, err = os.Open(f.path); err != nil {
 			return 0, err
@@ -125,6 +147,7 @@ func (f *lazyFile) Read(p []byte) (n int, err error) {
 	}
 	if n, err = f.file.Read(p); err != nil {
 		_ = f.file.Close() // it was only read
+		f.ended = err
 	}
 	return n, err
 }
@@ -154,7 +177,7 @@ func (s *sending) names(path string) (file, service string) {
 }
 
 // add completes an entry and gives it to the producer. It blocks while too much is uncommitted.
-func (s *sending) add(e *logbatcherv1.Entry, file, service string) {
+func (s *sending) add(e *logbatcherv1.Entry, mark func() []byte, file, service string) {
 	e.Service = cmp.Or(e.Service, service)
 	attribute := func(key, value string) {
 		e.Attributes = append(e.Attributes, &logbatcherv1.Attribute{Key: key, StringValue: value})
@@ -170,7 +193,7 @@ func (s *sending) add(e *logbatcherv1.Entry, file, service string) {
 	if s.sendErr != nil {
 		return
 	}
-	err := s.producer.Send(s.settling, e)
+	err := s.producer.SendMark(s.settling, mark, e)
 	if large, ok := errors.AsType[*client.TooLargeError](err); ok {
 		s.onTooLarge(e, large)
 		err = nil

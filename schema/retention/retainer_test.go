@@ -196,7 +196,7 @@ func TestRetentionPartitions(t *testing.T) {
 	}
 }
 
-// A6. TestRetentionTrustsNoClock: the earlier of two clocks counts, and nothing goes where they are far apart.
+// TestRetentionTrustsNoClock: the earlier of two clocks counts, and nothing goes where they are far apart.
 func TestRetentionTrustsNoClock(t *testing.T) {
 	for name, test := range map[string]struct {
 		server time.Duration // ahead of our own clock
