@@ -314,6 +314,16 @@ func (h *history) crash(t *testing.T, crash crashfs.Crash) {
 	if err := l.Start(); err != nil {
 		t.Fatal(err)
 	}
+	// The machine stops again while it recovers.
+	random := rand.New(rand.NewPCG(uint64(crash.At), crash.Seed))
+	within := crashfs.Crash{At: random.IntN(fs.Ops() + 1), Unsynced: crashfs.Unsynced(random.IntN(3)), Seed: crash.Seed}
+	if within.At < fs.Ops() && fs.Op(within.At).Kind == crashfs.Write {
+		within.Sectors = random.IntN(3)
+	}
+	lw, _, _ := h.check(t, fs.Crash(within), crash)
+	if err := lw.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for range 3 {
 		if lsn, err := l.Append(7, []byte("after the crash")); err != nil || lsn <= last {
 			t.Fatalf("record %d behind %d: %v", lsn, last, err)

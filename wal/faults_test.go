@@ -218,6 +218,56 @@ func TestB22FailedSync(t *testing.T) {
 	})
 }
 
+// TestB22KilledAfterAFailedSync kills a process whose last fsyncs have failed. The next one reads what was written, and acts upon it, so that it must
+// be there when the power fails after that, though the kernel takes those pages for clean.
+func TestB22KilledAfterAFailedSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, l := started(t)
+		f, err := l.Create(t.Context(), "f", nil, body("body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lsn, err := l.Append(1, []byte("one"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Sync(t.Context(), lsn); err != nil {
+			t.Fatal(err)
+		}
+		h.fs.Fail(func(op crashfs.Op) error {
+			if op.Kind == crashfs.Sync || op.Kind == crashfs.Create {
+				return syscall.EIO
+			}
+			return nil
+		})
+		if _, err = l.Append(1, []byte("two")); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := f.Note(ctx, []byte("note")); err == nil {
+			t.Error("the note is durable")
+		}
+		l.Close()
+		killed := h.fs.Crash(crashfs.Crash{At: h.fs.Ops(), Unsynced: crashfs.Killed})
+		l, records, _ := open(t, killed)
+		files, err := l.Files()
+		if err != nil || len(records) != 2 || len(files) != 1 || len(files[0].Notes()) != 1 {
+			t.Fatalf("%v, %v, %v", records, files, err)
+		}
+		if err := l.Start(); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		l, records, _ = open(t, killed.Crash(crashfs.Crash{At: killed.Ops(), Unsynced: crashfs.Dropped}))
+		files, err = l.Files()
+		if err != nil || len(records) != 2 || len(files) != 1 || len(files[0].Notes()) != 1 {
+			t.Errorf("after a power failure: %v, %v, %v", records, files, err)
+		}
+		l.Close()
+	})
+}
+
 // TestB21FullDisk fills the disk. Producers wait; batch files, notes, records and checkpoints have the reserve; and when files are done and
 // gone, producers go on.
 func TestB21FullDisk(t *testing.T) {

@@ -332,15 +332,6 @@ func (f *File) writeNote(b []byte) error {
 	return handle.Sync()
 }
 
-func (f *File) sync() error {
-	handle, err := f.log.fs.Open(f.name)
-	if err != nil {
-		return err
-	}
-	defer handle.Close()
-	return handle.Sync()
-}
-
 // Remove removes the file. A crash may bring it back.
 func (f *File) Remove() error {
 	f.mu.Lock()
@@ -407,8 +398,8 @@ func (l *Log) Files() ([]*File, error) {
 			continue
 		}
 		if len(f.notes) > 0 && !l.config.ReadOnly {
-			if err := f.sync(); err != nil { // the process before may have been killed before it did
-				return nil, fmt.Errorf("sync file %s: %w", f.id, err)
+			if err := l.rewrite(f.name, f.notesStart(), f.size); err != nil { // the process before may have been killed before it had synced them
+				return nil, err
 			}
 		}
 		l.filesMu.Lock()

@@ -73,6 +73,8 @@ type segment struct {
 	name string // with the folder
 	// end is where the records end. Nothing behind it counts. It grows while the segment is the current one.
 	end int64
+	// sure is up to where the last segment was durable for sure when the records that Scan found in it were written.
+	sure int64
 	// trusted says that all up to end was durable, because the next segment says so.
 	trusted bool
 	// bad is why the header can't be read. The numbers in it are then those that other segments imply.

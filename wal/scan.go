@@ -194,6 +194,9 @@ func (w *walk) segment(s *segment, stop LSN) error {
 			damage(from, sc.at, err.Error())
 			continue
 		}
+		if w.recovering {
+			s.sure = max(s.sure, min(info.durable, sc.at))
+		}
 		if stop > 0 && info.lsn >= stop {
 			if !s.trusted {
 				break // written again in the next segment

@@ -68,23 +68,40 @@ func (l *Log) start() error {
 	return nil
 }
 
-// syncFound makes durable what Scan and Files have found. The process before may have been killed between a write and its fsync: what it wrote is
-// there, and is acted upon from now on, but would be gone with the power.
+// syncFound makes durable what Scan and Files have found. The process before may have been killed between a write and its fsync, or after an fsync
+// that failed: what it wrote is there, and is acted upon from now on, but would be gone with the power.
 func (l *Log) syncFound(last *segment) error {
 	if last != nil && last.end > 0 {
-		handle, err := l.fs.Open(last.name)
-		if err != nil {
+		if err := l.rewrite(last.name, last.sure, last.end); err != nil {
 			return err
-		}
-		defer handle.Close()
-		if err := handle.Sync(); err != nil {
-			return fmt.Errorf("sync %s: %w", last.name, err)
 		}
 	}
 	for _, dir := range []string{filesDir, configDir} { // newSegment syncs the log's own
 		if err := l.fs.SyncDir(l.path(dir)); err != nil {
 			return fmt.Errorf("sync %s: %w", dir, err)
 		}
+	}
+	return nil
+}
+
+// rewrite writes a part of a file again, as it is, and syncs it. An fsync alone leaves out pages of which an fsync has failed before.
+func (l *Log) rewrite(name string, from, to int64) error {
+	handle, err := l.fs.Open(name)
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	for b := make([]byte, min(to-from, windowBytes)); from < to; from += int64(len(b)) {
+		b = b[:min(int64(len(b)), to-from)]
+		if n, err := handle.ReadAt(b, from); n < len(b) {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		if _, err := handle.WriteAt(b, from); err != nil {
+			return fmt.Errorf("write to %s: %w", name, err)
+		}
+	}
+	if err := handle.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", name, err)
 	}
 	return nil
 }
