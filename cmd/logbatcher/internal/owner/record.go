@@ -12,7 +12,7 @@ import (
 )
 
 // maxSums bounds the hashes of requests that are handed over with a producer: a repeat that is further behind is not compared.
-const maxSums = 128
+const maxSums = 64
 
 // producer names a producer: its id is unique within its tenant.
 type producer struct{ tenant, id string }
