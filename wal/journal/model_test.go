@@ -822,6 +822,13 @@ func history(ctx context.Context, steps []byte) (faults []string, err error) {
 				}
 			default:
 				if err = w.crash(r, crashfs.Unsynced(c.next(3)), uint64(c.next(256))); err == nil {
+					if c.next(4) == 0 { // the disk damages the newest checkpoint, if there is one before
+						if _, missing := w.fs.Open("/log/checkpoint.previous"); missing == nil {
+							_ = w.fs.Flip("/log/checkpoint", int64(c.next(64)), 1)
+						}
+					}
+				}
+				if err == nil {
 					r, err = w.begins(ctx, []string{"", "", "p", "q"}[c.next(4)])
 				}
 			}
