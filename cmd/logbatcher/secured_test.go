@@ -84,6 +84,16 @@ routes:
 	if err != nil {
 		t.Fatal(err)
 	}
+	certFile, keyFile := writeFile(t, folder, "ops.pem", clientPEM), writeFile(t, folder, "ops.key", clientKey)
+	if status, errs := send("--cert", certFile, "--key", keyFile); status != exitError || !strings.Contains(errs, "PermissionDenied") {
+		t.Errorf("as an operator: %d %s", status, errs)
+	}
+	if status, errs := send("--cert", certFile); status != exitError || !strings.Contains(errs, "--cert and --key go together") {
+		t.Errorf("without a key: %d %s", status, errs)
+	}
+	if status, errs := send("--cert", certFile, "--key", certFile); status != exitError || !strings.Contains(errs, "--key "+certFile) {
+		t.Errorf("with a key that is none: %d %s", status, errs)
+	}
 	secure := &tls.Config{RootCAs: trusted, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	conn, err := grpc.NewClient(b.address, grpc.WithTransportCredentials(credentials.NewTLS(secure.Clone())))
 	if err != nil {

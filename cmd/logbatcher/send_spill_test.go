@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/logbatcher/logbatcher/embedded/embeddedtest"
 )
@@ -76,5 +78,61 @@ func TestSendIsKilled(t *testing.T) {
 	}
 	if n := b.entries(t); n != count {
 		t.Errorf("%d entries are stored, want %d", n, count)
+	}
+}
+
+// TestSendUntilLogged sends while ClickHouse is away: the entries are safe once they are logged.
+func TestSendUntilLogged(t *testing.T) {
+	s := newService(t, "")
+	s.clickhouse.close()
+	text := fmt.Sprintf(`{"time":%q,"msg":"x","n":1}`+"\n", time.Now().UTC().Format(time.RFC3339))
+	status, out, errs := command(t, text, "send", "-q", "--address", closedAddress(t), "--address", s.bench.address, "--acknowledgement", "logged", "-")
+	if status != exitOK || !strings.Contains(out, "logged     1 of 1 entries") {
+		t.Errorf("exit status %d, printed %q, complained %q", status, out, errs)
+	}
+}
+
+// TestSendAndServiceAreKilled kills send, which waits for the log only, and the service, in turn. Each entry of the file is stored once.
+func TestSendAndServiceAreKilled(t *testing.T) {
+	kills, count := 2, 5000
+	if !testing.Short() {
+		kills, count = 8, 50_000
+	}
+	s := newService(t, "")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "app.log")
+	var text bytes.Buffer
+	for n := range count {
+		fmt.Fprintf(&text, `{"time":%q,"msg":"x","n":%d}`+"\n", time.Now().UTC().Format(time.RFC3339), n)
+	}
+	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	arguments := []string{
+		"send", "-q", "--address", s.bench.address, "--entries", "50", "--acknowledgement", "logged", "--spill", filepath.Join(dir, "spill"), file,
+	}
+	sending := startProcess(t, arguments...)
+	for range kills {
+		before := len(s.bench.numbers(t, "numbered"))
+		eventually(t, "more entries are stored, or all", func() bool {
+			n := len(s.bench.numbers(t, "numbered"))
+			return n > before || n == count
+		})
+		s.signal(t, syscall.SIGKILL)
+		s.wait(t)
+		s.process = startProcess(t, append(s.arguments(), "--set", "listen.grpc="+s.bench.address)...)
+		sending.signalUntilEnded(t, syscall.SIGKILL)
+		sending.wait(t)
+		s.logged(t, "msg=serving ")
+		sending = startProcess(t, arguments...)
+	}
+	if status, _ := sending.wait(t); status != exitOK {
+		t.Errorf("exit status %d, printed %q, complained %q", status, sending.out, sending.errs)
+	}
+	eventually(t, "all are stored", func() bool { return len(s.bench.numbers(t, "numbered")) >= count })
+	for n, times := range s.bench.numbers(t, "numbered") {
+		if times != 1 {
+			t.Fatalf("entry %d is stored %d times", n, times)
+		}
 	}
 }
