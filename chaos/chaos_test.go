@@ -51,7 +51,7 @@ func (l testLog) Write(text []byte) (int, error) {
 // service and all it is made of would have to be compiled anew.
 func TestNothingIsLostOrDoubled(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	if _, err := testRun(t, "-seed", fmt.Sprint(seed), "-gateways", fmt.Sprint(1+seed%2), "-faults", "20", "-entries", "100000", "-duration", "15s",
+	if _, err := testRun(t, "-seed", fmt.Sprint(seed), "-gateways", fmt.Sprint(1+seed%2), "-faults", "20", "-entries", "60000", "-duration", "10s",
 		"-only=-clock"); err != nil {
 		t.Error(err)
 	}

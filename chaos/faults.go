@@ -80,7 +80,7 @@ func kinds() []*kind {
 		{"producer.stop", 1, eachChild, 100 * ms, 3 * s, stored, stopProducer},
 		{"clock.step", 3, eachClock, 0, 0, stored, stepClock},
 		{"clickhouse.kill", 3, one, 0, 4 * s, stored, killClickHouse},
-		{"clickhouse.stop", 2, one, 200 * ms, 8 * s, stored, stopClickHouse},
+		{"clickhouse.stop", 2, one, 200 * ms, 5 * s, stored, stopClickHouse},
 		{"clickhouse.restart", 1, one, 0, 2 * s, stored, restartClickHouse},
 		{"redis.kill", 2, one, 0, 3 * s, stored, killRedis},
 		{"redis.stop", 1, one, 200 * ms, 4 * s, stored, stopRedis},
@@ -90,7 +90,7 @@ func kinds() []*kind {
 		{"link.half-close", 2, eachLink, 50 * ms, 2 * s, stored, halfCloseLink},
 		{"link.delay", 1, eachLink, s, 4 * s, stored, delayLink},
 		{"link.throttle", 1, eachLink, s, 4 * s, stored, throttleLink},
-		{"link.stall", 2, eachLink, 500 * ms, 6 * s, stored, stallLink},
+		{"link.stall", 2, eachLink, 500 * ms, 4 * s, stored, stallLink},
 
 		{"insert.refuse", 1, one, 0, 0, stored, strikeInserts(refuseInsert)},
 		{"insert.fail", 1, one, 0, 0, stored, strikeInserts(failInsert)},
@@ -99,7 +99,7 @@ func kinds() []*kind {
 		{"insert.empty-200", 2, one, 0, 0, stored, strikeInserts(emptyAnswer)},
 		{"insert.empty-200-after", 1, one, 0, 0, stored, strikeInserts(emptyAnswerAfter)},
 		{"insert.replay", 2, one, 0, 0, stored, strikeInserts(replayInsert)},
-		{"insert.late", 2, one, 100 * ms, 8 * s, stored, strikeInserts(lateInsert)},
+		{"insert.late", 2, one, 100 * ms, 5 * s, stored, strikeInserts(lateInsert)},
 
 		{"entries.poisoned", 1, eachProducer, 0, 0, poisoned, nil},
 		{"entries.unmatched", 1, eachProducer, 0, 0, unmatched, nil},
