@@ -28,7 +28,7 @@ func (c *configuration) text(g *gateway) string {
 listen: {grpc: "127.0.0.1:0", http: "127.0.0.1:0"}
 server: {drain_timeout: 2s, finish_timeout: 20s}
 memory: {limit: 2GiB}
-shards: {count: 2, bucket: 10s, linger: 200ms, max_batch_rows: 20000}
+shards: {count: 2, bucket: 10s, linger: 500ms, max_batch_rows: 20000}
 clickhouse:
   addresses: ["%s"]
   database: %s

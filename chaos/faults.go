@@ -226,11 +226,11 @@ func restartGateway(ctx context.Context, r *run, f *fault) (bool, string, error)
 	g.busy.Lock()
 	defer g.busy.Unlock()
 	status, err := g.stop(ctx)
-	if err != nil {
+	if errors.Is(err, errNotRunning) {
 		return false, "", err
 	}
 	rest(ctx, f.length)
-	return true, fmt.Sprintf("%s, exit status %d", g.name, status), g.start()
+	return err == nil, fmt.Sprintf("%s, exit status %d", g.name, status), errors.Join(err, g.start())
 }
 
 func killClickHouse(ctx context.Context, r *run, f *fault) (bool, string, error) {

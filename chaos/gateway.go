@@ -161,7 +161,8 @@ func (g *gateway) stop(ctx context.Context) (status int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stopTimeout, errors.New("it takes longer than its shutdown.timeout"))
 	defer cancel()
 	status, err = g.end(ctx, syscall.SIGTERM)
-	if err == nil && status != 0 && (status != 4 || g.walFolder == "") {
+	// A status of -1: it had not come to handling signals yet.
+	if err == nil && status > 0 && (status != 4 || g.walFolder == "") {
 		err = fmt.Errorf("%s ended with status %d after SIGTERM", g.name, status)
 	}
 	return status, err
