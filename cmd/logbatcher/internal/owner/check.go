@@ -250,7 +250,7 @@ func (o *Owners) Close(ctx context.Context) {
 			kept++
 		}
 		if mine, _ := o.ownedRecord(p); err == nil && mine != nil && mine.unsure {
-			err = errors.New("Redis does not answer") // and will not answer about thousands of others
+			err = errors.New("no answer from Redis") // and will not answer about thousands of others
 		}
 	}
 	if kept > 0 {

@@ -43,7 +43,7 @@ var (
 	// errChanged is returned if the record is not the one that was to be replaced.
 	errChanged = errors.New("another instance has changed the producer's owner at this moment")
 	// errFresh is returned for a producer without a record while owners may have one to write again.
-	errFresh = errors.New("Redis has started or lost its records a moment ago, and a producer's owner may not have written its record again yet")
+	errFresh = errors.New("a producer's owner may not have written its record again yet, because Redis has started or lost its records a moment ago")
 )
 
 // released is told to a log whose producer an operator has released, until another has claimed it; then it is told from where.
