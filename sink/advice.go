@@ -1,8 +1,11 @@
 package sink
 
 import (
+	"errors"
 	"regexp"
 	"strings"
+
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // ClickHouse's message names what is missing, which need not be the batch's table: a view pushes to another one, and a lookup reads
@@ -24,6 +27,10 @@ func nameIn(pattern *regexp.Regexp, message string) string {
 // advice returns what an operator can do about an error that holds batches.
 func (d *Delivery) advice(failure *Error) string {
 	message := failure.Err.Error()
+	var unreadable *batch.ReadError
+	if errors.As(failure.Err, &unreadable) {
+		return "look at the disk of the write-ahead log: the batch is in its folder batches, and docs/wal.md says what can be done"
+	}
 	switch failure.Code {
 	case 192, 193, 194, 516, 720:
 		return "check the ClickHouse user and password in the configuration"

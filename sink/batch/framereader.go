@@ -72,6 +72,22 @@ func (r *frameReader) peek(use func(next []byte) (int, error)) (n int, err error
 	return n, err
 }
 
+// ReadError is the error of a file from which a batch can't be read.
+type ReadError struct {
+	// Batch is the batch's id.
+	Batch string
+	// Err is the file's error.
+	Err error
+}
+
+// Error names the batch.
+func (e *ReadError) Error() string {
+	return fmt.Sprintf("read batch %s from its file: %v", e.Batch, e.Err)
+}
+
+// Unwrap returns the file's error.
+func (e *ReadError) Unwrap() error { return e.Err }
+
 // fill reads the next window from the file, if the last one is used up.
 func (r *frameReader) fill() error {
 	left := r.block.file.Size() - r.offset
@@ -87,7 +103,7 @@ func (r *frameReader) fill() error {
 		if err == nil || err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return fmt.Errorf("read batch %s from its file: %w", r.block.id, err)
+		return &ReadError{Batch: r.block.id, Err: err}
 	}
 	r.window = want
 	return nil

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // errBodyClosed is what the transport reads when the insert has returned.
@@ -14,6 +16,17 @@ var errBodyClosed = errors.New("the insert has ended")
 type body struct {
 	data  io.Reader
 	state atomic.Int32
+	// unreadable is why the data can't be read. Nil: it can.
+	unreadable atomic.Pointer[batch.ReadError]
+}
+
+// note keeps an error of the data, as opposed to one of the connection, and returns it.
+func (b *body) note(err error) error {
+	var unreadable *batch.ReadError
+	if errors.As(err, &unreadable) {
+		b.unreadable.Store(unreadable)
+	}
+	return err
 }
 
 // The states of a body.
@@ -28,7 +41,8 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.state.CompareAndSwap(bodyUnread, bodyRead); b.state.Load() == bodyClosed {
 		return 0, errBodyClosed
 	}
-	return b.data.Read(p)
+	n, err := b.data.Read(p)
+	return n, b.note(err)
 }
 
 // WriteTo writes the body, without the copy that Read makes.
@@ -36,7 +50,8 @@ func (b *body) WriteTo(w io.Writer) (int64, error) {
 	if b.state.CompareAndSwap(bodyUnread, bodyRead); b.state.Load() == bodyClosed {
 		return 0, errBodyClosed
 	}
-	return io.Copy(w, b.data)
+	n, err := io.Copy(w, b.data)
+	return n, b.note(err)
 }
 
 // close keeps the transport from beginning to read, and reports whether it has begun.

@@ -11,6 +11,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/logbatcher/logbatcher/sink"
+	"github.com/logbatcher/logbatcher/sink/batch"
 )
 
 // codeInsertWasDeduplicated is ClickHouse's code for a known token, if it is set to report that.
@@ -51,8 +52,9 @@ func (s *Sink) classify(op, table string, err error, sent bool) *sink.Error {
 	}
 	var status *clickhouse.HTTPError
 	var certificate *tls.CertificateVerificationError
+	var unreadable *batch.ReadError
 	switch {
-	case errors.As(err, &certificate):
+	case errors.As(err, &certificate), errors.As(err, &unreadable):
 		failure.Class = sink.Hold // needs an operator
 	case errors.As(err, &status):
 		rule, known := statusRules[status.StatusCode]

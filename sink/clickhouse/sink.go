@@ -90,6 +90,10 @@ func (s *Sink) insert(ctx context.Context, to *address, b *batch.Block, a sink.A
 	// InsertFormat is experimental in the driver and called only here.
 	err = to.conn.InsertFormat(ctx, "Native", insertStatement(b), data)
 	sent = data.close()
+	if unreadable := data.unreadable.Load(); unreadable != nil {
+		// The server has seen a part of the block, and stores none of it.
+		return sent, fmt.Errorf("%s: %w", to.name, unreadable)
+	}
 	if err != nil {
 		return sent, fmt.Errorf("%s: %w", to.name, brief(err))
 	}
