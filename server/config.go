@@ -44,8 +44,8 @@ type Config struct {
 	HandshakeTimeout time.Duration `yaml:"handshake_timeout" min:"1s" max:"2m"`
 	// StreamDrain is the time between asking a stream to move and reading no more from it.
 	StreamDrain time.Duration `yaml:"drain_timeout" min:"1s"`
-	// FinishTimeout is how long a stream that is no longer read waits for what it sent to be committed, and how long an opening
-	// waits for what an older stream of the producer sent.
+	// FinishTimeout is how long a stream that is no longer read waits for what it sent to reach its level, and how long an opening
+	// waits for what an older stream of the producer sent to be logged or, without a log, settled.
 	FinishTimeout time.Duration `yaml:"finish_timeout" min:"1s"`
 	// UnaryTimeout is the longest that a unary call waits, if its own deadline is not earlier.
 	UnaryTimeout time.Duration `yaml:"unary_timeout" min:"1s"`

@@ -17,68 +17,40 @@ import (
 	"github.com/logbatcher/logbatcher/sink/sinktest"
 )
 
-// mortal is a process that is killed at its nth step to the outside, before or after this has taken effect: an insert, a question, a note,
-// a dead letter.
-type mortal struct {
-	at     int // 0: never
-	after  bool
-	steps  int
-	killed bool
-	cancel context.CancelFunc
-}
-
-var errKilled = errors.New("killed")
-
-func (m *mortal) step(effect func() error) error {
-	m.steps++
-	switch {
-	case m.killed:
-		return errKilled
-	case m.steps != m.at:
-		return effect()
-	}
-	m.killed = true
-	defer m.cancel()
-	if m.after {
-		_ = effect()
-	}
-	return errKilled
-}
-
 type mortalSink struct {
 	*sinktest.Memory
-	m *mortal
+	m *sinktest.Mortal
 }
 
 func (s mortalSink) Insert(ctx context.Context, b *batch.Block, a sink.Attempt) error {
-	return s.m.step(func() error { return s.Memory.Insert(ctx, b, a) })
+	return s.m.Step(func() error { return s.Memory.Insert(ctx, b, a) })
 }
 
 func (s mortalSink) Present(ctx context.Context, b *batch.Block) (found sink.Presence, err error) {
-	err = s.m.step(func() (err error) { found, err = s.Memory.Present(ctx, b); return err })
+	err = s.m.Step(func() (err error) { found, err = s.Memory.Present(ctx, b); return err })
 	return found, err
 }
 
 type mortalLetters struct {
 	*sinktest.Letters
-	m *mortal
+	m *sinktest.Mortal
 }
 
 func (l mortalLetters) Write(ctx context.Context, letter *sink.DeadLetter) error {
-	return l.m.step(func() error { return l.Letters.Write(ctx, letter) })
+	return l.m.Step(func() error { return l.Letters.Write(ctx, letter) })
 }
 
 type mortalFile struct {
 	*sinktest.File
-	m *mortal
+	m *sinktest.Mortal
 }
 
 func (f mortalFile) Note(ctx context.Context, note []byte) error {
-	return f.m.step(func() error { return f.File.Note(ctx, note) })
+	return f.m.Step(func() error { return f.File.Note(ctx, note) })
 }
 
 // live delivers a block in a process, and reports whether that was killed.
-func (b *bench) live(t *testing.T, m *mortal, block *batch.Block, file *sinktest.File) (killed bool) {
+func (b *bench) live(t *testing.T, m *sinktest.Mortal, block *batch.Block, file *sinktest.File) (killed bool) {
 	t.Helper()
 	config := sink.DefaultDeliveryConfig()
 	config.Sink, config.DeadLetters = mortalSink{b.memory, m}, mortalLetters{b.letters, m}
@@ -88,9 +60,9 @@ func (b *bench) live(t *testing.T, m *mortal, block *batch.Block, file *sinktest
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	m.cancel = cancel
+	m.Cancel = cancel
 	outcome, err := delivery.Deliver(ctx, block, mortalFile{file, m}, sink.Limits{}, nil)
-	if m.killed {
+	if m.Killed() {
 		return true
 	}
 	settled := outcome.Committed
@@ -141,7 +113,7 @@ func TestAKillAtEveryStepOfADelivery(t *testing.T) {
 							b.memory.Script(trouble.steps...)
 							block := b.maker.Batch(t, "batch", sinktest.Numbers(0, 40)...)
 							file := sinktest.NewFile(t, block, nil)
-							for generation, m := range []*mortal{{at: at, after: after}, {at: again, after: !after}, {}} {
+							for generation, m := range []*sinktest.Mortal{{At: at, After: after}, {At: again, After: !after}, {}} {
 								if generation > 0 {
 									block = file.Open(t)
 									if trouble.mend {
@@ -203,9 +175,9 @@ func TestManyKills(t *testing.T) {
 			block := b.maker.Batch(t, "batch", sinktest.Numbers(0, 40)...)
 			file := sinktest.NewFile(t, block, nil)
 			for kills := 0; ; kills++ {
-				m := &mortal{at: 1 + r.IntN(20), after: r.IntN(2) == 0}
+				m := &sinktest.Mortal{At: 1 + r.IntN(20), After: r.IntN(2) == 0}
 				if kills == 8 {
-					m.at = 0
+					m.At = 0
 				}
 				if !b.live(t, m, block, file) {
 					break
@@ -337,7 +309,7 @@ func TestB11AcknowledgedAfterARestart(t *testing.T) {
 		block := b.maker.Batch(t, "batch", sinktest.Numbers(0, 10)...)
 		file := sinktest.NewFile(t, block, nil)
 		b.memory.Script(sinktest.Step{Err: lost, Burned: true})
-		if !b.live(t, &mortal{at: 1, after: true}, block, file) {
+		if !b.live(t, &sinktest.Mortal{At: 1, After: true}, block, file) {
 			t.Fatal("not killed")
 		}
 		b.memory.FailQuestions(nil)
@@ -359,7 +331,7 @@ func TestARecoveredBatchIsNotDividedForSuspects(t *testing.T) {
 		block := b.maker.Batch(t, "batch", sinktest.Numbers(0, 40)...)
 		file := sinktest.NewFile(t, block, nil)
 		b.memory.Script(sinktest.Step{Err: lost, Arrives: 90 * time.Second})
-		b.live(t, &mortal{at: 1, after: true}, block, file)
+		b.live(t, &sinktest.Mortal{At: 1, After: true}, block, file)
 		b.memory.Reject = bad(1000)
 		b.deliverNumbers(t, "other", sinktest.Numbers(1000, 1040)...)
 		if _, err := b.delivery.Deliver(t.Context(), file.Open(t), file, sink.Limits{}, nil); err != nil {

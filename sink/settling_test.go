@@ -26,7 +26,7 @@ func (b *bench) settles(t *testing.T) {
 }
 
 // Error 389 acknowledges a batch whose token is known. On a first attempt only a proxy or a bug of the server can have used it, so
-// the batch is looked up.
+// the batch is looked up (A2).
 func TestDeduplicatedIsAskedFor(t *testing.T) {
 	known := &sink.Error{Class: sink.Ambiguous, Code: 389, Deduplicated: true}
 	for name, step := range map[string]sinktest.Step{"stored": {Err: known, Stored: true}, "burned": {Err: known, Burned: true}} {
@@ -47,7 +47,7 @@ func TestDeduplicatedIsAskedFor(t *testing.T) {
 	}
 }
 
-// The token may leave the server's window at any time, because others insert too.
+// The token may leave the server's window at any time, because others insert too (A3).
 func TestAskedBeforeEveryAttemptThatFollowsOneThatMayHaveArrived(t *testing.T) {
 	for _, class := range []sink.Class{sink.Ambiguous, sink.Transient, sink.Hold, sink.Unclassified} {
 		t.Run(class.String(), func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestAskedBeforeEveryAttemptThatFollowsOneThatMayHaveArrived(t *testing.T) {
 	})
 }
 
-// A batch is one part, so any row proves that all were stored and others deleted since.
+// A5. A batch is one part, so any row proves that all were stored and others deleted since.
 func TestAnyRowProvesThatTheBatchWasStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -98,7 +98,7 @@ func TestAnyRowProvesThatTheBatchWasStored(t *testing.T) {
 	})
 }
 
-// An attempt may be stuck in a proxy until a minute after its time-out. Anything that would be stored beside it waits that long.
+// A7. An attempt may be stuck in a proxy until a minute after its time-out. Anything that would be stored beside it waits that long.
 func TestNothingNewWhileAnAttemptMayStillArrive(t *testing.T) {
 	zombie := sinktest.Step{Err: lost, Arrives: 110 * time.Second}
 	for name, script := range map[string][]sinktest.Step{

@@ -81,6 +81,46 @@ func benchmarkAppend(b *testing.B, writers, bytes int) {
 	b.ReportMetric(float64((cpu()-before).Microseconds())/1000/(float64(b.N)*float64(bytes)/1e6), "cpu-ms/MB")
 }
 
+// BenchmarkScan reads a log of requests as a start does.
+func BenchmarkScan(b *testing.B) {
+	c := wal.DefaultConfig()
+	c.Dir = b.TempDir()
+	const requests = 1500
+	payload := make([]byte, 170<<10)
+	for range b.N {
+		b.StopTimer()
+		l, err := wal.Open(c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		report, err := l.Scan(func(wal.Record) error { return nil })
+		b.StopTimer()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if report.Records == 0 {
+			if err := l.Start(); err != nil {
+				b.Fatal(err)
+			}
+			var lsn wal.LSN
+			for range requests {
+				if lsn, err = l.Append(1, payload); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if err := l.Sync(b.Context(), lsn); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.SetBytes(requests * 170 << 10)
+}
+
 // cpu returns the CPU time that the process has used.
 func cpu() time.Duration {
 	var u syscall.Rusage

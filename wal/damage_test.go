@@ -181,6 +181,42 @@ func TestB26CheckpointAndPredecessor(t *testing.T) {
 	}
 }
 
+// TestNoCheckpointIsLeft loses both checkpoints. The records are read, and what is missing is said.
+func TestNoCheckpointIsLeft(t *testing.T) {
+	fs := crashfs.New()
+	logged(t, fs, 30)
+	l, _, _ := open(t, fs)
+	if err := l.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := l.SaveCheckpoint(nil, 31, 25); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"/log/checkpoint", "/log/checkpoint.previous"} {
+		if err := fs.Flip(name, 20, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for turn := range 2 {
+		l, records, report := open(t, fs)
+		want := []string{
+			"checkpoint: the header is damaged; kept as damaged/checkpoint", "checkpoint.previous: the header is damaged; kept as damaged/checkpoint.previous",
+			"checkpoint: there is none, though segments before record 19 were removed: what it said of the records before is lost",
+		}[2*turn:]
+		if fmt.Sprint(report.Damage) != fmt.Sprint(want) || len(records) != 12 || report.Lost != 0 || report.Next != 31 {
+			t.Errorf("%d records, %+v\nwant %s", len(records), report, want)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestDamagedFiles damages batch files: one copy of the head loses nothing; both set the file aside; the body and notes are reported.
 func TestDamagedFiles(t *testing.T) {
 	const length = 100_000

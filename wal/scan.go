@@ -69,8 +69,8 @@ func (l *Log) Scan(each func(Record) error) (Report, error) {
 	keep := LSN(1)
 	if l.checkpoint != nil {
 		keep = l.checkpoint.keep
-	} else if len(l.segments) > 0 {
-		keep = max(1, l.firstOf(0))
+	} else if keep = max(1, l.firstOf(0)); keep > 1 {
+		w.report.Damage = append(w.report.Damage, Damage{File: checkpointName, What: fmt.Sprintf("there is none, though segments before record %d were removed: what it said of the records before is lost", keep)})
 	}
 	w.from, w.expected = keep, keep
 	for i := range l.segments {

@@ -196,7 +196,7 @@ func TestRetentionPartitions(t *testing.T) {
 	}
 }
 
-// TestRetentionTrustsNoClock: the earlier of two clocks counts, and nothing goes where they are far apart.
+// A6. TestRetentionTrustsNoClock: the earlier of two clocks counts, and nothing goes where they are far apart.
 func TestRetentionTrustsNoClock(t *testing.T) {
 	for name, test := range map[string]struct {
 		server time.Duration // ahead of our own clock

@@ -41,6 +41,7 @@ func attempt(b *batch.Block) sink.Attempt {
 	return sink.Attempt{Number: 1, Token: b.ID(), QueryID: b.ID() + "-1"}
 }
 
+// A1 is among them: an exception in an answer with status 200 acknowledges nothing.
 func TestEveryFailureHasItsClass(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -198,6 +199,7 @@ func TestEndedContextIsAmbiguousOnceDataWasSent(t *testing.T) {
 	checkFailure(t, s.Insert(ctx, b, attempt(b)), sink.Ambiguous, 0, false)
 }
 
+// A2.
 func TestDeduplicatedIsNoProof(t *testing.T) {
 	server := newFakeServer(t, false)
 	server.Inserts(fakeAnswer{Code: 389, Text: "insert was deduplicated"})

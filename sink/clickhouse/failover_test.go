@@ -121,7 +121,7 @@ func statements(s *fakeServer) []string {
 	return asked
 }
 
-// Behind a balancer each query may reach another replica. The table's engine shows it, the configuration does not. Rows are absent if no
+// A4. Behind a balancer each query may reach another replica. The table's engine shows it, the configuration does not. Rows are absent if no
 // server of the cluster runs an attempt, a replica is in sync with Keeper, and none has them.
 func TestAbsenceIsDecidedByTheEngine(t *testing.T) {
 	const count, running, sync = "FROM `logs`.`numbered` WHERE", "FROM system.processes", "SYSTEM SYNC REPLICA `logs`.`numbered` LIGHTWEIGHT"

@@ -61,3 +61,22 @@ func BenchmarkRequest(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCheckpoint measures for how long a checkpoint of many producers keeps requests waiting.
+func BenchmarkCheckpoint(b *testing.B) {
+	s := newState()
+	for i := range 10_000 {
+		id := fmt.Sprintf("producer-of-some-service-%d", i)
+		s.begin(&beginRecord{producerKey{"", id}, 1, 0})
+		for sequence := range uint64(2 * keptSums) {
+			q := s.request(uint64(i)<<10+sequence+1, 0, &schema.LoggedRequest{Producer: id, Epoch: 1, Sequence: sequence + 1, Sum: sequence, Entries: 10}, "routing")
+			s.finishClean(q)
+		}
+	}
+	var payload []byte
+	for b.Loop() {
+		payload = s.marshal(payload[:0])
+		s.needs(1)
+	}
+	b.ReportMetric(float64(len(payload))/1e6, "MB")
+}

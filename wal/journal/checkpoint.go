@@ -38,11 +38,12 @@ func (s *state) marshal(b []byte) []byte {
 	}
 
 	var kept []*request
-	for _, q := range s.sorted() {
-		if !q.placed || q.held || q.refused != nil || q.done && q.files > 0 {
+	for _, q := range s.requests {
+		if !q.placed || q.refused != nil || q.done && q.files > 0 {
 			kept = append(kept, q)
 		}
 	}
+	slices.SortFunc(kept, compareRequests)
 	b = putUint(b, uint64(len(kept)))
 	for _, q := range kept {
 		b = q.marshal(b)

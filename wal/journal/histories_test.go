@@ -5,11 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/logbatcher/logbatcher/schema"
 	"github.com/logbatcher/logbatcher/wal"
+	"github.com/logbatcher/logbatcher/wal/crashfs"
 )
 
 func places(from, to uint32) schema.PlaceRange { return schema.PlaceRange{From: from, To: to} }
@@ -31,6 +34,27 @@ func TestHistoryB1(t *testing.T) {
 	p = p.restart()
 	check(t, "what is routed again", p.unplaced("logs", "other"), map[uint64][]string{lsn: {"logs:1", "logs:3", "logs:5", "other:0", "other:1", "other:2", "other:3", "other:4", "other:5"}})
 	check(t, "files", len(p.Files()), 1)
+}
+
+// TestHistoryB2: a request has rows in two open batches of the same partition, because its partitioner has forgotten the first. One is sealed.
+func TestHistoryB2(t *testing.T) {
+	p := start(t, testConfig(t.TempDir()))
+	p.begin("a", 1, 0)
+	r := p.request("a", 1, 1, 5)
+	lsn := p.accept(r)
+	p.seal("first", "logs", part(r, lsn, places(3, 5), places(0, 1))) // places may go back
+	want := map[uint64][]string{lsn: {"logs:1", "logs:2"}}
+	p = p.restart()
+	check(t, "what is routed again", p.unplaced("logs"), want)
+	f := p.Files()[0]
+	f.Settle(make([]schema.Outcome, 1))
+	f.Settled(3, 0)
+	p.sync()
+	p = p.restart()
+	check(t, "what is routed again when the file is settled", p.unplaced("logs"), want)
+	p.checkpoint()
+	p = p.restart()
+	check(t, "what is routed again behind a checkpoint", p.unplaced("logs"), want)
 }
 
 // TestHistoryB4: a request goes under the routing that it was accepted under, and that is kept as long as the request or a file of it is.
@@ -661,6 +685,32 @@ func TestCallbacksComeInOrder(t *testing.T) {
 			t.Fatalf("request %d was told after %d", got, want-1)
 		}
 	}
+}
+
+// TestCloseOnFailingDisk: a disk that takes nothing any more does not keep the process from ending.
+func TestCloseOnFailingDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := crashfs.New()
+		config := modelConfig(fs)
+		j, err := Open(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Begin(t.Context(), "", "a", 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		fs.Fail(func(crashfs.Op) error { return syscall.EIO })
+		if _, err := j.Request(&schema.LoggedRequest{Producer: "a", Epoch: 1, Sequence: 1}, func() { t.Error("logged") }).Append("routing"); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Close(); err == nil {
+			t.Error("what could not be written is not reported")
+		}
+		synctest.Wait()
+	})
 }
 
 // TestHousekeeping: segments are removed by themselves.

@@ -44,8 +44,9 @@ func (c *Config) Validate() error {
 
 // Journal is the log of one instance. It is safe for concurrent use once it is started.
 type Journal struct {
-	config Config
-	log    *wal.Log
+	config  Config
+	log     *wal.Log
+	metrics *metrics // nil: there are none
 
 	// appending is held while a record is appended and applied to the state, so that the state is always that of some LSN. It is taken
 	// before mu, and may be held while the disk is slow.
@@ -87,7 +88,12 @@ func Open(ctx context.Context, config Config) (*Journal, error) {
 		return nil, err
 	}
 	j.log = log
-	if err := j.recover(ctx); err != nil {
+	err = j.recover(ctx)
+	if err == nil && config.Registerer != nil {
+		j.metrics = newMetrics(j)
+		err = config.Registerer.Register(j.metrics)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read the write-ahead log in %s: %w", config.Dir, errors.Join(err, log.Close()))
 	}
 	return j, nil
@@ -115,6 +121,9 @@ func (j *Journal) Start(ctx context.Context) error {
 	return nil
 }
 
+// closePatience is how long Close tries to write a checkpoint.
+const closePatience = 10 * time.Second
+
 // Close writes a checkpoint, and everything that was appended, and closes the log.
 func (j *Journal) Close() error {
 	j.mu.Lock()
@@ -123,11 +132,17 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	var err error
 	if started {
+		// A disk that does not take the checkpoint must not keep the process from ending: it is for a quicker start only.
+		patience := time.AfterFunc(closePatience, func() { j.log.Close() })
+		defer patience.Stop()
 		j.closing()
 		j.goroutines.Wait()
 		err = j.checkpoint()
 		j.callDurable()
 		j.removeFiles()
+	}
+	if j.metrics != nil {
+		j.config.Registerer.Unregister(j.metrics) // a log that is opened later has the same
 	}
 	return errors.Join(err, j.log.Close())
 }

@@ -72,6 +72,7 @@ func (q *requestLog) Append(routing string) (uint64, error) {
 	if q.record > 0 {
 		q.journal.log.Release(q.record) // it is in the log now
 	}
+	q.record, q.blocks = 0, 0
 	return lsn, nil
 }
 

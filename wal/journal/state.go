@@ -521,5 +521,7 @@ func (s *state) needs(at uint64) uint64 {
 
 // sorted returns the requests by their LSN.
 func (s *state) sorted() []*request {
-	return slices.SortedFunc(maps.Values(s.requests), func(a, b *request) int { return cmp.Compare(a.lsn, b.lsn) })
+	return slices.SortedFunc(maps.Values(s.requests), compareRequests)
 }
+
+func compareRequests(a, b *request) int { return cmp.Compare(a.lsn, b.lsn) }
