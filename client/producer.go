@@ -525,9 +525,23 @@ func (p *Producer) end(ctx context.Context) error {
 	}
 	<-p.settled
 	if p.spill != nil {
+		if left, ok := errors.AsType[*UnfinishedError](err); ok {
+			left.Entries, left.Spilled = p.unfinished() // the spill has taken more meanwhile
+		}
 		err = errors.Join(err, p.clean(), p.spill.Close())
 	}
 	return errors.Join(err, p.hangUp())
+}
+
+// unfinished returns how many entries have not reached the level, and how many of them are in the spill.
+func (p *Producer) unfinished() (entries, spilled int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.streams {
+		e, n := s.window.before(s.next)
+		entries, spilled = entries+e, spilled+n
+	}
+	return entries, spilled
 }
 
 // fail ends the producer for a reason that another stream would not change.
