@@ -9,6 +9,10 @@ import (
 // questionsBeforeGivingUp is how many questions must fail before a piece whose limits are reached is given up without an answer.
 const questionsBeforeGivingUp = 3
 
+// maxQuestions is how many pieces are asked for at the same time. A start after a kill has hundreds to ask for: asked all at once, none
+// would be answered within its time where the server is slow, and all would be asked again.
+const maxQuestions = 8
+
 // ask looks the piece up in its table. It asks again while an attempt is running and while the sink can't answer. The error is that
 // of ctx.
 func (v *delivery) ask(ctx context.Context, p *piece) (answer, error) {
@@ -66,9 +70,13 @@ func (v *delivery) askFinally(ctx context.Context, p *piece) (answer, error) {
 
 // askOnce asks the sink. err is that of ctx, failure that of the sink.
 func (v *delivery) askOnce(ctx context.Context, p *piece) (found Presence, failure *Error, err error) {
+	if err := v.asking.acquire(ctx, func() { v.evict(p) }); err != nil { // before the question's time begins
+		return found, asError(err, "ask for rows in", v.table.name), err
+	}
 	askCtx, cancel := context.WithTimeout(ctx, v.config.AttemptTimeout)
 	found, err = v.config.Sink.Present(askCtx, p.block)
 	cancel()
+	v.asking.release(false, false)
 	failure = asError(err, "ask for rows in", v.table.name)
 	result := askedAbsent
 	switch {

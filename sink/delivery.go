@@ -32,6 +32,7 @@ type Delivery struct {
 	log     *slog.Logger
 	metrics *deliveryMetrics
 	limiter *limiter // of the inserts of all tables
+	asking  *limiter // of the questions
 
 	mu      sync.Mutex // guards the rest
 	tables  map[string]*tableWatch
@@ -48,7 +49,7 @@ func NewDelivery(config DeliveryConfig) (*Delivery, error) {
 	}
 	return &Delivery{
 		config: config, log: cmp.Or(config.Log, slog.New(slog.DiscardHandler)), metrics: newDeliveryMetrics(config.Registerer),
-		limiter: newLimiter(config.MaxInserts), tables: map[string]*tableWatch{}, codes: map[int]seenCode{}, events: map[event]occurrences{},
+		limiter: newLimiter(config.MaxInserts), asking: newLimiter(min(maxQuestions, config.MaxInserts)), tables: map[string]*tableWatch{}, codes: map[int]seenCode{}, events: map[event]occurrences{},
 	}, nil
 }
 
