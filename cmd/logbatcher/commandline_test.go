@@ -21,7 +21,7 @@ func TestMistypedCommandLines(t *testing.T) {
 		{"completion bsh", `did you mean bash?`},
 		{"help conifg", `did you mean config?`},
 		{"help config chekc", `unknown command "chekc" for "logbatcher config"; did you mean check?`},
-		{"", `missing command after "logbatcher"; want one of completion, config`},
+		{"", `missing command after "logbatcher"; want one of audit, completion, config`},
 		{"config", `missing command after "logbatcher config"; want one of check, show`},
 		{"schema", "want one of apply, plan"},
 		{"serve --shards.linger 5s", "unknown flag: --shards.linger; a setting is set with --set, as in --set shards.linger=VALUE"},
