@@ -44,7 +44,7 @@ retention: {enabled: false}
 shutdown: {timeout: 1m}
 `, g.name, g.clickhouse.address, database, attemptTimeout, lateAfter, g.redis.address)
 	if g.walFolder != "" {
-		fmt.Fprintf(&b, "wal: {enabled: true, dir: %q, max_bytes: %dMiB, segment_bytes: 1MiB, reserve_bytes: 8MiB}\n", g.walFolder, g.walMiB)
+		fmt.Fprintf(&b, "wal: {enabled: true, dir: %q, max_bytes: %dMiB, segment_bytes: 1MiB, reserve_bytes: 8MiB, checkpoint_interval: 2s, audit_for: 60d}\n", g.walFolder, g.walMiB)
 	}
 	if g.walFolder == "" {
 		b.WriteString("wal: {enabled: false}\n")

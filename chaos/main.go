@@ -5,7 +5,8 @@
 //
 // A seed flows in, from which the faults and the fate of each entry are drawn; a count flows out, of every number in ClickHouse and in
 // the dead letters. All processes are real: gateways (logbatcher serve), behind a balancer, the embedded ClickHouse, redis-server, and
-// proxies on every connection. It exits with status 1 if a number is lost or doubled, and then prints the command that has the same
+// proxies on every connection. It exits with status 1 if a number is lost or doubled, or the
+// gateways' books do not add up, and then prints the command that has the same
 // faults strike at the same times again.
 //
 // Always: whatever is sent is committed before it is counted; a fault that did not take effect is counted as such; no process outlives
@@ -149,6 +150,9 @@ func chaos(ctx context.Context, o *options, out io.Writer) (c *count, err error)
 	}()
 	err = r.load(ctx)
 	took := time.Since(r.began)
+	if err == nil {
+		err = r.audit(ctx)
+	}
 	err = errors.Join(err, r.finish(ctx))
 	c, countErr := r.count(ctx)
 	r.report(c, took)

@@ -386,8 +386,15 @@ func (r *run) reconfigure(ctx context.Context, text string, change func(*configu
 // beginRoute notes which numbers a new route must have: all that are sent from now on.
 func (r *run) beginRoute(name string) {
 	route := laterRoute{name: name}
-	for _, p := range r.producers {
-		route.from = append(route.from, p.next.Load()+2*requestEntries) // the next request may be on its way
+	for i, p := range r.producers {
+		ahead := uint64(requestEntries) // the next request may be on its way
+		switch {
+		case r.options.posts(i):
+			ahead = postEntries
+		case r.options.child(i):
+			ahead = 100 * requestEntries // what a process says of itself is somewhat old
+		}
+		route.from = append(route.from, p.next.Load()+ahead)
 	}
 	r.mu.Lock()
 	r.routes = append(r.routes, route)

@@ -18,6 +18,7 @@ command -v redis-server >/dev/null 2>&1 || missing+=("redis-server: tests of the
 for example in typescript otel/node; do
 	node -e 0 2>/dev/null && [ -d "examples/$example/node_modules" ] || missing+=("node, or its packages: examples/$example was not tried (npm ci in that folder)")
 done
+[ "$(id -u)" = 0 ] && [ -w /dev/fuse ] || missing+=("root and /dev/fuse: the run of chaos had no disks that fail, and no power failures")
 /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || missing+=("Python's gRPC: the example in Python was not tried (apt-get install python3-grpcio python3-protobuf)")
 
 # The comparison with the Collector is a long test.
