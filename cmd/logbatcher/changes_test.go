@@ -215,10 +215,10 @@ func TestSchemaVersions(t *testing.T) {
 	}
 }
 
-// TestShutdownWithoutClickHouse ends the gateway while ClickHouse is away: it says what is left and its producers keep it.
+// TestShutdownWithoutClickHouse ends a gateway without a log while ClickHouse is away: it says what is left and its producers keep it.
 func TestShutdownWithoutClickHouse(t *testing.T) {
 	b := numbered(t, embeddedtest.OwnClickHouse(t), embeddedtest.Redis(t))
-	b.change = func(c *config.Config) { c.Shutdown.Timeout = time.Second }
+	b.change = func(c *config.Config) { c.Shutdown.Timeout, c.WAL.Enabled = time.Second, false }
 	i := b.start(t)
 	tr := b.traffic(t)
 	tr.flow(t, 2)

@@ -255,6 +255,10 @@ func TestReplayOnceWhateverFails(t *testing.T) {
 	b.clickhouse.Exec(t, "ALTER TABLE numbered DROP CONSTRAINT only_good")
 	second := *b
 	second.address = "127.0.0.1:0"
+	second.change = func(c *config.Config) {
+		b.change(c)
+		c.WAL.Dir = t.TempDir()
+	}
 	second.start(t)
 	other := second.traffic(t)
 

@@ -69,7 +69,7 @@ func TestJSONLinesThroughAnOutage(t *testing.T) {
 			return true
 		})
 	}
-	committed(0, 100, `"producer":"poster","sequence":1,"committedSequence":1,"acknowledgement":"committed"`)
+	committed(0, 100, `"producer":"poster","sequence":1,"loggedSequence":1,"committedSequence":1,"acknowledgement":"committed"`)
 	committed(0, 100, `"repeat":true`)
 
 	p.sequence++

@@ -168,7 +168,7 @@ func TestBadRows(t *testing.T) {
 			b.start(t)
 			b.clickhouse.Exec(t, "ALTER TABLE numbered ADD CONSTRAINT only_good CHECK bad = 0")
 			tr := b.traffic(t)
-			tr.isBad = isBad
+			tr.isBad, tr.request = isBad, rows
 			p := tr.producer(t, "test/0", tr.connect(t))
 			if err := tr.send(t.Context(), p, rows); err != nil {
 				t.Fatal(err)
