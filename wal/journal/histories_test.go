@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -767,6 +768,46 @@ func TestBooksOfALogInUse(t *testing.T) {
 	if err := SettledBatches(wal.OS{}, config.Dir, func(SettledBatch) error { settled++; return nil }); err != nil || settled != 1 {
 		t.Errorf("%d batches are settled, %v", settled, err)
 	}
+}
+
+// TestTornLineOfTheBooks: a crash has cut off the last line of the list in the middle of a number, which must not count as another number.
+func TestTornLineOfTheBooks(t *testing.T) {
+	config := testConfig(t.TempDir())
+	settle := func(id string, sequence uint64) {
+		p := start(t, config)
+		if sequence == 1 {
+			p.begin("a", 1, 0)
+		}
+		r := p.request("a", 1, sequence, 1234)
+		lsn := p.accept(r)
+		f := p.seal(id, "logs", part(r, lsn, places(0, 1234)))
+		p.Placed(lsn, &schema.Outcome{})
+		p.Settled(lsn, &schema.Outcome{}, func() {})
+		f.Settled(0, 1234)
+		p.Close()
+	}
+	listed := func() (ids string) {
+		if err := SettledBatches(wal.OS{}, config.Dir, func(b SettledBatch) error { ids += fmt.Sprint(b.ID, b.DeadLettered, " "); return nil }); err != nil {
+			t.Error(err)
+		}
+		return ids
+	}
+	settle("b", 1)
+	check(t, "list", listed(), "b1234 ")
+	names, err := filepath.Glob(filepath.Join(config.Dir, ledgerDir, "*"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%q, %v", names, err)
+	}
+	info, err := os.Stat(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(names[0], info.Size()-3); err != nil {
+		t.Fatal(err)
+	}
+	check(t, "list", listed(), "")
+	settle("c", 2)
+	check(t, "list", listed(), "c1234 ")
 }
 
 // balance checks that the books add up.

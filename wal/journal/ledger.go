@@ -111,8 +111,8 @@ func (j *Journal) appendTo(name string, lines []byte) error {
 			return err
 		}
 	}
-	if last[0] != '\n' { // a line that was being written
-		lines = append([]byte{'\n'}, lines...)
+	if last[0] != '\n' { // a line that was being written; its last number may lack digits
+		lines = append([]byte("?\n"), lines...)
 	}
 	if _, err := handle.WriteAt(lines, size); err != nil {
 		return err
@@ -152,9 +152,16 @@ func readLines(system wal.FS, name string, each func(SettledBatch) error) error 
 	if err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(io.NewSectionReader(handle, 0, size))
-	for lines.Scan() {
-		b, err := parseLine(lines.Text())
+	lines := bufio.NewReader(io.NewSectionReader(handle, 0, size))
+	for {
+		line, err := lines.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			return nil // what has no end is being written, or a crash has cut it off
+		}
+		if err != nil {
+			return err
+		}
+		b, err := parseLine(line[:len(line)-1])
 		if err != nil {
 			continue // one that a crash has cut off
 		}
@@ -162,7 +169,6 @@ func readLines(system wal.FS, name string, each func(SettledBatch) error) error 
 			return err
 		}
 	}
-	return lines.Err()
 }
 
 // Entries returns the accounts of producers' entries. Those of anonymous and forgotten producers are together, under the tenant and no id.
