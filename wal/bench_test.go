@@ -36,7 +36,7 @@ func benchmarkAppend(b *testing.B, writers, bytes int) {
 	if _, err := l.Scan(func(wal.Record) error { return nil }); err != nil {
 		b.Fatal(err)
 	}
-	if err := l.Start(); err != nil {
+	if err := l.Start(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	payload := make([]byte, bytes)
@@ -100,7 +100,7 @@ func BenchmarkScan(b *testing.B) {
 			b.Fatal(err)
 		}
 		if report.Records == 0 {
-			if err := l.Start(); err != nil {
+			if err := l.Start(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 			var lsn wal.LSN

@@ -261,7 +261,7 @@ func TestCrashPoints(t *testing.T) {
 		if _, err := l.Files(); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Start(); err != nil {
+		if err := l.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		h.live(t, l, seed, 110)
@@ -311,7 +311,7 @@ func (h *history) crash(t *testing.T, crash crashfs.Crash) {
 		}
 		return
 	}
-	if err := l.Start(); err != nil {
+	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// The machine stops again while it recovers.

@@ -13,7 +13,7 @@ import (
 func logged(t *testing.T, fs *crashfs.FS, n int) {
 	t.Helper()
 	l, _, _ := open(t, fs)
-	if err := l.Start(); err != nil {
+	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range n {
@@ -99,7 +99,7 @@ func TestDamagedMiddleOfAGroup(t *testing.T) {
 	fs := crashfs.New()
 	logged(t, fs, 1)
 	l, _, _ := open(t, fs)
-	if err := l.Start(); err != nil {
+	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
@@ -148,7 +148,7 @@ func TestB26CheckpointAndPredecessor(t *testing.T) {
 	logged(t, fs, 30)
 	for i, c := range []struct{ at, keep wal.LSN }{{31, 25}, {61, 60}, {91, 91}} {
 		l, _, _ := open(t, fs)
-		if err := l.Start(); err != nil {
+		if err := l.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.SaveCheckpoint(fmt.Appendf(nil, "checkpoint %d", i), c.at, c.keep); err != nil {
@@ -186,7 +186,7 @@ func TestNoCheckpointIsLeft(t *testing.T) {
 	fs := crashfs.New()
 	logged(t, fs, 30)
 	l, _, _ := open(t, fs)
-	if err := l.Start(); err != nil {
+	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

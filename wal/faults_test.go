@@ -24,7 +24,7 @@ func started(t *testing.T) (*history, *wal.Log) {
 	if _, err := l.Files(); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Start(); err != nil {
+	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return h, l
@@ -154,7 +154,7 @@ func TestB22FailedSync(t *testing.T) {
 		if _, err := l.Scan(func(wal.Record) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Start(); err != nil {
+		if err := l.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var failures atomic.Int64
@@ -255,7 +255,7 @@ func TestB22KilledAfterAFailedSync(t *testing.T) {
 		if err != nil || len(records) != 2 || len(files) != 1 || len(files[0].Notes()) != 1 {
 			t.Fatalf("%v, %v, %v", records, files, err)
 		}
-		if err := l.Start(); err != nil {
+		if err := l.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		l.Close()
@@ -283,7 +283,7 @@ func TestB21FullDisk(t *testing.T) {
 		if _, err := l.Scan(func(wal.Record) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Start(); err != nil {
+		if err := l.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var files []*wal.File
@@ -372,7 +372,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 		if len(records) != 1 {
 			t.Errorf("%d records", len(records))
 		}
-		if err := l.Start(); err != nil {
+		if err := l.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if l.Ready() == nil {
@@ -393,6 +393,68 @@ func TestStartOnAFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestStartOnAFailingDisk lets each operation of a start fail, for a while: it is tried again until the disk takes it, and ends with its context.
+func TestStartOnAFailingDisk(t *testing.T) {
+	h, l := started(t)
+	h.live(t, l, 1, 40)
+	if len(h.files) == 0 || len(h.records) == 0 {
+		t.Fatal("the history has no files or no records")
+	}
+	crash := crashfs.Crash{At: h.fs.Ops(), Unsynced: crashfs.Killed}
+	l.Close()
+	for _, failure := range []error{syscall.EIO, syscall.ENOSPC} {
+		for after, more := 0, true; more; after++ {
+			more = false
+			synctest.Test(t, func(t *testing.T) {
+				fs := h.fs.Crash(crash)
+				l, _, _ := h.check(t, fs, crash)
+				begin := fs.Ops()
+				fs.Fail(func(op crashfs.Op) error {
+					if op.N >= begin+after && op.Kind != crashfs.Remove {
+						more = true
+						return failure
+					}
+					return nil
+				})
+				impatient, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				switch err := l.Start(impatient); {
+				case err == nil: // what fails is tried again by the running log
+				case !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, failure):
+					t.Errorf("at operation %d: %v", after, err)
+				default:
+					done := make(chan error, 1)
+					go func() { done <- l.Start(t.Context()) }()
+					time.Sleep(time.Minute)
+					if len(done) > 0 || len(l.Degraded()) == 0 || l.Ready() == nil {
+						t.Errorf("at operation %d: ended: %v, degraded: %q, ready: %v", after, len(done) > 0, l.Degraded(), l.Ready())
+					}
+					fs.Fail(nil)
+					if err := <-done; err != nil {
+						t.Error(err)
+					}
+				}
+				fs.Fail(nil)
+				time.Sleep(3 * time.Second)
+				if err := l.Ready(); err != nil || len(l.Degraded()) > 0 {
+					t.Errorf("at operation %d: not ready: %v, %q", after, err, l.Degraded())
+				}
+				if err := l.Close(); err != nil {
+					t.Error(err)
+				}
+				l, _, _ = h.check(t, fs.Crash(crashfs.Crash{At: fs.Ops(), Unsynced: crashfs.Dropped}), crash)
+				l.Close()
+			})
+			if t.Failed() {
+				t.Fatalf("%v from operation %d of the start on", failure, after)
+			}
+			if !more {
+				t.Logf("%v: %d operations", failure, after)
+			}
+		}
+	}
 }
 
 // TestRoom fills the bound: producers wait in the order in which they came, are let in by what is released, and leave when they lose patience.
@@ -613,7 +675,7 @@ func TestSyncInterval(t *testing.T) {
 		if _, err := l.Scan(func(wal.Record) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Start(); err != nil {
+		if err := l.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)

@@ -379,7 +379,7 @@ func (l *Log) Files() ([]*File, error) {
 				continue
 			}
 			if err := l.fs.Remove(l.path(filesDir, name)); err != nil { // it was never finished
-				return nil, err
+				l.log.Warn("an unfinished file of the write-ahead log can't be removed; the next start does it", "file", name, "error", err)
 			}
 			continue
 		}
@@ -396,11 +396,6 @@ func (l *Log) Files() ([]*File, error) {
 		if err != nil {
 			damage = append(damage, Damage{File: filepath.Join(filesDir, name), What: err.Error(), Copy: l.setAside(l.path(filesDir, name))})
 			continue
-		}
-		if len(f.notes) > 0 && !l.config.ReadOnly {
-			if err := l.rewrite(f.name, f.notesStart(), f.size); err != nil { // the process before may have been killed before it had synced them
-				return nil, err
-			}
 		}
 		l.filesMu.Lock()
 		l.files[f.id] = f

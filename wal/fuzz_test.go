@@ -58,7 +58,7 @@ func sample(t testing.TB) *crashfs.FS {
 		if _, err := l.Files(); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Start(); err != nil {
+		if err := l.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var lsn wal.LSN
@@ -137,7 +137,7 @@ func again(t *testing.T, fs *crashfs.FS, size int) {
 			}
 		} else {
 			first = records
-			if err := l.Start(); err != nil {
+			if err := l.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			lsn, err := l.Append(9, []byte("the record behind"))

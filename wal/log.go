@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -49,8 +50,10 @@ type Log struct {
 	reserve reserve
 	metrics *metrics
 
-	found   []Damage // by Open
-	scanned *Report  // by Scan; nil before
+	found []Damage // by Open
+	// unsavedID says that the disk did not take the file with the id, which Start writes then.
+	unsavedID bool
+	scanned   *Report // by Scan; nil before
 
 	segmentsMu sync.Mutex // guards what follows
 	segments   []*segment // that are there, in order. The last is the current one once the log is started.
@@ -278,7 +281,12 @@ func (l *Log) findID() error {
 	if l.config.ReadOnly {
 		return nil
 	}
-	return l.replace(l.path(idName), formatID(id))
+	err = l.replace(l.path(idName), formatID(id))
+	if err != nil && !l.config.Repair {
+		l.log.Error("the disk does not take the id of the write-ahead log; it is tried again", "error", err)
+		l.unsavedID, err = true, nil
+	}
+	return err
 }
 
 // formatID returns the id as it is in its file: with a checksum, so that damage does not make it the id of another log.
@@ -385,15 +393,16 @@ func (l *Log) Segments() []SegmentInfo {
 	return infos
 }
 
-// Start makes a new segment and begins to take records. Scan must have been called.
-func (l *Log) Start() error {
+// Start makes durable what was found, makes a new segment, and begins to take records. Scan must have been called, and Files. While the disk is
+// full or fails it tries again, until ctx ends.
+func (l *Log) Start(ctx context.Context) error {
 	if l.config.ReadOnly {
 		return errors.New("start the write-ahead log: it was opened to be read only")
 	}
 	if l.scanned == nil {
 		return errors.New("start the write-ahead log: it was not scanned")
 	}
-	if err := l.start(); err != nil {
+	if err := l.start(ctx); err != nil {
 		return fmt.Errorf("start the write-ahead log in %s: %w", l.config.Dir, err)
 	}
 	return nil

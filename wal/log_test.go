@@ -46,7 +46,7 @@ func start(t *testing.T, config Config) (l *Log, records []string, report Report
 	if _, err := l.Files(); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Start(); err != nil {
+	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return l, records, report

@@ -1,8 +1,12 @@
 package wal
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -27,8 +31,8 @@ type syncer struct {
 	lastSync time.Time
 }
 
-// start makes the first segment and starts the syncer.
-func (l *Log) start() error {
+// start makes the first segment and starts the syncer. What the disk does not take is tried again until ctx ends or the log closes.
+func (l *Log) start(ctx context.Context) error {
 	g := &l.groups
 	if l.isStarted() {
 		return errors.New("it is started already")
@@ -43,14 +47,10 @@ func (l *Log) start() error {
 	}
 	g.next = l.scanned.Next
 	g.durable.Store(uint64(g.next - 1))
-	if err := l.syncFound(s.segment); err != nil {
+	if err := l.syncFound(ctx, s.segment); err != nil {
 		return err
 	}
-	err := s.newSegment(g.next)
-	for err != nil && isFull(err) && l.reserve.release(true) {
-		err = s.newSegment(g.next)
-	}
-	if err != nil {
+	if err := l.retry(ctx, partLog, true, func() error { return s.newSegment(g.next) }); err != nil {
 		return err
 	}
 	if err := l.reserve.fill(); err != nil {
@@ -70,14 +70,30 @@ func (l *Log) start() error {
 
 // syncFound makes durable what Scan and Files have found. The process before may have been killed between a write and its fsync, or after an fsync
 // that failed: what it wrote is there, and is acted upon from now on, but would be gone with the power.
-func (l *Log) syncFound(last *segment) error {
+func (l *Log) syncFound(ctx context.Context, last *segment) error {
+	if l.unsavedID {
+		if err := l.retry(ctx, partLog, true, func() error { return l.replace(l.path(idName), formatID(l.id)) }); err != nil {
+			return err
+		}
+	}
 	if last != nil && last.end > 0 {
-		if err := l.rewrite(last.name, last.sure, last.end); err != nil {
+		if err := l.retry(ctx, partLog, true, func() error { return l.rewrite(last.name, last.sure, last.end) }); err != nil {
+			return err
+		}
+	}
+	l.filesMu.Lock()
+	files := slices.SortedFunc(maps.Values(l.files), func(a, b *File) int { return strings.Compare(a.name, b.name) })
+	l.filesMu.Unlock()
+	for _, f := range files {
+		if len(f.Notes()) == 0 {
+			continue
+		}
+		if err := l.retry(ctx, partFiles, true, func() error { return l.rewrite(f.name, f.notesStart(), f.size) }); err != nil {
 			return err
 		}
 	}
 	for _, dir := range []string{filesDir, configDir} { // newSegment syncs the log's own
-		if err := l.fs.SyncDir(l.path(dir)); err != nil {
+		if err := l.retry(ctx, partFiles, true, func() error { return l.fs.SyncDir(l.path(dir)) }); err != nil {
 			return fmt.Errorf("sync %s: %w", dir, err)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// putTimeout is how long the disk may refuse before its error is returned.
+	// putTimeout is how long the disk may refuse before its error is returned, also when a spill is opened.
 	putTimeout = time.Second
 	// segmentBytes and reserveBytes are small: there are no records, and a checkpoint is small.
 	segmentBytes, reserveBytes = 1 << 20, 1 << 20
@@ -121,7 +121,9 @@ func (s *Spill) recover() error {
 	if _, err := s.log.Scan(func(wal.Record) error { return nil }); err != nil {
 		return err
 	}
-	return s.log.Start()
+	ctx, cancel := context.WithTimeout(context.Background(), putTimeout)
+	defer cancel()
+	return s.log.Start(ctx)
 }
 
 // State implements client.Spill.

@@ -179,6 +179,10 @@ func (g *gateway) run(ctx context.Context, load loader, reload <-chan os.Signal,
 	go func() { routed <- g.router.Run(background) }()
 	if g.journal != nil {
 		if err := g.recover(ctx); err != nil {
+			if ctx.Err() != nil {
+				g.log.Info("ended before the write-ahead log was recovered; the next start does that", "cause", context.Cause(ctx))
+				err = nil
+			}
 			return errors.Join(err, g.stop(ctx, routed))
 		}
 	}
@@ -221,6 +225,9 @@ func (g *gateway) listen() (err error) {
 // must run.
 func (g *gateway) prepare(ctx context.Context) (routes []*schema.Route, later bool, err error) {
 	g.checkLetters(ctx)
+	if g.journal != nil { // While the disk fails, Reload tries to put the routing into the log until that closes.
+		defer context.AfterFunc(ctx, func() { _ = g.journal.Log().Close() })()
+	}
 	if routes, err = routesOf(g.config); err != nil {
 		return nil, false, err
 	}

@@ -36,7 +36,7 @@ func writeLog(t *testing.T, dir string) *wal.Log {
 	if _, err := l.Files(); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Start(); err != nil {
+	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, kind := range []uint8{1, 3, 3, 3} {

@@ -104,7 +104,7 @@ func (j *Journal) Log() *wal.Log { return j.log }
 
 // Start makes the log writable. It returns when what recovery has to say is durable.
 func (j *Journal) Start(ctx context.Context) error {
-	if err := j.log.Start(); err != nil {
+	if err := j.log.Start(ctx); err != nil {
 		return err
 	}
 	j.segment, j.fresh = j.log.Segment(), j.next
