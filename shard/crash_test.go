@@ -222,11 +222,7 @@ func (o *outside) live(t *testing.T, fs *crashfs.FS, sends bool) {
 }
 
 func (o *outside) recover(t *testing.T, j *journal.Journal, r *Router) error {
-	routings, err := j.Routings()
-	if err != nil {
-		return err
-	}
-	for hash, data := range routings {
+	for hash, data := range j.Routings() {
 		whole := new(schema.Routing)
 		if err := errors.Join(json.Unmarshal(data, whole), r.AddRouting(hash, whole)); err != nil {
 			return err

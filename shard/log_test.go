@@ -366,6 +366,9 @@ func TestFilesThatCanNotBeOpened(t *testing.T) {
 		if n := strings.Count(said.String(), "can't be used"); n != 5 {
 			t.Errorf("the log has %d problems, want 5:\n%s", n, said.String())
 		}
+		if d := p.Degraded(); len(d) != 1 || !strings.Contains(d[0], "5 files") {
+			t.Errorf("degraded: %q", d)
+		}
 		p.running.stop()
 		if settled != 1 {
 			t.Errorf("%d parts are settled, want 1", settled)

@@ -37,15 +37,20 @@ func letterHead(l *sink.DeadLetter) []byte {
 }
 
 // Recover puts what an earlier process has left in flight, in the order of files, as if it had just been sealed. The router runs, and AddRouting
-// has been called for all routings of the files. It blocks while the sink is asked, once for many batches, what it has already. Files that can't be used are left as they are, and their requests are not settled.
+// has been called for all routings of the files. It blocks while the sink is asked, once for many batches, what it has already. Files that can't be
+// used are left as they are, and their requests are not settled: Degraded says so.
 func (r *Router) Recover(ctx context.Context, files []Recovered) error {
 	var batches []*transit
 	var letters []*letter
+	unusable := 0
 	for _, f := range files {
 		b, l, err := r.open(f)
 		switch {
 		case err != nil:
 			r.config.Log.Error("a file of the log can't be used, and stays there", "id", f.ID(), "error", err)
+			unusable++
+			text := fmt.Sprintf("write-ahead log: %d files can't be used and stay there, with the requests of their rows; the last of them is %s: %v", unusable, f.ID(), err)
+			r.unusable.Store(&text)
 		case b != nil:
 			batches = append(batches, b)
 		default:
@@ -84,6 +89,14 @@ func (r *Router) Recover(ctx context.Context, files []Recovered) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// Degraded returns what of the files of Recover does not work.
+func (r *Router) Degraded() []string {
+	if text := r.unusable.Load(); text != nil {
+		return []string{*text}
+	}
+	return nil
 }
 
 // open makes a batch or letter of a file.

@@ -42,7 +42,8 @@ type Router struct {
 	metrics  *metrics
 
 	routing   atomic.Pointer[routing]
-	added     sync.Map // of *routing, by their hashes in the log
+	added     sync.Map               // of *routing, by their hashes in the log
+	unusable  atomic.Pointer[string] // what Degraded returns; nil: nothing
 	workers   []*worker
 	batches   atomic.Uint64 // numbers the batches
 	unmatched atomic.Uint64

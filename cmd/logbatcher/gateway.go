@@ -129,7 +129,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *g
 		g.owners.Serve(g.server)
 		g.status.watch(g.owners.Degraded)
 	}
-	g.status.watch(g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, g.retainer.Degraded, g.server.Degraded, g.keyring.degraded)
+	g.status.watch(g.router.Degraded, g.delivery.Degraded, g.letters.Degraded, g.migrations.degraded, g.retainer.Degraded, g.server.Degraded, g.keyring.degraded)
 	return g, nil
 }
 

@@ -62,12 +62,8 @@ func (g *gateway) loggedZone() (*time.Location, error) {
 	if g.journal == nil {
 		return nil, nil
 	}
-	routings, err := g.journal.Routings()
-	if err != nil {
-		return nil, err
-	}
 	var zone *time.Location
-	for _, data := range routings {
+	for _, data := range g.journal.Routings() {
 		whole := new(schema.Routing)
 		if err := json.Unmarshal(data, whole); err != nil {
 			return nil, err
@@ -97,11 +93,7 @@ func (g *gateway) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	routings, err := g.journal.Routings()
-	if err != nil {
-		return err
-	}
-	for hash, data := range routings {
+	for hash, data := range g.journal.Routings() {
 		whole := new(schema.Routing)
 		if err := json.Unmarshal(data, whole); err != nil {
 			return err

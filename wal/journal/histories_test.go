@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -82,11 +83,7 @@ func TestHistoryB4(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = p.restart() // of the process that had put them, nothing is left but what the requests need
-	routings, err := p.Routings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, "routings", routings, map[string][]byte{"old": []byte("data of old"), "new": []byte("data of new")})
+	check(t, "routings", p.Routings(), map[string][]byte{"old": []byte("data of old"), "new": []byte("data of new")})
 	var under []string
 	for u := range p.Unplaced() {
 		under = append(under, u.Routing)
@@ -576,6 +573,108 @@ func TestSettledFileThatIsStillThere(t *testing.T) {
 		p.Settled(lsn, &schema.Outcome{}, nil)
 		check(t, "unsettled", p.unsettled("a"), []uint64(nil))
 		balance(t, p)
+	}
+}
+
+// stuck is a disk that removes nothing.
+type stuck struct{ wal.OS }
+
+func (stuck) Remove(string) error { return syscall.EIO }
+
+// TestSettledFileThatStays: a start can't remove a settled file. It goes on, and what it checkpoints does not forget that the file is settled.
+func TestSettledFileThatStays(t *testing.T) {
+	config := testConfig(t.TempDir())
+	p := start(t, config)
+	p.begin("a", 1, 0)
+	r := p.request("a", 1, 1, 3)
+	lsn := p.accept(r)
+	f := p.seal("b", "logs", part(r, lsn, places(0, 3)))
+	name := filepath.Join(config.Dir, "batches", "b")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Settled(3, 0)
+	p.Placed(lsn, &schema.Outcome{})
+	p.Settled(lsn, &schema.Outcome{}, nil)
+	p.sync()
+	p.kill()
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config.FS = stuck{}
+	for range 2 {
+		p = start(t, config)
+		check(t, "files", len(p.Files()), 0)
+		if err := p.checkpoint(); err != nil {
+			t.Error(err)
+		}
+		p.kill()
+	}
+	config.FS = nil
+	p = start(t, config)
+	check(t, "files", len(p.Files()), 0)
+	check(t, "rows", p.Rows()["db.logs"], schema.RowLedger{Routed: 3, Committed: 3})
+	if _, err := os.Stat(name); !os.IsNotExist(err) {
+		t.Errorf("the file is still there: %v", err)
+	}
+}
+
+// TestLostRouting: the disk has lost a routing, or damaged it. What needs it is held, and goes on once the file is back; the rest goes on at once.
+func TestLostRouting(t *testing.T) {
+	for name, lose := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"damaged": func(path string) error { return os.WriteFile(path, []byte("something else"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := testConfig(t.TempDir())
+			p := start(t, config)
+			p.begin("a", 1, 0)
+			var lsns []uint64
+			for i, hash := range []string{"routing", "routing", "good"} {
+				if err := p.PutRouting(hash, []byte("data of "+hash)); err != nil {
+					t.Fatal(err)
+				}
+				lsn, err := p.Request(p.request("a", 1, uint64(i+1), 2), func() {}).Append(hash)
+				if err != nil {
+					t.Fatal(err)
+				}
+				lsns = append(lsns, lsn)
+			}
+			p.seal("f", "logs", part(p.request("a", 1, 1, 2), lsns[0], places(0, 1)))
+			p.sync()
+			p.kill()
+			path := filepath.Join(config.Dir, "config", "routing")
+			kept, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := lose(path); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // neither a second start nor a checkpoint makes it forget
+				p = start(t, config)
+				check(t, "routings", p.Routings(), map[string][]byte{"good": []byte("data of good")})
+				check(t, "files to deliver", len(p.Files()), 0)
+				check(t, "what is routed again", p.unplaced("logs"), map[uint64][]string{lsns[2]: {"logs:0", "logs:1"}})
+				check(t, "unsettled", p.unsettled("a"), []uint64{1, 2, 3})
+				if d := p.Degraded(); len(d) != 1 || !strings.Contains(d[0], "config/routing") || !strings.Contains(d[0], "1 batches and 2 requests") {
+					t.Errorf("degraded: %q", d)
+				}
+				if err := p.checkpoint(); err != nil {
+					t.Fatal(err)
+				}
+				p.kill()
+			}
+			if err := os.WriteFile(path, kept, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p = start(t, config)
+			check(t, "routings", len(p.Routings()), 2)
+			check(t, "files to deliver", len(p.Files()), 1)
+			check(t, "what is routed again", p.unplaced("logs"), map[uint64][]string{lsns[0]: {"logs:1"}, lsns[1]: {"logs:0", "logs:1"}, lsns[2]: {"logs:0", "logs:1"}})
+			check(t, "degraded", len(p.Degraded()), 0)
+		})
 	}
 }
 

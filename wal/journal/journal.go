@@ -62,8 +62,9 @@ type Journal struct {
 	unlinked []string            // files that were removed, but may come back after a crash
 	routings map[string]struct{} // that were put by this process
 	report   Recovered
-	damaged  []string // files that recovery has found damaged, for the first time
-	resolved []string // damaged files that are there no more
+	damaged  []string        // files that recovery has found damaged, for the first time
+	resolved []string        // damaged files that are there no more
+	lacking  map[string]lack // routings that are needed and can't be read, by their hashes
 	started  bool
 
 	queue queue

@@ -21,7 +21,7 @@ func newMetrics(j *Journal) *metrics {
 		flying:    described("logbatcher_ledger_rows_in_flight", "Rows of sealed batches that are not settled, by table.", "table"),
 		unsettled: described("logbatcher_wal_unsettled_requests", "Requests in the write-ahead log that are not settled."),
 		unplaced:  described("logbatcher_wal_unplaced_requests", "Requests in the write-ahead log that are not in files of sealed batches yet: a restart routes them again."),
-		held:      described("logbatcher_wal_held_requests", "Requests in the write-ahead log that may have rows in a damaged file, and wait for an operator: see docs/wal.md."),
+		held:      described("logbatcher_wal_held_requests", "Requests in the write-ahead log that wait for an operator, because they may have rows in a damaged file, or their routing is lost: see docs/wal.md."),
 		missing:   described("logbatcher_wal_missing_requests_total", "Requests that were logged and that the disk has lost, over restarts."),
 	}
 }
@@ -50,7 +50,7 @@ func (m *metrics) Collect(values chan<- prometheus.Metric) {
 		if !q.placed {
 			unplaced++
 		}
-		if q.held {
+		if j.holds(q) {
 			held++
 		}
 	}

@@ -34,10 +34,15 @@ func (j *Journal) Recovered() Recovered { return j.report }
 
 // Degraded returns what does not work although requests are accepted.
 func (j *Journal) Degraded() []string {
-	reasons := j.log.Degraded()
+	reasons := slices.Clip(j.log.Degraded())
 	if len(j.report.Damaged) > 0 {
-		reasons = append(slices.Clip(reasons), fmt.Sprintf("write-ahead log: the disk has lost what was in %d batches, such as damaged/%s; %d requests that may have been in them are held: "+
+		reasons = append(reasons, fmt.Sprintf("write-ahead log: the disk has lost what was in %d batches, such as damaged/%s; %d requests that may have been in them are held: "+
 			"see docs/wal.md", len(j.report.Damaged), url.PathEscape(j.report.Damaged[0]), j.report.Held))
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, hash := range slices.Sorted(maps.Keys(j.lacking)) {
+		reasons = append(reasons, "write-ahead log: "+j.lacking[hash].String())
 	}
 	return reasons
 }
@@ -121,6 +126,7 @@ func (j *Journal) dropMissing(openings map[uint64]struct{}) {
 // openFiles takes the files that are there, and sets what their requests wait for.
 func (j *Journal) openFiles(files []*wal.File) error {
 	s := j.state
+	stay := map[string]bool{}
 	for _, file := range files {
 		c, head, err := decodeHead(file.Head())
 		if err != nil {
@@ -131,9 +137,10 @@ func (j *Journal) openFiles(files []*wal.File) error {
 				err = file.Remove()
 			}
 			if err != nil {
-				return err
+				j.complain("remove a settled file, which the next start does", err)
+				stay[file.ID()] = true
 			}
-			continue // the next checkpoint forgets it
+			continue // the next checkpoint forgets it, unless it is still there
 		}
 		for i := range c.Parts {
 			s.sealedPart(&c.Parts[i], c.entries[i], c.Route)
@@ -141,7 +148,11 @@ func (j *Journal) openFiles(files []*wal.File) error {
 		f := &File{journal: j, file: file, head: len(file.Head()) - len(head), recovered: true}
 		f.addLocked(c)
 	}
-	j.unlinked = slices.Collect(maps.Keys(s.settled))
+	for id := range s.settled {
+		if !stay[id] {
+			j.unlinked = append(j.unlinked, id)
+		}
+	}
 	for _, q := range s.requests {
 		if !q.placed && !q.done {
 			r := q.recover()
@@ -261,13 +272,14 @@ func (j *Journal) recordRecovery(ctx context.Context) error {
 	return j.log.Sync(ctx, wal.LSN(j.position()-1))
 }
 
-// Files returns the files that an earlier process has left, in the order in which they were sealed, as far as that is known.
+// Files returns the files that an earlier process has left, in the order in which they were sealed, as far as that is known. Those of which
+// Routings has not found the routing are left out.
 func (j *Journal) Files() []*File {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var files []*File
 	for _, f := range j.files {
-		if f.recovered {
+		if _, lacks := j.lacking[f.routing]; f.recovered && !lacks {
 			files = append(files, f)
 		}
 	}
@@ -277,23 +289,59 @@ func (j *Journal) Files() []*File {
 	return files
 }
 
-// Routings returns the routings that recovered files and requests need, by their hashes.
-func (j *Journal) Routings() (map[string][]byte, error) {
+// lack is a routing that can't be read, and what is held because of it.
+type lack struct {
+	err             error
+	files, requests int
+	path            string
+}
+
+// String says what is held, and what to do.
+func (l lack) String() string {
+	return fmt.Sprintf("%d batches and %d requests are held, because their routing can't be read (%v): put %s back and start again, see docs/wal.md",
+		l.files, l.requests, l.err, l.path)
+}
+
+// Routings returns the routings that recovered files and requests need, by their hashes. What needs one that is missing or damaged is held: it stays where
+// it is, and Files and Unplaced leave it out from then on. It may be called again, to look again.
+func (j *Journal) Routings() map[string][]byte {
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	needed := j.routingsLocked()
-	j.mu.Unlock()
 	routings := make(map[string][]byte, len(needed))
+	j.lacking = make(map[string]lack)
 	for hash := range needed {
 		if hash == "" {
 			continue // of a request without entries
 		}
 		data, err := j.log.Config(hash)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			routings[hash] = data
+			continue
 		}
-		routings[hash] = data
+		l := lack{err: err, path: filepath.Join("config", url.PathEscape(hash))}
+		for _, f := range j.files {
+			if f.routing == hash {
+				l.files++
+			}
+		}
+		for _, q := range j.state.requests {
+			if q.routing == hash && !q.placed {
+				l.requests++
+			}
+		}
+		j.lacking[hash] = l
+		if j.started && j.config.Log != nil { // before, the routing may be put again
+			j.config.Log.Error("the write-ahead log: " + l.String())
+		}
 	}
-	return routings, nil
+	return routings
+}
+
+// holds reports whether a request waits for an operator. The caller holds mu.
+func (j *Journal) holds(q *request) bool {
+	_, lacks := j.lacking[q.routing]
+	return q.held || lacks && !q.placed
 }
 
 // Unplaced is a request that has to be routed again.
@@ -324,7 +372,7 @@ func (j *Journal) unplaced(yield func(*Unplaced) bool) error {
 	j.mu.Lock()
 	from := j.next
 	for _, q := range j.state.requests {
-		if !q.toReplay() {
+		if !j.toReplay(q) {
 			continue
 		}
 		left++
@@ -348,7 +396,7 @@ func (j *Journal) unplaced(yield func(*Unplaced) bool) error {
 		}
 		j.mu.Lock()
 		q := j.state.requests[lsn]
-		replay := q != nil && q.toReplay()
+		replay := q != nil && j.toReplay(q)
 		var skip []routePlaces
 		if replay {
 			for _, all := range [][]routePlaces{q.gone, q.recovery.placed} {
@@ -387,9 +435,9 @@ func (j *Journal) unplaced(yield func(*Unplaced) bool) error {
 	return nil
 }
 
-// toReplay reports whether the request has to be routed again.
-func (q *request) toReplay() bool {
-	return !q.placed && !q.held && !q.done && q.recovery != nil && q.recovery.replayed
+// toReplay reports whether the request has to be routed again. The caller holds mu.
+func (j *Journal) toReplay(q *request) bool {
+	return !q.placed && !j.holds(q) && !q.done && q.recovery != nil && q.recovery.replayed
 }
 
 // skipper returns Unplaced.Skip.
