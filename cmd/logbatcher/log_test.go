@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -135,6 +137,48 @@ func TestStartInOutage(t *testing.T) {
 	stream.send(t, tr, 5, 10)
 	s.kill(t)
 	s.clickhouse = newCutter(t, strings.TrimPrefix(s.bench.clickhouse.Address, "http://"))
+	s.restart(t)
+	s.once(t, tr)
+}
+
+// TestStartWithoutARouting: the routing of what the log has is gone from the disk. The service starts without it and takes entries; what needs the routing is
+// held until the file is back, and is then in the table once.
+func TestStartWithoutARouting(t *testing.T) {
+	s := newService(t, "")
+	tr := s.bench.traffic(t)
+	s.clickhouse.close()
+	stream := openLogged(t, s.bench.address, 0)
+	stream.send(t, tr, 5, 10)
+	log := filepath.Join(filepath.Dir(s.bench.file), "wal")
+	eventually(t, "a batch is sealed", func() bool {
+		files, err := filepath.Glob(filepath.Join(log, "batches", "*"))
+		return err == nil && len(files) > 0
+	})
+	stream.send(t, tr, 1, 10)
+	s.kill(t)
+	s.clickhouse = newCutter(t, strings.TrimPrefix(s.bench.clickhouse.Address, "http://"))
+	if err := errors.Join(os.Rename(filepath.Join(log, "config"), filepath.Join(log, "elsewhere")), os.Mkdir(filepath.Join(log, "config"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	s.process = startProcess(t, append(s.arguments(), "--set", "shards.bucket=7m")...)
+	s.bench.address = s.logged(t, `msg=serving .*grpc=(\S+)`)
+	s.logged(t, `level=ERROR .*[1-9] batches and [0-9]+ requests are held, because their routing can't be read .*put (config/\S+) back`)
+	stream = openLogged(t, s.bench.address, stream.welcome.Epoch)
+	stream.send(t, tr, 1, 10)
+	eventually(t, "what was sent then is in the table, and nothing else", func() bool { return len(s.bench.numbers(t, "numbered")) == 10 })
+	s.signal(t, syscall.SIGTERM)
+	if status, last := s.wait(t); status != exitOK {
+		t.Fatalf("exit status %d, %s", status, last)
+	}
+	routings, err := filepath.Glob(filepath.Join(log, "elsewhere", "*"))
+	if err != nil || len(routings) == 0 {
+		t.Fatalf("routings: %q, %v", routings, err)
+	}
+	for _, name := range routings {
+		if err := os.Rename(name, filepath.Join(log, "config", filepath.Base(name))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.restart(t)
 	s.once(t, tr)
 }
