@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -810,6 +811,34 @@ func TestCloseOnFailingDisk(t *testing.T) {
 			t.Error("what could not be written is not reported")
 		}
 		synctest.Wait()
+	})
+}
+
+// TestStartOnFailingDisk: a start waits for the disk until it is stopped, and puts a routing meanwhile no longer than the log is open.
+func TestStartOnFailingDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := crashfs.New()
+		j, err := Open(t.Context(), modelConfig(fs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs.Fail(func(crashfs.Op) error { return syscall.EIO })
+		put := make(chan error, 1)
+		go func() { put <- j.PutRouting("routing", nil) }()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := j.Start(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the start: %v", err)
+		}
+		if len(put) > 0 || len(j.Degraded()) == 0 {
+			t.Errorf("put: %v, degraded: %q", len(put) > 0, j.Degraded())
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-put; !errors.Is(err, wal.ErrClosed) {
+			t.Errorf("the routing: %v", err)
+		}
 	})
 }
 
