@@ -515,6 +515,7 @@ type store struct {
 	memory    *sinktest.Memory
 	letters   *sinktest.Letters
 	redisAway atomic.Bool
+	redisMute atomic.Bool // letters are written, and the answer is lost
 
 	mu   sync.Mutex
 	away map[string]bool // tables; "": all
@@ -545,7 +546,11 @@ func (s *store) Write(ctx context.Context, letter *sink.DeadLetter) error {
 	if s.redisAway.Load() {
 		return errors.New("away")
 	}
-	return s.letters.Write(ctx, letter)
+	err := s.letters.Write(ctx, letter)
+	if s.redisMute.Load() {
+		return errors.New("the answer is lost")
+	}
+	return err
 }
 
 // delivery returns the delivery of a new process.

@@ -161,6 +161,27 @@ func TestLettersInFilesAreSkipped(t *testing.T) {
 	}
 }
 
+// TestB8LettersKeepTheirIDs: a letter is in the queue, and the process dies before it knows. The next one writes it under the same id.
+func TestB8LettersKeepTheirIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, s := newDisk(t), newStore()
+		s.redisMute.Store(true)
+		config := historyConfig()
+		config.KeepUnmatched = true
+		p := d.start(config, s.delivery(t), time.UTC, numbered(t, "a"))
+		p.mustSend([]schema.Entry{number(0, "none", "EWR", time.Now())})
+		synctest.Wait()
+		before := s.letters.All()
+		p.die()
+		s.redisMute.Store(false)
+		config.Instance = "later" // a letter's id must not come from what is new with each start
+		d.start(config, s.delivery(t), time.UTC, numbered(t, "a")).stop()
+		if after := s.letters.All(); len(before) != 1 || len(after) != 1 || after[0].ID != before[0].ID {
+			t.Errorf("letters %v before the process died, %v after the next one", before, after)
+		}
+	})
+}
+
 // TestB18DeadLettersOfOneFileWaitForTheOther: a request has rows in two files. Those of the first go to the dead-letter queue, and the process dies
 // while the second still waits. The producer hears of them all the same: the first file stays until the request's outcome is in the log.
 func TestB18DeadLettersOfOneFileWaitForTheOther(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 )
 
 // development are the folders of what helps to build LogBatcher and is no part of the service.
-var development = []string{"cmd/logbatcher-engine", "embedded", "bench", "tools", "sink/sinktest", "schema/schematest"}
+var development = []string{"cmd/logbatcher-engine", "embedded", "bench", "chaos", "tools", "sink/sinktest", "schema/schematest", "wal/crashfs"}
 
 func main() {
 	root := "."
