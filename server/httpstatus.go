@@ -17,7 +17,7 @@ import (
 // httpCodes are the HTTP status codes of the statuses that this package makes. Clients repeat a request after 503 and no other.
 var httpCodes = map[codes.Code]int{
 	codes.OK:                 http.StatusOK,
-	codes.Canceled:           499, // nobody reads it
+	codes.Canceled:           http.StatusServiceUnavailable, // if anybody reads it, a proxy had half-closed the connection
 	codes.InvalidArgument:    http.StatusBadRequest,
 	codes.DeadlineExceeded:   http.StatusServiceUnavailable,
 	codes.NotFound:           http.StatusNotFound,
