@@ -497,7 +497,8 @@ func TestHTTPCodes(t *testing.T) {
 		if code == 0 {
 			t.Errorf("%s: %v has no HTTP code", name, c.code)
 		}
-		if retry := c.code == codes.Unavailable || c.code == codes.DeadlineExceeded; retry != (code == http.StatusServiceUnavailable) {
+		retry := c.code == codes.Unavailable || c.code == codes.DeadlineExceeded || c.code == codes.Canceled
+		if retry != (code == http.StatusServiceUnavailable) {
 			t.Errorf("%s: %v is HTTP %d", name, c.code, code)
 		}
 	}
