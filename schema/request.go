@@ -38,12 +38,13 @@ type Request struct {
 	// entries that match none. Nil: none is.
 	Skip func(route string, place uint32) bool
 	// Placed is called once if LSN is not 0, before Settled, when every row of the request is in a durable block or dead letter, or
-	// refused: the log need not keep the request any longer. Its argument has what was refused. It must not block.
+	// refused: the log need not keep the request any longer. Its argument has what was refused. It must not block, but for a log whose
+	// disk is full or fails.
 	Placed func(*Outcome)
 	// Release returns the receive buffer. It is called once, before Settled, when nothing reads Entries any more.
 	Release func()
 	// Settled is called once, from any goroutine, when every row of the request is committed, dead-lettered or
-	// refused. It must not block.
+	// refused. It must not block, but for such a log.
 	Settled func(*Outcome)
 }
 

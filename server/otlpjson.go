@@ -114,8 +114,6 @@ type jsonError struct {
 	problem string
 }
 
-func (e *jsonError) Error() string { return e.problem }
-
 // in adds the name of what has the value.
 func (e *jsonError) in(name string) *jsonError {
 	e.path = append(e.path, name)

@@ -62,12 +62,12 @@ func (g *gateway) loggedZone() (*time.Location, error) {
 	if g.journal == nil {
 		return nil, nil
 	}
+	routings, err := g.loggedRoutings()
+	if err != nil {
+		return nil, err
+	}
 	var zone *time.Location
-	for _, data := range g.journal.Routings() {
-		whole := new(schema.Routing)
-		if err := json.Unmarshal(data, whole); err != nil {
-			return nil, err
-		}
+	for _, whole := range routings {
 		if zone != nil && zone.String() != whole.Zone.String() {
 			return nil, nil
 		}
@@ -76,9 +76,22 @@ func (g *gateway) loggedZone() (*time.Location, error) {
 	return zone, nil
 }
 
+// loggedRoutings returns the routings that batches and requests in the log need, by their hashes.
+func (g *gateway) loggedRoutings() (map[string]*schema.Routing, error) {
+	routings := map[string]*schema.Routing{}
+	for hash, data := range g.journal.Routings() {
+		whole := new(schema.Routing)
+		if err := json.Unmarshal(data, whole); err != nil {
+			return nil, fmt.Errorf("the write-ahead log, config/%s: %w", hash, err)
+		}
+		routings[hash] = whole
+	}
+	return routings, nil
+}
+
 // recover has what an earlier process left in the log settled: batches and dead letters first, because they only wait for ClickHouse and
 // Redis, then the requests that are not in them. The router runs, and nothing else is received yet. It returns when everything is in batches
-// again, or ctx ends.
+// again. If ctx ends first it fails, and the next start goes on.
 func (g *gateway) recover(ctx context.Context) error {
 	began, found := time.Now(), g.journal.Recovered()
 	g.status.starting("what the write-ahead log has is being recovered")
@@ -93,11 +106,11 @@ func (g *gateway) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	for hash, data := range g.journal.Routings() {
-		whole := new(schema.Routing)
-		if err := json.Unmarshal(data, whole); err != nil {
-			return err
-		}
+	routings, err := g.loggedRoutings()
+	if err != nil {
+		return err
+	}
+	for hash, whole := range routings {
 		if err := g.router.AddRouting(hash, whole); err != nil {
 			return err
 		}
@@ -113,10 +126,7 @@ func (g *gateway) recover(ctx context.Context) error {
 		if err == nil {
 			err = g.server.Replay(ctx, &u.LoggedRequest, u.LSN, u.Skip)
 		}
-		switch {
-		case ctx.Err() != nil:
-			return nil // the next start goes on
-		case err != nil:
+		if err != nil {
 			return fmt.Errorf("recover the write-ahead log: %w", err)
 		}
 	}

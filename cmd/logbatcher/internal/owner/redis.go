@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	//go:embed common.lua
-	commonSource string
+	//go:embed records.lua
+	recordsSource string
 	//go:embed read.lua
 	readSource string
 	//go:embed write.lua
@@ -29,11 +29,11 @@ var (
 	//go:embed want.lua
 	wantSource string
 
-	readScript  = redis.NewScript(commonSource + readSource)
-	writeScript = redis.NewScript(commonSource + writeSource)
-	leaveScript = redis.NewScript(commonSource + leaveSource)
-	checkScript = redis.NewScript(commonSource + checkSource)
-	wantScript  = redis.NewScript(commonSource + wantSource)
+	readScript  = redis.NewScript(recordsSource + readSource)
+	writeScript = redis.NewScript(recordsSource + writeSource)
+	leaveScript = redis.NewScript(recordsSource + leaveSource)
+	checkScript = redis.NewScript(recordsSource + checkSource)
+	wantScript  = redis.NewScript(recordsSource + wantSource)
 )
 
 // callTimeout bounds each request to Redis: an opening that waits longer is better tried again.
