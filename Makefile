@@ -55,7 +55,8 @@ chaos: setup ## Prove that nothing is lost or doubled: 200 faults while 10 milli
 
 .PHONY: bench
 bench: setup ## Measure the gateway against direct insertion, from end to end
-	$(GO) run ./bench -axes -rounds 3 -rest 2s
+	$(GO) run ./bench -log off -axes -rounds 3 -rest 2s
+	$(GO) run ./bench -log off,on -direct=false -rounds 3 -rest 2s
 
 .PHONY: peers
 peers: ## Build bin/collector: an OpenTelemetry Collector with its ClickHouse exporter, to compare with

@@ -16,7 +16,7 @@
 // covers it; with a spill, it is durable there before it is sent; memory is bounded by Config.MaxBytes; bytes are sent as they are,
 // UTF-8 or not.
 //
-// Nothing is silent and nothing waits for ever. When there is no room, Send waits as long as its context allows, or fails, as
+// Nothing is silent and nothing waits forever. When there is no room, Send waits as long as its context allows, or fails, as
 // Config.WhenFull says. Flush and Close report how many entries are not known to be safe. What can't succeed does not hold up the rest:
 // an entry that is too large is refused, to its caller if the limit is known. A server that can't be reached is tried again, with growing
 // waits, until Config.GiveUpAfter has passed; Config.Log and Config.OnError tell.

@@ -46,7 +46,7 @@ func Example() {
 	// Output: 100 entries are committed
 }
 
-// Flush waits until what was sent so far is safe, but not for ever. Here the server is away.
+// Flush waits until what was sent so far is safe, but not forever. Here the server is away.
 func ExampleProducer_Flush() {
 	config := client.DefaultConfig("shop", "127.0.0.1:1")
 	config.Log = nil // by default, standard error has a line about it now and then

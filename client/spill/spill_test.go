@@ -422,7 +422,7 @@ func TestDiskIsFull(t *testing.T) {
 	}
 }
 
-// TestCloseWithABrokenDisk closes while the disk takes nothing for ever.
+// TestCloseWithABrokenDisk closes while the disk takes nothing forever.
 func TestCloseWithABrokenDisk(t *testing.T) {
 	k := newKeeper(1)
 	dial := k.serve(t)
