@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -54,17 +55,25 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate returns everything that is wrong with the configuration.
-func (c *Config) Validate() error {
-	problems := settings.CheckSigns(c)
+// Check returns what is wrong with how the settings fit together. Their own bounds are settings.Check's.
+func (c *Config) Check() []schema.Problem {
+	var problems []schema.Problem
 	require := func(ok bool, path, problem string) {
 		if !ok {
 			problems = append(problems, schema.Problem{Path: path, Message: problem})
 		}
 	}
-	require(c.Dir != "", "dir", "is empty")
-	require(c.Compression == Uncompressed || c.Compression == Zstd, "compression", schema.UnknownName("choice", c.Compression, []string{Uncompressed, Zstd}))
-	require(c.ReserveBytes <= c.MaxBytes/4, "reserve_bytes", "must be at most a quarter of max_bytes")
-	require(c.SegmentBytes <= c.MaxBytes/4, "segment_bytes", "must be at most a quarter of max_bytes")
+	require(c.Dir != "", "dir", "is empty; write the folder of the log")
+	require(c.ReserveBytes <= c.MaxBytes/4, "reserve_bytes", fmt.Sprintf("%v is more than a quarter of max_bytes, %v", c.ReserveBytes, c.MaxBytes))
+	require(c.SegmentBytes <= c.MaxBytes/4, "segment_bytes", fmt.Sprintf("%v is more than a quarter of max_bytes, %v", c.SegmentBytes, c.MaxBytes))
+	return problems
+}
+
+// Validate returns everything that is wrong with the configuration.
+func (c *Config) Validate() error {
+	problems := append(settings.CheckSigns(c), c.Check()...)
+	if c.Compression != Uncompressed && c.Compression != Zstd {
+		problems = append(problems, schema.Problem{Path: "compression", Message: schema.UnknownName("choice", c.Compression, []string{Uncompressed, Zstd})})
+	}
 	return settings.Error(problems)
 }

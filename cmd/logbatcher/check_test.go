@@ -67,6 +67,8 @@ var badConfigurations = []struct{ name, text, want string }{
 	{"missing certificate", "server: {tls: {cert_file: /nowhere/c, key_file: /nowhere/k}}", "1:27: server.tls.cert_file"},
 	{"missing authority", "clickhouse: {tls: {enabled: true, ca_file: /nowhere/ca}}", "1:44: clickhouse.tls.ca_file"},
 	{"age above retention", routeWith("order_by: ts, max_age: 40d"), "routes[0].max_age"},
+	{"reserve", "wal: {max_bytes: 256MiB, reserve_bytes: 128MiB}", "1:41: wal.reserve_bytes"},
+	{"log without a folder", "wal: {dir: ''}", "wal.dir"},
 	{"back-off", "clickhouse: {retry: {min: 1m, max: 1s}}", "clickhouse.retry.min"},
 }
 

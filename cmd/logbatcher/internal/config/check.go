@@ -204,9 +204,7 @@ func (b *builder) checkLog(c *Config) {
 		}
 		return
 	}
-	if err := c.WAL.Validate(); err != nil {
-		b.report("wal", "%v", err)
-	}
+	b.within("wal", c.WAL.Check())
 }
 
 // keyPair reports a certificate without a key, or a key without a certificate.
